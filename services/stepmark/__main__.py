@@ -1,0 +1,5 @@
+"""`python -m stepmark` is the same program as the `stepmark` command."""
+
+from stepmark.cli.main import run
+
+run()

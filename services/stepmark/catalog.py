@@ -1,0 +1,47 @@
+"""Names of engines and workloads: a file in `engines/` or `workloads/` is one, and its name is the scenario's value.
+
+Listing imports no framework: an engine imports its own only inside its functions. Files that begin with an
+underscore are shared parts, not entries.
+"""
+
+import importlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from stepmark.engines._protocol import EngineModule
+    from stepmark.workloads._protocol import Workload
+
+_PACKAGE = Path(__file__).parent
+
+
+def _names(folder: str) -> tuple[str, ...]:
+    files = (_PACKAGE / folder).glob("[!_]*.py")
+    return tuple(sorted(file.stem.replace("_", "-") for file in files))
+
+
+@cache
+def engine_names() -> tuple[str, ...]:
+    return _names("engines")
+
+
+@cache
+def workload_names() -> tuple[str, ...]:
+    return _names("workloads")
+
+
+def _module(folder: str, name: str, known: tuple[str, ...]) -> object:
+    if name not in known:
+        raise KeyError(f"no {folder[:-1]} named {name!r}; there are {', '.join(known)}")
+    return importlib.import_module(f"stepmark.{folder}.{name.replace('-', '_')}")
+
+
+def load_engine(name: str) -> "EngineModule":
+    """The module of an engine: its `SUPPORT` data, and the functions that start and build it."""
+    return cast("EngineModule", _module("engines", name, engine_names()))
+
+
+def load_workload(name: str) -> "Workload":
+    """The `WORKLOAD` object of a workload's module."""
+    return cast("Workload", getattr(_module("workloads", name, workload_names()), "WORKLOAD"))  # noqa: B009

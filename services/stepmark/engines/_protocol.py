@@ -1,0 +1,118 @@
+"""What an engine is. A file in this folder with `SUPPORT`, `import_framework` and `Engine` is one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.workloads._batches import Batch
+from stepmark.workloads._protocol import Workload
+
+Weights = dict[str, NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to spread the work. `max_workers` None: no limit. The first variant is the default."""
+
+    max_workers: int | None = None
+    variants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Support:
+    """What an engine can do, as data: the plan rejects a cell from it before a process or GPU is asked for.
+
+    `executions` maps each level to None (it has it) or to the reason why not; `default_execution` is what its users
+    get without asking. `refusals` gives the reason why a (variant, execution) is not to be had. `environment` is set before the framework is imported. `requires` are the modules to import.
+    """
+
+    framework: str
+    strategies: Mapping[str, Strategy]
+    executions: Mapping[str, str | None]
+    default_execution: str
+    precisions: tuple[str, ...] = ("float32", "bfloat16")
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def variants_of(self, strategy: str) -> tuple[str, ...]:
+        return self.strategies[strategy].variants
+
+
+@dataclass(frozen=True)
+class RankContext:
+    """One rank of one launch, as an engine needs it.
+
+    `addresses` holds host:port of each rank, agreed anew for every launch; `threads` is the number of cores that
+    this rank may use; `collective_timeout_seconds` bounds every collective. `seed` is the scenario's: weights and data
+    come from it. `launch_seed` differs from launch to launch and is the same on all ranks.
+    """
+
+    rank: int
+    world_size: int
+    strategy: str
+    variant: str | None
+    execution: str
+    precision: str
+    addresses: tuple[str, ...]
+    threads: int
+    seed: int
+    launch_seed: int
+    block: int
+    collective_timeout_seconds: int
+    feed_each_step: bool = False
+
+    @property
+    def distributed(self) -> bool:
+        return self.strategy != "single"
+
+
+class Engine(Protocol):
+    """One model in training, on one rank. Construction does nothing but keep the context."""
+
+    def __init__(self, context: RankContext) -> None: ...
+
+    def join_group(self) -> None:
+        """Join the process group of `context.addresses`."""
+
+    def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
+        """Make model, loss and optimiser (SGD, momentum 0.9) and place the batches of this rank."""
+
+    def step(self, index: int) -> None:
+        """One optimiser step on batch `index` modulo their number. May return before the device has finished."""
+
+    def step_without_reduce(self, index: int) -> None:
+        """The same step without exchanging gradients; the ranks' weights drift apart."""
+
+    def synchronize(self) -> float:
+        """Wait for the device and fetch the last local loss to the host."""
+
+    def compilations(self) -> int | None:
+        """How often the step was traced or compiled so far; None where nothing is."""
+
+    def weights(self) -> Weights:
+        """Copies of all trainable weights, in torch's names and layouts."""
+
+    def load_weights(self, weights: Weights) -> None:
+        """Set all trainable weights from torch's names and layouts."""
+
+    def flags(self) -> dict[str, str]:
+        """Versions and settings that change speed or numbers, as they are in this process."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class EngineModule(Protocol):
+    """The module of an engine, as `catalog.load_engine` returns it."""
+
+    SUPPORT: Support
+    Engine: type[Engine]
+
+    @staticmethod
+    def import_framework() -> None:
+        """Import the framework and do nothing else: no op, no thread pool, no device context (a zygote's whole work)."""

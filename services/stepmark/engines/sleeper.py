@@ -1,0 +1,114 @@
+"""No framework: every step takes a scripted time. For tests of the instrument itself, CI, and dry runs of a plan."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stepmark.engines._protocol import RankContext, Strategy, Support, Weights
+from stepmark.workloads._batches import Batch
+from stepmark.workloads._protocol import Workload
+from stepmark.workloads.scripted import Params, Script
+
+SUPPORT = Support(
+    framework="sleeper",
+    strategies={
+        "single": Strategy(max_workers=1, variants=("plain", "slower")),
+        "parallel": Strategy(variants=("plain", "slower")),
+    },
+    executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
+    default_execution="eager",
+)
+
+_SCRIPTED_STEPS = 20_000
+_SPIN_SECONDS = 0.002  # a sleep can wake this late on a busy machine; the rest is spun away
+
+
+def import_framework() -> None:
+    return None
+
+
+def sleep_exactly(seconds: float) -> None:
+    """Return after `seconds`, to a microsecond where the scheduler lets us: sleep first, then watch the clock."""
+    end = time.perf_counter_ns() + int(seconds * 1e9)
+    if seconds > _SPIN_SECONDS:
+        time.sleep(seconds - _SPIN_SECONDS)
+    while time.perf_counter_ns() < end:
+        pass
+
+
+class Engine:
+    """Steps of scripted length; rank and launch differ only by the script."""
+
+    def __init__(self, context: RankContext) -> None:
+        self._context = context
+        self._fault_at: int | None = None
+
+    def join_group(self) -> None:
+        return None
+
+    def build(self, workload: Workload, params: Params, batches: list[Batch], learning_rate: float) -> None:
+        c = self._context
+        base = params.step_seconds + params.seconds_per_added_worker * (c.world_size - 1)
+        base *= params.compiled_factor if c.execution == "compiled" else 1.0
+        base *= params.slower_factor if c.variant == "slower" else 1.0
+        self._seconds = Script(params, base, c.rank, c.launch_seed).step_seconds(_SCRIPTED_STEPS).tolist()
+        self._fault = params.fault
+        if params.fault_rank == c.rank and params.fault_block in (None, c.block):
+            self._fault_at = params.fault_step
+        sleep_exactly(params.startup_seconds)
+
+    def step(self, index: int) -> None:
+        if index == self._fault_at and self._fault is not None:
+            _FAULTS[self._fault]()
+        sleep_exactly(self._seconds[index])
+
+    step_without_reduce = step
+
+    def synchronize(self) -> float:
+        return 0.0
+
+    def compilations(self) -> int | None:
+        return None
+
+    def weights(self) -> Weights:
+        return {}
+
+    def load_weights(self, weights: Weights) -> None:
+        return None
+
+    def flags(self) -> dict[str, str]:
+        return {"engine": "sleeper"}
+
+    def close(self) -> None:
+        return None
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(3600)
+
+
+def _raise() -> None:
+    raise RuntimeError("the script asked for this error")
+
+
+def _exhaust_memory() -> None:
+    hoard: list[Any] = []
+    while True:
+        hoard.append(np.ones(1 << 20))
+
+
+def _report_garbage() -> None:
+    Path("report.json").write_bytes(b"\x00garbage")  # the process stands in its launch's folder
+    os._exit(0)
+
+
+_FAULTS = {"kill": _kill, "hang": _hang, "raise": _raise, "memory": _exhaust_memory, "garbage": _report_garbage}

@@ -1,0 +1,184 @@
+"""The process of one rank: joins, builds, warms up, measures, reports. It never talks to Ray.
+
+Run as `python -m stepmark.launch.child` with a LaunchSpec on standard input, or forked by a zygote.
+"""
+
+import json
+import os
+import resource
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+
+import numpy as np
+
+from stepmark import catalog
+from stepmark.engines._protocol import Engine, EngineModule
+from stepmark.launch import loop, process
+from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.group import ControlGroup
+from stepmark.launch.spec import LaunchSpec
+from stepmark.results.record import RankReport, StartupSeconds, pack_steps
+from stepmark.workloads import _batches
+
+REPORT, STEPS, STDERR, STAMPS = "report.json", "steps.npz", "stderr.log", "stamps"
+
+BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
+LEARNING_RATE = 0.0625  # exactly representable, so that no framework's rounding of it differs
+
+
+@dataclass
+class Stopwatch:
+    """Seconds between calls of `lap`."""
+
+    last_ns: int
+
+    def lap(self) -> float:
+        now = perf_counter_ns()
+        seconds = (now - self.last_ns) / 1e9
+        self.last_ns = now
+        return max(seconds, 0.0)
+
+
+def main() -> None:
+    process.die_with_parent(os.getppid())
+    run(LaunchSpec.model_validate_json(sys.stdin.read()))
+
+
+def run(spec: LaunchSpec) -> None:
+    """Measure, write the report or the failure into the launch's folder, and end the process without more ado.
+
+    `os._exit`: TensorFlow's and gloo's threads have been seen to hang in an orderly exit, most of all a forked one.
+    """
+    watch = Stopwatch(spec.requested_at_ns)
+    status = 1
+    try:
+        os.chdir(spec.directory)
+        _redirect_output(spec)
+        os.sched_setaffinity(0, spec.cpus)
+        report, steps = _measure(spec, watch)
+        (spec.directory / STEPS).write_bytes(steps)
+        _write(spec, {"report": report.model_dump(mode="json")})
+        status = 0
+    except BaseException as error:  # whatever it was, the supervisor must hear of it
+        traceback.print_exc()
+        _write(spec, {"cause": _cause(error)})
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _redirect_output(spec: LaunchSpec) -> None:
+    log = os.open(spec.directory / STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
+    """The report appears whole or not at all."""
+    draft = spec.directory / f"{REPORT}.draft"
+    draft.write_text(json.dumps(document))
+    draft.rename(spec.directory / REPORT)
+
+
+def _cause(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}".strip()
+    out_of_memory = isinstance(error, MemoryError) or any(
+        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
+    )
+    return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
+
+
+def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
+    spawn = watch.lap()
+    module = catalog.load_engine(spec.engine)
+    module.import_framework()
+    imported = watch.lap()
+    if spec.memory_limit_bytes is not None:
+        process.limit_address_space(spec.memory_limit_bytes)
+    engine, group = _join(module, spec)
+    grouped = watch.lap()
+    workload = catalog.load_workload(spec.model)
+    params = workload.parse(spec.params)
+    engine.build(workload, params, _local_batches(spec), LEARNING_RATE)
+    built = watch.lap()
+
+    buffer = StampBuffer(spec.directory / STAMPS)
+    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
+    recorder.window("warmup", 1)
+    first_loss = engine.synchronize()
+    startup = StartupSeconds(
+        spawn=spawn,
+        import_=spec.zygote_import_seconds if spec.zygote_import_seconds is not None else imported,
+        group=grouped,
+        build=built,
+        first_step=watch.lap(),
+    )
+    buffer.phase = Phase.STEPPING
+    compilations = _run_windows(spec, recorder, engine.compilations)
+    buffer.phase = Phase.FINISHED
+    report = _report(spec, startup, recorder, engine, first_loss, compilations)
+    engine.close()
+    group.close()
+    return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
+
+
+def _join(module: EngineModule, spec: LaunchSpec) -> tuple[Engine, ControlGroup]:
+    group = ControlGroup.join(
+        spec.control_address, spec.control_token, spec.rank, spec.world_size, spec.launch_timeout_seconds
+    )
+    engine = module.Engine(spec.rank_context())
+    engine.join_group()
+    return engine, group
+
+
+def _local_batches(spec: LaunchSpec) -> list[_batches.Batch]:
+    workload = catalog.load_workload(spec.model)
+    inputs = workload.input(workload.parse(spec.params))
+    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, BATCHES)
+    return [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
+
+
+def _run_windows(
+    spec: LaunchSpec, recorder: loop.Recorder, compilations: Callable[[], int | None]
+) -> tuple[int | None, int | None]:
+    limits = loop.LoopLimits(
+        spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds
+    )
+    loop.warm_up(recorder, limits)
+    before = compilations()
+    loop.measure(recorder, limits)
+    return before, compilations()
+
+
+def _report(
+    spec: LaunchSpec,
+    startup: StartupSeconds,
+    recorder: loop.Recorder,
+    engine: Engine,
+    first_loss: float,
+    compilations: tuple[int | None, int | None],
+) -> RankReport:
+    last_loss = engine.synchronize()
+    return RankReport(
+        rank=spec.rank,
+        host=socket.gethostname(),
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+        startup_seconds=startup,
+        windows=tuple(recorder.windows),
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        first_loss=first_loss if np.isfinite(first_loss) else None,
+        last_loss=last_loss if np.isfinite(last_loss) else None,
+        compilations_after_warmup=compilations[0],
+        compilations_after_window=compilations[1],
+        flags=engine.flags(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The ranks of one launch agree on numbers, outside the clock and outside every framework.
+
+A star of TCP connections with rank 0 in the middle. A token, new for every launch, keeps strangers out.
+"""
+
+import hmac
+import socket
+import struct
+import time
+from typing import Self
+
+_VALUE = struct.Struct("!d")
+
+
+class ControlGroup:
+    """All ranks of a launch. Every call has a time-out and fails at once when a peer is gone.
+
+    Raises (from every method): OSError, with the peer's absence or silence as its reason.
+    """
+
+    def __init__(self, peers: list[socket.socket], rank: int) -> None:
+        self._peers, self._rank = peers, rank
+
+    @classmethod
+    def join(cls, address: str, token: str, rank: int, world_size: int, timeout_seconds: float) -> Self:
+        """Connect all ranks. Rank 0 listens at `address` (host:port); the others retry until it does."""
+        deadline = time.monotonic() + timeout_seconds
+        if world_size == 1:
+            return cls([], rank)
+        if rank == 0:
+            peers = _accept(address, token, world_size - 1, deadline)
+        else:
+            peers = [_connect(address, token, deadline)]
+        for peer in peers:
+            peer.settimeout(timeout_seconds)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(peers, rank)
+
+    def agree_max(self, value: float) -> float:
+        """The largest of all ranks' values, known to all. No rank returns before every rank has called."""
+        if self._rank == 0:
+            value = max([value, *(_VALUE.unpack(_receive(peer, _VALUE.size))[0] for peer in self._peers)])
+            for peer in self._peers:
+                peer.sendall(_VALUE.pack(value))
+            return value
+        for peer in self._peers:
+            peer.sendall(_VALUE.pack(value))
+            value = _VALUE.unpack(_receive(peer, _VALUE.size))[0]
+        return value
+
+    def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def _accept(address: str, token: str, count: int, deadline: float) -> list[socket.socket]:
+    peers: list[socket.socket] = []
+    with socket.create_server(_split(address)) as server:
+        while len(peers) < count:
+            server.settimeout(max(0.1, deadline - time.monotonic()))
+            peer, _ = server.accept()
+            peer.settimeout(max(0.1, deadline - time.monotonic()))
+            if hmac.compare_digest(_receive(peer, len(token)), token.encode()):
+                peers.append(peer)
+            else:
+                peer.close()
+    return peers
+
+
+def _connect(address: str, token: str, deadline: float) -> socket.socket:
+    while True:
+        try:
+            peer = socket.create_connection(_split(address), timeout=max(0.1, deadline - time.monotonic()))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            peer.sendall(token.encode())
+            return peer
+
+
+def _receive(peer: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = peer.recv(size - len(data))
+        if not chunk:
+            raise ConnectionResetError("another rank of this launch is gone")
+        data += chunk
+    return data

@@ -1,0 +1,120 @@
+"""The timed loop. Every engine shares it, and it defines what our numbers mean.
+
+A window is a number of steps that all ranks have agreed on (a loop that ends on a local clock deadlocks in the last
+collective). Before it the ranks meet in a barrier, outside the clock. Inside it there is nothing but the step and one
+clock reading stored into a preallocated array. It ends when the last loss has reached the host, so that a framework
+that runs ahead cannot end early. Protocol: Hoefler and Belli, SC'15; docs/measuring.md.
+"""
+
+import gc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Literal, Protocol
+
+from stepmark.launch.buffer import WARMUP_STEPS_MOST, StampBuffer
+from stepmark.results.record import Window
+
+_NS = 1_000_000_000
+
+
+class Group(Protocol):
+    """How the ranks agree outside the clock."""
+
+    def agree_max(self, value: float) -> float:
+        """The largest of all ranks' values, known to all; also a barrier."""
+
+
+@dataclass(frozen=True)
+class LoopLimits:
+    """How long to warm up and to measure; all are per launch."""
+
+    warmup_steps: int
+    warmup_seconds: float
+    min_steps: int
+    max_steps: int
+    min_seconds: float
+
+
+def timed_window(
+    step: Callable[[int], None],
+    synchronize: Callable[[], float],
+    stamps: memoryview,
+    start: int,
+    first_step: int,
+    steps: int,
+) -> int:
+    """Run `steps` steps; stamp the start at `stamps[start]` and each step's end behind it. Returns the window's ns."""
+    clock = perf_counter_ns
+    begin = stamps[start] = clock()
+    for index in range(steps):
+        step(first_step + index)
+        stamps[start + 1 + index] = clock()
+    synchronize()
+    return clock() - begin
+
+
+class Recorder:
+    """Runs windows one after another and keeps what is needed to read the buffer: the windows in order."""
+
+    def __init__(
+        self, step: Callable[[int], None], synchronize: Callable[[], float], group: Group, buffer: StampBuffer
+    ) -> None:
+        self.step, self.synchronize, self.group, self.buffer = step, synchronize, group, buffer
+        self.windows: list[Window] = []
+        self._next_word = 1
+        self._next_step = 0
+
+    def window(self, kind: Literal["warmup", "measured"], steps: int) -> None:
+        """One window of the largest number of steps that any rank asks for."""
+        steps = int(self.group.agree_max(steps))
+        nanoseconds = timed_window(
+            self.step, self.synchronize, self.buffer.words, self._next_word, self._next_step, steps
+        )
+        self.windows.append(Window(kind=kind, steps=steps, host_nanoseconds=nanoseconds))
+        self._next_word += steps + 1
+        self._next_step += steps
+
+    def total(self, kind: str) -> tuple[int, float]:
+        """Steps and seconds of this kind so far."""
+        chosen = [window for window in self.windows if window.kind == kind]
+        return sum(w.steps for w in chosen), sum(w.host_nanoseconds for w in chosen) / _NS
+
+    def step_nanoseconds(self) -> list[int]:
+        """All steps' durations in order, warm-up first."""
+        durations, word = [], 1
+        for window in self.windows:
+            stamps = self.buffer.words[word : word + window.steps + 1].tolist()
+            durations += [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+            word += window.steps + 1
+        return durations
+
+
+def warm_up(recorder: Recorder, limits: LoopLimits) -> None:
+    """Windows until the floors of steps and seconds are passed. The first step, with its compiling, was done before."""
+    _fill(recorder, "warmup", limits.warmup_steps, WARMUP_STEPS_MOST, limits.warmup_seconds)
+
+
+def measure(recorder: Recorder, limits: LoopLimits) -> None:
+    """Collect garbage once, keep the collector on as in production, then measure until the floors are passed."""
+    gc.collect()
+    gc.freeze()
+    _fill(recorder, "measured", limits.min_steps, limits.max_steps, limits.min_seconds)
+
+
+def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, most: int, seconds: float) -> None:
+    """Windows of one kind until at least `least` steps and `seconds` are done, or `most` steps."""
+    while True:
+        steps, elapsed = recorder.total(kind)
+        wanted = 0 if steps >= most else max(least - steps, _steps_for(recorder, seconds - elapsed))
+        wanted = int(recorder.group.agree_max(min(wanted, most - steps)))
+        if wanted <= 0:
+            return
+        recorder.window(kind, wanted)
+
+
+def _steps_for(recorder: Recorder, seconds: float) -> int:
+    """Steps that fill this time at the pace of the last window, and one in twenty more."""
+    last = recorder.windows[-1]
+    return math.ceil(1.05 * seconds * _NS * last.steps / last.host_nanoseconds) if seconds > 0 else 0

@@ -1,0 +1,125 @@
+"""A zygote: a process that has imported one engine's framework and done nothing else; launches are forked from it.
+
+Run as `python -m stepmark.launch.zygote ENGINE SOCKET`. It says `ready` on standard output when it is, and lives until its standard input closes, so that it cannot outlive its supervisor. One connection is one
+child: the client sends a LaunchSpec as a line of JSON, and gets the child's exit status as a line when it has ended.
+A client that closes its connection, or dies, has its child killed.
+
+After a fork the child shares nothing with its brothers but the pages of the import. Forks of one zygote are not
+independent of each other all the same (docs/measuring.md), which is why every block has fresh ones.
+"""
+
+import gc
+import json
+import os
+import selectors
+import socket
+import sys
+from pathlib import Path
+from time import perf_counter_ns
+
+from stepmark import catalog
+from stepmark.launch import child, process
+from stepmark.launch.spec import LaunchSpec
+
+_SPEC_BYTES_MOST = 1 << 20
+
+
+class Zygote:
+    """The server loop: accepts, forks, waits. One thread, so that a fork copies no lock that another holds."""
+
+    def __init__(self, path: Path, import_seconds: float) -> None:
+        self._import_seconds = import_seconds
+        self._selector = selectors.DefaultSelector()
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(str(path))
+        self._server.listen()
+        self._children: dict[socket.socket, int] = {}
+
+    def serve(self) -> None:
+        """Until standard input closes."""
+        self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, "stdin")
+        self._selector.register(self._server, selectors.EVENT_READ, "server")
+        while True:
+            for key, _ in self._selector.select():
+                if key.data == "stdin":
+                    if not os.read(sys.stdin.fileno(), 1):
+                        return self._kill_all()
+                elif key.data == "server":
+                    self._accept()
+                else:
+                    self._event(key)
+
+    def _accept(self) -> None:
+        connection, _ = self._server.accept()
+        line = connection.makefile("rb").readline(_SPEC_BYTES_MOST)
+        if line.endswith(b"\n"):
+            spec = LaunchSpec.model_validate_json(line)
+            self._fork(connection, spec.model_copy(update={"zygote_import_seconds": self._import_seconds}))
+        else:
+            connection.close()
+
+    def _fork(self, connection: socket.socket, spec: LaunchSpec) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            process.die_with_parent(parent)
+            self._forget_everything(connection)
+            child.run(spec)
+        self._children[connection] = pid
+        self._selector.register(connection, selectors.EVENT_READ, "client")
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, connection)
+
+    def _forget_everything(self, connection: socket.socket) -> None:
+        """In the child: close what belongs to the zygote, or a client's end would stay open for ever."""
+        self._selector.close()
+        self._server.close()
+        connection.close()
+        for other in self._children:
+            other.close()
+
+    def _event(self, key: selectors.SelectorKey) -> None:
+        if key.data == "client":
+            connection = key.fileobj
+            assert isinstance(connection, socket.socket)
+            if not connection.recv(1):
+                self._selector.unregister(connection)
+                process.kill_group(self._children[connection])
+            return
+        connection, descriptor = key.data, key.fd
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        self._report_exit(connection)
+
+    def _report_exit(self, connection: socket.socket) -> None:
+        pid = self._children.pop(connection)
+        _, status = os.waitpid(pid, 0)
+        process.kill_group(pid)  # what the child started and left behind
+        try:
+            connection.sendall(json.dumps({"exit_code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+        except OSError:
+            pass  # the client went away: it was its wish that the child ends
+        if connection.fileno() in {key.fd for key in self._selector.get_map().values()}:
+            self._selector.unregister(connection)
+        connection.close()
+
+    def _kill_all(self) -> None:
+        for pid in self._children.values():
+            process.kill_group(pid)
+
+
+def main() -> None:
+    process.die_with_parent(os.getppid())
+    engine, path = sys.argv[1], Path(sys.argv[2])
+    started = perf_counter_ns()
+    catalog.load_engine(engine).import_framework()
+    import_seconds = (perf_counter_ns() - started) / 1e9
+    gc.collect()
+    gc.freeze()  # the children leave these objects' pages shared
+    zygote = Zygote(path, import_seconds)
+    print("ready", flush=True)
+    zygote.serve()
+
+
+if __name__ == "__main__":
+    main()

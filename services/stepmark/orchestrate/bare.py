@@ -1,0 +1,76 @@
+"""A session without Ray: supervisors are threads of the driver, on this machine. The same children, the same order."""
+
+import threading
+from types import TracebackType
+from typing import Literal, Self
+
+from stepmark.errors import Interrupted
+from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.rank import Place, Settings, supervise
+from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard
+from stepmark.plan.blocks import Launch
+
+
+class _ThreadChannel:
+    """The switchboard itself, and a barrier of threads."""
+
+    def __init__(self, switchboard: Switchboard, barrier: threading.Barrier) -> None:
+        self._switchboard, self._barrier = switchboard, barrier
+
+    def next_block(self, index: int) -> tuple[Launch, ...] | None:
+        return self._switchboard.next_block(index)
+
+    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
+        return self._switchboard.exchange(launch_id, rank, count, endpoint)
+
+    def submit(self, launch_id: str, outcome: RankOutcome) -> None:
+        self._switchboard.submit(launch_id, outcome)
+
+    def barrier(self) -> None:
+        self._barrier.wait()
+
+
+class BareSession:
+    """`workers` supervisors on this machine. Threads are daemons: when the driver goes, its children are killed."""
+
+    launcher: Literal["ray", "bare"] = "bare"
+
+    def __init__(self, workers: int, settings: Settings) -> None:
+        self._switchboard = Switchboard()
+        self._barrier = threading.Barrier(workers)
+        self._problem: str | None = None
+        self._threads = [
+            threading.Thread(target=self._supervise, args=(rank, workers, settings), daemon=True)
+            for rank in range(workers)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._barrier.abort()
+
+    def _supervise(self, rank: int, workers: int, settings: Settings) -> None:
+        try:
+            channel = _ThreadChannel(self._switchboard, self._barrier)
+            supervise(Place(rank, rank, workers, "127.0.0.1"), settings, channel)
+        except BaseException as error:  # noqa: BLE001  (the driver says it; the others must not wait for this one)
+            self._problem = self._problem or f"supervisor of rank {rank}: {type(error).__name__}: {error}"
+            self._barrier.abort()
+
+    def offer(self, block: tuple[Launch, ...]) -> None:
+        self._switchboard.offer(block)
+
+    def take(self, timeout_seconds: float) -> list[Arrival]:
+        arrivals = self._switchboard.take(timeout_seconds)
+        if not arrivals and self._problem is not None:
+            raise Interrupted(self._problem)
+        return arrivals
+
+    def finish(self) -> None:
+        self._switchboard.offer(None)
+        for thread in self._threads:
+            thread.join()

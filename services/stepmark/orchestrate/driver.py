@@ -1,0 +1,119 @@
+"""Measures a plan: offers blocks to a session, joins what comes back, stores it, and decides when it is enough."""
+
+import importlib.util
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from stepmark.errors import CannotRun
+from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.bare import BareSession
+from stepmark.orchestrate.folders import remove_folders
+from stepmark.orchestrate.rank import Settings
+from stepmark.orchestrate.ray_train import RaySession
+from stepmark.orchestrate.session import Session, join_outcomes
+from stepmark.plan.blocks import Launch, Plan
+from stepmark.results.record import LaunchRecord
+
+SESSIONS: dict[str, type[RaySession] | type[BareSession]] = {"ray": RaySession, "bare": BareSession}
+
+_TAKE_SECONDS = 1.0
+
+
+class Sink(Protocol):
+    """Where finished launches go; a store."""
+
+    def launch_ids(self) -> frozenset[str]: ...
+    def append(self, record: LaunchRecord) -> None: ...
+
+
+class Progress(Protocol):
+    """Who is told how far it is. Called between launches, never inside one."""
+
+    def started(self, launches: int) -> None: ...
+    def finished(self, record: LaunchRecord) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, which is not what to measure."""
+
+    launcher: str = "ray"
+    fresh_process: bool = False
+
+
+def measure(
+    plan: Plan, sink: Sink, progress: Progress, options: Options, precise_enough: Callable[[], bool]
+) -> None:
+    """Run what the sink does not have yet. `precise_enough` is asked after every complete block from the last needed on.
+
+    Raises:
+        Interrupted: the session broke; what was finished is in the sink.
+        CannotRun: the session could not be started.
+    """
+    done = sink.launch_ids()
+    blocks = [tuple(launch for launch in block if launch.id not in done) for block in plan.blocks]
+    if _enough(plan, blocks, 0, monotonic(), precise_enough):
+        return
+    settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process)
+    try:
+        with SESSIONS[options.launcher](plan.workers, settings) as session:
+            _serve(plan, blocks, session, sink, progress, options, precise_enough)
+            session.finish()
+    finally:
+        remove_folders(settings.run_id)
+
+
+def _serve(
+    plan: Plan, blocks: list[tuple[Launch, ...]], session: Session, sink: Sink, progress: Progress,
+    options: Options, precise_enough: Callable[[], bool],
+) -> None:
+    started, needed = monotonic(), plan.scenario.spec.measurement.launches
+    progress.started(sum(map(len, blocks[:needed])))
+    for index, block in enumerate(blocks):
+        if _enough(plan, blocks, index, started, precise_enough):
+            return
+        if not block:
+            continue
+        session.offer(block)
+        for record in _records(plan, block, session, forked=not options.fresh_process):
+            sink.append(record)
+            progress.finished(record)
+
+
+def _enough(
+    plan: Plan, blocks: list[tuple[Launch, ...]], index: int, started: float, precise_enough: Callable[[], bool]
+) -> bool:
+    """Whether blocks from `index` on may be left out."""
+    measurement = plan.scenario.spec.measurement
+    if not any(blocks[index:]):
+        return True
+    if any(blocks[index : measurement.launches]):
+        return False
+    if index < measurement.launches:
+        return precise_enough()
+    over = measurement.budget_seconds is not None and monotonic() - started > measurement.budget_seconds
+    return over or precise_enough()
+
+
+def _records(plan: Plan, block: tuple[Launch, ...], session: Session, forked: bool) -> Iterator[LaunchRecord]:
+    """The block's launches as they end; each when all its ranks have spoken."""
+    waiting = {launch.id: launch for launch in block}
+    outcomes: dict[str, list[RankOutcome]] = {launch.id: [] for launch in block}
+    digest = plan.scenario.digest()
+    while waiting:
+        for arrival in session.take(_TAKE_SECONDS):
+            outcomes[arrival.launch_id].append(arrival.outcome)
+            launch = waiting[arrival.launch_id]
+            if len(outcomes[launch.id]) == launch.cell.workers:
+                del waiting[launch.id]
+                yield join_outcomes(launch, digest, session.launcher, forked, outcomes.pop(launch.id))
+
+
+
+def check_launcher(launcher: str) -> None:
+    """Raise CannotRun for a launcher that is not installed. Does not import Ray, which reads its environment then."""
+    if launcher == "ray" and importlib.util.find_spec("ray") is None:
+        raise CannotRun("launcher 'ray': expected Ray, found none. pip install 'stepmark[ray]', or --launcher bare.")

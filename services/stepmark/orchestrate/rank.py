@@ -1,0 +1,165 @@
+"""A supervisor: one for each rank, for a whole session. Starts zygotes, runs its rank of each launch, waits otherwise."""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from stepmark.errors import CannotRun
+from stepmark.launch.spec import LaunchSpec, RankOutcome
+from stepmark.launch.supervise import Zygote, child_environment, run_child
+from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
+from stepmark.orchestrate.switchboard import Endpoint
+from stepmark.plan.blocks import Launch
+from stepmark.results.record import Failure
+from stepmark.scenario.model import Scenario
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a supervisor runs: its rank among all, and among those of its node."""
+
+    rank: int
+    local_rank: int
+    local_ranks: int
+    host: str
+
+    def cpus(self) -> tuple[int, ...]:
+        """This rank's equal share of the node's cores, the same in every launch whatever its world size."""
+        allowed = sorted(os.sched_getaffinity(0))
+        share = max(1, len(allowed) // self.local_ranks)
+        return tuple(allowed[self.local_rank * share :][:share])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a session is told once."""
+
+    run_id: str
+    scenario: Scenario
+    fresh_process: bool
+
+
+class Channel(Protocol):
+    """A supervisor's way to the others: the switchboard's calls, and a barrier of all ranks."""
+
+    def next_block(self, index: int) -> tuple[Launch, ...] | None: ...
+    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]: ...
+    def submit(self, launch_id: str, outcome: RankOutcome) -> None: ...
+    def barrier(self) -> None: ...
+
+
+def supervise(place: Place, settings: Settings, channel: Channel) -> None:
+    """Serve blocks until the driver has no more."""
+    with own_folders(settings.run_id) if place.local_rank == 0 else ExitStack():
+        channel.barrier()  # the folders are there
+        index = 0
+        while (block := channel.next_block(index)) is not None:
+            _serve_block(place, settings, channel, block)
+            index += 1
+        channel.barrier()  # nobody needs the folders any more
+
+
+def _serve_block(place: Place, settings: Settings, channel: Channel, block: tuple[Launch, ...]) -> None:
+    with _zygotes(place, settings, block) as problems:
+        channel.barrier()  # nothing starts or imports while something is measured
+        for launch in block:
+            if place.rank < launch.cell.workers:
+                channel.submit(launch.id, _run(place, settings, channel, launch, problems))
+            channel.barrier()  # ranks outside a smaller world wait here, not in a collective
+
+
+def _socket(settings: Settings, engine: str, block: int) -> Path:
+    return run_folder(settings.run_id) / f"{engine}-{block}.sock"
+
+
+@contextmanager
+def _zygotes(place: Place, settings: Settings, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]:
+    """Fresh zygotes of the block's engines, one a node, started by the node's first supervisor, imported at once.
+
+    Yields the engines whose zygote did not start, with the reason.
+    """
+    problems: dict[str, str] = {}
+    if place.local_rank != 0 or settings.fresh_process:
+        yield problems
+        return
+    environment = _environment(place, settings)
+    started = {
+        engine: Zygote(engine, _socket(settings, engine, block[0].block), environment(engine))
+        for engine in dict.fromkeys(launch.cell.engine for launch in block)
+    }
+    try:
+        for engine, zygote in started.items():
+            try:
+                zygote.wait_until_ready()
+            except CannotRun as error:
+                problems[engine] = str(error)
+        yield problems
+    finally:
+        for zygote in started.values():
+            zygote.stop()
+
+
+def _environment(place: Place, settings: Settings):  # type: ignore[no-untyped-def]
+    scratch, threads = scratch_folder(settings.run_id), len(place.cpus())
+    return lambda engine: child_environment(engine, threads, scratch)
+
+
+def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, problems: dict[str, str]) -> RankOutcome:
+    started_at, clock = time.time(), time.monotonic()
+    with leased_ports(2) as ports:
+        own = Endpoint(place.host, *ports, secrets.token_hex(16))
+        endpoints = channel.exchange(launch.id, place.rank, launch.cell.workers, own)
+        if launch.cell.engine in problems:
+            outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problems[launch.cell.engine]))
+        else:
+            outcome = _run_child(place, settings, launch, endpoints)
+    return outcome.model_copy(update={"started_at": started_at, "wall_seconds": time.monotonic() - clock})
+
+
+def _run_child(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> RankOutcome:
+    spec = _spec(place, settings, launch, endpoints)
+    zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch.block)
+    outcome = run_child(spec, zygote, child_environment(launch.cell.engine, len(spec.cpus), scratch_folder(settings.run_id)))
+    shutil.rmtree(spec.directory, ignore_errors=True)
+    return outcome
+
+
+def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
+    cell, measurement = launch.cell, settings.scenario.spec.measurement
+    return LaunchSpec(
+        launch_id=launch.id,
+        block=launch.block,
+        engine=cell.engine,
+        strategy=cell.strategy,
+        variant=cell.variant,
+        execution=cell.execution,
+        precision=cell.precision,
+        model=settings.scenario.spec.workload.model,
+        params=settings.scenario.spec.workload.params,
+        data_source=settings.scenario.spec.data.source,
+        global_batch=cell.global_batch,
+        rank=place.rank,
+        world_size=cell.workers,
+        addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
+        control_address=f"{endpoints[0].host}:{endpoints[0].control_port}",
+        control_token=endpoints[0].control_token,
+        cpus=place.cpus(),
+        seed=measurement.seed,
+        launch_seed=launch.seed,
+        warmup_steps=measurement.warmup_steps,
+        warmup_seconds=measurement.warmup_seconds,
+        min_steps=measurement.min_steps,
+        max_steps=measurement.max_steps,
+        min_seconds=measurement.min_seconds,
+        launch_timeout_seconds=measurement.launch_timeout_seconds,
+        step_timeout_seconds=measurement.step_timeout_seconds,
+        memory_limit_bytes=measurement.memory_limit_bytes,
+        directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
+        requested_at_ns=time.perf_counter_ns(),
+    )

@@ -1,0 +1,201 @@
+"""A session inside one Ray Train run: Ray places one worker per rank, and each worker is a thin supervisor.
+
+`max_failures`, preemption and controller retries are 0: a silent restart would be a wrong number. Nothing is reported
+through `ray.train.report`, which may block for 2 s; outcomes go through the switchboard actor between launches.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from stepmark.errors import CannotRun, Interrupted
+from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.rank import Place, Settings, supervise
+from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard
+from stepmark.plan.blocks import Launch
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+_LOOPBACK = "127.0.0.1"
+_ENVIRONMENT = {
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s by default: how late the end of a worker is seen
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+
+
+def _prepare_environment() -> None:
+    """Before Ray is imported, since it reads these then."""
+    os.environ.update(_ENVIRONMENT)
+    if "RAY_ADDRESS" not in os.environ:
+        # A token in memory: by default Ray would write one into the user's home.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+class _RayChannel:
+    """The switchboard actor, and Ray Train's own barrier."""
+
+    def __init__(self, switchboard: "ActorHandle[Any]") -> None:
+        self._switchboard = switchboard
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        import ray
+
+        return ray.get(getattr(self._switchboard, method).remote(*arguments))
+
+    def next_block(self, index: int) -> tuple[Launch, ...] | None:
+        return self._call("next_block", index)  # type: ignore[no-any-return]
+
+    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
+        return self._call("exchange", launch_id, rank, count, endpoint)  # type: ignore[no-any-return]
+
+    def submit(self, launch_id: str, outcome: RankOutcome) -> None:
+        self._call("submit", launch_id, outcome)
+
+    def barrier(self) -> None:
+        import ray.train.collective
+
+        ray.train.collective.barrier()
+
+
+def _train_function(config: dict[str, Any]) -> None:
+    """What Ray Train runs in every worker."""
+    import ray
+    import ray.train
+
+    context = ray.train.get_context()
+    place = Place(
+        rank=context.get_world_rank(),
+        local_rank=context.get_local_rank(),
+        local_ranks=context.get_local_world_size(),
+        host=ray.util.get_node_ip_address(),
+    )
+    supervise(place, config["settings"], _RayChannel(config["switchboard"]))
+
+
+class RaySession:
+    """A Ray Train run of `workers` workers: in the cluster of RAY_ADDRESS, or in one of its own on this machine."""
+
+    launcher: Literal["ray", "bare"] = "ray"
+
+    def __init__(self, workers: int, settings: Settings) -> None:
+        self._workers, self._settings = workers, settings
+        self._folder = Path(tempfile.mkdtemp(prefix="sm-ray-"))  # short: Ray puts sockets below it
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._fit, daemon=True)
+
+    def __enter__(self) -> Self:
+        _prepare_environment()
+        import ray
+
+        try:
+            self._start_ray()
+            self._check_places()
+            actor = ray.remote(num_cpus=0, max_concurrency=4 * self._workers + 8)(Switchboard)
+            self._switchboard = actor.remote()
+        except BaseException:
+            self._stop()
+            raise
+        self._thread.start()
+        return self
+
+    def _start_ray(self) -> None:
+        import ray
+
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(address="auto", **quiet)
+            return
+        ray.init(
+            address="local",
+            num_cpus=max(self._workers, len(os.sched_getaffinity(0))),
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=128 << 20,
+            _node_ip_address=_LOOPBACK,
+            _temp_dir=str(self._folder),
+            **quiet,
+        )
+
+    def _check_places(self) -> None:
+        import ray
+
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if cpus < self._workers:
+            raise CannotRun(
+                f"expected a Ray cluster with {self._workers} CPUs, one for each worker, found {cpus}. "
+                "Lower scale.workers, or add nodes."
+            )
+
+    def _fit(self) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+        trainer = DataParallelTrainer(
+            _train_function,
+            train_loop_config={"settings": self._settings, "switchboard": self._switchboard},
+            scaling_config=ScalingConfig(num_workers=self._workers, use_gpu=False, resources_per_worker={"CPU": 1}),
+            run_config=RunConfig(
+                name=self._settings.run_id,
+                storage_path=str(self._folder),
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0),
+            ),
+        )
+        try:
+            trainer.fit()
+        except BaseException as error:  # noqa: BLE001  (it is the driver's to say)
+            self._problem = _first_cause(error)
+
+    def offer(self, block: tuple[Launch, ...]) -> None:
+        self._get(self._switchboard.offer.remote(block))
+
+    def take(self, timeout_seconds: float) -> list[Arrival]:
+        arrivals: list[Arrival] = self._get(self._switchboard.take.remote(timeout_seconds))
+        if not arrivals and not self._thread.is_alive():
+            raise Interrupted(self._problem or "the Ray Train run ended early")
+        return arrivals
+
+    def _get(self, reference: Any) -> Any:
+        import ray
+
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayError as error:
+            raise Interrupted(f"Ray is gone: {_one_line(error)}") from None
+
+    def finish(self) -> None:
+        self._get(self._switchboard.offer.remote(None))
+        self._thread.join()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        import ray
+
+        ray.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _first_cause(error: BaseException) -> str:
+    """Which worker failed, from Ray Train's own error: a dead worker before those that only noticed."""
+    failures: dict[int, BaseException] = getattr(error, "worker_failures", {})
+    for rank, failure in sorted(failures.items(), key=lambda item: "HealthCheck" not in type(item[1]).__name__):
+        return f"Ray worker of rank {rank} failed: {type(failure).__name__}: {_one_line(failure)}"
+    return f"{type(error).__name__}: {_one_line(error)}"

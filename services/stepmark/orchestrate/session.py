@@ -1,0 +1,84 @@
+"""A session as the driver sees it, and the joining of the ranks' outcomes into one record."""
+
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import numpy as np
+
+from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.switchboard import Arrival
+from stepmark.plan.blocks import Launch
+from stepmark.results.record import NO_STEPS, Failure, LaunchHeader, LaunchRecord, unpack_steps
+
+
+class Session(Protocol):
+    """Supervisors at their places, waiting for blocks. A context manager: leaving it ends every process of it."""
+
+    launcher: Literal["ray", "bare"]
+
+    def offer(self, block: tuple[Launch, ...]) -> None:
+        """Have this block measured next."""
+
+    def take(self, timeout_seconds: float) -> list[Arrival]:
+        """Outcomes since the last call; waits for some up to the time-out.
+
+        Raises:
+            Interrupted: the session has broken, and nothing more will come.
+        """
+
+    def finish(self) -> None:
+        """No more blocks: wait until the supervisors have gone."""
+
+
+def join_outcomes(
+    launch: Launch, digest: str, launcher: Literal["ray", "bare"], forked: bool, outcomes: list[RankOutcome]
+) -> LaunchRecord:
+    """One record from the outcomes of all ranks of a launch."""
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
+    failure = _root_cause(outcomes) or _disagreement(outcomes)
+    header = LaunchHeader(
+        launch_id=launch.id,
+        scenario_digest=digest,
+        cell=launch.cell,
+        block=launch.block,
+        position=launch.position,
+        launcher=launcher,
+        forked=forked,
+        started_at=datetime.fromtimestamp(outcomes[0].started_at, UTC).isoformat(timespec="milliseconds"),
+        wall_seconds=max(outcome.wall_seconds for outcome in outcomes),
+        ranks=tuple(o.report for o in outcomes if o.report is not None) if failure is None else (),
+        failure=failure,
+    )
+    steps = NO_STEPS if failure else np.concatenate([unpack_steps(outcome.steps_npz) for outcome in outcomes])
+    return LaunchRecord(header, steps)
+
+
+# What a rank says when another one's end has reached it: a consequence, not a cause.
+_ECHOES = (
+    "another rank of this launch is gone", "Connection reset", "Connection closed", "Broken pipe", "aborted by",
+    "Connection refused", "timed out", "Timed out", "recvmsg", "Socket closed",
+)
+
+
+def _root_cause(outcomes: list[RankOutcome]) -> Failure | None:
+    """The failure that began it: signals before errors, errors before echoes of another rank's end, fewest steps first."""
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    if not failed:
+        return None
+
+    def order(outcome: RankOutcome) -> tuple[bool, bool, int]:
+        cause = outcome.failure.cause if outcome.failure else ""
+        echo = any(sign in cause for sign in _ECHOES)
+        return echo, not cause.startswith("killed by signal"), outcome.steps_done
+
+    failed.sort(key=order)
+    first = failed[0].failure
+    ambiguous = len(failed) > 1 and order(failed[0]) == order(failed[1])
+    assert first is not None
+    return first.model_copy(update={"rank": None}) if ambiguous else first
+
+
+def _disagreement(outcomes: list[RankOutcome]) -> Failure | None:
+    """Ranks that did not run the same windows have not measured the same thing."""
+    windows = {tuple((w.kind, w.steps) for w in o.report.windows) for o in outcomes if o.report is not None}
+    return Failure(rank=None, cause="the ranks ran different numbers of steps") if len(windows) > 1 else None

@@ -1,0 +1,73 @@
+"""Where the driver and the supervisors of one session meet: blocks go out, addresses are exchanged, outcomes come in.
+
+One object, thread-safe, with calls that wait. Under Ray it is an actor with a thread for each caller; without Ray it is
+shared by threads. No call is made while something is measured.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+from stepmark.launch.spec import RankOutcome
+from stepmark.plan.blocks import Launch
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one rank of one launch can be reached: a port for the framework, one for our control group."""
+
+    host: str
+    group_port: int
+    control_port: int
+    control_token: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One rank's outcome of one launch."""
+
+    launch_id: str
+    outcome: RankOutcome
+
+
+@dataclass
+class Switchboard:
+    """State of one session. `None` as a block ends it."""
+
+    _blocks: list[tuple[Launch, ...] | None] = field(default_factory=list)
+    _endpoints: dict[str, dict[int, Endpoint]] = field(default_factory=dict)
+    _arrivals: list[Arrival] = field(default_factory=list)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def offer(self, block: tuple[Launch, ...] | None) -> None:
+        """From the driver: the next block, or None for the end."""
+        with self._changed:
+            self._blocks.append(block)
+            self._changed.notify_all()
+
+    def next_block(self, index: int) -> tuple[Launch, ...] | None:
+        """From every rank: block number `index` of the session, once it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._blocks) > index)
+            return self._blocks[index]
+
+    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
+        """From every rank of a launch: all `count` endpoints in rank order, once all are there."""
+        with self._changed:
+            known = self._endpoints.setdefault(launch_id, {})
+            known[rank] = endpoint
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: len(known) == count)
+            return [known[i] for i in range(count)]
+
+    def submit(self, launch_id: str, outcome: RankOutcome) -> None:
+        """From a rank: how its part of a launch ended."""
+        with self._changed:
+            self._arrivals.append(Arrival(launch_id, outcome))
+            self._changed.notify_all()
+
+    def take(self, timeout_seconds: float) -> list[Arrival]:
+        """From the driver: what has come in since the last call; waits for something up to the time-out."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._arrivals), timeout_seconds)
+            arrivals, self._arrivals = self._arrivals, []
+            return arrivals

@@ -1,0 +1,75 @@
+"""The order of measuring: randomised complete blocks, compared cells side by side.
+
+Every block has every measurable cell once. Cells that are compared (same execution level, precision and worker count)
+are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine meets both alike.
+Hoefler and Belli, SC'15; docs/measuring.md.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepmark.plan.cells import Cell, cells
+from stepmark.scenario.model import Scenario
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One measurement of one cell, in one block. `seed` is its own, the same on all ranks and in every run."""
+
+    cell: Cell
+    block: int
+    position: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        return f"b{self.block:03d}.{self.cell.key}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that may be measured. The first `measurement.launches` blocks always are, further ones when precision asks."""
+
+    scenario: Scenario
+    cells: tuple[Cell, ...]
+    blocks: tuple[tuple[Launch, ...], ...]
+
+    @property
+    def measurable(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.unsupported is None)
+
+    @property
+    def workers(self) -> int:
+        """The largest worker count that is measured; 0 if nothing is."""
+        return max((cell.workers for cell in self.measurable), default=0)
+
+
+def make_plan(scenario: Scenario, max_workers: int) -> Plan:
+    """The same scenario, seed and number of places give the same plan."""
+    found = cells(scenario, max_workers)
+    measurement = scenario.spec.measurement
+    count = measurement.max_launches or measurement.launches
+    groups = _compared_groups([cell for cell in found if cell.unsupported is None])
+    rng = np.random.default_rng(_seed(scenario.digest(), measurement.seed))
+    orders = {key: rng.permutation(len(group)) for key, group in groups.items()}
+    blocks = []
+    for block in range(count):
+        keys = [list(groups)[i] for i in rng.permutation(len(groups))]
+        order = [groups[key][i] for key in keys for i in orders[key][:: 1 if block % 2 == 0 else -1]]
+        launches = (Launch(cell, block, position, _seed(scenario.digest(), cell.key, block)) for position, cell in enumerate(order))
+        blocks.append(tuple(launches))
+    return Plan(scenario, found, tuple(blocks))
+
+
+def _compared_groups(measurable: list[Cell]) -> dict[tuple[str, str, int], list[Cell]]:
+    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in measurable:
+        groups.setdefault((cell.levels[0], cell.precision, cell.workers), []).append(cell)
+    return groups
+
+
+def _seed(*parts: object) -> int:
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

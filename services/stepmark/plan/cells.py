@@ -1,0 +1,88 @@
+"""From a scenario to its cells: candidate x execution x precision x worker count."""
+
+from collections.abc import Iterator
+from itertools import product
+
+from pydantic import BaseModel, ConfigDict
+
+from stepmark import catalog
+from stepmark.scenario.model import Candidate, ExecutionLevel, Precision, Scenario
+
+
+class Cell(BaseModel):
+    """One number in the result table: a candidate at one execution, precision and worker count.
+
+    `levels` are the execution levels of the scenario that this cell answers: 'default' and what it resolves to are one
+    cell. `unsupported` is None, or the reason why the cell is not measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidate: str
+    engine: str
+    strategy: str
+    variant: str | None
+    execution: str
+    levels: tuple[str, ...]
+    precision: str
+    workers: int
+    batch_per_worker: int
+    unsupported: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the cell within its scenario, for people and for file and launch names."""
+        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}"
+
+    @property
+    def global_batch(self) -> int:
+        return self.batch_per_worker * self.workers
+
+
+def cells(scenario: Scenario, max_workers: int) -> tuple[Cell, ...]:
+    """All cells, in the document's order. `max_workers` is what the machine or cluster has places for."""
+    spec = scenario.spec
+    found: dict[str, Cell] = {}
+    for candidate, level, precision, workers in product(
+        spec.candidates, spec.sweep.execution, spec.sweep.precision, spec.scale.workers
+    ):
+        cell = _cell(scenario, candidate, level, precision, workers, max_workers)
+        levels = (*found[cell.key].levels, level) if cell.key in found else (level,)
+        found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels))})
+    return tuple(found.values())
+
+
+def _cell(
+    scenario: Scenario, candidate: Candidate, level: ExecutionLevel, precision: Precision, workers: int, places: int
+) -> Cell:
+    support = catalog.load_engine(candidate.engine).SUPPORT
+    variants = support.variants_of(candidate.strategy)
+    cell = Cell(
+        candidate=candidate.name,
+        engine=candidate.engine,
+        strategy=candidate.strategy,
+        variant=candidate.variant or (variants[0] if variants else None),
+        execution=support.default_execution if level == "default" else level,
+        levels=(level,),
+        precision=precision,
+        workers=workers,
+        batch_per_worker=scenario.spec.scale.batch_of(workers),
+    )
+    return cell.model_copy(update={"unsupported": next(_reasons(cell, places), None)})
+
+
+def _reasons(cell: Cell, places: int) -> Iterator[str]:
+    support = catalog.load_engine(cell.engine).SUPPORT
+    reason = support.executions.get(cell.execution)
+    if reason is not None:
+        yield reason
+    refusal = support.refusals.get((cell.variant or "", cell.execution))
+    if refusal is not None:
+        yield refusal
+    if cell.precision not in support.precisions:
+        yield f"{cell.engine} has no {cell.precision}"
+    most = support.strategies[cell.strategy].max_workers
+    if most is not None and cell.workers > most:
+        yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and {cell.workers} are asked for"
+    if cell.workers > places:
+        yield f"{cell.workers} workers are asked for, and there are places for {places} (one core each)"

@@ -1,0 +1,33 @@
+"""How long a plan takes, before anything starts. A guess to plan a day by, not a promise.
+
+The constants are seconds seen on two shared CPU cores (docs/measuring.md, "What a run costs"); other machines are
+mostly faster. Step times are not known beforehand, so a window counts as `minSeconds`, or `minSteps` of 20 ms.
+"""
+
+from stepmark.plan.blocks import Launch, Plan
+
+RAY_START_SECONDS = 12.0
+BARE_START_SECONDS = 1.0
+ZYGOTE_SECONDS = {"torch": 5.0, "keras-tensorflow": 7.0}
+LAUNCH_SECONDS = 0.8
+COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0}
+_STEP_SECONDS = 0.02
+
+
+def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool) -> float:
+    """For the first so many blocks of the plan."""
+    total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
+    for block in plan.blocks[:blocks]:
+        imports = [ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block]
+        engines = {launch.cell.engine: ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block}
+        total += sum(imports) if fresh_process else sum(engines.values())
+        total += sum(_launch_seconds(plan, launch) for launch in block)
+    return total
+
+
+def _launch_seconds(plan: Plan, launch: Launch) -> float:
+    m = plan.scenario.spec.measurement
+    window = max(m.min_seconds, min(m.min_steps, m.max_steps) * _STEP_SECONDS)
+    warmup = max(m.warmup_seconds, m.warmup_steps * _STEP_SECONDS)
+    compiled = COMPILED_FIRST_STEP_SECONDS.get(launch.cell.engine, 0.0) if launch.cell.execution == "compiled" else 0.0
+    return LAUNCH_SECONDS + window + warmup + compiled

@@ -1,0 +1,78 @@
+"""The machine and software that the numbers belong to, as they are now. Unknown is None, never a guess."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+_PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "ray", "numpy")
+
+
+class Environment(BaseModel):
+    """One node's description, taken before a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str
+    kernel: str
+    python: str
+    cpu_model: str | None
+    cpu_count: int
+    cpu_governor: str | None
+    memory_bytes: int
+    cgroup_memory_limit_bytes: int | None
+    cgroup_cpu_limit: float | None
+    load_average_1m: float
+    packages: dict[str, str]
+
+
+def describe() -> Environment:
+    return Environment(
+        host=platform.node(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        cpu_model=_cpu_model(),
+        cpu_count=len(os.sched_getaffinity(0)),
+        cpu_governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        memory_bytes=psutil.virtual_memory().total,
+        cgroup_memory_limit_bytes=_cgroup_memory(),
+        cgroup_cpu_limit=_cgroup_cpus(),
+        load_average_1m=round(os.getloadavg()[0], 2),
+        packages={name: version for name in _PACKAGES if (version := _version(name)) is not None},
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return None
+
+
+def _cgroup_memory() -> int | None:
+    """cgroup v2, then v1 (where 'no limit' is a number beyond all memory)."""
+    text = _read(Path("/sys/fs/cgroup/memory.max")) or _read(Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    limit = int(text) if text and text.isdigit() else None
+    return limit if limit is not None and limit < psutil.virtual_memory().total else None
+
+
+def _cgroup_cpus() -> float | None:
+    quota, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) or "").partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period else None

@@ -1,0 +1,134 @@
+"""LaunchRecord: one launch of one cell, with every rank's raw step times.
+
+Schema history
+    1  first version
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from stepmark.plan.cells import Cell
+
+SCHEMA_VERSION = 1
+
+Nanoseconds = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=400)]
+
+
+class RecordModel(BaseModel):
+    """Records are frozen, and unknown keys are refused: they come from other processes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StartupSeconds(RecordModel):
+    """Where the time before the second step went. `import` of a forked launch is its zygote's, paid once per block."""
+
+    spawn: Seconds
+    import_: Seconds = Field(alias="import")
+    group: Seconds
+    build: Seconds
+    first_step: Seconds
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class Window(RecordModel):
+    """A run of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host."""
+
+    kind: Literal["warmup", "measured"]
+    steps: Annotated[int, Field(ge=1)]
+    host_nanoseconds: Nanoseconds
+
+
+class RankReport(RecordModel):
+    """What one rank's process says of its launch."""
+
+    rank: Annotated[int, Field(ge=0)]
+    host: Text
+    cpus: Annotated[tuple[int, ...], Field(max_length=4096)]
+    startup_seconds: StartupSeconds
+    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=10_000)]
+    peak_memory_bytes: Annotated[int, Field(ge=0)] | None
+    first_loss: Annotated[float, Field(allow_inf_nan=False)] | None
+    last_loss: Annotated[float, Field(allow_inf_nan=False)] | None
+    compilations_after_warmup: int | None
+    compilations_after_window: int | None
+    flags: Annotated[dict[Text, Text], Field(max_length=64)]
+
+
+class Failure(RecordModel):
+    """Why a launch has no numbers. `rank` is the first that failed by its own fault, where that is known."""
+
+    rank: int | None
+    cause: Annotated[str, Field(max_length=2000)]
+    stderr_tail: tuple[Annotated[str, Field(max_length=1000)], ...] = ()
+
+
+class LaunchHeader(RecordModel):
+    """Everything of a launch but its arrays."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    launch_id: Text
+    scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    cell: Cell
+    block: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
+    launcher: Literal["ray", "bare"]
+    forked: bool
+    started_at: Annotated[str, Field(max_length=40)]
+    wall_seconds: Seconds
+    ranks: tuple[RankReport, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class LaunchRecord:
+    """`step_nanoseconds` is int64 of shape (ranks, steps): each rank's own step durations, warm-up first.
+
+    It is empty for a failed launch.
+    """
+
+    header: LaunchHeader
+    step_nanoseconds: NDArray[np.int64]
+
+    @property
+    def ok(self) -> bool:
+        return self.header.failure is None
+
+    @property
+    def warmup_steps(self) -> int:
+        """The first so many steps of `step_nanoseconds` are warm-up."""
+        return sum(window.steps for window in self.header.ranks[0].windows if window.kind == "warmup")
+
+
+NO_STEPS = np.zeros((0, 0), dtype=np.int64)
+
+
+def pack_steps(step_nanoseconds: NDArray[np.int64]) -> bytes:
+    """Compressed .npz of the array."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, step_nanoseconds=step_nanoseconds)
+    return buffer.getvalue()
+
+
+def unpack_steps(blob: bytes) -> NDArray[np.int64]:
+    """The array of `pack_steps`.
+
+    Raises:
+        ValueError: the bytes are not such an array.
+    """
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+            steps = arrays["step_nanoseconds"]
+    except Exception as error:  # numpy and zipfile raise many kinds for foreign bytes
+        raise ValueError(f"expected an .npz with step_nanoseconds, found {error}") from None
+    if steps.dtype != np.int64 or steps.ndim != 2:
+        raise ValueError(f"expected int64 of two axes, found {steps.dtype} of {steps.ndim}")
+    return steps

@@ -1,0 +1,144 @@
+"""The store of one run: SQLite through SQLAlchemy Core, in WAL mode, so that a reader never blocks the writer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+
+from stepmark.errors import CannotRun
+from stepmark.results.environment import Environment
+from stepmark.results.record import LaunchHeader, LaunchRecord, pack_steps, unpack_steps
+from stepmark.scenario.load import scenario_from_object
+from stepmark.scenario.model import Scenario
+
+FILE = "results.db"
+
+_metadata = sa.MetaData()
+_run = sa.Table(
+    "run",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+)
+_launches = sa.Table(
+    "launches",
+    _metadata,
+    sa.Column("launch_id", sa.String(400), primary_key=True),
+    sa.Column("block", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("header", sa.Text, nullable=False),
+    sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
+)
+
+
+class Run(BaseModel):
+    """What all launches of a store belong to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stepmark_version: str
+    scenario: dict[str, Any]
+    scenario_digest: str
+    max_workers: int
+    environment: Environment
+
+    def parsed_scenario(self) -> Scenario:
+        return scenario_from_object(self.scenario)
+
+
+class SqliteStore:
+    """`results.db` of one run.
+
+    Raises (from every method that writes): CannotRun, when the disk or file will not take it.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def create(cls, folder: Path, run: Run) -> Self:
+        """A new store in this folder."""
+        store = cls(_connect(folder / FILE))
+        with _explained(folder):
+            _metadata.create_all(store._engine)
+            with store._engine.begin() as connection:
+                connection.execute(_run.insert().values(id=1, document=run.model_dump_json()))
+        return store
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """An existing store.
+
+        Raises:
+            CannotRun: there is none, or it is not one.
+        """
+        if not (folder / FILE).is_file():
+            raise CannotRun(f"{folder / FILE}: expected the results of a run, found no such file. Give a run's folder.")
+        return cls(_connect(folder / FILE))
+
+    def run(self) -> Run:
+        try:
+            with self._engine.connect() as connection:
+                return Run.model_validate_json(connection.execute(sa.select(_run.c.document)).scalar_one())
+        except (sa.exc.SQLAlchemyError, ValueError) as error:
+            raise CannotRun(f"{self._engine.url.database}: expected results of stepmark, found {_short(error)}.") from None
+
+    def launch_ids(self) -> frozenset[str]:
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(sa.select(_launches.c.launch_id)).scalars())
+
+    def append(self, record: LaunchRecord) -> None:
+        """Store a finished launch; it is on disk when this returns."""
+        row = {
+            "launch_id": record.header.launch_id,
+            "block": record.header.block,
+            "position": record.header.position,
+            "header": record.header.model_dump_json(),
+            "step_nanoseconds_npz": pack_steps(record.step_nanoseconds),
+        }
+        with _explained(Path(str(self._engine.url.database)).parent), self._engine.begin() as connection:
+            connection.execute(_launches.insert().values(row))
+
+    def records(self) -> Iterator[LaunchRecord]:
+        """All launches in the order of the plan."""
+        query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
+        with self._engine.connect() as connection:
+            for header, blob in connection.execute(query.order_by(_launches.c.block, _launches.c.position)):
+                yield LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _connect(path: Path) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{path}")
+
+    @sa.event.listens_for(engine, "connect")
+    def _wal(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+class _explained:
+    """Database errors in a person's words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sa.exc.SQLAlchemyError | OSError):
+            raise CannotRun(
+                f"{self._folder}: expected to write results, found: {_short(error)}. "
+                "Make room or choose another folder; what was stored before is kept, and --resume goes on from it."
+            ) from None
+
+
+def _short(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]

@@ -1,0 +1,152 @@
+"""From a file or text to a `Scenario`. The only place that parses YAML, and it treats the text as hostile."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stepmark import catalog
+from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
+from stepmark.scenario.explain import explain
+from stepmark.scenario.model import Candidate, Scenario
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 16
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset without duplicate keys, and without dates: the document has none, so text stays text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                raise ScenarioError(_where(key), "a plain text key", "another kind of key", "Write keys as words.")
+            if key.value in seen:
+                raise ScenarioError(_where(key), "each key once", f"{key.value!r} twice", "Delete one of them.")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _where(item: yaml.Node | yaml.Event) -> str:
+    mark = item.start_mark
+    return f"line {mark.line + 1}" if mark else "the document"
+
+
+def _refuse_dangerous_yaml(text: str) -> None:
+    """Aliases, second documents and deep nesting are refused from the event stream, before anything is built."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        if documents > 1:
+            raise ScenarioError(_where(event), "one document", "a second one", "Split the file: one scenario, one file.")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ScenarioError(_where(event), "no YAML anchors or aliases", "one", "Write the value out.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ScenarioError(_where(event), f"at most {MAX_DEPTH} levels", "deeper nesting", "Flatten the document.")
+
+
+def _parse(text: str) -> object:
+    try:
+        _refuse_dangerous_yaml(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader with less)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the document"
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ScenarioError(where, "YAML", problem, "Correct the syntax there.") from None
+    except ValueError as error:  # such as an integer of more digits than Python converts
+        raise ScenarioError("the document", "values of ordinary size", str(error), "Correct the value.") from None
+
+
+def scenario_from_text(text: str) -> Scenario:
+    """Parse and check a scenario.
+
+    Raises:
+        ScenarioErrors: everything that is wrong with it, each with path, expectation, finding and remedy.
+    """
+    if len(text.encode()) > MAX_BYTES:
+        raise ScenarioErrors([_too_large(len(text.encode()))])
+    try:
+        document = _parse(text)
+    except ScenarioError as error:
+        raise ScenarioErrors([error]) from None
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        fix = "Start from scenarios/quickstart.yaml."
+        raise ScenarioErrors([ScenarioError("the document", "a mapping with apiVersion, kind, metadata, spec", kind, fix)])
+    return scenario_from_object(document)
+
+
+def scenario_from_object(document: dict[str, Any]) -> Scenario:
+    """Check a parsed document. JSON mode, so that lists become tuples while text never becomes a number."""
+    try:
+        scenario = Scenario.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise ScenarioErrors(explain(error, Scenario)) from None
+    errors = list(_catalog_errors(scenario))
+    if errors:
+        raise ScenarioErrors(errors)
+    return scenario
+
+
+def scenario_from_file(path: Path) -> Scenario:
+    """Read and check a scenario file.
+
+    Raises:
+        CannotRun: the file cannot be read.
+        ScenarioErrors: its content is refused.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ScenarioErrors([_too_large(size)])
+        return scenario_from_text(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotRun(f"{path}: expected a readable scenario file, found: {error.strerror}. Check the path.") from None
+    except UnicodeDecodeError:
+        refused = ScenarioError("the document", "UTF-8 text", "other bytes", "Save the file as UTF-8.")
+        raise ScenarioErrors([refused]) from None
+
+
+def _too_large(size: int) -> ScenarioError:
+    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", f"{size} bytes", "A scenario is a page of text.")
+
+
+def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
+    """What the document's grammar cannot know: names that clash, and pairs that no engine or model has."""
+    workload = catalog.load_workload(scenario.spec.workload.model)
+    try:
+        workload.Params.model_validate_json(json.dumps(scenario.spec.workload.params))
+    except ValidationError as error:
+        yield from explain(error, workload.Params, prefix="spec.workload.params")
+    names = [candidate.name for candidate in scenario.spec.candidates]
+    for index, candidate in enumerate(scenario.spec.candidates):
+        path = f"spec.candidates[{index}]"
+        if names.index(candidate.name) != index:
+            yield ScenarioError(f"{path}.name", "a name of its own", f"{candidate.name!r} again", "Rename one of them.")
+        yield from _pair_errors(path, candidate, scenario.spec.workload.model, workload.frameworks())
+
+
+def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[str, ...]) -> Iterator[ScenarioError]:
+    support = catalog.load_engine(candidate.engine).SUPPORT
+    if candidate.strategy not in support.strategies:
+        expected = f"a strategy of {candidate.engine} ({', '.join(support.strategies)})"
+        yield ScenarioError(f"{path}.strategy", expected, repr(candidate.strategy), "Choose one of them.")
+    elif candidate.variant is not None and candidate.variant not in support.variants_of(candidate.strategy):
+        variants = ", ".join(support.variants_of(candidate.strategy)) or "there are none: leave it out"
+        expected = f"a variant of {candidate.engine} {candidate.strategy} ({variants})"
+        yield ScenarioError(f"{path}.variant", expected, repr(candidate.variant), "Choose one, or leave it out.")
+    if support.framework not in frameworks:
+        expected = f"an engine that {model} is written for ({', '.join(frameworks)})"
+        yield ScenarioError(f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model.")

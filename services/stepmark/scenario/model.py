@@ -1,0 +1,178 @@
+"""The Scenario: one model, some candidates, worker counts, and how to measure. Immutable: one object is one run."""
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, WithJsonSchema, model_validator
+
+from stepmark import catalog
+from stepmark.scenario.base import Name, StrictModel
+
+ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def _one_of(names: tuple[str, ...], what: str) -> type[str]:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"one of {what}: {', '.join(names)}")
+        return value
+
+    schema = {"type": "string", "enum": list(names)}
+    return Annotated[str, Field(max_length=40), AfterValidator(check), WithJsonSchema(schema)]  # type: ignore[return-value]
+
+
+EngineName = _one_of(catalog.engine_names(), "the engines")
+ModelName = _one_of(catalog.workload_names(), "the models")
+
+
+class Metadata(StrictModel):
+    """Names the run. On a cluster this is the Kubernetes object's metadata."""
+
+    name: Name
+    """Up to 40 characters, lower-case letters, digits and dashes."""
+
+
+class WorkloadChoice(StrictModel):
+    """Which model is trained."""
+
+    model: ModelName  # type: ignore[valid-type]
+    """Name of a workload: a file in stepmark/workloads."""
+    params: Annotated[dict[str, JsonValue], Field(max_length=32)] = {}
+    """The model's own parameters, checked by that workload's `Params`."""
+
+
+class Candidate(StrictModel):
+    """One way to train the model. The first candidate is the reference that the others are compared with."""
+
+    name: Name
+    """How tables and verdicts call it."""
+    engine: EngineName  # type: ignore[valid-type]
+    """Name of an engine: a file in stepmark/engines."""
+    strategy: Annotated[str, Field(max_length=40)] = "single"
+    """How the work is spread over workers; each engine lists its own."""
+    variant: Annotated[str, Field(max_length=40)] | None = None
+    """Another way of the same engine and strategy; absent is the engine's default way."""
+
+
+class Sweep(StrictModel):
+    """Levels that every candidate is measured at."""
+
+    execution: Annotated[tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4)] = ("default",)
+    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what a user of the engine gets without asking."""
+    precision: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=2)] = ("float32",)
+    """float32, or bfloat16 as each framework's mixed precision."""
+
+
+class Scale(StrictModel):
+    """Worker counts, and what stays constant while they grow."""
+
+    workers: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16)] = (1,)
+    """Numbers of data-parallel workers, one process each."""
+    mode: Literal["weak", "strong"] = "weak"
+    """weak: batchPerWorker is constant; strong: globalBatch is."""
+    batch_per_worker: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """Samples per worker and step (weak scaling)."""
+    global_batch: Annotated[int, Field(ge=1, le=16777216)] | None = None
+    """Samples per step over all workers (strong scaling)."""
+
+    @model_validator(mode="after")
+    def _batch_fits_mode(self) -> Self:
+        wanted, other = ("batchPerWorker", "globalBatch") if self.mode == "weak" else ("globalBatch", "batchPerWorker")
+        values = {"batchPerWorker": self.batch_per_worker, "globalBatch": self.global_batch}
+        if values[wanted] is None or values[other] is not None:
+            raise ValueError(f"{wanted} alone, since mode is {self.mode}")
+        if self.global_batch is not None and any(self.global_batch % n for n in self.workers):
+            raise ValueError(f"globalBatch to be a multiple of every worker count in {list(self.workers)}")
+        if len(set(self.workers)) != len(self.workers):
+            raise ValueError("each worker count once")
+        return self
+
+    def batch_of(self, workers: int) -> int:
+        """Samples per worker and step at this number of workers."""
+        return self.batch_per_worker if self.batch_per_worker is not None else (self.global_batch or 0) // workers
+
+
+class Data(StrictModel):
+    """Where the samples come from."""
+
+    source: Literal["synthetic", "host", "digits"] = "synthetic"
+    """synthetic: random, resident on the device; host: the same, fed from host memory each step; digits: real images, resident."""
+
+
+class Measurement(StrictModel):
+    """How much is measured, and when it is enough."""
+
+    launches: Annotated[int, Field(ge=2, le=100)] = 5
+    """Launches per cell, each in a block of its own with fresh zygotes. Intervals stand on this number."""
+    max_launches: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Blocks are added up to this number until relativePrecision is reached; absent: launches, none are added."""
+    min_steps: Annotated[int, Field(ge=1, le=5000)] = 100
+    """Steps in the measured window, at least."""
+    max_steps: Annotated[int, Field(ge=1, le=5000)] = 5000
+    """Steps in the measured window, at most: it wins over minSeconds."""
+    min_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """Length of the measured window, at least."""
+    warmup_steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Steps before the window, at least. They are kept and marked."""
+    warmup_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Time before the window, at least."""
+    relative_precision: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Half-width of a cell's 95 % interval, relative to its median, that is precise enough."""
+    minimum_effect: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """A difference smaller than this is never claimed."""
+    budget_seconds: Annotated[int, Field(ge=1, le=604800)] | None = None
+    """No block beyond `launches` is started after this time; absent: no such limit."""
+    launch_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 600
+    """A launch that takes longer is killed and counts as failed."""
+    step_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """A launch that makes no step for this long is killed and counts as failed."""
+    memory_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] | None = None
+    """Address space that one worker process may use beyond what its framework's import took; absent: no limit."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Orders the blocks and draws weights and data. The same file and seed give the same plan."""
+
+    @model_validator(mode="after")
+    def _bounds_agree(self) -> Self:
+        if self.max_steps < self.min_steps:
+            raise ValueError(f"maxSteps of at least minSteps, {self.min_steps}")
+        if self.max_launches is not None and self.max_launches < self.launches:
+            raise ValueError(f"maxLaunches of at least launches, {self.launches}")
+        return self
+
+
+class Spec(StrictModel):
+    """What is compared, at which scale, and how it is measured."""
+
+    profile: Name = "local"
+    """Admin-owned settings of a cluster; 'local' is built in."""
+    workload: WorkloadChoice
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=16)]
+    sweep: Sweep = Sweep()
+    scale: Scale
+    data: Data = Data()
+    measurement: Measurement = Measurement()
+    parity: Literal["required", "reported", "skipped"] = "required"
+    """required: no verdict without a certificate that the candidates train the same model."""
+
+
+class Scenario(StrictModel):
+    """A scenario file, which is also a Kubernetes object of the same text."""
+
+    api_version: Literal["stepmark.dev/v1alpha1"]
+    kind: Literal["Scenario"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    def canonical_json(self) -> str:
+        """The document with every default written out and its keys in order: equal text is an equal scenario."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json`, in hexadecimal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""The samples: numpy batches that are the same for every engine, rank layout and run of one seed."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.errors import CannotRun
+from stepmark.workloads._protocol import InputSpec
+
+Batch = tuple[NDArray[np.float32] | NDArray[np.int64], NDArray[np.int64]]
+
+DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
+
+
+def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
+    """`count` batches of `batch_size` samples: inputs (batch, *spec.shape) and labels (batch,)."""
+    make = _digits if source == "digits" else _synthetic
+    return [make(spec, np.random.default_rng([seed, index]), batch_size) for index in range(count)]
+
+
+def shard(batch: Batch, rank: int, world_size: int) -> Batch:
+    """The samples of one rank: every `world_size`-th, copied so that no engine shares memory with another."""
+    inputs, labels = batch
+    return inputs[rank::world_size].copy(), labels[rank::world_size].copy()
+
+
+def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
+    labels = rng.integers(0, spec.classes, batch_size)
+    if spec.vocabulary is not None:
+        return rng.integers(0, spec.vocabulary, (batch_size, *spec.shape)), labels
+    return rng.standard_normal((batch_size, *spec.shape), dtype=np.float32), labels
+
+
+def why_not_digits(spec: InputSpec) -> str | None:
+    """Why this model cannot be fed with the digits, or None if it can."""
+    if spec.classes < DIGITS_CLASSES:
+        return f"at least {DIGITS_CLASSES} classes"
+    if spec.kind == "image" and (spec.shape[0] != 1 or spec.shape[1] % DIGITS_SIDE):
+        return f"one channel and an image size that is a multiple of {DIGITS_SIDE}"
+    if spec.kind == "vector" and spec.shape != (DIGITS_SIDE**2,):
+        return f"{DIGITS_SIDE**2} input features"
+    if spec.kind == "tokens" and (spec.shape != (DIGITS_SIDE**2,) or (spec.vocabulary or 0) < DIGITS_TOKENS):
+        return f"sequences of {DIGITS_SIDE**2} and a vocabulary of at least {DIGITS_TOKENS}"
+    return None
+
+
+def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
+    pixels, labels = _load_digits()
+    chosen = rng.choice(len(labels), batch_size, replace=batch_size > len(labels))
+    inputs = pixels[chosen]
+    if spec.kind == "tokens":
+        return inputs.astype(np.int64), labels[chosen]
+    inputs = (inputs / 16.0).astype(np.float32)
+    if spec.kind == "image":
+        enlarge = spec.shape[1] // DIGITS_SIDE
+        inputs = inputs.reshape(batch_size, 1, DIGITS_SIDE, DIGITS_SIDE).repeat(enlarge, 2).repeat(enlarge, 3)
+    return inputs, labels[chosen]
+
+
+@cache
+def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Pixels (1797, 64) and labels. The file is read where it lies: importing scikit-learn would cost each launch 2 s."""
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise CannotRun("data source 'digits': expected scikit-learn, found none. pip install 'stepmark[digits]'.")
+    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)

@@ -1,0 +1,51 @@
+"""What a workload is. A file in this folder with a `WORKLOAD` object of this kind is one."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from stepmark.scenario.base import StrictModel
+
+FRAMEWORKS = ("torch", "keras", "sleeper")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One sample. Shapes are without the batch axis; images are (channels, height, width), as numpy float32.
+
+    `vocabulary` is the number of distinct tokens (int64) and None for other kinds.
+    """
+
+    kind: Literal["vector", "image", "tokens"]
+    shape: tuple[int, ...]
+    classes: int
+    vocabulary: int | None = None
+
+
+class Workload:
+    """A model and its costs. It is supported by each framework F for which it has a method `F_model(params)`.
+
+    Builders return an untrained model that maps a batch of inputs to float logits (batch, classes).
+    """
+
+    Params: ClassVar[type[StrictModel]]
+
+    def frameworks(self) -> tuple[str, ...]:
+        return tuple(name for name in FRAMEWORKS if hasattr(self, f"{name}_model"))
+
+    def parse(self, params: dict[str, Any]) -> Any:
+        """The typed parameters of a document's `workload.params`."""
+        return self.Params.model_validate(params)
+
+    def input(self, params: Any) -> InputSpec:
+        raise NotImplementedError
+
+    def parameter_count(self, params: Any) -> int | None:
+        """Trainable parameters, by formula; None where there is no model."""
+        raise NotImplementedError
+
+    def flops_per_sample(self, params: Any) -> int | None:
+        """Floating-point operations of one training step, per sample: 3 x forward, a multiply-add counts 2.
+
+        Only matrix products and convolutions count (MLPerf training_policies, "Utilization"); None where unknown.
+        """
+        raise NotImplementedError

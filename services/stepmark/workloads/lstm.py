@@ -1,0 +1,77 @@
+"""A sequence classifier: embedding, one LSTM layer, a dense layer on its last output."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from stepmark.scenario.base import StrictModel
+from stepmark.workloads._protocol import InputSpec, Workload
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+
+class Params(StrictModel):
+    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
+    """Number of distinct tokens."""
+    length: Annotated[int, Field(ge=1, le=8192)] = 64
+    """Tokens in one sample."""
+    embedding: Annotated[int, Field(ge=1, le=16384)] = 128
+    hidden: Annotated[int, Field(ge=1, le=16384)] = 128
+    classes: Annotated[int, Field(ge=2, le=65536)] = 10
+
+
+class Lstm(Workload):
+    Params = Params
+
+    def input(self, params: Params) -> InputSpec:
+        return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
+
+    def parameter_count(self, params: Params) -> int:
+        """Embedding table; 4 gates of (x + h + 1) * h; dense. torch's second bias is frozen and does not count."""
+        gates = 4 * (params.embedding + params.hidden + 1) * params.hidden
+        return params.vocabulary * params.embedding + gates + (params.hidden + 1) * params.classes
+
+    def flops_per_sample(self, params: Params) -> int:
+        """2 * 4 * h * (x + h) for each token forward (4 gates, a multiply-add is 2), the dense layer, 3 times.
+
+        The embedding is a look-up and counts nothing.
+        """
+        forward = 8 * params.hidden * (params.embedding + params.hidden) * params.length
+        return 3 * (forward + 2 * params.hidden * params.classes)
+
+    def torch_model(self, params: Params) -> "torch.nn.Module":
+        import torch
+        from torch import nn
+
+        class Classifier(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.embedding = nn.Embedding(params.vocabulary, params.embedding)
+                self.lstm = nn.LSTM(params.embedding, params.hidden, batch_first=True)
+                self.fc = nn.Linear(params.hidden, params.classes)
+                # torch has two biases where Keras has one; both would get the full gradient, and their sum would move
+                # at twice the rate. One is enough.
+                nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                output, _ = self.lstm(self.embedding(tokens))
+                return self.fc(output[:, -1])  # type: ignore[no-any-return]
+
+        return Classifier()
+
+    def keras_model(self, params: Params) -> "keras.Model":
+        import keras
+
+        return keras.Sequential(
+            [
+                keras.Input((params.length,), dtype="int64"),
+                keras.layers.Embedding(params.vocabulary, params.embedding, name="embedding"),
+                keras.layers.LSTM(params.hidden, name="lstm"),
+                keras.layers.Dense(params.classes, name="fc", dtype="float32"),
+            ]
+        )
+
+
+WORKLOAD = Lstm()

@@ -1,0 +1,64 @@
+"""A multi-layer perceptron: dense layers with ReLU between them."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from stepmark.scenario.base import StrictModel
+from stepmark.workloads._protocol import InputSpec, Workload
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+
+class Params(StrictModel):
+    features: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Numbers in one sample."""
+    hidden: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Width of every hidden layer."""
+    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Number of hidden layers."""
+    classes: Annotated[int, Field(ge=2, le=65536)] = 10
+
+    @property
+    def widths(self) -> list[int]:
+        return [self.features, *[self.hidden] * self.layers, self.classes]
+
+
+class Mlp(Workload):
+    Params = Params
+
+    def input(self, params: Params) -> InputSpec:
+        return InputSpec("vector", (params.features,), params.classes)
+
+    def parameter_count(self, params: Params) -> int:
+        """Kernel and bias of each layer: n_in * n_out + n_out."""
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(params.widths))
+
+    def flops_per_sample(self, params: Params) -> int:
+        """3 passes x 2 FLOP x n_in x n_out, less the first layer's input gradient, which nobody computes."""
+        forward = [2 * n_in * n_out for n_in, n_out in pairwise(params.widths)]
+        return 3 * sum(forward) - forward[0]
+
+    def torch_model(self, params: Params) -> "torch.nn.Module":
+        from torch import nn
+
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(params.widths):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
+    def keras_model(self, params: Params) -> "keras.Model":
+        import keras
+
+        # Layers carry torch's names (dots as underscores), by which weights move between the frameworks.
+        dense = [
+            keras.layers.Dense(width, activation="relu" if index < params.layers else None, name=f"{2 * index}")
+            for index, width in enumerate(params.widths[1:])
+        ]
+        return keras.Sequential([keras.Input((params.features,)), *dense])
+
+
+WORKLOAD = Mlp()

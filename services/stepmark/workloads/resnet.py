@@ -1,0 +1,223 @@
+"""Residual networks for images: 18, 34 and 50 layers (He et al. 2015, arXiv 1512.03385, table 1), and 8.
+
+18, 34 and 50 are torchvision's, v1.5 (a bottleneck's stride lies in its 3x3 convolution). 8 is the paper's CIFAR form
+(section 4.2, n = 1): three stages of 16, 32 and 64 channels, one basic block each; MLPerf Tiny uses it as ResNet-8.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from stepmark.scenario.base import StrictModel
+from stepmark.workloads._protocol import InputSpec, Workload
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+_EPSILON, _KERAS_MOMENTUM = 1e-5, 0.9  # torch's BatchNorm defaults; Keras' own are 1e-3 and 0.99
+
+
+class Params(StrictModel):
+    depth: Literal[8, 18, 34, 50] = 18
+    """Layers with weights."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 224
+    """Height and width in pixels."""
+    channels: Annotated[int, Field(ge=1, le=16)] = 3
+    classes: Annotated[int, Field(ge=2, le=65536)] = 1000
+    stem: Literal["standard", "small"] | None = None
+    """standard: 7x7 stride 2 and max-pooling; small: 3x3 stride 1, for 32x32 images. Absent: small up to 64 pixels."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block: its name as in torchvision, channels in and out, inner width, stride, and its kind."""
+
+    name: str
+    n_in: int
+    width: int
+    n_out: int
+    stride: int
+    bottleneck: bool
+
+    @property
+    def projects(self) -> bool:
+        return self.stride != 1 or self.n_in != self.n_out
+
+    def convolutions(self) -> list[tuple[str, int, int, int, int]]:
+        """(name, channels in, channels out, kernel, stride) of the main path."""
+        if self.bottleneck:
+            return [
+                ("conv1", self.n_in, self.width, 1, 1),
+                ("conv2", self.width, self.width, 3, self.stride),
+                ("conv3", self.width, self.n_out, 1, 1),
+            ]
+        return [("conv1", self.n_in, self.width, 3, self.stride), ("conv2", self.width, self.n_out, 3, 1)]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a depth means."""
+
+    small_stem: bool
+    stem_width: int
+    blocks: tuple[Block, ...]
+
+
+_STAGES = {8: (1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+
+
+def architecture(params: Params) -> Architecture:
+    bottleneck = params.depth == 50
+    stem_width = 16 if params.depth == 8 else 64
+    small = params.image_size <= 64 if params.stem is None else params.stem == "small"
+    blocks, n_in = [], stem_width
+    for stage, repeats in enumerate(_STAGES[params.depth]):
+        width = stem_width * 2**stage
+        for index in range(repeats):
+            n_out = width * 4 if bottleneck else width
+            stride = 2 if stage > 0 and index == 0 else 1
+            blocks.append(Block(f"layer{stage + 1}.{index}", n_in, width, n_out, stride, bottleneck))
+            n_in = n_out
+    return Architecture(small or params.depth == 8, stem_width, tuple(blocks))
+
+
+def _halve(size: int) -> int:
+    """Side after a stride of 2 with torch's padding of kernel // 2."""
+    return (size + 1) // 2
+
+
+def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
+    """Every convolution: (channels in, channels out, kernel, side of its output)."""
+    net, side = architecture(params), params.image_size
+    side = side if net.small_stem else _halve(side)
+    yield params.channels, net.stem_width, 3 if net.small_stem else 7, side
+    side = side if net.small_stem else _halve(side)
+    for block in net.blocks:
+        for _, n_in, n_out, kernel, stride in block.convolutions():
+            side = _halve(side) if stride == 2 else side
+            yield n_in, n_out, kernel, side
+        if block.projects:
+            yield block.n_in, block.n_out, 1, side
+
+
+class Resnet(Workload):
+    Params = Params
+
+    def input(self, params: Params) -> InputSpec:
+        return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)
+
+    def parameter_count(self, params: Params) -> int:
+        """kernel^2 * n_in * n_out for a convolution, 2 * n_out for its BatchNorm, and the dense layer with its bias."""
+        dense = (architecture(params).blocks[-1].n_out + 1) * params.classes
+        return dense + sum(k * k * n_in * n_out + 2 * n_out for n_in, n_out, k, _ in layers(params))
+
+    def flops_per_sample(self, params: Params) -> int:
+        """2 * kernel^2 * n_in * n_out * side^2 forward, 3 times; the first layer needs no gradient of its input."""
+        forward = [2 * k * k * n_in * n_out * side * side for n_in, n_out, k, side in layers(params)]
+        dense = 2 * architecture(params).blocks[-1].n_out * params.classes
+        return 3 * (sum(forward) + dense) - forward[0]
+
+    def torch_model(self, params: Params) -> "torch.nn.Module":
+        return _torch_resnet(params)
+
+    def keras_model(self, params: Params) -> "keras.Model":
+        return _keras_resnet(params)
+
+
+def _torch_resnet(params: Params) -> "torch.nn.Module":
+    import torch
+    from torch import nn
+
+    net = architecture(params)
+
+    def conv(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Conv2d:
+        return nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False)
+
+    class ResidualBlock(nn.Module):
+        def __init__(self, block: Block) -> None:
+            super().__init__()
+            self.steps = len(block.convolutions())
+            for number, (name, n_in, n_out, kernel, stride) in enumerate(block.convolutions(), 1):
+                self.add_module(name, conv(n_in, n_out, kernel, stride))
+                self.add_module(f"bn{number}", nn.BatchNorm2d(n_out))
+            self.downsample = (
+                nn.Sequential(conv(block.n_in, block.n_out, 1, block.stride), nn.BatchNorm2d(block.n_out))
+                if block.projects
+                else None
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shortcut = x if self.downsample is None else self.downsample(x)
+            for number in range(1, self.steps + 1):
+                x = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(x))
+                if number < self.steps:
+                    x = torch.relu(x)
+            return torch.relu(x + shortcut)
+
+    class ResNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            kernel, stride = (3, 1) if net.small_stem else (7, 2)
+            self.conv1 = conv(params.channels, net.stem_width, kernel, stride)
+            self.bn1 = nn.BatchNorm2d(net.stem_width)
+            self.maxpool = nn.Identity() if net.small_stem else nn.MaxPool2d(3, 2, 1)
+            stages = dict.fromkeys(block.name.split(".")[0] for block in net.blocks)
+            self.stages = list(stages)
+            for stage in stages:
+                members = [ResidualBlock(block) for block in net.blocks if block.name.startswith(f"{stage}.")]
+                self.add_module(stage, nn.Sequential(*members))
+            self.fc = nn.Linear(net.blocks[-1].n_out, params.classes)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+            for stage in self.stages:
+                x = getattr(self, stage)(x)
+            return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+    return ResNet()
+
+
+def _keras_resnet(params: Params) -> "keras.Model":
+    import keras
+    from keras import layers as kl
+
+    net = architecture(params)
+
+    def named(name: str) -> str:
+        return name.replace(".", "_")
+
+    def conv_bn(x: Any, conv: str, bn: str, n_out: int, kernel: int, stride: int) -> Any:
+        # 'same' pads (0, 1) at stride 2 where torch pads (1, 1): pad by hand and convolve 'valid'.
+        if stride > 1 and kernel > 1:
+            x = kl.ZeroPadding2D(kernel // 2)(x)
+        padding = "valid" if stride > 1 or kernel == 1 else "same"
+        x = kl.Conv2D(n_out, kernel, stride, padding=padding, use_bias=False, name=named(conv))(x)
+        return kl.BatchNormalization(epsilon=_EPSILON, momentum=_KERAS_MOMENTUM, name=named(bn))(x)
+
+    def residual(x: Any, block: Block) -> Any:
+        shortcut = x
+        if block.projects:
+            down = f"{block.name}.downsample"
+            shortcut = conv_bn(x, f"{down}.0", f"{down}.1", block.n_out, 1, block.stride)
+        for number, (name, _, n_out, kernel, stride) in enumerate(block.convolutions(), 1):
+            x = conv_bn(x, f"{block.name}.{name}", f"{block.name}.bn{number}", n_out, kernel, stride)
+            if number < len(block.convolutions()):
+                x = kl.ReLU()(x)
+        return kl.ReLU()(kl.Add()([x, shortcut]))
+
+    inputs = keras.Input((params.image_size, params.image_size, params.channels))
+    kernel, stride = (3, 1) if net.small_stem else (7, 2)
+    x = kl.ReLU()(conv_bn(inputs, "conv1", "bn1", net.stem_width, kernel, stride))
+    if not net.small_stem:
+        x = kl.MaxPooling2D(3, 2)(kl.ZeroPadding2D(1)(x))  # zeros are as good as torch's -inf after a ReLU
+    for block in net.blocks:
+        x = residual(x, block)
+    x = kl.GlobalAveragePooling2D()(x)
+    # float32 out, whatever the policy: the loss is computed in float32, as torch's autocast does.
+    return keras.Model(inputs, kl.Dense(params.classes, name="fc", dtype="float32")(x))
+
+
+WORKLOAD = Resnet()
