@@ -1,5 +1,5 @@
 """`python -m stepmark` is the same program as the `stepmark` command."""
 
-from stepmark.cli.main import run
+from stepmark.cli.main import main
 
-run()
+main()

@@ -25,7 +25,7 @@ class Strategy:
 class Support:
     """What an engine can do, as data: the plan rejects a cell from it before a process or GPU is asked for.
 
-    `executions` maps each level to None (it has it) or to the reason why not; `default_execution` is what its users
+    `execution_needs` names programs that a level starts. `executions` maps each level to None (it has it) or to the reason why not; `default_execution` is what its users
     get without asking. `refusals` gives the reason why a (variant, execution) is not to be had. `environment` is set before the framework is imported. `requires` are the modules to import.
     """
 
@@ -34,6 +34,7 @@ class Support:
     executions: Mapping[str, str | None]
     default_execution: str
     precisions: tuple[str, ...] = ("float32", "bfloat16")
+    execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     extra: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)

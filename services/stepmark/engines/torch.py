@@ -22,6 +22,7 @@ SUPPORT = Support(
         "compiled": None,
     },
     default_execution="eager",
+    execution_needs={"compiled": ("c++",)},
     requires=("torch",),
     extra="torch",
     # Without it, asking whether CUDA is there would start CUDA, and a process that has started it cannot be forked.

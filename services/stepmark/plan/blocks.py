@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepmark.plan.cells import Cell, cells
+from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.scenario.model import Scenario
 
 
@@ -46,9 +46,9 @@ class Plan:
         return max((cell.workers for cell in self.measurable), default=0)
 
 
-def make_plan(scenario: Scenario, max_workers: int) -> Plan:
-    """The same scenario, seed and number of places give the same plan."""
-    found = cells(scenario, max_workers)
+def make_plan(scenario: Scenario, machine: Machine) -> Plan:
+    """The same scenario, seed and machine give the same plan."""
+    found = cells(scenario, machine)
     measurement = scenario.spec.measurement
     count = measurement.max_launches or measurement.launches
     groups = _compared_groups([cell for cell in found if cell.unsupported is None])

@@ -39,21 +39,37 @@ class Cell(BaseModel):
         return self.batch_per_worker * self.workers
 
 
-def cells(scenario: Scenario, max_workers: int) -> tuple[Cell, ...]:
-    """All cells, in the document's order. `max_workers` is what the machine or cluster has places for."""
+class Machine(BaseModel):
+    """What a machine or cluster offers, as far as it decides which cells can be measured.
+
+    `places` is the number of workers it has room for; `programs` are those of the programs in `PROGRAMS` that it has.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    places: int
+    programs: tuple[str, ...]
+
+
+# Programs that an engine may need at run time, with what to do where they are missing.
+PROGRAMS = {"c++": "install a C++ compiler (g++ or clang++), or set CXX"}
+
+
+def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
+    """All cells, in the document's order."""
     spec = scenario.spec
     found: dict[str, Cell] = {}
     for candidate, level, precision, workers in product(
         spec.candidates, spec.sweep.execution, spec.sweep.precision, spec.scale.workers
     ):
-        cell = _cell(scenario, candidate, level, precision, workers, max_workers)
+        cell = _cell(scenario, candidate, level, precision, workers, machine)
         levels = (*found[cell.key].levels, level) if cell.key in found else (level,)
         found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels))})
     return tuple(found.values())
 
 
 def _cell(
-    scenario: Scenario, candidate: Candidate, level: ExecutionLevel, precision: Precision, workers: int, places: int
+    scenario: Scenario, candidate: Candidate, level: ExecutionLevel, precision: Precision, workers: int, machine: Machine
 ) -> Cell:
     support = catalog.load_engine(candidate.engine).SUPPORT
     variants = support.variants_of(candidate.strategy)
@@ -68,10 +84,10 @@ def _cell(
         workers=workers,
         batch_per_worker=scenario.spec.scale.batch_of(workers),
     )
-    return cell.model_copy(update={"unsupported": next(_reasons(cell, places), None)})
+    return cell.model_copy(update={"unsupported": next(_reasons(cell, machine), None)})
 
 
-def _reasons(cell: Cell, places: int) -> Iterator[str]:
+def _reasons(cell: Cell, machine: Machine) -> Iterator[str]:
     support = catalog.load_engine(cell.engine).SUPPORT
     reason = support.executions.get(cell.execution)
     if reason is not None:
@@ -84,5 +100,8 @@ def _reasons(cell: Cell, places: int) -> Iterator[str]:
     most = support.strategies[cell.strategy].max_workers
     if most is not None and cell.workers > most:
         yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and {cell.workers} are asked for"
-    if cell.workers > places:
-        yield f"{cell.workers} workers are asked for, and there are places for {places} (one core each)"
+    if cell.workers > machine.places:
+        yield f"{cell.workers} workers are asked for, and there are places for {machine.places} (one core each)"
+    for program in support.execution_needs.get(cell.execution, ()):
+        if program not in machine.programs:
+            yield f"{cell.execution} needs {program} on this machine, and there is none: {PROGRAMS[program]}"

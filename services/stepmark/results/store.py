@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.errors import CannotRun
+from stepmark.plan.cells import Machine
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchHeader, LaunchRecord, pack_steps, unpack_steps
 from stepmark.scenario.load import scenario_from_object
@@ -41,7 +42,9 @@ class Run(BaseModel):
     stepmark_version: str
     scenario: dict[str, Any]
     scenario_digest: str
-    max_workers: int
+    machine: Machine
+    launcher: Literal["ray", "bare"]
+    forked: bool
     environment: Environment
 
     def parsed_scenario(self) -> Scenario:

@@ -37,7 +37,16 @@ _EXPECTED = {
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ScenarioError]:
     """One `ScenarioError` for each of Pydantic's findings about a document of this model."""
-    return [_explain_one(dict(finding), model, prefix) for finding in error.errors(include_url=False)]
+    findings = [dict(finding) for finding in error.errors(include_url=False)]
+    return [_explain_one(finding, model, prefix) for finding in findings if not _is_echo(finding, findings)]
+
+
+def _is_echo(finding: dict[str, Any], findings: list[dict[str, Any]]) -> bool:
+    """A list whose entries are refused counts as too short as well; the entries say it better."""
+    where = finding["loc"]
+    return finding["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in findings
+    )
 
 
 def _explain_one(finding: dict[str, Any], model: type[BaseModel], prefix: str) -> ScenarioError:

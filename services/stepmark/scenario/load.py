@@ -12,6 +12,7 @@ from stepmark import catalog
 from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
 from stepmark.scenario.explain import explain
 from stepmark.scenario.model import Candidate, Scenario
+from stepmark.workloads._batches import why_not_digits
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -130,12 +131,25 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
         workload.Params.model_validate_json(json.dumps(scenario.spec.workload.params))
     except ValidationError as error:
         yield from explain(error, workload.Params, prefix="spec.workload.params")
+    else:
+        yield from _data_errors(scenario)
     names = [candidate.name for candidate in scenario.spec.candidates]
     for index, candidate in enumerate(scenario.spec.candidates):
         path = f"spec.candidates[{index}]"
         if names.index(candidate.name) != index:
             yield ScenarioError(f"{path}.name", "a name of its own", f"{candidate.name!r} again", "Rename one of them.")
         yield from _pair_errors(path, candidate, scenario.spec.workload.model, workload.frameworks())
+
+
+def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
+    workload = catalog.load_workload(scenario.spec.workload.model)
+    if scenario.spec.data.source != "digits":
+        return
+    reason = why_not_digits(workload.input(workload.parse(scenario.spec.workload.params)))
+    if reason is not None:
+        expected = f"a model that takes the 8x8 digits: {reason}"
+        found = f"{scenario.spec.workload.model} with these params"
+        yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
 
 
 def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[str, ...]) -> Iterator[ScenarioError]:

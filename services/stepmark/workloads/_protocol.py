@@ -1,5 +1,6 @@
 """What a workload is. A file in this folder with a `WORKLOAD` object of this kind is one."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -34,7 +35,7 @@ class Workload:
 
     def parse(self, params: dict[str, Any]) -> Any:
         """The typed parameters of a document's `workload.params`."""
-        return self.Params.model_validate(params)
+        return self.Params.model_validate_json(json.dumps(params))
 
     def input(self, params: Any) -> InputSpec:
         raise NotImplementedError

@@ -1,0 +1,121 @@
+"""`stepmark doctor`: what this machine can run, and what to do about the rest."""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from stepmark import catalog
+from stepmark.cli.machine import find_program, install_hint, missing_modules
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `remedy` is empty where nothing is to be done."""
+
+    subject: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def doctor(as_json: bool) -> None:
+    found = list(findings())
+    runnable = any(f.ok and f.subject.startswith("engine ") and "sleeper" not in f.subject for f in found)
+    if as_json:
+        typer.echo(json.dumps({"can_run": runnable, "findings": [asdict(finding) for finding in found]}, indent=2))
+    else:
+        _print(found)
+    if not runnable:
+        raise typer.Exit(3)
+
+
+def _print(found: list[Finding]) -> None:
+    console = Console()
+    for finding in found:
+        mark, style = ("ok     ", "green") if finding.ok else ("missing", "yellow")
+        console.print(f"[{style}]{mark}[/] {escape(finding.subject)}: {escape(finding.found)}", highlight=False, soft_wrap=True)
+        if finding.remedy:
+            console.print(f"        {escape(finding.remedy)}", highlight=False, soft_wrap=True)
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that decides whether and what can be measured here. Imports no framework."""
+    yield Finding("system", sys.platform == "linux", sys.platform, "" if sys.platform == "linux" else "Linux is needed.")
+    yield _cores()
+    yield _memory()
+    yield _shared_memory()
+    for engine in catalog.engine_names():
+        yield _engine(engine)
+    yield _package("launcher ray", "ray", "pip install 'stepmark[ray]', or run with --launcher bare")
+    compiler = find_program("c++")
+    yield Finding("compiler for torch.compile", compiler is not None, compiler or "none", "" if compiler else "Install g++.")
+    yield _package("data source digits", "scikit-learn", "pip install 'stepmark[digits]'", module="sklearn")
+    yield _gpus()
+
+
+def _cores() -> Finding:
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    busy = load > 0.5
+    text = f"{cores}, so up to {cores} workers; load {load:.2f}"
+    return Finding("cores", cores >= 2 and not busy, text, _cores_remedy(cores, busy))
+
+
+def _cores_remedy(cores: int, busy: bool) -> str:
+    if cores < 2:
+        return "Scenarios with two workers will show those cells as unsupported."
+    return "Something else is running: stop it before measuring, or the intervals will be wide." if busy else ""
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available / 2**30
+    return Finding("memory", free >= 4, f"{free:.1f} GiB available", "" if free >= 4 else "Two frameworks need about 4 GiB.")
+
+
+def _shared_memory() -> Finding:
+    folder = Path("/dev/shm")  # noqa: S108
+    if not folder.is_dir():
+        return Finding("shared memory", False, "no /dev/shm", "Stamps go to the temporary folder; a slow disk may disturb them.")
+    free = shutil.disk_usage(folder).free / 2**20
+    remedy = "" if free >= 16 else "Give the container more shared memory (--shm-size)."
+    return Finding("shared memory", free >= 16, f"{free:.0f} MiB free", remedy)
+
+
+def _engine(name: str) -> Finding:
+    missing = missing_modules(name)
+    support = catalog.load_engine(name).SUPPORT
+    if missing:
+        return Finding(f"engine {name}", False, f"no module {', '.join(missing)}", install_hint(name))
+    versions = ", ".join(f"{module} {_version(module)}" for module in support.requires) or "built in, for tests"
+    return Finding(f"engine {name}", True, f"{versions}; strategies {', '.join(support.strategies)}")
+
+
+def _package(subject: str, package: str, remedy: str, module: str | None = None) -> Finding:
+    installed = importlib.util.find_spec(module or package) is not None
+    return Finding(subject, installed, f"{package} {_version(package)}" if installed else "not installed", "" if installed else remedy)
+
+
+def _version(package: str) -> str:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "of unknown version"
+
+
+def _gpus() -> Finding:
+    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    if not devices:
+        return Finding("GPUs", True, "none; cells run on CPU cores")
+    return Finding("GPUs", False, f"{len(devices)}", "This version measures on CPU cores only; GPUs are left alone.")

@@ -1,0 +1,50 @@
+"""What this machine offers to a plan, and whether what a plan needs is installed here."""
+
+import importlib.util
+import os
+import shutil
+
+from stepmark import catalog
+from stepmark.errors import CannotRun
+from stepmark.plan.blocks import Plan
+from stepmark.plan.cells import PROGRAMS, Machine
+
+_COMPILERS = {"c++": ("c++", "g++", "clang++")}
+
+
+def this_machine() -> Machine:
+    """A worker has a core of its own. In a cluster (RAY_ADDRESS) Ray knows the places, and refuses what is too much."""
+    places = 4096 if "RAY_ADDRESS" in os.environ else len(os.sched_getaffinity(0))
+    return Machine(places=places, programs=tuple(name for name in PROGRAMS if find_program(name)))
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program that engines start; CXX overrides the search, as it does for torch."""
+    for candidate in (os.environ.get("CXX"), *_COMPILERS[name]):
+        if candidate and (path := shutil.which(candidate)):
+            return path
+    return None
+
+
+def missing_modules(engine: str) -> list[str]:
+    """Modules that an engine needs and that are not installed. Imports nothing."""
+    return [name for name in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(name) is None]
+
+
+def install_hint(engine: str) -> str:
+    extra = catalog.load_engine(engine).SUPPORT.extra
+    return f"pip install 'stepmark[{extra}]'" if extra else ""
+
+
+def check_installed(plan: Plan) -> None:
+    """Raise CannotRun, naming everything at once, if an engine or data source of the plan is not installed."""
+    problems = [
+        f"engine {engine}: expected the module {', '.join(missing)}, found none. {install_hint(engine)}"
+        for engine in dict.fromkeys(cell.engine for cell in plan.measurable)
+        if (missing := missing_modules(engine))
+    ]
+    if plan.scenario.spec.data.source == "digits" and importlib.util.find_spec("sklearn") is None:
+        problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
+    if problems:
+        raise CannotRun("\n".join(problems))
+

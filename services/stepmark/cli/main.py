@@ -1,0 +1,153 @@
+"""`stepmark`: measure which framework, strategy and settings train a model fastest.
+
+Exit codes: 0 all measured; 1 something that was to be measured failed, or the run ended early; 2 the scenario is
+refused; 3 this environment cannot do it; 130 and 143 after Ctrl-C and SIGTERM.
+"""
+
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from stepmark import __version__
+from stepmark.errors import StepmarkError
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+File = Annotated[Path, typer.Argument(help="A scenario file, such as scenarios/quickstart.yaml.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="The folder of a run, as given to `run --out`.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+
+
+class Launcher(StrEnum):
+    ray = "ray"
+    bare = "bare"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    return None
+
+
+@app.command()
+def validate(file: File, as_json: AsJson = False) -> None:
+    """Check a scenario file; run nothing.
+
+    Every refusal names the path, what was expected, what was found, and what to change. Exit code 2 if there is one.
+    """
+    from stepmark.cli import verbs
+
+    verbs.validate(file, as_json)
+
+
+@app.command()
+def plan(
+    file: File,
+    launcher: Annotated[Launcher, typer.Option(help="Only the time estimate depends on it.")] = Launcher.ray,
+    as_json: AsJson = False,
+) -> None:
+    """Print cells, launches, their order, and about how long it takes; run nothing."""
+    from stepmark.cli import verbs
+
+    verbs.plan(file, launcher.value, as_json)
+
+
+@app.command()
+def run(
+    file: File,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.db, summary.json, report.md. Default: out/NAME.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out: finished launches are kept.")] = False,
+    launcher: Annotated[Launcher, typer.Option(help="ray: one Ray Train run; bare: the same, without Ray.")] = Launcher.ray,
+    fresh_process: Annotated[
+        bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
+    ] = False,
+) -> None:
+    """Measure a scenario and print the verdicts.
+
+    Launches run in randomised blocks. Ctrl-C keeps what is finished; `--resume` goes on from there.
+    """
+    from stepmark.cli import run_verb
+
+    run_verb.run(file, out, run_verb.Choices(resume, launcher.value, fresh_process))
+
+
+@app.command()
+def results(folder: Folder, as_json: AsJson = False) -> None:
+    """Print the result of a run again, from its raw records."""
+    from stepmark.cli import verbs
+
+    verbs.results(folder, as_json)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write summary.json and report.md of a run again, from its raw records."""
+    from stepmark.cli import verbs
+
+    verbs.report(folder)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can run, which engines are installed, and what is missing, with the remedy.
+
+    Exit code 3 if no engine can be run here.
+    """
+    from stepmark.cli import doctor as doctor_verb
+
+    doctor_verb.doctor(as_json)
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGHUP: unwind as Ctrl-C does, so that no process is left."""
+
+
+def _stop(number: int, _: object) -> None:
+    raise Stopped(number)
+
+
+def run_app() -> int:
+    """The program; returns the exit code. No traceback reaches a person for what the person can mend."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as misuse:
+        _say(f"{misuse.format_message()} See `stepmark --help`.")
+        return misuse.exit_code
+    except StepmarkError as error:
+        _say(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _say("Stopped by Ctrl-C.")
+        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        _say(f"Stopped by signal {stopped.args[0]}.")
+        return 128 + int(stopped.args[0])
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str) -> None:
+    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True, style="red")
+
+
+def main() -> None:
+    sys.exit(run_app())

@@ -1,0 +1,177 @@
+"""`stepmark run`: checks, measures with progress, writes the results, prints the verdicts."""
+
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stepmark import __version__
+from stepmark.analysis.summary import precise_enough
+from stepmark.cli import verbs
+from stepmark.cli.machine import check_installed, this_machine
+from stepmark.errors import CannotRun, Interrupted
+from stepmark.orchestrate.driver import Options, check_launcher, measure
+from stepmark.plan.blocks import Plan, make_plan
+from stepmark.report import terminal
+from stepmark.results.environment import describe
+from stepmark.results.record import LaunchRecord
+from stepmark.results.store import FILE, Run, SqliteStore
+from stepmark.scenario.load import scenario_from_file
+from stepmark.scenario.model import Scenario
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to run, from the command line."""
+
+    resume: bool
+    launcher: Literal["ray", "bare"]
+    fresh_process: bool
+
+
+def run(file: Path, out: Path | None, choices: Choices) -> None:
+    check_launcher(choices.launcher)
+    scenario = scenario_from_file(file)
+    folder = out if out is not None else Path("out") / scenario.name
+    with _sole_user(folder):
+        store = _open_store(folder, scenario, choices)
+        try:
+            _measure(store, folder, choices)
+        finally:
+            store.close()
+        _finish(folder)
+
+
+@contextmanager
+def _sole_user(folder: Path) -> Iterator[None]:
+    """Two runs must not write into one folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise CannotRun(f"{folder}: expected a folder to write results to, found: {error.strerror}. Choose another.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotRun(f"{folder}: another run is writing here. Wait for it, or choose another --out.") from None
+        yield
+        (folder / ".lock").unlink(missing_ok=True)
+
+
+def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteStore:
+    run = Run(
+        stepmark_version=__version__,
+        scenario=scenario.model_dump(mode="json", by_alias=True),
+        scenario_digest=scenario.digest(),
+        machine=this_machine(),
+        launcher=choices.launcher,
+        forked=not choices.fresh_process,
+        environment=describe(),
+    )
+    check_installed(make_plan(scenario, run.machine))
+    if not (folder / FILE).exists():
+        return SqliteStore.create(folder, run)
+    if not choices.resume:
+        raise CannotRun(f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out.")
+    store = SqliteStore.open(folder)
+    try:
+        _check_same_run(folder, store.run(), run)
+    except CannotRun:
+        store.close()
+        raise
+    return store
+
+
+def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
+    """Numbers of unlike scenarios, machines or ways to launch do not mix."""
+    if kept.scenario_digest != now.scenario_digest:
+        raise CannotRun(
+            f"{folder}: expected results of this very scenario ({now.scenario_digest[:16]}), found those of another "
+            f"({kept.scenario_digest[:16]}). A changed scenario is a new run: choose another --out."
+        )
+    for name in ("machine", "launcher", "forked", "stepmark_version"):
+        before, after = getattr(kept, name), getattr(now, name)
+        if before != after:
+            raise CannotRun(
+                f"{folder}: expected {name} as in the first part ({before}), found {after}. "
+                "Continue as it was begun, or choose another --out."
+            )
+
+
+def _measure(store: SqliteStore, folder: Path, choices: Choices) -> None:
+    run = store.run()
+    plan = make_plan(run.parsed_scenario(), run.machine)
+    precision = plan.scenario.spec.measurement.relative_precision
+    options = Options(choices.launcher, choices.fresh_process)
+    try:
+        with _progress(plan) as progress:
+            measure(plan, store, progress, options, lambda: precise_enough(plan.measurable, store.records(), precision))
+    except (Interrupted, KeyboardInterrupt) as error:
+        total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
+        kept = f"{len(store.launch_ids())} of {total} launches are in {folder / FILE}. --resume goes on from there."
+        if isinstance(error, Interrupted):
+            raise Interrupted(f"The run ended early: {error}\n{kept}") from None
+        Console(stderr=True).print(escape(kept), highlight=False, soft_wrap=True)
+        raise
+
+
+class _Bar:
+    """Progress on a terminal: a bar that knows the current block."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._task = bar, bar.add_task("starting")
+
+    def started(self, launches: int) -> None:
+        self._bar.update(self._task, total=launches, description="first zygotes")
+
+    def finished(self, record: LaunchRecord) -> None:
+        done = int(self._bar.tasks[0].completed) + 1
+        total = max(done, int(self._bar.tasks[0].total or 0))  # further blocks may have been asked for
+        state = "failed" if record.header.failure else "done"
+        self._bar.update(self._task, completed=done, total=total, description=escape(f"{record.header.launch_id} {state}"))
+
+
+class _Lines:
+    """Progress where there is no terminal: a line for each launch."""
+
+    def __init__(self) -> None:
+        self._done = self._total = 0
+
+    def started(self, launches: int) -> None:
+        self._total = launches
+
+    def finished(self, record: LaunchRecord) -> None:
+        self._done += 1
+        failure = record.header.failure
+        state = f"failed: {failure.cause}" if failure else f"{record.header.wall_seconds:.1f} s"
+        print(f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[_Bar | _Lines]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    # Redrawn once a second: the driver shares the machine with what it measures.
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, refresh_per_second=1, transient=True) as bar:
+        yield _Bar(bar)
+
+
+def _finish(folder: Path) -> None:
+    summary = verbs.summary_of(folder)
+    written = verbs.write_reports(folder, summary)
+    terminal.show(summary, Console())
+    typer.echo("written: " + ", ".join(str(path) for path in [folder / FILE, *written]))
+    if summary.failed:
+        raise typer.Exit(1)

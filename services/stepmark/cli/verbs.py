@@ -1,0 +1,116 @@
+"""Verbs that start no process: validate, plan, results, report."""
+
+import json
+from pathlib import Path
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stepmark.analysis.summary import Summary, summarize_run
+from stepmark.cli.machine import this_machine
+from stepmark.errors import CannotRun, ScenarioErrors
+from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.cells import Cell
+from stepmark.plan.estimate import estimate_seconds
+from stepmark.report import markdown, terminal
+from stepmark.results.store import SqliteStore
+from stepmark.scenario.load import scenario_from_file
+
+
+def validate(file: Path, as_json: bool) -> None:
+    try:
+        scenario = scenario_from_file(file)
+    except ScenarioErrors as refused:
+        if not as_json:
+            raise
+        errors = [{"path": e.path, "expected": e.expected, "found": e.found, "fix": e.fix} for e in refused.errors]
+        typer.echo(json.dumps({"valid": False, "errors": errors}, indent=2))
+        raise typer.Exit(refused.exit_code) from None
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "name": scenario.name, "digest": scenario.digest()}, indent=2))
+    else:
+        typer.echo(f"{file}: valid, scenario {scenario.name}, digest {scenario.digest()[:16]}")
+
+
+def plan(file: Path, launcher: str, as_json: bool) -> None:
+    made = make_plan(scenario_from_file(file), this_machine())
+    needed = made.scenario.spec.measurement.launches
+    seconds = estimate_seconds(made, needed, launcher, fresh_process=False)
+    if as_json:
+        document = {
+            "scenario": made.scenario.name,
+            "digest": made.scenario.digest(),
+            "seed": made.scenario.spec.measurement.seed,
+            "cells": [{"key": cell.key, **cell.model_dump(mode="json")} for cell in made.cells],
+            "blocks": [[launch.id for launch in block] for block in made.blocks],
+            "estimated_seconds": round(seconds),
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    console = Console()
+    console.width = max(console.width, 110)
+    console.print(_cell_table(made))
+    for cell in made.cells:
+        if cell.unsupported is not None:
+            console.print(f"unsupported: {escape(cell.key)}, {escape(cell.unsupported)}", style="yellow", soft_wrap=True)
+    for index, block in enumerate(made.blocks):
+        more = "" if index < needed else " (only if the precision asks for it)"
+        console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
+    launches = sum(map(len, made.blocks[:needed]))
+    console.print(f"{launches} launches in {needed} blocks, order from seed {made.scenario.spec.measurement.seed}")
+    console.print(f"about {seconds / 60:.1f} minutes (an estimate: step and compile times are not known yet)")
+
+
+def _cell_table(made: Plan) -> Table:
+    table = Table(title=escape(f"{made.scenario.name}: {len(made.cells)} cells"), title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("cell", "engine and strategy", "workers", "batch per worker"):
+        table.add_column(heading, no_wrap=True)
+    for cell in made.cells:
+        table.add_row(*(escape(text) for text in _cell_row(cell)), style="dim" if cell.unsupported else "")
+    return table
+
+
+def _cell_row(cell: Cell) -> list[str]:
+    default = " (default)" if "default" in cell.levels else ""
+    strategy = cell.strategy if cell.variant is None else f"{cell.strategy} ({cell.variant})"
+    name = f"{cell.candidate} {cell.execution}{default} {cell.precision}"
+    return [name, f"{cell.engine} {strategy}", str(cell.workers), str(cell.batch_per_worker)]
+
+
+def summary_of(folder: Path) -> Summary:
+    """The summary of the run in this folder, derived anew."""
+    store = SqliteStore.open(folder)
+    try:
+        run = store.run()
+        return summarize_run(run, make_plan(run.parsed_scenario(), run.machine).cells, store.records())
+    finally:
+        store.close()
+
+
+def results(folder: Path, as_json: bool) -> None:
+    summary = summary_of(folder)
+    if as_json:
+        typer.echo(summary.model_dump_json(indent=2))
+    else:
+        terminal.show(summary, Console())
+
+
+def report(folder: Path) -> None:
+    for path in write_reports(folder, summary_of(folder)):
+        typer.echo(str(path))
+
+
+def write_reports(folder: Path, summary: Summary) -> list[Path]:
+    """summary.json and report.md in this folder."""
+    texts = {"summary.json": summary.model_dump_json(indent=2) + "\n", "report.md": markdown.render(summary)}
+    try:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotRun(
+            f"{folder}: expected to write reports, found: {error.strerror}. Make room, then `stepmark report {folder}`."
+        ) from None
+    return [folder / name for name in texts]

@@ -1,0 +1,105 @@
+"""Shared parts of the tests: scenario texts, the command line as a person starts it, and processes that must be gone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def scenario_document(**changes: Any) -> dict[str, Any]:
+    """A small scenario of the sleeper; `changes` replaces keys of `spec`."""
+    spec: dict[str, Any] = {
+        "workload": {"model": "scripted", "params": {"stepSeconds": 0.004}},
+        "candidates": [{"name": "plain", "engine": "sleeper", "strategy": "parallel"}],
+        "scale": {"workers": [1], "batchPerWorker": 8},
+        "measurement": {"launches": 2, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
+    }
+    return {
+        "apiVersion": "stepmark.dev/v1alpha1",
+        "kind": "Scenario",
+        "metadata": {"name": "test"},
+        "spec": spec | changes,
+    }
+
+
+@dataclass
+class CommandLine:
+    """`stepmark` in a folder of the test's own."""
+
+    folder: Path
+
+    def scenario(self, **changes: Any) -> Path:
+        path = self.folder / "scenario.yaml"
+        path.write_text(yaml.safe_dump(scenario_document(**changes)))
+        return path
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "stepmark", *map(str, arguments)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, cwd=self.folder, env=environment, start_new_session=True
+        )
+
+    def __call__(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=280)
+        assert "Traceback" not in out + err, out + err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def summary(self, out: Path) -> dict[str, Any]:
+        return json.loads((out / "summary.json").read_text())
+
+
+@pytest.fixture
+def stepmark(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:
+    """Read the process' progress until a line holds `text`."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return line
+    pytest.fail(f"the process ended before it said {text!r}")
+
+
+def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil.Process:
+    """The first process below this one whose command line holds all the words, once there is one."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        for child in descendants(process):
+            try:
+                if all(word in " ".join(child.cmdline()) for word in words):
+                    return child
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+    pytest.fail(f"no process with {words}")
+
+
+def assert_all_gone(processes: list[psutil.Process]) -> None:
+    """Every process has ended (a zombie has too: nobody reaps orphans in some containers)."""
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    left = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not left, [(p.pid, p.cmdline()) for p in left]
+
+
+def interrupt(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGINT)

@@ -1,0 +1,69 @@
+from conftest import scenario_document
+from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.cells import Machine
+from stepmark.scenario.load import scenario_from_object
+
+MACHINE = Machine(places=2, programs=("c++",))
+
+
+def plan(machine: Machine = MACHINE, **changes: object) -> Plan:
+    two = [
+        {"name": "a", "engine": "sleeper", "strategy": "parallel"},
+        {"name": "b", "engine": "sleeper", "strategy": "parallel", "variant": "slower"},
+    ]
+    document = {"candidates": two, "sweep": {"execution": ["default", "compiled"]}, "scale": {"workers": [1, 2], "batchPerWorker": 8}}
+    return make_plan(scenario_from_object(scenario_document(**(document | changes))), machine)
+
+
+def test_every_block_has_every_cell_once() -> None:
+    for block in plan().blocks:
+        assert sorted(launch.cell.key for launch in block) == sorted(cell.key for cell in plan().cells)
+
+
+def test_compared_cells_are_neighbours_and_turn_round_every_block() -> None:
+    firsts = []
+    for block in plan(measurement={"launches": 4}).blocks:
+        pairs = list(zip(block[::2], block[1::2], strict=True))
+        for left, right in pairs:
+            assert (left.cell.workers, left.cell.execution) == (right.cell.workers, right.cell.execution)
+        firsts.append({(left.cell.workers, left.cell.execution): left.cell.candidate for left, _ in pairs})
+    assert firsts[0] == firsts[2] != firsts[1] == firsts[3]
+
+
+def test_the_seed_decides_the_order() -> None:
+    def order(seed: int) -> list[list[str]]:
+        blocks = plan(measurement={"launches": 5, "seed": seed}).blocks
+        return [[launch.cell.key for launch in block] for block in blocks]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_a_level_that_an_engine_lacks_is_a_result_with_its_reason() -> None:
+    cells = plan(sweep={"execution": ["graph"]}).cells
+    assert {cell.unsupported for cell in cells} == {"the sleeper has no graph"}
+    assert plan(sweep={"execution": ["graph"]}).blocks[0] == ()
+
+
+def test_more_workers_than_places_are_unsupported_and_the_rest_is_measured() -> None:
+    made = plan(machine=Machine(places=1, programs=()))
+    assert [cell.workers for cell in made.measurable] == [1, 1, 1, 1]
+    assert all("places for 1" in (cell.unsupported or "") for cell in made.cells if cell.workers == 2)
+
+
+def test_default_and_what_it_resolves_to_are_one_cell() -> None:
+    cells = plan(sweep={"execution": ["default", "eager"]}).cells
+    assert {cell.levels for cell in cells} == {("default", "eager")}
+
+
+def test_a_missing_compiler_makes_compiled_torch_unsupported_with_the_remedy() -> None:
+    torch = [{"name": "t", "engine": "torch", "strategy": "single"}]
+    changes = {"candidates": torch, "workload": {"model": "mlp"}, "scale": {"workers": [1], "batchPerWorker": 8}}
+    eager, compiled = plan(machine=Machine(places=2, programs=()), **changes).cells
+    assert eager.unsupported is None
+    assert "install a C++ compiler" in (compiled.unsupported or "")
+
+
+def test_single_does_not_run_on_two_workers() -> None:
+    single = [{"name": "s", "engine": "sleeper", "strategy": "single"}]
+    assert [cell.unsupported is None for cell in plan(candidates=single).cells if cell.execution == "eager"] == [True, False]

@@ -1,0 +1,98 @@
+"""Every refusal says where, what was expected, what was found and what to change, and never a traceback."""
+
+import pytest
+import yaml
+
+from conftest import scenario_document
+from stepmark.errors import ScenarioErrors
+from stepmark.scenario.load import MAX_BYTES, scenario_from_object, scenario_from_text
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ScenarioErrors) as caught:
+        scenario_from_text(text)
+    return str(caught.value)
+
+
+def changed(path: str, value: object) -> str:
+    document = scenario_document()
+    target: dict = document
+    *parents, last = path.split(".")
+    for part in parents:
+        target = target[part]
+    target[last] = value
+    return yaml.safe_dump(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &x 1\nb: *x", "line 1: expected no YAML anchors or aliases"),
+        ("kind: a\nkind: b", "line 2: expected each key once, found 'kind' twice"),
+        ("a: 1\n---\nb: 2", "line 2: expected one document, found a second one"),
+        ("[1, 2", "expected YAML"),
+        ("just words", "expected a mapping with apiVersion, kind, metadata, spec, found str"),
+        ("", "found NoneType"),
+        ("x: " + "[" * 40 + "]" * 40, "expected at most 16 levels"),
+        ("x" * (MAX_BYTES + 1), f"expected at most {MAX_BYTES} bytes"),
+        ("1: 2", "expected a plain text key"),
+        ("a: !!python/object/apply:os.system [id]", "expected YAML"),
+        ("a: " + "9" * 5000, "expected values of ordinary size"),
+    ],
+)
+def test_dangerous_yaml(text: str, said: str) -> None:
+    assert said in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("spec.wrokload", 1, "spec.wrokload: expected one of the keys"),
+        ("spec.measurement.lanches", 1, "Did you mean 'launches'?"),
+        ("spec.measurement.launches", "5", "spec.measurement.launches: expected a whole number, found '5'"),
+        ("spec.measurement.launches", 1, "expected a number of at least 2, found 1"),
+        ("spec.measurement.launches", 101, "expected a number of at most 100"),
+        ("spec.measurement.minSeconds", float("nan"), "spec.measurement.minSeconds: expected a finite number"),
+        ("spec.measurement.maxSteps", 3, "expected maxSteps of at least minSteps, 20"),
+        ("spec.scale.workers", [], "spec.scale.workers: expected at least 1 entries"),
+        ("spec.scale.workers", [1, 1], "expected each worker count once"),
+        ("spec.scale.workers", [True], "spec.scale.workers[0]: expected a whole number"),
+        ("spec.scale.globalBatch", 8, "expected batchPerWorker alone, since mode is weak"),
+        ("spec.workload.model", "alexnet", "spec.workload.model: expected one of the models: "),
+        ("spec.workload.params.stepSecond", 1, "Did you mean 'stepSeconds'?"),
+        ("spec.workload.params.stepSeconds", -1, "spec.workload.params.stepSeconds: expected a number above 0"),
+        ("spec.sweep", {"execution": ["fast"]}, "spec.sweep.execution[0]: expected 'default', 'eager', 'graph' or 'compiled'"),
+        ("spec.data", {"source": "digits"}, "spec.data.source: expected a model that takes the 8x8 digits"),
+        ("metadata.name", "Not_A_Name", "metadata.name: expected text like"),
+        ("metadata.name", "x" * 41, "metadata.name: expected at most 40 characters"),
+        ("apiVersion", "v1", "apiVersion: expected 'stepmark.dev/v1alpha1', found 'v1'"),
+        ("spec.candidates", [], "spec.candidates: expected at least 1 entries"),
+    ],
+)
+def test_wrong_values(path: str, value: object, said: str) -> None:
+    assert said in refusal(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [
+        ({"engine": "sleeper", "strategy": "ddp"}, "expected a strategy of sleeper (single, parallel), found 'ddp'"),
+        ({"engine": "torch", "strategy": "ddp"}, "expected an engine that scripted is written for (sleeper)"),
+        ({"engine": "sleeper", "variant": "x"}, "expected a variant of sleeper single (plain, slower), found 'x'"),
+        ({"engine": "../../etc"}, "spec.candidates[0].engine: expected one of the engines"),
+    ],
+)
+def test_impossible_pairs(candidate: dict, said: str) -> None:
+    assert said in refusal(changed("spec.candidates", [{"name": "a", **candidate}]))
+
+
+def test_all_refusals_of_a_document_come_at_once() -> None:
+    document = scenario_document(scale={"workers": [0], "batchPerWorker": 0})
+    with pytest.raises(ScenarioErrors) as caught:
+        scenario_from_object(document)
+    assert len(caught.value.errors) == 2
+
+
+def test_nothing_in_a_scenario_names_an_image_command_path_or_variable() -> None:
+    for key in ("image", "command", "env", "path", "module", "args"):
+        assert f"spec.{key}: expected one of the keys" in refusal(changed(f"spec.{key}", "x"))

@@ -1,0 +1,84 @@
+"""DESIGN section 8 as a test: who may import whom, and which third parties where."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+PACKAGE = ROOT / "services" / "stepmark"
+
+MAY_IMPORT = {
+    "errors": set(),
+    "catalog": {"engines", "workloads"},  # their protocols, for the type checker only
+    "scenario": {"errors", "catalog", "workloads"},
+    "plan": {"errors", "catalog", "scenario"},
+    "workloads": {"errors", "scenario"},
+    "engines": {"errors", "workloads"},
+    "results": {"errors", "scenario", "plan"},
+    "launch": {"errors", "catalog", "engines", "workloads", "results"},
+    "orchestrate": {"errors", "scenario", "plan", "launch", "results"},
+    "analysis": {"errors", "scenario", "plan", "results"},
+    "report": {"analysis"},
+    "cli": {"errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"},
+}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
+
+
+def imports(path: Path, module_level_only: bool = False) -> list[tuple[int, str]]:
+    """(line, dotted name) of every import; optionally only those that run when the module is imported."""
+    tree = ast.parse(path.read_text())
+    if module_level_only:
+        nodes = [n for top in tree.body if isinstance(top, ast.Import | ast.ImportFrom) for n in [top]]
+    else:
+        nodes = list(ast.walk(tree))
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def owner(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = [path for path in PACKAGE.rglob("*.py") if owner(path) not in ("__init__", "__main__")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_package_imports_only_what_lies_before_it(path: Path) -> None:
+    for line, name in imports(path):
+        if name.startswith("stepmark."):
+            target = name.split(".")[1]
+            allowed = MAY_IMPORT[owner(path)] | {owner(path), "__version__"}
+            assert target in allowed, f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_imports_a_framework_when_it_is_imported(path: Path) -> None:
+    for line, name in imports(path, module_level_only=True):
+        assert name.split(".")[0] not in FRAMEWORKS, f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if owner(p) != "orchestrate"], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_orchestrate_knows_ray(path: Path) -> None:
+    assert not [name for _, name in imports(path) if name.split(".")[0] == "ray"]
+
+
+def test_every_package_is_in_the_table() -> None:
+    assert {owner(path) for path in FILES} == set(MAY_IMPORT)
+
+
+def test_the_whole_slim_package_loads_without_a_framework() -> None:
+    code = (
+        "import sys, stepmark.cli.run_verb, stepmark.cli.verbs, stepmark.cli.doctor\n"
+        f"loaded = {FRAMEWORKS!r} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
