@@ -2,11 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class CommandLine:
     """`stepmark` in a folder of the test's own."""
 
     folder: Path
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def scenario(self, **changes: Any) -> Path:
         path = self.folder / "scenario.yaml"
@@ -48,9 +49,11 @@ class CommandLine:
         command = [sys.executable, "-m", "stepmark", *map(str, arguments)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         pipe = subprocess.PIPE
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdout=pipe, stderr=pipe, text=True, cwd=self.folder, env=environment, start_new_session=True
         )
+        self.started.append(process)
+        return process
 
     def __call__(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         process = self.start(*arguments)
@@ -63,8 +66,12 @@ class CommandLine:
 
 
 @pytest.fixture
-def stepmark(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path)
+def stepmark(tmp_path: Path) -> Iterator[CommandLine]:
+    command_line = CommandLine(tmp_path)
+    yield command_line
+    for process in command_line.started:
+        if process.poll() is None:
+            process.kill()
 
 
 def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:
@@ -100,6 +107,3 @@ def assert_all_gone(processes: list[psutil.Process]) -> None:
     left = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not left, [(p.pid, p.cmdline()) for p in left]
 
-
-def interrupt(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGINT)

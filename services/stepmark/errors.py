@@ -47,3 +47,6 @@ class Interrupted(StepmarkError):
 
     exit_code = 1
 
+
+class Stopped(BaseException):
+    """SIGTERM or SIGHUP arrived (the argument is its number): unwind as for Ctrl-C, so that no process is left."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from stepmark import __version__
-from stepmark.errors import StepmarkError
+from stepmark.errors import StepmarkError, Stopped
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -111,10 +111,6 @@ def doctor(as_json: AsJson = False) -> None:
     from stepmark.cli import doctor as doctor_verb
 
     doctor_verb.doctor(as_json)
-
-
-class Stopped(BaseException):
-    """SIGTERM or SIGHUP: unwind as Ctrl-C does, so that no process is left."""
 
 
 def _stop(number: int, _: object) -> None:

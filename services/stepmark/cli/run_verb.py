@@ -17,7 +17,7 @@ from stepmark import __version__
 from stepmark.analysis.summary import precise_enough
 from stepmark.cli import verbs
 from stepmark.cli.machine import check_installed, this_machine
-from stepmark.errors import CannotRun, Interrupted
+from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.orchestrate.driver import Options, check_launcher, measure
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report import terminal
@@ -115,7 +115,7 @@ def _measure(store: SqliteStore, folder: Path, choices: Choices) -> None:
     try:
         with _progress(plan) as progress:
             measure(plan, store, progress, options, lambda: precise_enough(plan.measurable, store.records(), precision))
-    except (Interrupted, KeyboardInterrupt) as error:
+    except (Interrupted, KeyboardInterrupt, Stopped) as error:
         total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
         kept = f"{len(store.launch_ids())} of {total} launches are in {folder / FILE}. --resume goes on from there."
         if isinstance(error, Interrupted):

@@ -1,7 +1,8 @@
 """The stamps of one rank, in a file that its supervisor maps too.
 
 The child stores clock readings; the supervisor sees progress from outside without a message, and keeps what was
-measured when a child dies. Layout: int64 words; word 0 is the phase, the rest are `perf_counter_ns` stamps, 0 = none.
+measured when a child dies. Layout: int64 words; word 0 is the phase, the rest are `perf_counter_ns` stamps: negative
+where a window begins, positive where a step ends, 0 where nothing has been stored yet.
 """
 
 import mmap
@@ -15,9 +16,12 @@ _WORD = 8
 
 
 class Phase(IntEnum):
+    """JOINED: all ranks' control connections are there. STEPPING: the first step is done."""
+
     STARTING = 0
-    STEPPING = 1
-    FINISHED = 2
+    JOINED = 1
+    STEPPING = 2
+    FINISHED = 3
 
 
 class StampBuffer:
@@ -44,11 +48,12 @@ class StampBuffer:
     def phase(self, phase: Phase) -> None:
         self.words[0] = phase
 
-    def stamps_from(self, start: int) -> int:
-        """The index of the first unset stamp at or after `start`."""
-        while start < len(self.words) and self.words[start]:
-            start += 1
-        return start
+    def look_from(self, start: int) -> tuple[int, int]:
+        """The index of the first unset stamp at or after `start`, and how many steps ended before it."""
+        end = start
+        while end < len(self.words) and self.words[end]:
+            end += 1
+        return end, sum(stamp > 0 for stamp in self.words[start:end])
 
     def close(self) -> None:
         self.words.release()

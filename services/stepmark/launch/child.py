@@ -19,7 +19,7 @@ from stepmark import catalog
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
-from stepmark.launch.group import ControlGroup
+from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.record import RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches
@@ -72,6 +72,11 @@ def run(spec: LaunchSpec) -> None:
         os._exit(status)
 
 
+def _end_because_of_peer(spec: LaunchSpec) -> None:
+    _write(spec, {"cause": PEER_GONE})
+    os._exit(1)
+
+
 def _redirect_output(spec: LaunchSpec) -> None:
     log = os.open(spec.directory / STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
@@ -101,14 +106,14 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     imported = watch.lap()
     if spec.memory_limit_bytes is not None:
         process.limit_address_space(spec.memory_limit_bytes)
-    engine, group = _join(module, spec)
+    buffer = StampBuffer(spec.directory / STAMPS)
+    engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
     engine.build(workload, params, _local_batches(spec), LEARNING_RATE)
     built = watch.lap()
 
-    buffer = StampBuffer(spec.directory / STAMPS)
     recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
     recorder.window("warmup", 1)
     first_loss = engine.synchronize()
@@ -123,15 +128,17 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     compilations = _run_windows(spec, recorder, engine.compilations)
     buffer.phase = Phase.FINISHED
     report = _report(spec, startup, recorder, engine, first_loss, compilations)
+    group.finish()
     engine.close()
-    group.close()
     return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
 
 
-def _join(module: EngineModule, spec: LaunchSpec) -> tuple[Engine, ControlGroup]:
+def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[Engine, ControlGroup]:
     group = ControlGroup.join(
         spec.control_address, spec.control_token, spec.rank, spec.world_size, spec.launch_timeout_seconds
     )
+    buffer.phase = Phase.JOINED
+    group.watch(lambda: _end_because_of_peer(spec))
     engine = module.Engine(spec.rank_context())
     engine.join_group()
     return engine, group

@@ -4,10 +4,15 @@ A star of TCP connections with rank 0 in the middle. A token, new for every laun
 """
 
 import hmac
+import select
 import socket
 import struct
+import threading
 import time
+from collections.abc import Callable
 from typing import Self
+
+PEER_GONE = "another rank of this launch is gone"
 
 _VALUE = struct.Struct("!d")
 
@@ -20,7 +25,29 @@ class ControlGroup:
 
     def __init__(self, peers: list[socket.socket], rank: int) -> None:
         self._peers, self._rank = peers, rank
+        self._finishing = False
 
+    def watch(self, on_loss: Callable[[], None]) -> None:
+        """Call `on_loss` from a thread when a peer's connection closes before `finish`.
+
+        A framework may take minutes to notice a dead peer, or never. The thread sleeps in the kernel until then, so it
+        costs the timed loop nothing.
+        """
+        if self._peers:
+            threading.Thread(target=self._wait_for_loss, args=(on_loss,), daemon=True).start()
+
+    def _wait_for_loss(self, on_loss: Callable[[], None]) -> None:
+        poll = select.poll()
+        for peer in self._peers:
+            poll.register(peer, select.POLLRDHUP)
+        poll.poll()
+        if not self._finishing:
+            on_loss()
+
+    def finish(self) -> None:
+        """All ranks are done: from here on a peer may go."""
+        self._finishing = True
+        self.agree_max(0.0)
     @classmethod
     def join(cls, address: str, token: str, rank: int, world_size: int, timeout_seconds: float) -> Self:
         """Connect all ranks. Rank 0 listens at `address` (host:port); the others retry until it does."""
@@ -47,10 +74,6 @@ class ControlGroup:
             peer.sendall(_VALUE.pack(value))
             value = _VALUE.unpack(_receive(peer, _VALUE.size))[0]
         return value
-
-    def close(self) -> None:
-        for peer in self._peers:
-            peer.close()
 
 
 def _split(address: str) -> tuple[str, int]:
@@ -90,6 +113,6 @@ def _receive(peer: socket.socket, size: int) -> bytes:
     while len(data) < size:
         chunk = peer.recv(size - len(data))
         if not chunk:
-            raise ConnectionResetError("another rank of this launch is gone")
+            raise ConnectionResetError(PEER_GONE)
         data += chunk
     return data

@@ -45,9 +45,10 @@ def timed_window(
     first_step: int,
     steps: int,
 ) -> int:
-    """Run `steps` steps; stamp the start at `stamps[start]` and each step's end behind it. Returns the window's ns."""
+    """Run `steps` steps; stamp the start (negative) at `stamps[start]`, each step's end behind it. Returns the window's ns."""
     clock = perf_counter_ns
-    begin = stamps[start] = clock()
+    begin = clock()
+    stamps[start] = -begin
     for index in range(steps):
         step(first_step + index)
         stamps[start + 1 + index] = clock()
@@ -85,7 +86,8 @@ class Recorder:
         """All steps' durations in order, warm-up first."""
         durations, word = [], 1
         for window in self.windows:
-            stamps = self.buffer.words[word : word + window.steps + 1].tolist()
+            begin, *ends = self.buffer.words[word : word + window.steps + 1].tolist()
+            stamps = [-begin, *ends]
             durations += [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
             word += window.steps + 1
         return durations

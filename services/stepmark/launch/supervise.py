@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from stepmark import catalog
 from stepmark.errors import CannotRun
 from stepmark.launch import child, process
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import LaunchSpec, RankOutcome
 from stepmark.results.record import Failure, RankReport, unpack_steps
 
@@ -128,13 +129,18 @@ class FreshChild:
         process.kill_group(self._process.pid)
 
 
-def run_child(spec: LaunchSpec, zygote: Path | None, environment: Mapping[str, str]) -> RankOutcome:
-    """Run one rank to its end, however it ends. Never raises for what the child does."""
+def run_child(
+    spec: LaunchSpec, zygote: Path | None, environment: Mapping[str, str], other_rank_failed: Callable[[], bool]
+) -> RankOutcome:
+    """Run one rank to its end, however it ends. Never raises for what the child does.
+
+    `other_rank_failed` is asked only until the ranks have joined; from then on they notice each other's end themselves.
+    """
     spec.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.directory / child.STAMPS, spec.max_steps)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
-        watch = _Watch(spec, buffer)
+        watch = _Watch(spec, buffer, other_rank_failed)
         exit_code, killed_because = watch.until_end(started)
         return _outcome(spec, exit_code, killed_because, watch.steps_done)
     except (OSError, CannotRun) as error:
@@ -146,16 +152,12 @@ def run_child(spec: LaunchSpec, zygote: Path | None, environment: Mapping[str, s
 class _Watch:
     """Progress of one child, seen through its stamps; decides when it has hung."""
 
-    def __init__(self, spec: LaunchSpec, buffer: StampBuffer) -> None:
-        self._spec, self._buffer = spec, buffer
+    def __init__(self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool]) -> None:
+        self._spec, self._buffer, self._other_rank_failed = spec, buffer, other_rank_failed
         self._deadline = time.monotonic() + spec.launch_timeout_seconds
         self._cursor = 1
         self._moved_at = time.monotonic()
-
-    @property
-    def steps_done(self) -> int:
-        """Stamps so far but the first; a window's own start counts as well, so it is a step or two too many."""
-        return max(0, self._cursor - 2)
+        self.steps_done = 0
 
     def until_end(self, started: _Child) -> tuple[int, str | None]:
         """The exit code, and why we killed it, if we did."""
@@ -169,13 +171,16 @@ class _Watch:
                 started.kill()
 
     def _look(self) -> None:
-        cursor = self._buffer.stamps_from(self._cursor)
-        if cursor != self._cursor or self._buffer.phase == Phase.STARTING:
+        cursor, steps = self._buffer.look_from(self._cursor)
+        if cursor != self._cursor or self._buffer.phase < Phase.STEPPING:
             self._moved_at = time.monotonic()
         self._cursor = cursor
+        self.steps_done += steps
 
     def _why_kill(self) -> str | None:
         now = time.monotonic()
+        if self._buffer.phase == Phase.STARTING and self._spec.world_size > 1 and self._other_rank_failed():
+            return PEER_GONE
         if now > self._deadline:
             return f"it ran longer than launchTimeoutSeconds, {self._spec.launch_timeout_seconds} s"
         if now - self._moved_at > self._spec.step_timeout_seconds:

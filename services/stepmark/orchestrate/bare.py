@@ -26,6 +26,9 @@ class _ThreadChannel:
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         self._switchboard.submit(launch_id, outcome)
 
+    def has_failed(self, launch_id: str) -> bool:
+        return self._switchboard.has_failed(launch_id)
+
     def barrier(self) -> None:
         self._barrier.wait()
 

@@ -10,7 +10,8 @@ from typing import Protocol
 from stepmark.errors import CannotRun
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.bare import BareSession
-from stepmark.orchestrate.folders import remove_folders
+from stepmark.orchestrate.folders import run_folders
+from stepmark.orchestrate.guard import guarded
 from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
 from stepmark.orchestrate.session import Session, join_outcomes
@@ -58,12 +59,9 @@ def measure(
     if _enough(plan, blocks, 0, monotonic(), precise_enough):
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process)
-    try:
-        with SESSIONS[options.launcher](plan.workers, settings) as session:
-            _serve(plan, blocks, session, sink, progress, options, precise_enough)
-            session.finish()
-    finally:
-        remove_folders(settings.run_id)
+    with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
+        _serve(plan, blocks, session, sink, progress, options, precise_enough)
+        session.finish()
 
 
 def _serve(

@@ -27,31 +27,24 @@ def scratch_folder(run_id: str) -> Path:
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{run_id}-scratch"
 
 
+def ray_folder(run_id: str) -> Path:
+    """Ray's logs and sockets, where we start Ray. Short: a socket's path has 107 characters."""
+    return Path(tempfile.gettempdir()) / f"{_PREFIX}{run_id[:8]}-ray"
+
+
+def run_folders(run_id: str) -> list[Path]:
+    return [run_folder(run_id), scratch_folder(run_id), ray_folder(run_id)]
+
+
 @contextmanager
 def own_folders(run_id: str) -> Iterator[None]:
-    """Make both folders, readable by nobody else, and remove them at the end. One process per node does this.
-
-    Folders that a killed run has left behind are removed first: their lock is free.
-    """
+    """Make the supervisors' folders, readable by nobody else, and remove them at the end. One process per node does this."""
     folders = [run_folder(run_id), scratch_folder(run_id)]
-    for folder in folders:
-        _sweep(folder.parent)
     with ExitStack() as stack:
         for folder in folders:
             folder.mkdir(mode=0o700)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            stack.enter_context(_locked(folder / "alive"))
         yield
-
-
-def _sweep(base: Path) -> None:
-    for folder in base.glob(f"{_PREFIX}*"):
-        try:
-            with (folder / "alive").open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # somebody's running folder, or somebody else's
 
 
 @contextmanager
@@ -90,8 +83,3 @@ def leased_ports(count: int) -> Iterator[list[int]]:
             raise CannotRun(f"expected {count} free TCP ports between {low} and {high}, found {len(ports)}. Free some.")
         yield ports
 
-
-def remove_folders(run_id: str) -> None:
-    """Remove what is left of a run on this node; a run that ended in order has left nothing."""
-    for folder in (run_folder(run_id), scratch_folder(run_id)):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -51,6 +51,7 @@ class Channel(Protocol):
     def next_block(self, index: int) -> tuple[Launch, ...] | None: ...
     def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]: ...
     def submit(self, launch_id: str, outcome: RankOutcome) -> None: ...
+    def has_failed(self, launch_id: str) -> bool: ...
     def barrier(self) -> None: ...
 
 
@@ -88,9 +89,8 @@ def _zygotes(place: Place, settings: Settings, block: tuple[Launch, ...]) -> Ite
     if place.local_rank != 0 or settings.fresh_process:
         yield problems
         return
-    environment = _environment(place, settings)
     started = {
-        engine: Zygote(engine, _socket(settings, engine, block[0].block), environment(engine))
+        engine: Zygote(engine, _socket(settings, engine, block[0].block), _environment(place, settings, engine))
         for engine in dict.fromkeys(launch.cell.engine for launch in block)
     }
     try:
@@ -105,9 +105,8 @@ def _zygotes(place: Place, settings: Settings, block: tuple[Launch, ...]) -> Ite
             zygote.stop()
 
 
-def _environment(place: Place, settings: Settings):  # type: ignore[no-untyped-def]
-    scratch, threads = scratch_folder(settings.run_id), len(place.cpus())
-    return lambda engine: child_environment(engine, threads, scratch)
+def _environment(place: Place, settings: Settings, engine: str) -> dict[str, str]:
+    return child_environment(engine, len(place.cpus()), scratch_folder(settings.run_id))
 
 
 def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, problems: dict[str, str]) -> RankOutcome:
@@ -118,14 +117,17 @@ def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, pro
         if launch.cell.engine in problems:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problems[launch.cell.engine]))
         else:
-            outcome = _run_child(place, settings, launch, endpoints)
+            outcome = _run_child(place, settings, channel, launch, endpoints)
     return outcome.model_copy(update={"started_at": started_at, "wall_seconds": time.monotonic() - clock})
 
 
-def _run_child(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> RankOutcome:
+def _run_child(
+    place: Place, settings: Settings, channel: Channel, launch: Launch, endpoints: list[Endpoint]
+) -> RankOutcome:
     spec = _spec(place, settings, launch, endpoints)
     zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch.block)
-    outcome = run_child(spec, zygote, child_environment(launch.cell.engine, len(spec.cpus), scratch_folder(settings.run_id)))
+    environment = _environment(place, settings, launch.cell.engine)
+    outcome = run_child(spec, zygote, environment, lambda: channel.has_failed(launch.id))
     shutil.rmtree(spec.directory, ignore_errors=True)
     return outcome
 

@@ -6,15 +6,13 @@ through `ray.train.report`, which may block for 2 s; outcomes go through the swi
 
 import os
 import secrets
-import shutil
-import tempfile
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.folders import ray_folder
 from stepmark.orchestrate.rank import Place, Settings, supervise
 from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard
 from stepmark.plan.blocks import Launch
@@ -64,6 +62,9 @@ class _RayChannel:
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         self._call("submit", launch_id, outcome)
 
+    def has_failed(self, launch_id: str) -> bool:
+        return self._call("has_failed", launch_id)  # type: ignore[no-any-return]
+
     def barrier(self) -> None:
         import ray.train.collective
 
@@ -92,7 +93,7 @@ class RaySession:
 
     def __init__(self, workers: int, settings: Settings) -> None:
         self._workers, self._settings = workers, settings
-        self._folder = Path(tempfile.mkdtemp(prefix="sm-ray-"))  # short: Ray puts sockets below it
+        self._folder = ray_folder(settings.run_id)
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._fit, daemon=True)
 
@@ -186,7 +187,6 @@ class RaySession:
         import ray
 
         ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _one_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch
@@ -55,7 +56,7 @@ def join_outcomes(
 
 # What a rank says when another one's end has reached it: a consequence, not a cause.
 _ECHOES = (
-    "another rank of this launch is gone", "Connection reset", "Connection closed", "Broken pipe", "aborted by",
+    PEER_GONE, "Connection reset", "Connection closed", "Broken pipe", "aborted by",
     "Connection refused", "timed out", "Timed out", "recvmsg", "Socket closed",
 )
 

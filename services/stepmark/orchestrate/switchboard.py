@@ -36,6 +36,7 @@ class Switchboard:
     _blocks: list[tuple[Launch, ...] | None] = field(default_factory=list)
     _endpoints: dict[str, dict[int, Endpoint]] = field(default_factory=dict)
     _arrivals: list[Arrival] = field(default_factory=list)
+    _failed: set[str] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def offer(self, block: tuple[Launch, ...] | None) -> None:
@@ -59,10 +60,17 @@ class Switchboard:
             self._changed.wait_for(lambda: len(known) == count)
             return [known[i] for i in range(count)]
 
+    def has_failed(self, launch_id: str) -> bool:
+        """From a rank whose process is still joining: whether another rank of the launch has failed meanwhile."""
+        with self._changed:
+            return launch_id in self._failed
+
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         """From a rank: how its part of a launch ended."""
         with self._changed:
             self._arrivals.append(Arrival(launch_id, outcome))
+            if outcome.failure is not None:
+                self._failed.add(launch_id)
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> list[Arrival]:

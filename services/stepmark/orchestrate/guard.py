@@ -1,0 +1,73 @@
+"""Outlives the driver by a moment, and ends what the driver could not: run as `python -m stepmark.orchestrate.guard FOLDER...`.
+
+It waits until its standard input closes, which happens however the driver ends, SIGKILL included. Then it kills every
+process that still has a file of the run's folders open, and removes the folders. (Ray's agents go on for a minute after
+their cluster is gone; they are known by their open logs, since they overwrite their command line and environment.)
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+_ROUNDS = 20  # a dying process may start another; each round waits until those it killed are gone
+
+
+@contextmanager
+def guarded(folders: list[Path]) -> Iterator[None]:
+    """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left."""
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "stepmark.orchestrate.guard", *map(str, folders)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert guard.stdin is not None
+    try:
+        yield
+    finally:
+        guard.stdin.close()
+        guard.wait()
+
+
+def users_of(folders: list[str], spared: set[int]) -> list[psutil.Process]:
+    """Processes, other than those spared, with a working folder or an open file in one of the folders."""
+    others = [process for process in psutil.process_iter() if process.pid not in spared]
+    return [process for process in others if any(_is_in(link, folders) for link in _links(process.pid))]
+
+
+def _links(pid: int) -> Iterator[str]:
+    process = Path("/proc") / str(pid)
+    try:
+        for link in [process / "cwd", *(process / "fd").iterdir()]:
+            yield str(link.readlink())
+    except OSError:
+        return  # it ended, or it is somebody else's
+
+
+def _is_in(path: str, folders: list[str]) -> bool:
+    return any(path.removesuffix(" (deleted)") == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    spared = {os.getpid(), os.getppid()}  # the driver ends by itself, or has ended
+    sys.stdin.buffer.read()
+    folders = sys.argv[1:]
+    for _ in range(_ROUNDS):
+        left = users_of(folders, spared)
+        if not left:
+            break
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=1)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A child that dies, hangs, raises, exhausts memory or reports nonsense: that launch fails, with its reason; the rest runs."""
+
+import signal
+
+import psutil
+import pytest
+
+from conftest import CommandLine, assert_all_gone, descendants, wait_for_descendant
+
+TWO = [
+    {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
+    {"name": "slower", "engine": "sleeper", "strategy": "parallel", "variant": "slower"},
+]
+
+FAULTS = [
+    ("kill", "killed by signal 9 after step 3"),
+    ("hang", "no step for 1 s after step 3 (stepTimeoutSeconds)"),
+    ("raise", "RuntimeError: the script asked for this error"),
+    ("memory", "out of memory"),
+    ("garbage", "exit code 0 without a valid report"),
+]
+
+
+@pytest.mark.parametrize(("fault", "cause"), FAULTS, ids=[fault for fault, _ in FAULTS])
+def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(stepmark: CommandLine, fault: str, cause: str) -> None:
+    measurement = {
+        "launches": 3, "minSteps": 10, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0,
+        "stepTimeoutSeconds": 1, "memoryLimitBytes": 1 << 28,
+    }
+    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultBlock": 1}
+    file = stepmark.scenario(
+        candidates=TWO, scale={"workers": [1, 2], "batchPerWorker": 8}, measurement=measurement,
+        workload={"model": "scripted", "params": params},
+    )
+    done = stepmark("run", file, "--launcher", "bare", "--out", "out")
+    assert done.returncode == 1
+    cells = {cell["key"]: cell for cell in stepmark.summary(stepmark.folder / "out")["cells"]}
+    for name in ("plain", "slower"):
+        hit, spared = cells[f"{name}.eager.float32.w2"], cells[f"{name}.eager.float32.w1"]
+        assert (hit["launches"], hit["launches_failed"]) == (2, 1)
+        assert f"1 of 3 launches failed: rank 1: {cause}" in hit["reason"]
+        assert (spared["launches"], spared["launches_failed"]) == (3, 0)
+
+
+def test_the_last_lines_of_stderr_are_kept(stepmark: CommandLine) -> None:
+    from stepmark.results.store import SqliteStore
+
+    params = {"stepSeconds": 0.004, "fault": "raise"}
+    stepmark("run", stepmark.scenario(workload={"model": "scripted", "params": params}), "--launcher", "bare", "--out", "out")
+    failures = [record.header.failure for record in SqliteStore.open(stepmark.folder / "out").records()]
+    assert all(failure and failure.stderr_tail[-1] == "RuntimeError: the script asked for this error" for failure in failures)
+
+
+def test_a_cell_whose_every_launch_failed_is_failed_and_has_no_numbers(stepmark: CommandLine) -> None:
+    params = {"stepSeconds": 0.004, "fault": "kill"}
+    file = stepmark.scenario(workload={"model": "scripted", "params": params})
+    assert stepmark("run", file, "--launcher", "bare", "--out", "out").returncode == 1
+    [cell] = stepmark.summary(stepmark.folder / "out")["cells"]
+    assert (cell["verdict"], cell["launches"], cell["step_seconds"]) == ("failed", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("engine", "strategy"), [("torch", "ddp"), ("keras-tensorflow", "multi-worker-mirrored")], ids=["torch", "keras"]
+)
+def test_a_rank_killed_in_training_fails_that_launch_alone(stepmark: CommandLine, engine: str, strategy: str) -> None:
+    pytest.importorskip(engine.replace("keras-tensorflow", "tensorflow").split("-")[0])
+    measurement = {"launches": 2, "minSteps": 5, "minSeconds": 4, "warmupSteps": 1, "warmupSeconds": 0}
+    file = stepmark.scenario(
+        candidates=[{"name": "c", "engine": engine, "strategy": strategy}], workload={"model": "mlp"},
+        scale={"workers": [2], "batchPerWorker": 8}, measurement=measurement,
+    )
+    running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
+    zygote = wait_for_descendant(running, "launch.zygote", engine)
+    everybody = [*descendants(running), psutil.Process(running.pid)]
+    children: list[psutil.Process] = []
+    while len(children) < 2:
+        children = zygote.children()
+    everybody += children
+    children[1].send_signal(signal.SIGKILL)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 1, out + err
+    [cell] = stepmark.summary(stepmark.folder / "out")["cells"]
+    assert (cell["launches"], cell["launches_failed"]) == (1, 1)
+    assert "killed by signal 9" in cell["reason"]
+    assert_all_gone(everybody)

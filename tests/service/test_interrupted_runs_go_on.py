@@ -1,0 +1,161 @@
+"""However a run ends: finished launches are stored, no process is left, and --resume completes the same plan."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conftest import CommandLine, assert_all_gone, descendants, wait_for_descendant, wait_for_line
+from stepmark.results.store import SqliteStore
+
+MEASUREMENT = {"launches": 3, "minSteps": 50, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
+SCALE = {"workers": [1, 2], "batchPerWorker": 8}
+PLAN = {f"b{block:03d}.plain.eager.float32.w{workers}" for block in range(3) for workers in (1, 2)}
+
+
+def stored(out: Path) -> dict[str, str]:
+    """Launch -> when it was measured."""
+    store = SqliteStore.open(out)
+    found = {record.header.launch_id: record.header.started_at for record in store.records()}
+    store.close()
+    return found
+
+
+def resume(stepmark: CommandLine, file: Path, launcher: str) -> None:
+    out = stepmark.folder / "out"
+    before = stored(out)
+    assert before
+    assert before.keys() < PLAN
+    done = stepmark("run", file, "--launcher", launcher, "--out", "out", "--resume")
+    assert done.returncode == 0, done.stderr
+    after = stored(out)
+    assert after.keys() == PLAN
+    assert {launch: after[launch] for launch in before} == before
+
+
+def everybody(running: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return [*descendants(running), psutil.Process(running.pid)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_driver_that_is_stopped(stepmark: CommandLine, number: int, code: int) -> None:
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
+    wait_for_line(running, "[2/6]")
+    processes = everybody(running)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert "Traceback" not in err
+    assert ("--resume goes on from there" in err) == (number != signal.SIGKILL)
+    assert_all_gone(processes)
+    resume(stepmark, file, "bare")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_driver_of_ray_that_is_stopped(stepmark: CommandLine, number: int, code: int) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    running = stepmark.start("run", file, "--out", "out")
+    wait_for_line(running, "[2/6]")
+    processes = everybody(running)
+    assert any("raylet" in " ".join(process.cmdline()) for process in processes)
+    running.send_signal(number)
+    running.communicate(timeout=60)
+    assert running.returncode == code
+    assert_all_gone(processes)
+    if number == signal.SIGINT:
+        resume(stepmark, file, "ray")
+
+
+def test_a_ray_worker_that_is_killed_ends_the_run_with_its_rank(stepmark: CommandLine) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    running = stepmark.start("run", file, "--out", "out")
+    worker = wait_for_descendant(running, "ray::RayTrainWorker")
+    wait_for_line(running, "[2/6]")
+    processes = everybody(running)
+    worker.kill()
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "The run ended early: Ray worker of rank" in err
+    assert "2 of 6 launches" in err or "3 of 6 launches" in err
+    assert_all_gone(processes)
+    resume(stepmark, file, "ray")
+
+
+@pytest.fixture
+def tiny_disk(stepmark: CommandLine):  # type: ignore[no-untyped-def]
+    """A disk that is full at once: 64 KiB."""
+    folder = stepmark.folder / "out"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_resume_completes_when_there_is_room(stepmark: CommandLine, tiny_disk: Path) -> None:
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    done = stepmark("run", file, "--launcher", "bare", "--out", "out")
+    assert done.returncode == 3
+    assert "expected to write results, found: database or disk is full" in done.stderr
+    subprocess.run(["mount", "-o", "remount,size=4m", str(tiny_disk)], check=True)
+    assert stored(tiny_disk).keys() < PLAN
+    done = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert stored(tiny_disk).keys() == PLAN
+
+
+def test_a_finished_run_is_not_measured_again(stepmark: CommandLine) -> None:
+    file = stepmark.scenario()
+    stepmark("run", file, "--launcher", "bare", "--out", "out")
+    before = stored(stepmark.folder / "out")
+    done = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
+    assert done.returncode == 0
+    assert stored(stepmark.folder / "out") == before
+
+
+def test_a_folder_with_a_run_is_not_overwritten(stepmark: CommandLine) -> None:
+    file = stepmark.scenario()
+    stepmark("run", file, "--launcher", "bare", "--out", "out")
+    again = stepmark("run", file, "--launcher", "bare", "--out", "out")
+    assert again.returncode == 3
+    assert "Add --resume, or choose another --out" in again.stderr
+    other = stepmark("run", stepmark.scenario(parity="skipped"), "--launcher", "bare", "--out", "out", "--resume")
+    assert other.returncode == 3
+    assert "A changed scenario is a new run" in other.stderr
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(stepmark: CommandLine) -> None:
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    runs = [stepmark.start("run", file, "--launcher", "bare", "--out", out) for out in ("a", "b")]
+    for running in runs:
+        _, err = running.communicate(timeout=120)
+        assert running.returncode == 0, err
+    assert stored(stepmark.folder / "a").keys() == stored(stepmark.folder / "b").keys() == PLAN
+
+
+def test_two_runs_do_not_share_a_folder(stepmark: CommandLine) -> None:
+    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
+    first = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
+    wait_for_line(first, "[1/6]")
+    second = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
+    assert second.returncode == 3
+    assert "another run is writing here" in second.stderr
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+
+
+def test_a_run_leaves_no_files_behind_but_its_results(stepmark: CommandLine) -> None:
+    def stepmarks_own() -> set[str]:
+        return {str(p) for base in ("/dev/shm", "/tmp") for p in Path(base).glob("stepmark-*") if p.name != "stepmark-ports"}
+
+    before = stepmarks_own()
+    stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "out")
+    assert stepmarks_own() <= before
+    assert sorted(os.listdir(stepmark.folder / "out")) == ["report.md", "results.db", "summary.json"]
