@@ -1,4 +1,4 @@
-"""Shared parts of the tests: scenario texts, the command line as a person starts it, and processes that must be gone."""
+"""Shared parts of the tests: scenario texts, the command line as a person starts it, processes that must be gone."""
 
 import json
 import os
@@ -106,4 +106,3 @@ def assert_all_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=30)
     left = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not left, [(p.pid, p.cmdline()) for p in left]
-

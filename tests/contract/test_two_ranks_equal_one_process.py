@@ -24,7 +24,8 @@ os.environ.update(module.SUPPORT.environment)
 module.import_framework()
 workload = catalog.load_workload(model)
 params = workload.parse({})
-e = module.Engine(RankContext(rank, len(addresses), strategy, variant or None, execution, "float32", addresses, 1, 7, 7, 0, 60))
+context = RankContext(rank, len(addresses), strategy, variant or None, execution, "float32", addresses, 1, 7, 7, 0, 60)
+e = module.Engine(context)
 e.join_group()
 batches = _batches.global_batches(workload.input(params), "synthetic", 7, 16, 5)
 e.build(workload, params, [_batches.shard(b, rank, len(addresses)) for b in batches], 0.0625)
@@ -50,7 +51,9 @@ def train(way: tuple[str, str, str, str], model: str, ranks: int, folder: Path) 
     with leased_ports(ranks) as ports:
         addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
         outs = [folder / f"{ranks}-{rank}.npz" for rank in range(ranks)]
-        commands = [[sys.executable, "-c", CODE, *way, model, str(rank), addresses, str(outs[rank])] for rank in range(ranks)]
+        commands = [
+            [sys.executable, "-c", CODE, *way, model, str(rank), addresses, str(outs[rank])] for rank in range(ranks)
+        ]
         started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
         for process in started:
             _, err = process.communicate(timeout=120)

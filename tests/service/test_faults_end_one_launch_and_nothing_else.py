@@ -1,4 +1,4 @@
-"""A child that dies, hangs, raises, exhausts memory or reports nonsense: that launch fails, with its reason; the rest runs."""
+"""A child dies, hangs, raises, exhausts memory, reports nonsense: that launch fails, with its reason; the rest runs."""
 
 import signal
 
@@ -22,14 +22,23 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "cause"), FAULTS, ids=[fault for fault, _ in FAULTS])
-def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(stepmark: CommandLine, fault: str, cause: str) -> None:
+def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
+    stepmark: CommandLine, fault: str, cause: str
+) -> None:
     measurement = {
-        "launches": 3, "minSteps": 10, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0,
-        "stepTimeoutSeconds": 1, "memoryLimitBytes": 1 << 28,
+        "launches": 3,
+        "minSteps": 10,
+        "minSeconds": 0,
+        "warmupSteps": 1,
+        "warmupSeconds": 0,
+        "stepTimeoutSeconds": 1,
+        "memoryLimitBytes": 1 << 28,
     }
     params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultBlock": 1}
     file = stepmark.scenario(
-        candidates=TWO, scale={"workers": [1, 2], "batchPerWorker": 8}, measurement=measurement,
+        candidates=TWO,
+        scale={"workers": [1, 2], "batchPerWorker": 8},
+        measurement=measurement,
         workload={"model": "scripted", "params": params},
     )
     done = stepmark("run", file, "--launcher", "bare", "--out", "out")
@@ -46,9 +55,13 @@ def test_the_last_lines_of_stderr_are_kept(stepmark: CommandLine) -> None:
     from stepmark.results.store import SqliteStore
 
     params = {"stepSeconds": 0.004, "fault": "raise"}
-    stepmark("run", stepmark.scenario(workload={"model": "scripted", "params": params}), "--launcher", "bare", "--out", "out")
+    stepmark(
+        "run", stepmark.scenario(workload={"model": "scripted", "params": params}), "--launcher", "bare", "--out", "out"
+    )
     failures = [record.header.failure for record in SqliteStore.open(stepmark.folder / "out").records()]
-    assert all(failure and failure.stderr_tail[-1] == "RuntimeError: the script asked for this error" for failure in failures)
+    assert all(
+        failure and failure.stderr_tail[-1] == "RuntimeError: the script asked for this error" for failure in failures
+    )
 
 
 def test_a_cell_whose_every_launch_failed_is_failed_and_has_no_numbers(stepmark: CommandLine) -> None:
@@ -66,8 +79,10 @@ def test_a_rank_killed_in_training_fails_that_launch_alone(stepmark: CommandLine
     pytest.importorskip(engine.replace("keras-tensorflow", "tensorflow").split("-")[0])
     measurement = {"launches": 2, "minSteps": 5, "minSeconds": 4, "warmupSteps": 1, "warmupSeconds": 0}
     file = stepmark.scenario(
-        candidates=[{"name": "c", "engine": engine, "strategy": strategy}], workload={"model": "mlp"},
-        scale={"workers": [2], "batchPerWorker": 8}, measurement=measurement,
+        candidates=[{"name": "c", "engine": engine, "strategy": strategy}],
+        workload={"model": "mlp"},
+        scale={"workers": [2], "batchPerWorker": 8},
+        measurement=measurement,
     )
     running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
     zygote = wait_for_descendant(running, "launch.zygote", engine)

@@ -92,7 +92,9 @@ def tiny_disk(stepmark: CommandLine):  # type: ignore[no-untyped-def]
     """A disk that is full at once: 64 KiB."""
     folder = stepmark.folder / "out"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("needs the right to mount a tmpfs")
     yield folder
@@ -153,7 +155,9 @@ def test_two_runs_do_not_share_a_folder(stepmark: CommandLine) -> None:
 
 def test_a_run_leaves_no_files_behind_but_its_results(stepmark: CommandLine) -> None:
     def stepmarks_own() -> set[str]:
-        return {str(p) for base in ("/dev/shm", "/tmp") for p in Path(base).glob("stepmark-*") if p.name != "stepmark-ports"}
+        return {
+            str(p) for base in ("/dev/shm", "/tmp") for p in Path(base).glob("stepmark-*") if p.name != "stepmark-ports"
+        }
 
     before = stepmarks_own()
     stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "out")

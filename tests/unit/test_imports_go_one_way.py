@@ -66,7 +66,9 @@ def test_no_module_imports_a_framework_when_it_is_imported(path: Path) -> None:
         assert name.split(".")[0] not in FRAMEWORKS, f"{path}:{line} imports {name}"
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if owner(p) != "orchestrate"], ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if owner(p) != "orchestrate"], ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_only_orchestrate_knows_ray(path: Path) -> None:
     assert not [name for _, name in imports(path) if name.split(".")[0] == "ray"]
 

@@ -34,8 +34,13 @@ class Comparison(BaseModel):
     reason: str
 
 
-def comparisons(scenario: Scenario, cells: tuple[Cell, ...], medians: dict[str, dict[int, float]]) -> Iterator[Comparison]:
-    """Every comparison that the scenario asks for. `medians`: cell key -> block -> median step seconds of good launches."""
+def comparisons(
+    scenario: Scenario, cells: tuple[Cell, ...], medians: dict[str, dict[int, float]]
+) -> Iterator[Comparison]:
+    """Every comparison that the scenario asks for.
+
+    `medians`: cell key -> block -> median step seconds of good launches.
+    """
     reference = scenario.spec.candidates[0].name
     for cell in cells:
         if cell.candidate == reference:
@@ -54,7 +59,10 @@ def _comparison(
     ratio = paired_ratio(ours, theirs)
     verdict, reason = judge(ratio, scenario.spec.measurement.minimum_effect)
     if scenario.spec.parity == "required":
-        verdict, reason = "inconclusive", "parity is required, and there is no certificate that both train the same model"
+        verdict, reason = (
+            "inconclusive",
+            "parity is required, and there is no certificate that both train the same model",
+        )
     return Comparison(
         candidate=cell.candidate,
         reference=base.candidate,
@@ -81,4 +89,7 @@ def judge(ratio: Estimate | None, minimum_effect: float) -> tuple[Verdict, str]:
         return ("faster" if ratio.value < 1 else "slower"), ""
     if 1 / (1 + minimum_effect) <= ratio.low and ratio.high <= 1 + minimum_effect:
         return "no measurable difference", f"within {minimum_effect:.1%}"
-    return "inconclusive", f"the interval is wider than the {minimum_effect:.1%} that matter; more launches would narrow it"
+    return (
+        "inconclusive",
+        f"the interval is wider than the {minimum_effect:.1%} that matter; more launches would narrow it",
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.analysis.steady import SteadyState, steady_state
-from stepmark.results.record import LaunchRecord
+from stepmark.results.record import LaunchRecord, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
 
@@ -25,7 +25,7 @@ class LaunchSummary:
 
 def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
     """Measured steps only, shape (steps,): a step's job time is the maximum over its ranks."""
-    return record.step_nanoseconds[:, record.warmup_steps :].max(axis=0) / 1e9  # type: ignore[no-any-return]
+    return record.step_nanoseconds[:, record.warmup_steps :].max(axis=0) / 1e9
 
 
 def summarize(record: LaunchRecord) -> LaunchSummary:
@@ -62,6 +62,7 @@ def invalid(record: LaunchRecord) -> str | None:
     return None
 
 
-def _measured(windows, row: NDArray[np.int64]) -> tuple[int, int]:  # type: ignore[no-untyped-def]
+def _measured(windows: tuple[Window, ...], row: NDArray[np.int64]) -> tuple[int, int]:
+    """Nanoseconds of the measured part: by the steps, and by the windows."""
     warmup = sum(window.steps for window in windows if window.kind == "warmup")
     return int(row[warmup:].sum()), sum(window.host_nanoseconds for window in windows if window.kind == "measured")

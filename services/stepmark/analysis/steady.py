@@ -4,6 +4,7 @@ Change points in the mean of log step time by optimal partitioning (Jackson et a
 BIC-like penalty and the noise taken from first differences; the verdicts follow Barrett et al., arXiv 1602.00602.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,7 +42,7 @@ def steady_state(seconds: NDArray[np.float64]) -> SteadyState:
     if len(blocks) - start < len(blocks) / 3:
         share = (len(blocks) - start) / len(blocks)
         return SteadyState("no steady state", start * width, f"the last level holds only {share:.0%} of the window")
-    earlier = [float(np.median(blocks[a:b])) for a, b in zip(levels, levels[1:], strict=False)]
+    earlier = [float(np.median(blocks[a:b])) for a, b in itertools.pairwise(levels)]
     if earlier and last - min(earlier) > _SLOWER:
         slower = np.expm1(last - min(earlier))
         return SteadyState("slowdown", start * width, f"steps became {slower:.1%} slower at step {start * width}")
@@ -53,7 +54,7 @@ def steady_state(seconds: NDArray[np.float64]) -> SteadyState:
 
 def _block_medians(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     whole = len(values) // width * width
-    return np.median(values[:whole].reshape(-1, width), axis=1)  # type: ignore[no-any-return]
+    return np.median(values[:whole].reshape(-1, width), axis=1)
 
 
 def _noise(values: NDArray[np.float64]) -> float:
@@ -64,7 +65,10 @@ def _noise(values: NDArray[np.float64]) -> float:
 
 
 def _change_points(values: NDArray[np.float64], least: int) -> list[int]:
-    """Starts of the segments that minimise squared error / variance + penalty; outliers are clipped to 3 sigma of the local median."""
+    """Starts of the segments that minimise squared error / variance + penalty.
+
+    Outliers are clipped to 3 sigma of the local median first.
+    """
     noise, n = _noise(values), len(values)
     local = ndimage.median_filter(values, size=9, mode="nearest")
     clipped = local + np.clip(values - local, -3 * noise, 3 * noise)

@@ -12,7 +12,7 @@ from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.analysis.launch import LaunchSummary, invalid, summarize
 from stepmark.plan.cells import Cell
 from stepmark.results.environment import Environment
-from stepmark.results.record import LaunchRecord
+from stepmark.results.record import LaunchRecord, StartupSeconds
 from stepmark.results.store import Run
 
 CellVerdict = Literal["steady", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"]
@@ -23,7 +23,10 @@ class SummaryModel(BaseModel):
 
 
 class StepSeconds(SummaryModel):
-    """`median`: geometric mean of the launch medians, with its 95 % interval over blocks. Percentiles: of all steady steps."""
+    """`median`: geometric mean of the launch medians, with its 95 % interval over blocks.
+
+    Percentiles are of all steady steps of all launches.
+    """
 
     median: float
     low: float | None
@@ -39,16 +42,6 @@ class Rate(SummaryModel):
     median: float
     low: float | None
     high: float | None
-
-
-class Startup(SummaryModel):
-    """Medians over launches of the slowest rank's seconds. `import_` is paid once per block where launches are forked."""
-
-    spawn: float
-    import_: float
-    group: float
-    build: float
-    first_step: float
 
 
 class CellResult(SummaryModel):
@@ -74,7 +67,7 @@ class CellResult(SummaryModel):
     speedup: Estimate | None = None
     efficiency: Estimate | None = None
     peak_memory_bytes: int | None = None
-    startup_seconds: Startup | None = None
+    startup_seconds: StartupSeconds | None = None
 
 
 class Summary(SummaryModel):
@@ -172,12 +165,16 @@ def _step_seconds(good: list[LaunchSummary]) -> StepSeconds:
     return StepSeconds(median=estimate.value, low=estimate.low, high=estimate.high, p5=p5, p95=p95, p99=p99)
 
 
-def _startup(records: list[LaunchRecord]) -> Startup:
+def _startup(records: list[LaunchRecord]) -> StartupSeconds:
+    """Medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
+
     def part(name: str) -> float:
-        slowest = [max(getattr(r.startup_seconds, name) for r in record.header.ranks) for record in records if record.ok]
+        slowest = [
+            max(getattr(r.startup_seconds, name) for r in record.header.ranks) for record in records if record.ok
+        ]
         return float(np.median(slowest))
 
-    return Startup(**{name: part(name) for name in Startup.model_fields})
+    return StartupSeconds(**{name: part(name) for name in StartupSeconds.model_fields})
 
 
 def _verdict(cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary]) -> tuple[CellVerdict, str]:

@@ -44,14 +44,18 @@ def _print(found: list[Finding]) -> None:
     console = Console()
     for finding in found:
         mark, style = ("ok     ", "green") if finding.ok else ("missing", "yellow")
-        console.print(f"[{style}]{mark}[/] {escape(finding.subject)}: {escape(finding.found)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[{style}]{mark}[/] {escape(finding.subject)}: {escape(finding.found)}", highlight=False, soft_wrap=True
+        )
         if finding.remedy:
             console.print(f"        {escape(finding.remedy)}", highlight=False, soft_wrap=True)
 
 
 def findings() -> Iterator[Finding]:
     """Everything that decides whether and what can be measured here. Imports no framework."""
-    yield Finding("system", sys.platform == "linux", sys.platform, "" if sys.platform == "linux" else "Linux is needed.")
+    yield Finding(
+        "system", sys.platform == "linux", sys.platform, "" if sys.platform == "linux" else "Linux is needed."
+    )
     yield _cores()
     yield _memory()
     yield _shared_memory()
@@ -59,7 +63,9 @@ def findings() -> Iterator[Finding]:
         yield _engine(engine)
     yield _package("launcher ray", "ray", "pip install 'stepmark[ray]', or run with --launcher bare")
     compiler = find_program("c++")
-    yield Finding("compiler for torch.compile", compiler is not None, compiler or "none", "" if compiler else "Install g++.")
+    yield Finding(
+        "compiler for torch.compile", compiler is not None, compiler or "none", "" if compiler else "Install g++."
+    )
     yield _package("data source digits", "scikit-learn", "pip install 'stepmark[digits]'", module="sklearn")
     yield _gpus()
 
@@ -79,13 +85,17 @@ def _cores_remedy(cores: int, busy: bool) -> str:
 
 def _memory() -> Finding:
     free = psutil.virtual_memory().available / 2**30
-    return Finding("memory", free >= 4, f"{free:.1f} GiB available", "" if free >= 4 else "Two frameworks need about 4 GiB.")
+    return Finding(
+        "memory", free >= 4, f"{free:.1f} GiB available", "" if free >= 4 else "Two frameworks need about 4 GiB."
+    )
 
 
 def _shared_memory() -> Finding:
     folder = Path("/dev/shm")  # noqa: S108
     if not folder.is_dir():
-        return Finding("shared memory", False, "no /dev/shm", "Stamps go to the temporary folder; a slow disk may disturb them.")
+        return Finding(
+            "shared memory", False, "no /dev/shm", "Stamps go to the temporary folder; a slow disk may disturb them."
+        )
     free = shutil.disk_usage(folder).free / 2**20
     remedy = "" if free >= 16 else "Give the container more shared memory (--shm-size)."
     return Finding("shared memory", free >= 16, f"{free:.0f} MiB free", remedy)
@@ -102,7 +112,12 @@ def _engine(name: str) -> Finding:
 
 def _package(subject: str, package: str, remedy: str, module: str | None = None) -> Finding:
     installed = importlib.util.find_spec(module or package) is not None
-    return Finding(subject, installed, f"{package} {_version(package)}" if installed else "not installed", "" if installed else remedy)
+    return Finding(
+        subject,
+        installed,
+        f"{package} {_version(package)}" if installed else "not installed",
+        "" if installed else remedy,
+    )
 
 
 def _version(package: str) -> str:

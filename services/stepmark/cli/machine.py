@@ -47,4 +47,3 @@ def check_installed(plan: Plan) -> None:
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
     if problems:
         raise CannotRun("\n".join(problems))
-

@@ -39,7 +39,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     return None
 
@@ -70,9 +72,13 @@ def plan(
 @app.command()
 def run(
     file: File,
-    out: Annotated[Path | None, typer.Option(help="Folder for results.db, summary.json, report.md. Default: out/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results.db, summary.json, report.md. Default: out/NAME.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in --out: finished launches are kept.")] = False,
-    launcher: Annotated[Launcher, typer.Option(help="ray: one Ray Train run; bare: the same, without Ray.")] = Launcher.ray,
+    launcher: Annotated[
+        Launcher, typer.Option(help="ray: one Ray Train run; bare: the same, without Ray.")
+    ] = Launcher.ray,
     fresh_process: Annotated[
         bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
     ] = False,

@@ -57,7 +57,9 @@ def _sole_user(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     except OSError as error:
-        raise CannotRun(f"{folder}: expected a folder to write results to, found: {error.strerror}. Choose another.") from None
+        raise CannotRun(
+            f"{folder}: expected a folder to write results to, found: {error.strerror}. Choose another."
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +83,9 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
     if not (folder / FILE).exists():
         return SqliteStore.create(folder, run)
     if not choices.resume:
-        raise CannotRun(f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out.")
+        raise CannotRun(
+            f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out."
+        )
     store = SqliteStore.open(folder)
     try:
         _check_same_run(folder, store.run(), run)
@@ -137,7 +141,9 @@ class _Bar:
         done = int(self._bar.tasks[0].completed) + 1
         total = max(done, int(self._bar.tasks[0].total or 0))  # further blocks may have been asked for
         state = "failed" if record.header.failure else "done"
-        self._bar.update(self._task, completed=done, total=total, description=escape(f"{record.header.launch_id} {state}"))
+        self._bar.update(
+            self._task, completed=done, total=total, description=escape(f"{record.header.launch_id} {state}")
+        )
 
 
 class _Lines:
@@ -153,7 +159,11 @@ class _Lines:
         self._done += 1
         failure = record.header.failure
         state = f"failed: {failure.cause}" if failure else f"{record.header.wall_seconds:.1f} s"
-        print(f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}", file=sys.stderr, flush=True)
+        print(
+            f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 @contextmanager
@@ -163,7 +173,13 @@ def _progress(plan: Plan) -> Iterator[_Bar | _Lines]:
         yield _Lines()
         return
     # Redrawn once a second: the driver shares the machine with what it measures.
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, refresh_per_second=1, transient=True) as bar:
         yield _Bar(bar)
 

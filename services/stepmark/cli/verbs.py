@@ -55,7 +55,9 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
     console.print(_cell_table(made))
     for cell in made.cells:
         if cell.unsupported is not None:
-            console.print(f"unsupported: {escape(cell.key)}, {escape(cell.unsupported)}", style="yellow", soft_wrap=True)
+            console.print(
+                f"unsupported: {escape(cell.key)}, {escape(cell.unsupported)}", style="yellow", soft_wrap=True
+            )
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
         console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)

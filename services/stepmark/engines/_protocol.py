@@ -23,22 +23,25 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Support:
-    """What an engine can do, as data: the plan rejects a cell from it before a process or GPU is asked for.
-
-    `execution_needs` names programs that a level starts. `executions` maps each level to None (it has it) or to the reason why not; `default_execution` is what its users
-    get without asking. `refusals` gives the reason why a (variant, execution) is not to be had. `environment` is set before the framework is imported. `requires` are the modules to import.
-    """
+    """What an engine can do, as data: the plan rejects a cell from it before a process or GPU is asked for."""
 
     framework: str
+    """The F of a workload's `F_model`."""
     strategies: Mapping[str, Strategy]
     executions: Mapping[str, str | None]
+    """Each level -> None (the engine has it), or the reason why not."""
     default_execution: str
+    """What the engine's users get without asking."""
     precisions: tuple[str, ...] = ("float32", "bfloat16")
+    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(variant, execution) -> the reason why this pair is not to be had."""
     execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Level -> programs that it starts."""
     requires: tuple[str, ...] = ()
+    """Modules that must be installed; `extra` is the extra of stepmark that brings them."""
     extra: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Set before the framework is imported."""
 
     def variants_of(self, strategy: str) -> tuple[str, ...]:
         return self.strategies[strategy].variants
@@ -116,4 +119,7 @@ class EngineModule(Protocol):
 
     @staticmethod
     def import_framework() -> None:
-        """Import the framework and do nothing else: no op, no thread pool, no device context (a zygote's whole work)."""
+        """Import the framework and do nothing else: no op, no thread pool, no device context.
+
+        It is a zygote's whole work.
+        """

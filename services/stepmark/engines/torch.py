@@ -55,7 +55,7 @@ class Engine:
             return
         host, _, port = self._context.addresses[0].rpartition(":")
         timeout = timedelta(seconds=self._context.collective_timeout_seconds)
-        store = torch.distributed.TCPStore(
+        store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
             host, int(port), self._context.world_size, is_master=self._context.rank == 0, timeout=timeout
         )
         torch.distributed.init_process_group(
@@ -104,8 +104,9 @@ class Engine:
     def step_without_reduce(self, index: int) -> None:
         if not self._context.distributed:
             return self.step(index)
-        with self._model.no_sync():
+        with self._model.no_sync():  # type: ignore[attr-defined]
             self.step(index)
+        return None
 
     def synchronize(self) -> float:
         return float(self._loss.item()) if self._loss is not None else float("nan")

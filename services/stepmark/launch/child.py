@@ -154,9 +154,7 @@ def _local_batches(spec: LaunchSpec) -> list[_batches.Batch]:
 def _run_windows(
     spec: LaunchSpec, recorder: loop.Recorder, compilations: Callable[[], int | None]
 ) -> tuple[int | None, int | None]:
-    limits = loop.LoopLimits(
-        spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds
-    )
+    limits = loop.LoopLimits(spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds)
     loop.warm_up(recorder, limits)
     before = compilations()
     loop.measure(recorder, limits)

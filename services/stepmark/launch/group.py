@@ -48,16 +48,14 @@ class ControlGroup:
         """All ranks are done: from here on a peer may go."""
         self._finishing = True
         self.agree_max(0.0)
+
     @classmethod
     def join(cls, address: str, token: str, rank: int, world_size: int, timeout_seconds: float) -> Self:
         """Connect all ranks. Rank 0 listens at `address` (host:port); the others retry until it does."""
         deadline = time.monotonic() + timeout_seconds
         if world_size == 1:
             return cls([], rank)
-        if rank == 0:
-            peers = _accept(address, token, world_size - 1, deadline)
-        else:
-            peers = [_connect(address, token, deadline)]
+        peers = _accept(address, token, world_size - 1, deadline) if rank == 0 else [_connect(address, token, deadline)]
         for peer in peers:
             peer.settimeout(timeout_seconds)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

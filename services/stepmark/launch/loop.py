@@ -7,6 +7,7 @@ that runs ahead cannot end early. Protocol: Hoefler and Belli, SC'15; docs/measu
 """
 
 import gc
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,10 @@ def timed_window(
     first_step: int,
     steps: int,
 ) -> int:
-    """Run `steps` steps; stamp the start (negative) at `stamps[start]`, each step's end behind it. Returns the window's ns."""
+    """Run `steps` steps; stamp the start (negative) at `stamps[start]`, each step's end behind it.
+
+    Returns the window's nanoseconds.
+    """
     clock = perf_counter_ns
     begin = clock()
     stamps[start] = -begin
@@ -88,7 +92,7 @@ class Recorder:
         for window in self.windows:
             begin, *ends = self.buffer.words[word : word + window.steps + 1].tolist()
             stamps = [-begin, *ends]
-            durations += [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+            durations += [after - before for before, after in itertools.pairwise(stamps)]
             word += window.steps + 1
         return durations
 

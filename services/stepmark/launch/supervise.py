@@ -51,7 +51,11 @@ class Zygote:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "stepmark.launch.zygote", engine, str(path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=dict(environment), start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=dict(environment),
+                start_new_session=True,
             )
 
     def wait_until_ready(self) -> None:
@@ -110,8 +114,11 @@ class FreshChild:
     def __init__(self, spec: LaunchSpec, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "stepmark.launch.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=dict(environment), start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         self._process.stdin.write(spec.model_dump_json().encode())
@@ -215,7 +222,9 @@ def _check_steps(report: RankReport, blob: bytes) -> None:
 
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:
     tail = tuple(_tail(spec.directory / child.STDERR))
-    return RankOutcome(rank=spec.rank, failure=Failure(rank=spec.rank, cause=cause, stderr_tail=tail), steps_done=steps_done)
+    return RankOutcome(
+        rank=spec.rank, failure=Failure(rank=spec.rank, cause=cause, stderr_tail=tail), steps_done=steps_done
+    )
 
 
 def _tail(log: Path) -> list[str]:

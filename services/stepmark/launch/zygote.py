@@ -1,7 +1,8 @@
 """A zygote: a process that has imported one engine's framework and done nothing else; launches are forked from it.
 
-Run as `python -m stepmark.launch.zygote ENGINE SOCKET`. It says `ready` on standard output when it is, and lives until its standard input closes, so that it cannot outlive its supervisor. One connection is one
-child: the client sends a LaunchSpec as a line of JSON, and gets the child's exit status as a line when it has ended.
+Run as `python -m stepmark.launch.zygote ENGINE SOCKET`. It says `ready` on standard output when it is, and lives until
+its standard input closes, so that it cannot outlive its supervisor. One connection is one child: the client sends a
+LaunchSpec as a line of JSON, and gets the child's exit status as a line when it has ended.
 A client that closes its connection, or dies, has its child killed.
 
 After a fork the child shares nothing with its brothers but the pages of the import. Forks of one zygote are not
@@ -14,6 +15,7 @@ import os
 import selectors
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -95,10 +97,8 @@ class Zygote:
         pid = self._children.pop(connection)
         _, status = os.waitpid(pid, 0)
         process.kill_group(pid)  # what the child started and left behind
-        try:
+        with suppress(OSError):  # the client may have gone: it was its wish that the child ends
             connection.sendall(json.dumps({"exit_code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
-        except OSError:
-            pass  # the client went away: it was its wish that the child ends
         if connection.fileno() in {key.fd for key in self._selector.get_map().values()}:
             self._selector.unregister(connection)
         connection.close()

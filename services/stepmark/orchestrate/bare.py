@@ -52,7 +52,9 @@ class BareSession:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self._barrier.abort()
 
@@ -60,7 +62,7 @@ class BareSession:
         try:
             channel = _ThreadChannel(self._switchboard, self._barrier)
             supervise(Place(rank, rank, workers, "127.0.0.1"), settings, channel)
-        except BaseException as error:  # noqa: BLE001  (the driver says it; the others must not wait for this one)
+        except BaseException as error:
             self._problem = self._problem or f"supervisor of rank {rank}: {type(error).__name__}: {error}"
             self._barrier.abort()
 

@@ -45,10 +45,8 @@ class Options:
     fresh_process: bool = False
 
 
-def measure(
-    plan: Plan, sink: Sink, progress: Progress, options: Options, precise_enough: Callable[[], bool]
-) -> None:
-    """Run what the sink does not have yet. `precise_enough` is asked after every complete block from the last needed on.
+def measure(plan: Plan, sink: Sink, progress: Progress, options: Options, precise_enough: Callable[[], bool]) -> None:
+    """Run what the sink does not have yet. `precise_enough` is asked from the last needed block on.
 
     Raises:
         Interrupted: the session broke; what was finished is in the sink.
@@ -65,8 +63,13 @@ def measure(
 
 
 def _serve(
-    plan: Plan, blocks: list[tuple[Launch, ...]], session: Session, sink: Sink, progress: Progress,
-    options: Options, precise_enough: Callable[[], bool],
+    plan: Plan,
+    blocks: list[tuple[Launch, ...]],
+    session: Session,
+    sink: Sink,
+    progress: Progress,
+    options: Options,
+    precise_enough: Callable[[], bool],
 ) -> None:
     started, needed = monotonic(), plan.scenario.spec.measurement.launches
     progress.started(sum(map(len, blocks[:needed])))
@@ -108,7 +111,6 @@ def _records(plan: Plan, block: tuple[Launch, ...], session: Session, forked: bo
             if len(outcomes[launch.id]) == launch.cell.workers:
                 del waiting[launch.id]
                 yield join_outcomes(launch, digest, session.launcher, forked, outcomes.pop(launch.id))
-
 
 
 def check_launcher(launcher: str) -> None:

@@ -38,7 +38,7 @@ def run_folders(run_id: str) -> list[Path]:
 
 @contextmanager
 def own_folders(run_id: str) -> Iterator[None]:
-    """Make the supervisors' folders, readable by nobody else, and remove them at the end. One process per node does this."""
+    """Make the supervisors' folders, readable by nobody else, and remove them at the end. Once per node."""
     folders = [run_folder(run_id), scratch_folder(run_id)]
     with ExitStack() as stack:
         for folder in folders:
@@ -82,4 +82,3 @@ def leased_ports(count: int) -> Iterator[list[int]]:
         if len(ports) < count:
             raise CannotRun(f"expected {count} free TCP ports between {low} and {high}, found {len(ports)}. Free some.")
         yield ports
-

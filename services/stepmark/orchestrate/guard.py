@@ -1,8 +1,9 @@
-"""Outlives the driver by a moment, and ends what the driver could not: run as `python -m stepmark.orchestrate.guard FOLDER...`.
+"""Outlives the driver by a moment, and ends what the driver could not.
 
-It waits until its standard input closes, which happens however the driver ends, SIGKILL included. Then it kills every
-process that still has a file of the run's folders open, and removes the folders. (Ray's agents go on for a minute after
-their cluster is gone; they are known by their open logs, since they overwrite their command line and environment.)
+Run as `python -m stepmark.orchestrate.guard FOLDER...`. It waits until its standard input closes, which happens however
+the driver ends, SIGKILL included. Then it kills every process that still has a file of the run's folders open, and
+removes the folders. (Ray's agents go on for a minute after their cluster is gone; they are known by their open logs,
+since they overwrite their command line and environment.)
 """
 
 import os
@@ -23,7 +24,9 @@ _ROUNDS = 20  # a dying process may start another; each round waits until those 
 def guarded(folders: list[Path]) -> Iterator[None]:
     """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left."""
     guard = subprocess.Popen(
-        [sys.executable, "-m", "stepmark.orchestrate.guard", *map(str, folders)], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-m", "stepmark.orchestrate.guard", *map(str, folders)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
     )
     assert guard.stdin is not None
     try:

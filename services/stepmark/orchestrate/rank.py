@@ -1,4 +1,4 @@
-"""A supervisor: one for each rank, for a whole session. Starts zygotes, runs its rank of each launch, waits otherwise."""
+"""A supervisor: one for each rank, for a whole session. Starts zygotes, runs its rank of each launch, else waits."""
 
 import os
 import secrets
@@ -112,7 +112,7 @@ def _environment(place: Place, settings: Settings, engine: str) -> dict[str, str
 def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, problems: dict[str, str]) -> RankOutcome:
     started_at, clock = time.time(), time.monotonic()
     with leased_ports(2) as ports:
-        own = Endpoint(place.host, *ports, secrets.token_hex(16))
+        own = Endpoint(place.host, ports[0], ports[1], secrets.token_hex(16))
         endpoints = channel.exchange(launch.id, place.rank, launch.cell.workers, own)
         if launch.cell.engine in problems:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problems[launch.cell.engine]))

@@ -54,16 +54,16 @@ class _RayChannel:
         return ray.get(getattr(self._switchboard, method).remote(*arguments))
 
     def next_block(self, index: int) -> tuple[Launch, ...] | None:
-        return self._call("next_block", index)  # type: ignore[no-any-return]
+        return self._call("next_block", index)
 
     def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
-        return self._call("exchange", launch_id, rank, count, endpoint)  # type: ignore[no-any-return]
+        return self._call("exchange", launch_id, rank, count, endpoint)
 
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         self._call("submit", launch_id, outcome)
 
     def has_failed(self, launch_id: str) -> bool:
-        return self._call("has_failed", launch_id)  # type: ignore[no-any-return]
+        return self._call("has_failed", launch_id)
 
     def barrier(self) -> None:
         import ray.train.collective
@@ -104,8 +104,8 @@ class RaySession:
         try:
             self._start_ray()
             self._check_places()
-            actor = ray.remote(num_cpus=0, max_concurrency=4 * self._workers + 8)(Switchboard)
-            self._switchboard = actor.remote()
+            actor: Any = ray.remote(Switchboard)
+            self._switchboard = actor.options(num_cpus=0, max_concurrency=4 * self._workers + 8).remote()
         except BaseException:
             self._stop()
             raise
@@ -141,14 +141,14 @@ class RaySession:
             )
 
     def _fit(self) -> None:
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
         trainer = DataParallelTrainer(
             _train_function,
             train_loop_config={"settings": self._settings, "switchboard": self._switchboard},
             scaling_config=ScalingConfig(num_workers=self._workers, use_gpu=False, resources_per_worker={"CPU": 1}),
-            run_config=RunConfig(
+            run_config=RunConfig(  # type: ignore[arg-type]
                 name=self._settings.run_id,
                 storage_path=str(self._folder),
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0),
@@ -156,7 +156,7 @@ class RaySession:
         )
         try:
             trainer.fit()
-        except BaseException as error:  # noqa: BLE001  (it is the driver's to say)
+        except BaseException as error:
             self._problem = _first_cause(error)
 
     def offer(self, block: tuple[Launch, ...]) -> None:
@@ -180,7 +180,9 @@ class RaySession:
         self._get(self._switchboard.offer.remote(None))
         self._thread.join()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop()
 
     def _stop(self) -> None:

@@ -56,13 +56,21 @@ def join_outcomes(
 
 # What a rank says when another one's end has reached it: a consequence, not a cause.
 _ECHOES = (
-    PEER_GONE, "Connection reset", "Connection closed", "Broken pipe", "aborted by",
-    "Connection refused", "timed out", "Timed out", "recvmsg", "Socket closed",
+    PEER_GONE,
+    "Connection reset",
+    "Connection closed",
+    "Broken pipe",
+    "aborted by",
+    "Connection refused",
+    "timed out",
+    "Timed out",
+    "recvmsg",
+    "Socket closed",
 )
 
 
 def _root_cause(outcomes: list[RankOutcome]) -> Failure | None:
-    """The failure that began it: signals before errors, errors before echoes of another rank's end, fewest steps first."""
+    """The failure that began it: signals, then errors, then echoes of another rank's end; fewest steps first."""
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if not failed:
         return None

@@ -30,7 +30,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that may be measured. The first `measurement.launches` blocks always are, further ones when precision asks."""
+    """All that may be measured: the first `measurement.launches` blocks always, further ones when precision asks."""
 
     scenario: Scenario
     cells: tuple[Cell, ...]
@@ -58,7 +58,10 @@ def make_plan(scenario: Scenario, machine: Machine) -> Plan:
     for block in range(count):
         keys = [list(groups)[i] for i in rng.permutation(len(groups))]
         order = [groups[key][i] for key in keys for i in orders[key][:: 1 if block % 2 == 0 else -1]]
-        launches = (Launch(cell, block, position, _seed(scenario.digest(), cell.key, block)) for position, cell in enumerate(order))
+        launches = (
+            Launch(cell, block, position, _seed(scenario.digest(), cell.key, block))
+            for position, cell in enumerate(order)
+        )
         blocks.append(tuple(launches))
     return Plan(scenario, found, tuple(blocks))
 

@@ -69,7 +69,12 @@ def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
 
 
 def _cell(
-    scenario: Scenario, candidate: Candidate, level: ExecutionLevel, precision: Precision, workers: int, machine: Machine
+    scenario: Scenario,
+    candidate: Candidate,
+    level: ExecutionLevel,
+    precision: Precision,
+    workers: int,
+    machine: Machine,
 ) -> Cell:
     support = catalog.load_engine(candidate.engine).SUPPORT
     variants = support.variants_of(candidate.strategy)

@@ -18,11 +18,15 @@ def show(summary: Summary, console: Console) -> None:
     console.print(_table(summary))
     for cell in summary.cells:
         if cell.reason:
-            console.print(f"  {escape(cell.key)}: {escape(cell.verdict)}, {escape(cell.reason)}", style="yellow", soft_wrap=True)
+            console.print(
+                f"  {escape(cell.key)}: {escape(cell.verdict)}, {escape(cell.reason)}", style="yellow", soft_wrap=True
+            )
     for line in words.fastest(summary):
         console.print(f"  {escape(line)}", soft_wrap=True)
     if summary.comparisons:
-        console.print("Verdicts (step-time ratio, 95 % interval over blocks; below 1 is faster)", style="bold", soft_wrap=True)
+        console.print(
+            "Verdicts (step-time ratio, 95 % interval over blocks; below 1 is faster)", style="bold", soft_wrap=True
+        )
     for comparison in summary.comparisons:
         console.print(f"  {escape(words.sentence(comparison))}", soft_wrap=True)
 
@@ -42,4 +46,12 @@ def _table(summary: Summary) -> Table:
 def _row(cell: CellResult) -> list[str]:
     name = f"{cell.candidate} {words.execution(cell)} {cell.precision}"
     efficiency = words.UNKNOWN if cell.efficiency is None else f"{cell.efficiency.value:.0%}"
-    return [name, str(cell.workers), str(cell.launches), words.step_time(cell), words.rate(cell), efficiency, cell.verdict]
+    return [
+        name,
+        str(cell.workers),
+        str(cell.launches),
+        words.step_time(cell),
+        words.rate(cell),
+        efficiency,
+        cell.verdict,
+    ]

@@ -51,14 +51,18 @@ def execution(cell: CellResult) -> str:
 def startup(cell: CellResult) -> str:
     """Spawn, import, group, build and first step, in seconds."""
     s = cell.startup_seconds
-    return UNKNOWN if s is None else " + ".join(f"{v:.2f}" for v in (s.spawn, s.import_, s.group, s.build, s.first_step))
+    return (
+        UNKNOWN if s is None else " + ".join(f"{v:.2f}" for v in (s.spawn, s.import_, s.group, s.build, s.first_step))
+    )
 
 
 def sentence(comparison: Comparison) -> str:
     """A comparison in words: the verdict first."""
     c = comparison
-    levels = c.candidate_execution if c.candidate_execution == c.reference_execution else (
-        f"{c.candidate_execution} against {c.reference_execution}"
+    levels = (
+        c.candidate_execution
+        if c.candidate_execution == c.reference_execution
+        else (f"{c.candidate_execution} against {c.reference_execution}")
     )
     what = f"{c.candidate} against {c.reference}, {c.execution} ({levels}), {c.precision}, {workers(c.workers)}"
     if c.ratio is None:

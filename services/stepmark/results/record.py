@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stepmark.plan.cells import Cell
 
-SCHEMA_VERSION = 1
-
 Nanoseconds = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=400)]
@@ -74,7 +72,7 @@ class Failure(RecordModel):
 class LaunchHeader(RecordModel):
     """Everything of a launch but its arrays."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

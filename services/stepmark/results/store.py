@@ -86,7 +86,9 @@ class SqliteStore:
             with self._engine.connect() as connection:
                 return Run.model_validate_json(connection.execute(sa.select(_run.c.document)).scalar_one())
         except (sa.exc.SQLAlchemyError, ValueError) as error:
-            raise CannotRun(f"{self._engine.url.database}: expected results of stepmark, found {_short(error)}.") from None
+            raise CannotRun(
+                f"{self._engine.url.database}: expected results of stepmark, found {_short(error)}."
+            ) from None
 
     def launch_ids(self) -> frozenset[str]:
         with self._engine.connect() as connection:

@@ -21,7 +21,7 @@ MAX_DEPTH = 16
 class _Loader(yaml.SafeLoader):
     """YAML's safe subset without duplicate keys, and without dates: the document has none, so text stays text."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -49,7 +49,9 @@ def _refuse_dangerous_yaml(text: str) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if documents > 1:
-            raise ScenarioError(_where(event), "one document", "a second one", "Split the file: one scenario, one file.")
+            raise ScenarioError(
+                _where(event), "one document", "a second one", "Split the file: one scenario, one file."
+            )
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ScenarioError(_where(event), "no YAML anchors or aliases", "one", "Write the value out.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -85,7 +87,9 @@ def scenario_from_text(text: str) -> Scenario:
     if not isinstance(document, dict):
         kind = type(document).__name__
         fix = "Start from scenarios/quickstart.yaml."
-        raise ScenarioErrors([ScenarioError("the document", "a mapping with apiVersion, kind, metadata, spec", kind, fix)])
+        raise ScenarioErrors(
+            [ScenarioError("the document", "a mapping with apiVersion, kind, metadata, spec", kind, fix)]
+        )
     return scenario_from_object(document)
 
 
@@ -114,7 +118,9 @@ def scenario_from_file(path: Path) -> Scenario:
             raise ScenarioErrors([_too_large(size)])
         return scenario_from_text(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CannotRun(f"{path}: expected a readable scenario file, found: {error.strerror}. Check the path.") from None
+        raise CannotRun(
+            f"{path}: expected a readable scenario file, found: {error.strerror}. Check the path."
+        ) from None
     except UnicodeDecodeError:
         refused = ScenarioError("the document", "UTF-8 text", "other bytes", "Save the file as UTF-8.")
         raise ScenarioErrors([refused]) from None
@@ -128,9 +134,9 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     """What the document's grammar cannot know: names that clash, and pairs that no engine or model has."""
     workload = catalog.load_workload(scenario.spec.workload.model)
     try:
-        workload.Params.model_validate_json(json.dumps(scenario.spec.workload.params))
+        workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params))
     except ValidationError as error:
-        yield from explain(error, workload.Params, prefix="spec.workload.params")
+        yield from explain(error, workload.params_model, prefix="spec.workload.params")
     else:
         yield from _data_errors(scenario)
     names = [candidate.name for candidate in scenario.spec.candidates]
@@ -163,4 +169,6 @@ def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[
         yield ScenarioError(f"{path}.variant", expected, repr(candidate.variant), "Choose one, or leave it out.")
     if support.framework not in frameworks:
         expected = f"an engine that {model} is written for ({', '.join(frameworks)})"
-        yield ScenarioError(f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model.")
+        yield ScenarioError(
+            f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model."
+        )

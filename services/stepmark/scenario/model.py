@@ -39,7 +39,7 @@ class WorkloadChoice(StrictModel):
 
     model: ModelName  # type: ignore[valid-type]
     """Name of a workload: a file in stepmark/workloads."""
-    params: Annotated[dict[str, JsonValue], Field(max_length=32)] = {}
+    params: Annotated[dict[str, JsonValue], Field(max_length=32, default_factory=dict)]
     """The model's own parameters, checked by that workload's `Params`."""
 
 
@@ -60,7 +60,7 @@ class Sweep(StrictModel):
     """Levels that every candidate is measured at."""
 
     execution: Annotated[tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4)] = ("default",)
-    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what a user of the engine gets without asking."""
+    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what an engine's users get unasked."""
     precision: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=2)] = ("float32",)
     """float32, or bfloat16 as each framework's mixed precision."""
 
@@ -98,7 +98,7 @@ class Data(StrictModel):
     """Where the samples come from."""
 
     source: Literal["synthetic", "host", "digits"] = "synthetic"
-    """synthetic: random, resident on the device; host: the same, fed from host memory each step; digits: real images, resident."""
+    """synthetic: random, resident on the device; host: the same, fed each step; digits: real images, resident."""
 
 
 class Measurement(StrictModel):

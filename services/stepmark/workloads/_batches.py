@@ -3,6 +3,7 @@
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from stepmark.errors import CannotRun
 from stepmark.workloads._protocol import InputSpec
 
-Batch = tuple[NDArray[np.float32] | NDArray[np.int64], NDArray[np.int64]]
+Batch = tuple[NDArray[Any], NDArray[np.int64]]  # inputs float32 or, for tokens, int64; labels
 
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
@@ -62,7 +63,7 @@ def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch
 
 @cache
 def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Pixels (1797, 64) and labels. The file is read where it lies: importing scikit-learn would cost each launch 2 s."""
+    """Pixels (1797, 64) and labels, read where they lie: importing scikit-learn would cost each launch 2 s."""
     found = importlib.util.find_spec("sklearn")
     if found is None or found.origin is None:
         raise CannotRun("data source 'digits': expected scikit-learn, found none. pip install 'stepmark[digits]'.")

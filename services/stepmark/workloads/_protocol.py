@@ -28,14 +28,14 @@ class Workload:
     Builders return an untrained model that maps a batch of inputs to float logits (batch, classes).
     """
 
-    Params: ClassVar[type[StrictModel]]
+    params_model: ClassVar[type[StrictModel]]
 
     def frameworks(self) -> tuple[str, ...]:
         return tuple(name for name in FRAMEWORKS if hasattr(self, f"{name}_model"))
 
     def parse(self, params: dict[str, Any]) -> Any:
         """The typed parameters of a document's `workload.params`."""
-        return self.Params.model_validate_json(json.dumps(params))
+        return self.params_model.model_validate_json(json.dumps(params))
 
     def input(self, params: Any) -> InputSpec:
         raise NotImplementedError

@@ -23,7 +23,7 @@ class Params(StrictModel):
 
 
 class Lstm(Workload):
-    Params = Params
+    params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
@@ -53,11 +53,11 @@ class Lstm(Workload):
                 self.fc = nn.Linear(params.hidden, params.classes)
                 # torch has two biases where Keras has one; both would get the full gradient, and their sum would move
                 # at twice the rate. One is enough.
-                nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)
+                nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)  # type: ignore[arg-type]
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
                 output, _ = self.lstm(self.embedding(tokens))
-                return self.fc(output[:, -1])  # type: ignore[no-any-return]
+                return self.fc(output[:, -1])
 
         return Classifier()
 

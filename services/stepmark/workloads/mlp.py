@@ -28,7 +28,7 @@ class Params(StrictModel):
 
 
 class Mlp(Workload):
-    Params = Params
+    params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("vector", (params.features,), params.classes)

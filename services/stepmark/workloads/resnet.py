@@ -104,7 +104,7 @@ def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
 
 
 class Resnet(Workload):
-    Params = Params
+    params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)
@@ -175,7 +175,7 @@ def _torch_resnet(params: Params) -> "torch.nn.Module":
             x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
             for stage in self.stages:
                 x = getattr(self, stage)(x)
-            return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
+            return self.fc(x.mean((2, 3)))
 
     return ResNet()
 

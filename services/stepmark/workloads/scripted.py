@@ -69,7 +69,7 @@ class Script:
 
 
 class Scripted(Workload):
-    Params = Params
+    params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("vector", (1,), classes=2)

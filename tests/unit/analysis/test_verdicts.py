@@ -16,7 +16,9 @@ from stepmark.analysis.intervals import Estimate, geometric_mean, paired_ratio
         (0.97, 0.995, 0.999, "inconclusive"),
     ],
 )
-def test_a_difference_needs_the_interval_and_the_minimum_effect(low: float, value: float, high: float, verdict: str) -> None:
+def test_a_difference_needs_the_interval_and_the_minimum_effect(
+    low: float, value: float, high: float, verdict: str
+) -> None:
     assert judge(Estimate(value=value, low=low, high=high), 0.01)[0] == verdict
 
 

@@ -11,7 +11,11 @@ def plan(machine: Machine = MACHINE, **changes: object) -> Plan:
         {"name": "a", "engine": "sleeper", "strategy": "parallel"},
         {"name": "b", "engine": "sleeper", "strategy": "parallel", "variant": "slower"},
     ]
-    document = {"candidates": two, "sweep": {"execution": ["default", "compiled"]}, "scale": {"workers": [1, 2], "batchPerWorker": 8}}
+    document = {
+        "candidates": two,
+        "sweep": {"execution": ["default", "compiled"]},
+        "scale": {"workers": [1, 2], "batchPerWorker": 8},
+    }
     return make_plan(scenario_from_object(scenario_document(**(document | changes))), machine)
 
 
@@ -66,4 +70,7 @@ def test_a_missing_compiler_makes_compiled_torch_unsupported_with_the_remedy() -
 
 def test_single_does_not_run_on_two_workers() -> None:
     single = [{"name": "s", "engine": "sleeper", "strategy": "single"}]
-    assert [cell.unsupported is None for cell in plan(candidates=single).cells if cell.execution == "eager"] == [True, False]
+    assert [cell.unsupported is None for cell in plan(candidates=single).cells if cell.execution == "eager"] == [
+        True,
+        False,
+    ]

@@ -61,7 +61,11 @@ def test_dangerous_yaml(text: str, said: str) -> None:
         ("spec.workload.model", "alexnet", "spec.workload.model: expected one of the models: "),
         ("spec.workload.params.stepSecond", 1, "Did you mean 'stepSeconds'?"),
         ("spec.workload.params.stepSeconds", -1, "spec.workload.params.stepSeconds: expected a number above 0"),
-        ("spec.sweep", {"execution": ["fast"]}, "spec.sweep.execution[0]: expected 'default', 'eager', 'graph' or 'compiled'"),
+        (
+            "spec.sweep",
+            {"execution": ["fast"]},
+            "spec.sweep.execution[0]: expected 'default', 'eager', 'graph' or 'compiled'",
+        ),
         ("spec.data", {"source": "digits"}, "spec.data.source: expected a model that takes the 8x8 digits"),
         ("metadata.name", "Not_A_Name", "metadata.name: expected text like"),
         ("metadata.name", "x" * 41, "metadata.name: expected at most 40 characters"),

@@ -1,0 +1,45 @@
+# make demo: a first verdict.  make test: everything that can be tested on this machine.  make help: the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint requirements docs clean
+
+help:  ## Print the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 16
+
+demo: .venv/run  ## Install what is needed, then measure scenarios/quickstart.yaml into out/quickstart
+	rm -rf out/quickstart
+	$(BIN)/stepmark run scenarios/quickstart.yaml --out out/quickstart
+
+test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
+	$(BIN)/python -m pytest
+
+lint: .venv/dev  ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: .venv/dev  ## Generate the scenario reference and the JSON Schema from the model
+	$(BIN)/python -m stepmark.scenario.reference docs
+
+requirements:  ## Resolve the pinned requirements anew (needs uv)
+	for name in bootstrap run dev; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
+	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+clean:  ## Remove the virtual environment and results
+	rm -rf .venv out
+
+.venv/bin/uv: requirements/bootstrap.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stepmark needs Python 3.11 or later: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/run: .venv/bin/uv requirements/run.txt pyproject.toml
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/run.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
