@@ -36,10 +36,10 @@ clean:  ## Remove the virtual environment and results
 	@touch $@
 
 .venv/run: .venv/bin/uv requirements/run.txt pyproject.toml
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/run.txt
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/run.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev: .venv/run requirements/dev.txt
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@

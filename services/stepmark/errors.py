@@ -4,6 +4,11 @@ They hold only strings, so that they survive the way from one process to another
 """
 
 
+def printable(text: str) -> str:
+    """The text with control characters spelled out: a hostile document must not steer a person's terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class StepmarkError(Exception):
     """An error with a message made for a person. `exit_code` is what the command line ends with."""
 
@@ -20,7 +25,7 @@ class ScenarioError(StepmarkError):
         self.path, self.expected, self.found, self.fix = path, expected, found, fix
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, found {self.found}. {self.fix}"
+        return printable(f"{self.path}: expected {self.expected}, found {self.found}. {self.fix}")
 
 
 class ScenarioErrors(StepmarkError):

@@ -1,0 +1,170 @@
+"""One real run of PyTorch and Keras through Ray Train; then every figure again from the raw arrays, by other code."""
+
+import io
+import json
+import math
+import sqlite3
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from conftest import CommandLine, scenario_document
+
+SPEC = {
+    "workload": {"model": "mlp", "params": {"hidden": 64}},
+    "candidates": [
+        {"name": "torch", "engine": "torch", "strategy": "ddp"},
+        {"name": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"},
+    ],
+    "sweep": {"execution": ["default", "graph"]},
+    "scale": {"workers": [1, 2, 64], "batchPerWorker": 16},
+    "data": {"source": "digits"},
+    "measurement": {"launches": 2, "minSteps": 30, "minSeconds": 0.1, "warmupSteps": 5, "warmupSeconds": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for module in ("ray", "torch", "tensorflow", "keras"):
+        if __import__("importlib").util.find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    command_line = CommandLine(tmp_path_factory.mktemp("run"))
+    (command_line.folder / "scenario.yaml").write_text(yaml.safe_dump(scenario_document(**SPEC)))
+    done = command_line("run", "scenario.yaml", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "Verdicts" in done.stdout
+    return command_line.folder / "out"
+
+
+@pytest.fixture(scope="module")
+def summary(out: Path) -> dict[str, Any]:
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def raw(out: Path) -> dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]]:
+    """cell key -> block -> (header, the job's measured step seconds), read without stepmark."""
+    cells: dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]] = defaultdict(dict)
+    with sqlite3.connect(out / "results.db") as database:
+        for text, blob in database.execute("select header, step_nanoseconds_npz from launches"):
+            header = json.loads(text)
+            warmup = sum(w["steps"] for w in header["ranks"][0]["windows"] if w["kind"] == "warmup")
+            steps = np.load(io.BytesIO(blob))["step_nanoseconds"]
+            cell = header["cell"]
+            key = f"{cell['candidate']}.{cell['execution']}.{cell['precision']}.w{cell['workers']}"
+            cells[key][header["block"]] = (header, steps[:, warmup:].max(axis=0) / 1e9)
+    return cells
+
+
+def t_interval(values: list[float]) -> tuple[float, float, float]:
+    """By hand for two values: t(0.975, 1 degree of freedom) is 12.7062."""
+    logs = [math.log(value) for value in values]
+    half = 12.706204736 * statistics.stdev(logs) / math.sqrt(2)
+    return tuple(math.exp(statistics.mean(logs) + side * half) for side in (0, -1, 1))  # type: ignore[return-value]
+
+
+def measured(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cell for cell in summary["cells"] if cell["step_seconds"]]
+
+
+def steady(steps: np.ndarray) -> np.ndarray:
+    from stepmark.analysis.steady import steady_state
+
+    return steps[steady_state(steps).start :]
+
+
+def test_default_is_shown_as_what_it_resolved_to(summary: dict[str, Any]) -> None:
+    levels = {(cell["candidate"], cell["execution"]): cell["levels"] for cell in summary["cells"]}
+    assert levels[("torch", "eager")] == ["default"]
+    assert levels[("keras", "graph")] == ["default", "graph"]
+
+
+def test_what_cannot_be_had_is_a_result_with_its_reason(summary: dict[str, Any]) -> None:
+    reasons = {cell["key"]: cell["reason"] for cell in summary["cells"] if cell["verdict"] == "unsupported"}
+    assert "use compiled" in reasons["torch.graph.float32.w1"]
+    assert "64 workers are asked for" in reasons["keras.graph.float32.w64"]
+
+
+def test_step_times_and_rates(summary: dict[str, Any], raw: dict) -> None:
+    assert len(measured(summary)) == 4
+    for cell in measured(summary):
+        launches = [steady(steps) for _, steps in raw[cell["key"]].values()]
+        expected = t_interval([float(np.median(steps)) for steps in launches])
+        step = cell["step_seconds"]
+        assert (step["median"], step["low"], step["high"]) == pytest.approx(expected, rel=1e-6)
+        pooled = np.concatenate(launches)
+        assert [step["p5"], step["p95"], step["p99"]] == pytest.approx(np.percentile(pooled, [5, 95, 99]).tolist())
+        rates = t_interval([cell["global_batch"] * len(steps) / steps.sum() for steps in launches])
+        rate = cell["samples_per_second"]
+        assert (rate["median"], rate["low"], rate["high"]) == pytest.approx(rates, rel=1e-6)
+
+
+def test_speedup_and_efficiency(summary: dict[str, Any], raw: dict) -> None:
+    def rates(key: str) -> list[float]:
+        batch = next(cell["global_batch"] for cell in summary["cells"] if cell["key"] == key)
+        return [batch * len(s) / s.sum() for s in (steady(raw[key][block][1]) for block in (0, 1))]
+
+    for cell in measured(summary):
+        base = cell["key"].replace(".w2", ".w1")
+        expected = t_interval([two / one for two, one in zip(rates(cell["key"]), rates(base), strict=True)])
+        assert list(cell["speedup"].values()) == pytest.approx(expected, rel=1e-6)
+        assert cell["efficiency"]["value"] == pytest.approx(expected[0] / cell["workers"], rel=1e-6)
+
+
+def test_comparisons(summary: dict[str, Any], raw: dict) -> None:
+    compared = [c for c in summary["comparisons"] if c["ratio"]]
+    assert [(c["candidate"], c["reference"], c["execution"], c["workers"]) for c in compared] == [
+        ("keras", "torch", "default", 1),
+        ("keras", "torch", "default", 2),
+    ]
+    for comparison in compared:
+        ours, theirs = raw[f"keras.graph.float32.w{comparison['workers']}"], raw[f"torch.eager.float32.w{comparison['workers']}"]
+        medians = [[float(np.median(steady(side[block][1]))) for block in (0, 1)] for side in (ours, theirs)]
+        expected = t_interval([a / b for a, b in zip(*medians, strict=True)])
+        assert list(comparison["ratio"].values()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_memory_and_startup(summary: dict[str, Any], raw: dict) -> None:
+    for cell in measured(summary):
+        headers = [header for header, _ in raw[cell["key"]].values()]
+        assert cell["peak_memory_bytes"] == max(rank["peak_memory_bytes"] for h in headers for rank in h["ranks"])
+        for part in ("spawn", "import", "group", "build", "first_step"):
+            slowest = [max(rank["startup_seconds"][part] for rank in header["ranks"]) for header in headers]
+            assert cell["startup_seconds"][part] == pytest.approx(statistics.median(slowest))
+
+
+def test_every_rank_had_its_own_core_and_told_its_settings(raw: dict) -> None:
+    for blocks in raw.values():
+        for header, _ in blocks.values():
+            cores = [core for rank in header["ranks"] for core in rank["cpus"]]
+            assert len(cores) == len(set(cores)) == header["cell"]["workers"]
+            assert all(rank["flags"]["threads"] == "1" for rank in header["ranks"])
+            assert header["launcher"] == "ray"
+            assert header["forked"]
+
+
+def test_both_frameworks_learned_the_digits(raw: dict) -> None:
+    for blocks in raw.values():
+        for header, _ in blocks.values():
+            assert all(rank["last_loss"] < rank["first_loss"] for rank in header["ranks"])
+
+
+def test_the_summary_says_who_it_is(summary: dict[str, Any]) -> None:
+    assert summary["scenario"] == "test"
+    assert len(summary["scenario_digest"]) == 64
+    assert summary["environment"]["packages"].keys() >= {"torch", "keras", "ray", "stepmark"}
+
+
+def test_results_and_report_derive_the_same_again(out: Path, summary: dict[str, Any]) -> None:
+    command_line = CommandLine(out.parent)
+    again = command_line("results", "out", "--json")
+    assert json.loads(again.stdout) == summary
+    before = (out / "report.md").read_text()
+    (out / "report.md").unlink()
+    assert command_line("report", "out").returncode == 0
+    assert (out / "report.md").read_text() == before

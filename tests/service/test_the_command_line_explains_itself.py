@@ -1,0 +1,146 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, CommandLine
+
+QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
+
+
+@pytest.mark.parametrize("verb", ["validate", "plan", "run", "results", "report", "doctor"])
+def test_every_verb_teaches(stepmark: CommandLine, verb: str) -> None:
+    done = stepmark(verb, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "line 1"),
+        ("kind: Scenario", "apiVersion: expected a value, found nothing. Add it."),
+        ("x: &a [*a]", "no YAML anchors or aliases"),
+        ("x: " + "y" * 300_000, "at most 262144 bytes"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["validate", "plan", "run"])
+def test_a_refused_scenario_ends_with_2_and_a_reason(stepmark: CommandLine, verb: str, text: str, said: str) -> None:
+    file = stepmark.folder / "bad.yaml"
+    file.write_text(text)
+    done = stepmark(verb, file)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_10_megabyte_file_is_refused_unread(stepmark: CommandLine) -> None:
+    file = stepmark.folder / "big.yaml"
+    file.write_bytes(b"a" * 10_000_000)
+    assert "at most 262144 bytes, found 10000000 bytes" in stepmark("validate", file).stderr
+
+
+def test_control_characters_of_a_scenario_do_not_reach_the_terminal(stepmark: CommandLine) -> None:
+    file = stepmark.folder / "bad.yaml"
+    file.write_text('"key\\e[31m\\a": 1\n"[bold]x": 1\n')
+    err = stepmark("validate", file).stderr
+    assert "\x1b" not in err
+    assert "\x07" not in err
+    assert "[bold]x" in err
+
+
+@pytest.mark.parametrize("path", ["nowhere.yaml", "."])
+def test_a_file_that_cannot_be_read_ends_with_3(stepmark: CommandLine, path: str) -> None:
+    done = stepmark("validate", path)
+    assert done.returncode == 3
+    assert "expected a readable scenario file" in done.stderr
+
+
+def test_validate_speaks_json(stepmark: CommandLine) -> None:
+    assert json.loads(stepmark("validate", QUICKSTART, "--json").stdout)["valid"] is True
+    file = stepmark.folder / "bad.yaml"
+    file.write_text("kind: Scenario")
+    done = stepmark("validate", file, "--json")
+    assert done.returncode == 2
+    errors = json.loads(done.stdout)["errors"]
+    assert {"path": "apiVersion", "expected": "a value", "found": "nothing", "fix": "Add it."} in errors
+
+
+def test_plan_says_cells_order_and_time_and_runs_nothing(stepmark: CommandLine) -> None:
+    done = stepmark("plan", QUICKSTART)
+    assert done.returncode == 0
+    for said in ("8 cells", "block 0: ", "24 launches in 3 blocks, order from seed 0", "minutes"):
+        assert said in done.stdout
+    document = json.loads(stepmark("plan", QUICKSTART, "--json").stdout)
+    assert [len(block) for block in document["blocks"]] == [8, 8, 8]
+    assert not (stepmark.folder / "out").exists()
+
+
+def test_a_run_shows_what_it_planned(stepmark: CommandLine) -> None:
+    from stepmark.results.store import SqliteStore
+
+    file = stepmark.scenario(scale={"workers": [1, 2], "batchPerWorker": 8})
+    planned = json.loads(stepmark("plan", file, "--json").stdout)["blocks"]
+    stepmark("run", file, "--launcher", "bare", "--out", "out")
+    records = SqliteStore.open(stepmark.folder / "out").records()
+    by_start = sorted(records, key=lambda record: record.header.started_at)
+    assert [record.header.launch_id for record in by_start] == [launch for block in planned for launch in block]
+
+
+def test_doctor_names_every_engine_and_a_remedy_for_what_is_missing(stepmark: CommandLine) -> None:
+    found = json.loads(stepmark("doctor", "--json").stdout)
+    subjects = {finding["subject"] for finding in found["findings"]}
+    assert {"engine torch", "engine keras-tensorflow", "launcher ray", "compiler for torch.compile"} <= subjects
+    assert all(finding["ok"] or finding["remedy"] for finding in found["findings"])
+
+
+def test_results_of_no_run_end_with_3(stepmark: CommandLine) -> None:
+    done = stepmark("results", ".")
+    assert done.returncode == 3
+    assert "expected the results of a run, found no such file" in done.stderr
+
+
+def test_a_foreign_results_file_is_said_to_be_one(stepmark: CommandLine) -> None:
+    (stepmark.folder / "results.db").write_bytes(b"not a database" * 100)
+    done = stepmark("results", ".")
+    assert done.returncode == 3
+    assert "expected results of stepmark" in done.stderr
+
+
+def test_misuse_ends_with_2_and_points_to_help(stepmark: CommandLine) -> None:
+    done = stepmark("run", QUICKSTART, "--launcher", "mpi")
+    assert done.returncode == 2
+    assert "--help" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_ends_with_3(stepmark: CommandLine) -> None:
+    (stepmark.folder / "file").write_text("")
+    done = stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "file/out")
+    assert done.returncode == 3
+    assert "expected a folder to write results to" in done.stderr
+
+
+def test_a_missing_engine_is_named_with_its_remedy_before_anything_starts(stepmark: CommandLine, tmp_path: Path) -> None:
+    """Python's own switch hides installed packages: -S and only stepmark's path would hide too much, a shadow does not."""
+    shadow = tmp_path / "sitecustomize.py"
+    shadow.write_text(
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)\n"
+    )
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = f"{tmp_path}:{before}"
+    try:
+        file = stepmark.scenario(
+            candidates=[{"name": "t", "engine": "torch"}], workload={"model": "mlp"}, data={"source": "synthetic"}
+        )
+        done = stepmark("run", file, "--launcher", "bare", "--out", "out")
+    finally:
+        os.environ["PYTHONPATH"] = before
+    assert done.returncode == 3
+    assert "engine torch: expected the module torch, found none. pip install 'stepmark[torch]'" in done.stderr
+    assert not (stepmark.folder / "out" / "results.db").exists()
+
+
+def test_the_module_and_the_command_are_one_program(stepmark: CommandLine) -> None:
+    assert stepmark("--version").stdout.strip() == "0.1.0"
