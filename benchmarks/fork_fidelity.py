@@ -1,0 +1,67 @@
+"""Do forked launches measure what fresh processes measure? And how far do zygotes differ from each other?
+
+    python benchmarks/fork_fidelity.py [ROUNDS]        target: no difference beyond the interval
+
+For each engine, in every round: a fresh zygote, forked launches and fresh-process launches in ABBA order, all on one
+core. The ratio is paired within rounds. The variance between zygotes and between forks of one zygote comes from the
+forked launches by one-way analysis of variance; from these and the costs follows the best number of forks per zygote,
+sqrt(c1 / c2 * v2 / v1) (Kalibera and Jones, ISMM 2013).
+"""
+
+import math
+import os
+import sys
+import time
+
+import numpy as np
+from _parts import Lab, lab, ratio, shown
+
+from stepmark.launch.supervise import Zygote
+
+ORDER = ("fork", "fresh", "fresh", "fork")
+
+
+def one_round(here: Lab, engine: str, number: int, core: int) -> tuple[dict[str, list[float]], float, float]:
+    """Launch medians of both ways; seconds to start a zygote, and seconds of a fork beyond its windows."""
+    started = time.monotonic()
+    path = here.folder / f"{engine}-{number}.sock"
+    zygote = Zygote(engine, path, here.environment(engine))
+    zygote.wait_until_ready()
+    zygote_seconds, medians, fork_seconds = time.monotonic() - started, {"fork": [], "fresh": []}, []
+    for way in ORDER:
+        begun = time.monotonic()
+        steps = here.launch(engine, path if way == "fork" else None, core, params={"hidden": 512, "layers": 4})
+        medians[way].append(float(np.median(steps)))
+        if way == "fork":
+            fork_seconds.append(time.monotonic() - begun)
+    zygote.stop()
+    return medians, zygote_seconds, float(np.mean(fork_seconds))
+
+
+def components(groups: np.ndarray) -> tuple[float, float]:
+    """(variance between zygotes, variance within) of log medians, shape (zygotes, forks)."""
+    logs, forks = np.log(groups), groups.shape[1]
+    within = float(np.mean(logs.var(axis=1, ddof=1)))
+    return max(0.0, float(logs.mean(axis=1).var(ddof=1)) - within / forks), within
+
+
+def main(rounds: int) -> None:
+    core = max(os.sched_getaffinity(0))
+    with lab() as here:
+        for engine in ("torch", "keras-tensorflow"):
+            results = [one_round(here, engine, number, core) for number in range(rounds)]
+            forked = [float(np.mean(medians["fork"])) for medians, _, _ in results]
+            fresh = [float(np.mean(medians["fresh"])) for medians, _, _ in results]
+            between, within = components(np.array([medians["fork"] for medians, _, _ in results]))
+            c1, c2 = (float(np.mean([result[i] for result in results])) for i in (1, 2))
+            best = math.sqrt(c1 / c2 * within / between) if between > 0 else math.inf
+            print(
+                f"{engine}: standard deviation between zygotes {math.sqrt(between):.2%}, within {math.sqrt(within):.2%}; "
+                f"zygote {c1:.1f} s, fork {c2:.1f} s, best forks per zygote {best:.1f}; "
+                f"forked / fresh {shown(ratio(forked, fresh))}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8)
