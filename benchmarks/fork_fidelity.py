@@ -56,7 +56,8 @@ def main(rounds: int) -> None:
             c1, c2 = (float(np.mean([result[i] for result in results])) for i in (1, 2))
             best = math.sqrt(c1 / c2 * within / between) if between > 0 else math.inf
             print(
-                f"{engine}: standard deviation between zygotes {math.sqrt(between):.2%}, within {math.sqrt(within):.2%}; "
+                f"{engine}: standard deviation between zygotes {math.sqrt(between):.2%}, "
+                f"within {math.sqrt(within):.2%}; "
                 f"zygote {c1:.1f} s, fork {c2:.1f} s, best forks per zygote {best:.1f}; "
                 f"forked / fresh {shown(ratio(forked, fresh))}",
                 flush=True,

@@ -96,7 +96,8 @@ def main(name: str) -> None:
                 steps[which] += sides[which](STEPS)
         for which in (0, 1):
             times[which].append(float(np.median(steps[which])))
-    print(f"{name}: hand-written step {1e3 * np.median(times[1]):.1f} ms; product / hand-written {shown(ratio(*times))}")
+    by_hand = f"hand-written step {1e3 * np.median(times[1]):.1f} ms"
+    print(f"{name}: {by_hand}; product / hand-written {shown(ratio(*times))}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Throughput and efficiency that are known by construction, through the whole product: Ray, zygotes, loop, analysis.
 
-    python benchmarks/sleeper_truth.py        target: within 0.5 %
+python benchmarks/sleeper_truth.py        target: within 0.5 %
 """
 
 import json

@@ -34,13 +34,13 @@ import numpy as np
 from stepmark import catalog
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
-engine_name, model, execution, precision, params = sys.argv[1:]
+engine_name, model, execution, precision, params, feed = sys.argv[1:]
 module = catalog.load_engine(engine_name)
 os.environ.update(module.SUPPORT.environment)
 workload = catalog.load_workload(model)
 params = workload.parse(json.loads(params))
 module.import_framework()
-context = RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60)
+context = RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60, feed == "host")
 engine = module.Engine(context)
 engine.join_group()
 batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2)
@@ -71,11 +71,11 @@ print(json.dumps({
 """
 
 
-def train(engine: str, model: str, execution: str, precision: str = "float32") -> dict:
+def train(engine: str, model: str, execution: str, precision: str = "float32", data: str = "synthetic") -> dict:
     missing = [m for m in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(m) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
-    arguments = [engine, model, execution, precision, json.dumps(SMALL[model])]
+    arguments = [engine, model, execution, precision, json.dumps(SMALL[model]), data]
     done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -98,6 +98,13 @@ def test_bfloat16_trains_too_and_is_not_float32(engine: str) -> None:
     mixed, full = (train(engine, "mlp", execution, precision) for precision in ("bfloat16", "float32"))
     assert mixed["losses"][-1] < mixed["losses"][0]
     assert mixed["losses"] != full["losses"]
+
+
+@pytest.mark.parametrize("engine", [e for e in catalog.engine_names() if e != "sleeper"])
+def test_samples_fed_each_step_train_as_resident_ones(engine: str) -> None:
+    execution = catalog.load_engine(engine).SUPPORT.default_execution
+    fed, resident = (train(engine, "mlp", execution, data=data)["losses"] for data in ("host", "synthetic"))
+    assert fed == pytest.approx(resident, rel=1e-5)
 
 
 @pytest.mark.parametrize("model", [m for m in catalog.workload_names() if m != "scripted"])

@@ -123,7 +123,8 @@ def test_comparisons(summary: dict[str, Any], raw: dict) -> None:
         ("keras", "torch", "default", 2),
     ]
     for comparison in compared:
-        ours, theirs = raw[f"keras.graph.float32.w{comparison['workers']}"], raw[f"torch.eager.float32.w{comparison['workers']}"]
+        workers = comparison["workers"]
+        ours, theirs = raw[f"keras.graph.float32.w{workers}"], raw[f"torch.eager.float32.w{workers}"]
         medians = [[float(np.median(steady(side[block][1]))) for block in (0, 1)] for side in (ours, theirs)]
         expected = t_interval([a / b for a, b in zip(*medians, strict=True)])
         assert list(comparison["ratio"].values()) == pytest.approx(expected, rel=1e-6)

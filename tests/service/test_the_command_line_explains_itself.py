@@ -120,8 +120,7 @@ def test_a_folder_that_cannot_be_written_ends_with_3(stepmark: CommandLine) -> N
     assert "expected a folder to write results to" in done.stderr
 
 
-def test_a_missing_engine_is_named_with_its_remedy_before_anything_starts(stepmark: CommandLine, tmp_path: Path) -> None:
-    """Python's own switch hides installed packages: -S and only stepmark's path would hide too much, a shadow does not."""
+def test_a_missing_engine_is_named_with_its_remedy_at_once(stepmark: CommandLine, tmp_path: Path) -> None:
     shadow = tmp_path / "sitecustomize.py"
     shadow.write_text(
         "import importlib.util as u\n"

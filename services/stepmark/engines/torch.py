@@ -72,8 +72,7 @@ class Engine:
         self._loss_of = torch.nn.CrossEntropyLoss()
         trained = [p for p in self._plain.parameters() if p.requires_grad]
         self._optimizer = torch.optim.SGD(trained, lr=learning_rate, momentum=0.9)
-        host = [(torch.from_numpy(inputs), torch.from_numpy(labels)) for inputs, labels in batches]
-        self._batches = host
+        self._batches = batches if self._context.feed_each_step else [self._place(batch) for batch in batches]
 
     def _distribute(self, model: "torch.nn.Module") -> "torch.nn.Module":
         import torch
@@ -92,8 +91,16 @@ class Engine:
             return torch.autocast("cpu", dtype=torch.bfloat16)
         return nullcontext()
 
+    def _place(self, batch: Batch) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Tensors of a copy, as a transfer to a device makes one."""
+        import torch
+
+        inputs, labels = batch
+        return torch.tensor(inputs), torch.tensor(labels)
+
     def step(self, index: int) -> None:
-        inputs, labels = self._batches[index % len(self._batches)]
+        batch = self._batches[index % len(self._batches)]
+        inputs, labels = self._place(batch) if self._context.feed_each_step else batch
         self._optimizer.zero_grad(set_to_none=True)
         with self._precision():
             # Kept until the next step's loss replaces it, as a user's loop variable is: freed earlier, the allocator

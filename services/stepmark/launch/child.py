@@ -181,7 +181,7 @@ def _report(
         last_loss=last_loss if np.isfinite(last_loss) else None,
         compilations_after_warmup=compilations[0],
         compilations_after_window=compilations[1],
-        flags=engine.flags(),
+        flags=engine.flags() | {"niceness": str(os.nice(0))},
     )
 
 
