@@ -100,7 +100,7 @@ class Engine:
 
     def step(self, index: int) -> None:
         batch = self._batches[index % len(self._batches)]
-        inputs, labels = self._place(batch) if self._context.feed_each_step else batch
+        inputs, labels = self._place(batch) if self._context.feed_each_step else batch  # type: ignore[arg-type]
         self._optimizer.zero_grad(set_to_none=True)
         with self._precision():
             # Kept until the next step's loss replaces it, as a user's loop variable is: freed earlier, the allocator

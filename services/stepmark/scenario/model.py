@@ -148,11 +148,17 @@ class Spec(StrictModel):
     profile: Name = "local"
     """Admin-owned settings of a cluster; 'local' is built in."""
     workload: WorkloadChoice
+    """The model that all candidates train."""
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=16)]
+    """What is compared; the first one is the reference."""
     sweep: Sweep = Sweep()
+    """Execution levels and precisions, for every candidate."""
     scale: Scale
+    """Worker counts and batch."""
     data: Data = Data()
+    """The samples."""
     measurement: Measurement = Measurement()
+    """How much, and when it is enough."""
     parity: Literal["required", "reported", "skipped"] = "reported"
     """required: no verdict without a certificate that the candidates train the same model. None can be issued yet."""
 
@@ -161,9 +167,13 @@ class Scenario(StrictModel):
     """A scenario file, which is also a Kubernetes object of the same text."""
 
     api_version: Literal["stepmark.dev/v1alpha1"]
+    """Version of this document's grammar."""
     kind: Literal["Scenario"]
+    """Always this."""
     metadata: Metadata
+    """The name."""
     spec: Spec
+    """What is measured."""
 
     @property
     def name(self) -> str:

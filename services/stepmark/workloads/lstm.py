@@ -18,8 +18,11 @@ class Params(StrictModel):
     length: Annotated[int, Field(ge=1, le=8192)] = 64
     """Tokens in one sample."""
     embedding: Annotated[int, Field(ge=1, le=16384)] = 128
+    """Width of a token's vector."""
     hidden: Annotated[int, Field(ge=1, le=16384)] = 128
+    """Width of the LSTM's state."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
+    """Outputs."""
 
 
 class Lstm(Workload):

@@ -21,6 +21,7 @@ class Params(StrictModel):
     layers: Annotated[int, Field(ge=1, le=64)] = 2
     """Number of hidden layers."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
+    """Outputs."""
 
     @property
     def widths(self) -> list[int]:

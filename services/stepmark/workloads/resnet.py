@@ -26,7 +26,9 @@ class Params(StrictModel):
     image_size: Annotated[int, Field(ge=8, le=1024)] = 224
     """Height and width in pixels."""
     channels: Annotated[int, Field(ge=1, le=16)] = 3
+    """Of the images."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 1000
+    """Outputs."""
     stem: Literal["standard", "small"] | None = None
     """standard: 7x7 stride 2 and max-pooling; small: 3x3 stride 1, for 32x32 images. Absent: small up to 64 pixels."""
 

@@ -30,6 +30,7 @@ class Params(StrictModel):
     warmup_steps: Annotated[int, Field(ge=0, le=5000)] = 0
     """So many first steps take `warmupFactor` as long."""
     warmup_factor: Factor = 1.0
+    """Of the first steps."""
     drift_per_step: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Every step is longer than the first by this share more."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -39,12 +40,15 @@ class Params(StrictModel):
     straggler_rank: Annotated[int, Field(ge=0, le=4096)] | None = None
     """This rank takes `stragglerSeconds` longer in every step."""
     straggler_seconds: Seconds = 0.0
+    """What the straggler adds to a step."""
     startup_seconds: Seconds = 0.0
     """Length of the build."""
     fault: Literal["kill", "hang", "raise", "memory", "garbage"] | None = None
     """How rank `faultRank` ends at step `faultStep` of the launches in block `faultBlock`."""
     fault_rank: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Whom the fault meets."""
     fault_step: Annotated[int, Field(ge=0, le=10000)] = 3
+    """Steps that it has done by then."""
     fault_block: Annotated[int, Field(ge=0, le=100)] | None = None
     """Absent: in every block."""
 

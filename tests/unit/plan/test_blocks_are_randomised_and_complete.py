@@ -74,3 +74,12 @@ def test_single_does_not_run_on_two_workers() -> None:
         True,
         False,
     ]
+
+
+def test_xla_over_the_whole_canonical_step_is_refused_with_the_reason() -> None:
+    way = {"engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"}
+    both = [{"name": name, "variant": name, **way} for name in ("explicit", "canonical")]
+    changes = {"candidates": both, "workload": {"model": "mlp"}, "scale": {"workers": [1], "batchPerWorker": 8}}
+    refused = [cell for cell in plan(**changes).cells if cell.unsupported]
+    assert [(cell.candidate, cell.execution) for cell in refused] == [("canonical", "compiled")]
+    assert "XLA has no collectives on CPU" in (refused[0].unsupported or "")

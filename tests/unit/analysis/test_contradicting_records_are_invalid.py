@@ -1,0 +1,66 @@
+"""A record whose own numbers disagree enters no verdict."""
+
+import numpy as np
+import pytest
+
+from stepmark.analysis.launch import invalid, job_step_seconds
+from stepmark.plan.cells import Cell
+from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
+
+MS = 1_000_000
+
+
+def record(steps: list[list[int]], window_ms: int = 40, compiled: tuple[int, int] = (1, 1)) -> LaunchRecord:
+    """Ranks with one warm-up step and then measured ones; durations in ms."""
+    ranks = tuple(
+        RankReport(
+            rank=rank,
+            host="h",
+            cpus=(rank,),
+            startup_seconds=StartupSeconds(spawn=0, import_=0, group=0, build=0, first_step=0),
+            windows=(
+                Window(kind="warmup", steps=1, host_nanoseconds=row[0] * MS),
+                Window(kind="measured", steps=len(row) - 1, host_nanoseconds=window_ms * MS),
+            ),
+            peak_memory_bytes=None,
+            first_loss=None,
+            last_loss=None,
+            compilations_after_warmup=compiled[0],
+            compilations_after_window=compiled[1],
+            flags={},
+        )
+        for rank, row in enumerate(steps)
+    )
+    cell = Cell(
+        candidate="a", engine="sleeper", strategy="parallel", variant=None, execution="eager", levels=("default",),
+        precision="float32", workers=2, batch_per_worker=8,
+    )  # fmt: skip
+    header = LaunchHeader(
+        launch_id="x", scenario_digest="0" * 64, cell=cell, block=0, position=0, launcher="bare", forked=True,
+        started_at="", wall_seconds=1, ranks=ranks,
+    )  # fmt: skip
+    return LaunchRecord(header, np.array(steps, dtype=np.int64) * MS)
+
+
+GOOD = [[99, 10, 10, 20], [99, 20, 10, 10]]
+
+
+def test_a_consistent_record_is_valid() -> None:
+    assert invalid(record(GOOD)) is None
+
+
+def test_a_steps_job_time_is_the_slowest_ranks() -> None:
+    assert job_step_seconds(record(GOOD)).tolist() == pytest.approx([0.020, 0.010, 0.020])
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (record(GOOD, window_ms=44), "steps add up to 0.040 s, and the window took 0.044 s"),
+        (record(GOOD, compiled=(1, 2)), "it compiled inside the measured window"),
+        (record([[99, 0, 20, 20], [99, 20, 10, 10]]), "a step of no time"),
+        (record(GOOD[:1]), "1 reports and 1 rows of steps for 2 workers"),
+    ],
+)
+def test_contradictions_are_named(broken: LaunchRecord, reason: str) -> None:
+    assert reason in (invalid(broken) or "")

@@ -1,0 +1,164 @@
+"""The loop with a clock of our own: windows, floors, agreement, and what the buffer holds."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from stepmark.launch import loop
+from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.group import ControlGroup
+from stepmark.orchestrate.folders import leased_ports
+
+MS = 1_000_000
+
+
+class Clock:
+    """Nanoseconds that move only when a step takes them."""
+
+    def __init__(self) -> None:
+        self.now = 1
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Alone:
+    def agree_max(self, value: float) -> float:
+        return value
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(loop, "perf_counter_ns", clock)
+    return clock
+
+
+@pytest.fixture
+def buffer(tmp_path: Path) -> StampBuffer:
+    return StampBuffer.create(tmp_path / "stamps", 5000)
+
+
+def recorder(clock: Clock, buffer: StampBuffer, step_ms: list[int], group: loop.Group | None = None) -> loop.Recorder:
+    def step(index: int) -> None:
+        clock.now += step_ms[min(index, len(step_ms) - 1)] * MS
+
+    return loop.Recorder(step, lambda: 0.0, group or Alone(), buffer)
+
+
+def test_every_step_has_its_own_duration_across_windows(clock: Clock, buffer: StampBuffer) -> None:
+    made = recorder(clock, buffer, [7, 5, 3, 2])
+    made.window("warmup", 1)
+    clock.now += 100 * MS  # between windows nothing is timed
+    made.window("measured", 3)
+    assert made.step_nanoseconds() == [7 * MS, 5 * MS, 3 * MS, 2 * MS]
+    assert [(w.kind, w.steps, w.host_nanoseconds) for w in made.windows] == [
+        ("warmup", 1, 7 * MS),
+        ("measured", 3, 10 * MS),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "warmup", "measured"),
+    [
+        (loop.LoopLimits(5, 0, 20, 100, 0), 5, 20),  # floors of steps
+        (loop.LoopLimits(1, 0.1, 1, 1000, 1.0), 11, 105),  # floors of seconds at 10 ms, and one in twenty more
+        (loop.LoopLimits(1, 0, 1, 50, 10.0), 1, 50),  # the most steps win
+    ],
+)
+def test_floors_and_the_ceiling(
+    clock: Clock, buffer: StampBuffer, limits: loop.LoopLimits, warmup: int, measured: int
+) -> None:
+    made = recorder(clock, buffer, [10])
+    made.window("warmup", 1)
+    loop.warm_up(made, limits)
+    loop.measure(made, limits)
+    assert (made.total("warmup")[0], made.total("measured")[0]) == (warmup, measured)
+
+
+def test_a_window_has_the_steps_of_the_rank_that_asks_for_most(clock: Clock, buffer: StampBuffer) -> None:
+    class Greedy:
+        def agree_max(self, value: float) -> float:
+            return max(value, 30)
+
+    made = recorder(clock, buffer, [1], Greedy())
+    made.window("measured", 3)
+    assert made.total("measured")[0] == 30
+
+
+def test_the_supervisor_sees_steps_from_outside(clock: Clock, buffer: StampBuffer, tmp_path: Path) -> None:
+    other = StampBuffer(tmp_path / "stamps")
+    made = recorder(clock, buffer, [1])
+    made.window("warmup", 2)
+    made.window("measured", 3)
+    buffer.phase = Phase.STEPPING
+    assert other.look_from(1) == (8, 5)
+    assert other.phase == Phase.STEPPING
+
+
+def joined(world: int) -> list[ControlGroup]:
+    """All ranks of a group, joined from threads."""
+    groups: dict[int, ControlGroup] = {}
+    with leased_ports(1) as [port]:
+        threads = [
+            threading.Thread(
+                target=lambda r=r: groups.update({r: ControlGroup.join(f"127.0.0.1:{port}", "secret", r, world, 10)})
+            )
+            for r in range(world)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return [groups[rank] for rank in range(world)]
+
+
+def test_ranks_agree_on_the_largest_value() -> None:
+    groups = joined(3)
+    answers: list[float] = []
+    threads = [threading.Thread(target=lambda g=g, v=v: answers.append(g.agree_max(v))) for v, g in enumerate(groups)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [2, 2, 2]
+
+
+def test_a_lost_peer_is_noticed_at_once_and_a_finished_one_is_not() -> None:
+    first, second = joined(2)
+    lost, finished = threading.Event(), threading.Event()
+    first.watch(lost.set)
+    second._peers[0].close()
+    assert lost.wait(10)
+
+    first, second = joined(2)
+    first.watch(finished.set)
+    thread = threading.Thread(target=first.finish)
+    thread.start()
+    second.finish()
+    thread.join()
+    second._peers[0].close()
+    assert not finished.wait(0.2)
+
+
+def test_a_stranger_without_the_token_is_not_let_in() -> None:
+    import socket
+
+    groups: list[ControlGroup] = []
+    with leased_ports(1) as [port]:
+        rank0 = threading.Thread(
+            target=lambda: groups.append(ControlGroup.join(f"127.0.0.1:{port}", "secret", 0, 2, 10))
+        )
+        rank0.start()
+        while True:
+            try:
+                stranger = socket.create_connection(("127.0.0.1", port))
+                break
+            except ConnectionRefusedError:
+                continue
+        stranger.sendall(b"guess!")
+        assert stranger.recv(1) == b""
+        ControlGroup.join(f"127.0.0.1:{port}", "secret", 1, 2, 10)
+        rank0.join()
+    assert len(groups) == 1

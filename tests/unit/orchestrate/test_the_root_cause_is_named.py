@@ -1,0 +1,35 @@
+"""Which rank is blamed when several fail: the one that died, not those that noticed."""
+
+from stepmark.launch.group import PEER_GONE
+from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.session import _root_cause
+from stepmark.results.record import Failure
+
+
+def blamed(*causes: str | None, steps: tuple[int, ...] = (9, 9, 9)) -> int | None:
+    outcomes = [
+        RankOutcome(rank=r, failure=Failure(rank=r, cause=cause) if cause else None, steps_done=steps[r])
+        for r, cause in enumerate(causes)
+    ]
+    failure = _root_cause(outcomes)
+    assert failure is not None
+    return failure.rank
+
+
+def test_a_killed_rank_before_the_peer_that_lost_it() -> None:
+    assert blamed("RuntimeError: Connection closed by peer", "killed by signal 9 after step 3") == 1
+    assert blamed(PEER_GONE, "killed by signal 9 after step 3") == 1
+
+
+def test_an_exception_before_its_echo() -> None:
+    assert blamed("UnavailableError: Collective ops is aborted by: recvmsg", "ValueError: boom") == 1
+
+
+def test_of_two_that_hang_the_one_that_came_less_far() -> None:
+    hang = "no step for 60 s (stepTimeoutSeconds)"
+    assert blamed(hang, hang, steps=(5, 4, 0)) == 1
+    assert blamed(hang, hang, steps=(5, 5, 0)) is None
+
+
+def test_the_only_failure_is_the_cause() -> None:
+    assert blamed(None, None, "ValueError: boom") == 2
