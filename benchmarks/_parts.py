@@ -13,8 +13,9 @@ import numpy as np
 from stepmark import catalog
 from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.engines._protocol import Engine, RankContext
+from stepmark.launch.spawn import child_environment
 from stepmark.launch.spec import LaunchSpec, RankOutcome
-from stepmark.launch.supervise import child_environment, run_child
+from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.results.record import unpack_steps
 from stepmark.workloads import _batches

@@ -16,7 +16,7 @@ import time
 import numpy as np
 from _parts import Lab, lab, ratio, shown
 
-from stepmark.launch.supervise import Zygote
+from stepmark.launch.spawn import Zygote
 
 ORDER = ("fork", "fresh", "fresh", "fork")
 

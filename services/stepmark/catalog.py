@@ -7,6 +7,7 @@ underscore are shared parts, not entries.
 import importlib
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def workload_names() -> tuple[str, ...]:
     return _names("workloads")
 
 
-def _module(folder: str, name: str, known: tuple[str, ...]) -> object:
+def _module(folder: str, name: str, known: tuple[str, ...]) -> ModuleType:
     if name not in known:
         raise KeyError(f"no {folder[:-1]} named {name!r}; there are {', '.join(known)}")
     return importlib.import_module(f"stepmark.{folder}.{name.replace('-', '_')}")
@@ -44,4 +45,4 @@ def load_engine(name: str) -> "EngineModule":
 
 def load_workload(name: str) -> "Workload":
     """The `WORKLOAD` object of a workload's module."""
-    return cast("Workload", getattr(_module("workloads", name, workload_names()), "WORKLOAD"))  # noqa: B009
+    return cast("Workload", _module("workloads", name, workload_names()).WORKLOAD)

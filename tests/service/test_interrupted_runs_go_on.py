@@ -55,7 +55,7 @@ def test_a_driver_that_is_stopped(stepmark: CommandLine, number: int, code: int)
     resume(stepmark, file, "bare")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_driver_of_ray_that_is_stopped(stepmark: CommandLine, number: int, code: int) -> None:
     pytest.importorskip("ray", reason="needs Ray")
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
@@ -156,7 +156,7 @@ def test_two_runs_do_not_share_a_folder(stepmark: CommandLine) -> None:
 def test_a_run_leaves_no_files_behind_but_its_results(stepmark: CommandLine) -> None:
     def stepmarks_own() -> set[str]:
         return {
-            str(p) for base in ("/dev/shm", "/tmp") for p in Path(base).glob("stepmark-*") if p.name != "stepmark-ports"
+            str(p) for base in ("/dev/shm", "/tmp") for p in Path(base).glob("stepmark-*") if "-ports-" not in p.name
         }
 
     before = stepmarks_own()

@@ -23,7 +23,10 @@ _SLOWER = 0.02  # the last level against an earlier stable one
 
 @dataclass(frozen=True)
 class SteadyState:
-    """`start` is the index of the first steady step among those given; `reason` is empty when steady."""
+    """`start` is the index of the first steady step among those given, 0 where there is no steady state.
+
+    `reason` is empty when steady.
+    """
 
     verdict: Verdict
     start: int
@@ -41,7 +44,7 @@ def steady_state(seconds: NDArray[np.float64]) -> SteadyState:
     last = float(np.median(blocks[start:]))
     if len(blocks) - start < len(blocks) / 3:
         share = (len(blocks) - start) / len(blocks)
-        return SteadyState("no steady state", start * width, f"the last level holds only {share:.0%} of the window")
+        return SteadyState("no steady state", 0, f"the last level holds only {share:.0%} of the window")
     earlier = [float(np.median(blocks[a:b])) for a, b in itertools.pairwise(levels)]
     if earlier and last - min(earlier) > _SLOWER:
         slower = np.expm1(last - min(earlier))

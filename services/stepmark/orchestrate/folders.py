@@ -1,6 +1,7 @@
 """Files and ports of one run on one node, apart from every other run's, and gone when the run is."""
 
 import fcntl
+import os
 import random
 import shutil
 import socket
@@ -56,7 +57,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def leased_ports(count: int) -> Iterator[list[int]]:
-    """Free TCP ports that no other run of stepmark on this machine takes meanwhile.
+    """Free TCP ports that no other run of this user on this machine takes meanwhile.
 
     They lie below the range that the kernel gives to outgoing connections, so nobody gets one by chance between our
     look and the framework's bind (TensorFlow binds its port itself and late).
@@ -65,8 +66,8 @@ def leased_ports(count: int) -> Iterator[list[int]]:
         CannotRun: no free port was found.
     """
     low, high = 10_000, min(32_768, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
-    folder = Path(tempfile.gettempdir()) / "stepmark-ports"
-    folder.mkdir(mode=0o1777, exist_ok=True)
+    folder = Path(tempfile.gettempdir()) / f"stepmark-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
         ports: list[int] = []
         for port in random.sample(range(low, high), 200):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from stepmark.errors import CannotRun
+from stepmark.launch.spawn import Zygote, child_environment
 from stepmark.launch.spec import LaunchSpec, RankOutcome
-from stepmark.launch.supervise import Zygote, child_environment, run_child
+from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.orchestrate.switchboard import Endpoint
 from stepmark.plan.blocks import Launch

@@ -6,9 +6,13 @@ through `ray.train.report`, which may block for 2 s; outcomes go through the swi
 
 import os
 import secrets
+import signal
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+import psutil
 
 from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _LOOPBACK = "127.0.0.1"
+_END_SECONDS = 15
 _ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s by default: how late the end of a worker is seen
@@ -103,7 +108,9 @@ class RaySession:
         import ray
 
         try:
+            handler = signal.getsignal(signal.SIGTERM)
             self._start_ray()
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which exits at once
             self._check_places()
             actor: Any = ray.remote(Switchboard)
             self._switchboard = actor.options(num_cpus=0, max_concurrency=4 * self._workers + 8).remote()
@@ -184,7 +191,20 @@ class RaySession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._thread.is_alive():
+            self._end_fit()
         self._stop()
+
+    def _end_fit(self) -> None:
+        """End Ray Train before Ray: a thread that is still inside `fit` when Ray shuts down takes the process with it.
+
+        Only our own Ray's workers are below this process; those of another cluster end with our connection.
+        """
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if "RayTrainWorker" in " ".join(process.cmdline()):
+                    process.kill()
+        self._thread.join(_END_SECONDS)
 
     def _stop(self) -> None:
         import ray

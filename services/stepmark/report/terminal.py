@@ -8,27 +8,27 @@ from rich.table import Table
 from stepmark.analysis.summary import CellResult, Summary
 from stepmark.report import words
 
-_WIDTH_LEAST = 110  # a narrower terminal wraps the lines, which is better than figures cut short
 _COLOURS = {"steady": "green", "failed": "red", "not measured": "red", "unsupported": "dim"}
 
 
 def show(summary: Summary, console: Console) -> None:
     """Table of cells, notes, ranking and verdicts."""
-    console.width = max(console.width, _WIDTH_LEAST)
-    console.print(_table(summary))
+    table = _table(summary)
+    unlimited = console.options.update(max_width=1000)
+    console.width = max(
+        console.width, console.measure(table, options=unlimited).maximum
+    )  # wrapped, but never cut short
+    console.print(table)
     for cell in summary.cells:
         if cell.reason:
-            console.print(
-                f"  {escape(cell.key)}: {escape(cell.verdict)}, {escape(cell.reason)}", style="yellow", soft_wrap=True
-            )
+            console.print(escape(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
     for line in words.fastest(summary):
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(escape(f"  {line}"), soft_wrap=True)
     if summary.comparisons:
-        console.print(
-            "Verdicts (step-time ratio, 95 % interval over blocks; below 1 is faster)", style="bold", soft_wrap=True
-        )
+        heading = "Verdicts (step-time ratio, 95 % interval over blocks; below 1 is faster)"
+        console.print(heading, style="bold", soft_wrap=True)
     for comparison in summary.comparisons:
-        console.print(f"  {escape(words.sentence(comparison))}", soft_wrap=True)
+        console.print(escape(f"  {words.sentence(comparison)}"), soft_wrap=True)
 
 
 def _table(summary: Summary) -> Table:

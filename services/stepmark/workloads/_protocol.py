@@ -1,6 +1,7 @@
 """What a workload is. A file in this folder with a `WORKLOAD` object of this kind is one."""
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +23,7 @@ class InputSpec:
     vocabulary: int | None = None
 
 
-class Workload:
+class Workload(ABC):
     """A model and its costs. It is supported by each framework F for which it has a method `F_model(params)`.
 
     Builders return an untrained model that maps a batch of inputs to float logits (batch, classes).
@@ -37,16 +38,17 @@ class Workload:
         """The typed parameters of a document's `workload.params`."""
         return self.params_model.model_validate_json(json.dumps(params))
 
+    @abstractmethod
     def input(self, params: Any) -> InputSpec:
-        raise NotImplementedError
+        """One sample of the model with these parameters."""
 
+    @abstractmethod
     def parameter_count(self, params: Any) -> int | None:
         """Trainable parameters, by formula; None where there is no model."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flops_per_sample(self, params: Any) -> int | None:
         """Floating-point operations of one training step, per sample: 3 x forward, a multiply-add counts 2.
 
         Only matrix products and convolutions count (MLPerf training_policies, "Utilization"); None where unknown.
         """
-        raise NotImplementedError
