@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from stepmark.errors import CannotRun
+from stepmark.errors import CannotRun, printable
 from stepmark.launch import child
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE
@@ -16,6 +16,8 @@ from stepmark.launch.spec import LaunchSpec, RankOutcome
 from stepmark.results.record import Failure, RankReport, unpack_steps
 
 _POLL_SECONDS = 0.5
+_CAUSE_CHARACTERS = 1000
+_STEPS_BYTES = 1 << 24  # RankOutcome.steps_npz
 
 
 def run_child(
@@ -89,7 +91,7 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         report = RankReport.model_validate_json(json.dumps(document["report"]))
         steps = (spec.directory / child.STEPS).read_bytes()
         _check_steps(report, steps)
-    except (OSError, ValueError, ValidationError, KeyError, TypeError) as error:
+    except (OSError, ValueError, ValidationError, KeyError, TypeError, RecursionError) as error:
         detail = " ".join(str(error).split())[:200]
         return _failed(spec, f"exit code {exit_code} without a valid report ({detail})", steps_done)
     return RankOutcome(rank=spec.rank, report=report, steps_npz=steps, steps_done=steps_done)
@@ -97,13 +99,18 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
 
 def _check_steps(report: RankReport, blob: bytes) -> None:
     expected = (1, sum(window.steps for window in report.windows))
+    if len(blob) > _STEPS_BYTES:
+        raise ValueError(f"expected steps of at most {_STEPS_BYTES} bytes, found {len(blob)}")
     found = unpack_steps(blob).shape
     if found != expected:
         raise ValueError(f"expected steps of shape {expected}, found {found}")
 
 
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:
-    tail = tuple(last_lines(spec.directory / child.STDERR))
-    return RankOutcome(
-        rank=spec.rank, failure=Failure(rank=spec.rank, cause=cause, stderr_tail=tail), steps_done=steps_done
+    """A child's words are foreign text: bounded, and harmless to a terminal."""
+    failure = Failure(
+        rank=spec.rank,
+        cause=printable(" ".join(cause.split()))[:_CAUSE_CHARACTERS],
+        stderr_tail=tuple(last_lines(spec.directory / child.STDERR)),
     )
+    return RankOutcome(rank=spec.rank, failure=failure, steps_done=steps_done)

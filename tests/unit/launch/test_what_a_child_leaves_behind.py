@@ -1,0 +1,49 @@
+"""A child's files are foreign: whatever they hold, the supervisor makes a bounded, printable outcome of them."""
+
+from pathlib import Path
+
+import pytest
+
+from stepmark.launch import child
+from stepmark.launch.spec import LaunchSpec
+from stepmark.launch.supervise import _outcome
+
+
+def spec(folder: Path) -> LaunchSpec:
+    return LaunchSpec(
+        launch_id="x", block=0, engine="sleeper", strategy="single", variant=None, execution="eager",
+        precision="float32", model="scripted", params={}, data_source="synthetic", global_batch=1, rank=0, world_size=1,
+        addresses=(), control_address="", control_token="", cpus=(0,), seed=0, launch_seed=0, warmup_steps=1,
+        warmup_seconds=0, min_steps=1, max_steps=1, min_seconds=0, launch_timeout_seconds=1, step_timeout_seconds=1,
+        memory_limit_bytes=None, directory=folder, requested_at_ns=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "report"),
+    [
+        (0, b""),
+        (0, b"\xff\xfe garbage"),
+        (0, b'{"report": {"rank": "zero"}}'),
+        (0, b"[" * 100_000),
+        (0, b"3"),
+        (1, b"{}"),
+        (1, b'{"cause": "' + b"x" * 100_000 + b'"}'),
+        (1, b'{"cause": "\\u001b[31m red"}'),
+    ],
+)
+def test_nonsense_is_a_failure_with_a_short_printable_cause(tmp_path: Path, exit_code: int, report: bytes) -> None:
+    (tmp_path / child.REPORT).write_bytes(report)
+    outcome = _outcome(spec(tmp_path), exit_code, None, 0)
+    assert outcome.failure is not None
+    assert outcome.failure.cause.isprintable()
+    assert len(outcome.failure.cause) <= 1000
+
+
+def test_stderr_is_bounded_and_harmless(tmp_path: Path) -> None:
+    (tmp_path / child.STDERR).write_bytes(b"\x1b[31mred\n" * 100_000 + b"y" * 5000 + b"\n")
+    outcome = _outcome(spec(tmp_path), -9, None, 7)
+    assert outcome.failure is not None
+    assert outcome.failure.cause == "killed by signal 9 after step 7"
+    assert len(outcome.failure.stderr_tail) <= 20
+    assert all(line.isprintable() and len(line) <= 1000 for line in outcome.failure.stderr_tail)
