@@ -132,7 +132,7 @@ class _Bar:
     """Progress on a terminal: a bar that knows the current block."""
 
     def __init__(self, bar: Progress) -> None:
-        self._bar, self._task = bar, bar.add_task("starting")
+        self._bar, self._task = bar, bar.add_task("starting", total=None)
 
     def started(self, launches: int) -> None:
         self._bar.update(self._task, total=launches, description="first zygotes")
