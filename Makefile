@@ -22,7 +22,7 @@ docs: .venv/dev  ## Generate the scenario reference and the JSON Schema from the
 	$(BIN)/python -m stepmark.scenario.reference docs
 
 requirements:  ## Resolve the pinned requirements anew (needs uv)
-	for name in bootstrap run dev; do \
+	for name in bootstrap run dev bench; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 

@@ -33,7 +33,7 @@ def by_hand_torch(engine: Any) -> Callable[[int], list[float]]:
         seconds = []
         for index in range(steps):
             start = time.perf_counter()
-            inputs, labels = batches[index % len(batches)]
+            [(inputs, labels)] = batches[index % len(batches)]
             optimizer.zero_grad()
             loss = criterion(model(inputs), labels)
             loss.backward()
@@ -63,7 +63,8 @@ def by_hand_keras(engine: Any) -> Callable[[int], list[float]]:
         seconds = []
         for index in range(steps):
             start = time.perf_counter()
-            train_step(*batches[index % len(batches)])
+            [batch] = batches[index % len(batches)]
+            train_step(*batch)
             seconds.append(time.perf_counter() - start)
         return seconds
 

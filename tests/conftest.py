@@ -24,6 +24,7 @@ def scenario_document(**changes: Any) -> dict[str, Any]:
         "candidates": [{"name": "plain", "engine": "sleeper", "strategy": "parallel"}],
         "scale": {"workers": [1], "batchPerWorker": 8},
         "measurement": {"launches": 2, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
+        "parity": "skipped",  # a script has no weights to compare
     }
     return {
         "apiVersion": "stepmark.dev/v1alpha1",

@@ -1,12 +1,14 @@
 """One suite for all pairs: a new file in engines/ or workloads/ is picked up by itself.
 
-Each pair runs in a process of its own, since frameworks do not share one.
+Each engine trains everything in one process, since frameworks do not share one; the tests look at what it saw.
 """
 
 import importlib.util
 import json
 import subprocess
 import sys
+from functools import cache
+from typing import Any
 
 import pytest
 
@@ -16,17 +18,37 @@ SMALL = {
     "mlp": {"hidden": 16},
     "resnet": {"depth": 8, "imageSize": 8, "channels": 1, "classes": 10},
     "lstm": {"vocabulary": 20, "length": 6, "embedding": 8, "hidden": 8},
+    "transformer": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8, "classes": 10},
+    "gpt": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8},
     "scripted": {"stepSeconds": 0.001},
 }
+REAL = [name for name in catalog.engine_names() if name != "sleeper"]
 
-PAIRS = [
-    (engine, model, execution)
-    for engine in catalog.engine_names()
-    for model in catalog.workload_names()
-    if catalog.load_engine(engine).SUPPORT.framework in catalog.load_workload(model).frameworks()
-    for execution, refused in catalog.load_engine(engine).SUPPORT.executions.items()
-    if refused is None
-]
+
+def support(engine: str) -> Any:
+    return catalog.load_engine(engine).SUPPORT
+
+
+def models(engine: str) -> list[str]:
+    return [m for m in catalog.workload_names() if support(engine).framework in catalog.load_workload(m).frameworks()]
+
+
+def levels(known: dict[str, str | None]) -> list[str]:
+    return [level for level, refusal in known.items() if refusal is None]
+
+
+def jobs(engine: str) -> list[dict[str, Any]]:
+    """Every model at every execution level; the smallest at every precision, with every option, and fed each step."""
+    default, small = support(engine).default_execution, models(engine)[0] if engine == "sleeper" else "mlp"
+    found = [{"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)]
+    found += [{"model": small, "execution": default, "precision": p} for p in levels(support(engine).precisions)]
+    found += [{"model": "resnet", "execution": default, "options": [o]} for o in levels(support(engine).options)]
+    if engine != "sleeper":
+        found += [{"model": "mlp", "execution": default, "feed_each_step": True}]
+        found += [{"model": "mlp", "execution": default, "accumulate": 2}]
+        found += [{"model": "mlp", "execution": default, "clip_global_norm": 0.01}]
+    return found
+
 
 CODE = """
 import json, os, sys
@@ -34,80 +56,133 @@ import numpy as np
 from stepmark import catalog
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
-engine_name, model, execution, precision, params, feed = sys.argv[1:]
-module = catalog.load_engine(engine_name)
+
+module = catalog.load_engine(sys.argv[1])
 os.environ.update(module.SUPPORT.environment)
-workload = catalog.load_workload(model)
-params = workload.parse(json.loads(params))
 module.import_framework()
-context = RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60, feed == "host")
-engine = module.Engine(context)
-engine.join_group()
-batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2)
-engine.build(workload, params, batches, 0.0625)
-before = engine.weights()
-losses = []
-for index in range(6):
-    engine.step(2 * index)  # always the same batch: the loss must fall
-    losses.append(engine.synchronize())
-compilations = engine.compilations()
-engine.step(0)
-assert engine.compilations() == compilations, "it compiled again"
-after = engine.weights()
-engine.load_weights(before)
-restored = engine.weights()
-engine.step_without_reduce(0)
-engine.synchronize()
+small = json.loads(sys.argv[3])
+for number, job in enumerate(json.loads(sys.argv[2])):
+    workload = catalog.load_workload(job["model"])
+    params = workload.parse(small[job["model"]])
+    changes = {key: value for key, value in job.items() if key not in ("model", "execution", "precision")}
+    context = RankContext(
+        0, 1, "single", None, job["execution"], job.get("precision", "float32"), (), 1, 7, 7, 0, 60, **changes
+    )
+    engine = module.Engine(context)
+    if number == 0 or job.get("precision"):
+        engine.join_group() if number == 0 or sys.argv[1] != "keras-tensorflow" else None
+    batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2)
+    engine.build(workload, params, batches, 0.0625)
+    before = engine.weights()
+    losses = []
+    for index in range(6):
+        engine.step(2 * index)  # always the same batch: the loss must fall
+        losses.append(engine.synchronize())
+    compilations = engine.compilations()
+    engine.step(0)
+    again = engine.compilations() != compilations
+    after = engine.weights()
+    engine.load_weights(before)
+    restored = engine.weights()
+    engine.step_without_reduce(0)
+    engine.synchronize()
+    print(json.dumps({
+        "losses": losses,
+        "compiled_again": again,
+        "logits": list(engine.forward(0).shape) if before else None,
+        "parameters": sum(w.size for w in before.values()),
+        "expected": workload.parameter_count(params),
+        "moved": any(not np.array_equal(before[k], after[k]) for k in before),
+        "restored": all(np.array_equal(before[k], restored[k]) for k in before),
+        "names": {name: list(values.shape) for name, values in sorted(before.items())},
+        "flags": engine.flags(),
+    }), flush=True)
 engine.close()
-print(json.dumps({
-    "losses": losses,
-    "parameters": sum(w.size for w in before.values()),
-    "expected": workload.parameter_count(params),
-    "moved": any(not np.array_equal(before[k], after[k]) for k in before),
-    "restored": all(np.array_equal(before[k], restored[k]) for k in before),
-    "names": sorted(before),
-    "flags": engine.flags(),
-}))
 """
 
 
-def train(engine: str, model: str, execution: str, precision: str = "float32", data: str = "synthetic") -> dict:
-    missing = [m for m in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(m) is None]
+@cache
+def everything(engine: str) -> dict[str, dict[str, Any]]:
+    """What an engine saw, by job."""
+    missing = [m for m in support(engine).requires if importlib.util.find_spec(m) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
-    arguments = [engine, model, execution, precision, json.dumps(SMALL[model]), data]
+    arguments = [engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
     done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    seen = {json.dumps(job): json.loads(line) for job, line in zip(jobs(engine), lines, strict=False)}
+    assert done.returncode == 0, f"{jobs(engine)[len(lines)]}: {done.stderr[-3000:]}"
+    return seen
+
+
+def seen(engine: str, **job: Any) -> dict[str, Any]:
+    job.setdefault("execution", support(engine).default_execution)
+    return everything(engine)[json.dumps({key: job[key] for key in ("model", "execution", *job)})]
+
+
+PAIRS = [(e, m, x) for e in catalog.engine_names() for m in models(e) for x in levels(support(e).executions)]
 
 
 @pytest.mark.parametrize(("engine", "model", "execution"), PAIRS)
 def test_it_builds_steps_and_moves_weights_out_and_in(engine: str, model: str, execution: str) -> None:
-    seen = train(engine, model, execution)
-    assert seen["restored"]
-    assert all(seen["flags"].values())
-    if seen["expected"] is not None:
-        assert seen["parameters"] == seen["expected"]
-        assert seen["moved"]
-        assert seen["losses"][-1] < seen["losses"][0]
+    found = seen(engine, model=model, execution=execution)
+    assert found["restored"]
+    assert not found["compiled_again"]
+    assert all(found["flags"].values())
+    if found["expected"] is not None:
+        assert found["parameters"] == found["expected"]
+        assert found["moved"]
+        assert found["losses"][-1] < found["losses"][0]
+        assert found["logits"][0] == 8
 
 
-@pytest.mark.parametrize("engine", [e for e in catalog.engine_names() if e != "sleeper"])
-def test_bfloat16_trains_too_and_is_not_float32(engine: str) -> None:
-    execution = catalog.load_engine(engine).SUPPORT.default_execution
-    mixed, full = (train(engine, "mlp", execution, precision) for precision in ("bfloat16", "float32"))
-    assert mixed["losses"][-1] < mixed["losses"][0]
-    assert mixed["losses"] != full["losses"]
+@pytest.mark.parametrize("engine", REAL)
+def test_every_precision_trains_and_is_another(engine: str) -> None:
+    known = levels(support(engine).precisions)
+    losses = {precision: seen(engine, model="mlp", precision=precision)["losses"] for precision in known}
+    assert all(found[-1] < found[0] for found in losses.values())
+    assert len({tuple(found) for found in losses.values()}) == len(known)
 
 
-@pytest.mark.parametrize("engine", [e for e in catalog.engine_names() if e != "sleeper"])
+@pytest.mark.parametrize("engine", REAL)
+def test_tf32_is_off_and_said_to_be(engine: str) -> None:
+    assert seen(engine, model="mlp", precision="float32")["flags"]["tf32"] == "off"
+
+
+@pytest.mark.parametrize("engine", REAL)
+def test_float16_scales_its_loss_dynamically(engine: str) -> None:
+    assert seen(engine, model="mlp", precision="float16")["flags"]["loss_scale"].startswith("dynamic")
+    assert seen(engine, model="mlp", precision="float32")["flags"]["loss_scale"] == "none"
+
+
+@pytest.mark.parametrize("engine", REAL)
 def test_samples_fed_each_step_train_as_resident_ones(engine: str) -> None:
-    execution = catalog.load_engine(engine).SUPPORT.default_execution
-    fed, resident = (train(engine, "mlp", execution, data=data)["losses"] for data in ("host", "synthetic"))
-    assert fed == pytest.approx(resident, rel=1e-5)
+    plain = seen(engine, model="mlp")["losses"]
+    assert seen(engine, model="mlp", feed_each_step=True)["losses"] == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", REAL)
+def test_micro_batches_add_up_to_the_batch(engine: str) -> None:
+    plain = seen(engine, model="mlp")["losses"]
+    assert seen(engine, model="mlp", accumulate=2)["losses"] == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", REAL)
+def test_clipped_gradients_move_less(engine: str) -> None:
+    plain, clipped = seen(engine, model="mlp")["losses"], seen(engine, model="mlp", clip_global_norm=0.01)["losses"]
+    assert clipped[0] == pytest.approx(plain[0])
+    assert 0 < clipped[0] - clipped[-1] < 0.1 * (plain[0] - plain[-1])
+
+
+@pytest.mark.parametrize(("engine", "option"), [(e, o) for e in REAL for o in levels(support(e).options)])
+def test_options_change_speed_and_not_results(engine: str, option: str) -> None:
+    plain, optional = seen(engine, model="resnet"), seen(engine, model="resnet", options=[option])
+    assert optional["losses"] == pytest.approx(plain["losses"], rel=1e-3)
+    flag = {"channels-last": ("memory_format", "channels_last"), "fused-optimizer": ("fused_optimizer", "true")}[option]
+    assert optional["flags"][flag[0]] == flag[1]
 
 
 @pytest.mark.parametrize("model", [m for m in catalog.workload_names() if m != "scripted"])
-def test_weights_have_the_same_names_in_every_engine(model: str) -> None:
-    names = [train(engine, model, "eager")["names"] for engine in catalog.engine_names() if engine != "sleeper"]
+def test_weights_have_the_same_names_and_shapes_in_every_engine(model: str) -> None:
+    names = [seen(engine, model=model)["names"] for engine in REAL]
     assert all(names[0] == other for other in names)

@@ -15,14 +15,15 @@ MAY_IMPORT = {
     "errors": set(),
     "catalog": {"engines", "workloads"},  # their protocols, for the type checker only
     "scenario": {"errors", "catalog", "workloads"},
-    "plan": {"errors", "catalog", "scenario"},
+    "plan": {"errors", "catalog", "scenario", "engines"},  # an engine's data, for the type checker only
     "workloads": {"errors", "scenario"},
     "engines": {"errors", "workloads"},
     "results": {"errors", "scenario", "plan"},
-    "launch": {"errors", "catalog", "engines", "workloads", "results"},
-    "orchestrate": {"errors", "scenario", "plan", "launch", "results"},
+    "parity": {"engines", "workloads", "plan", "results"},
+    "launch": {"errors", "catalog", "engines", "workloads", "results", "parity"},
+    "orchestrate": {"errors", "catalog", "workloads", "scenario", "plan", "parity", "launch", "results"},
     "analysis": {"errors", "scenario", "plan", "results"},
-    "report": {"analysis"},
+    "report": {"analysis", "results"},
     "cli": {"errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"},
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}

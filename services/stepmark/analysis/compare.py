@@ -1,6 +1,6 @@
 """Is a candidate faster than the reference? Paired by block, with a minimum effect."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.intervals import Estimate, paired_ratio
 from stepmark.plan.cells import Cell
+from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
 
 Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"]
@@ -30,16 +31,20 @@ class Comparison(BaseModel):
     workers: int
     ratio: Estimate | None
     blocks: int
+    parity: str
     verdict: Verdict
     reason: str
 
 
 def comparisons(
-    scenario: Scenario, cells: tuple[Cell, ...], medians: dict[str, dict[int, float]]
+    scenario: Scenario,
+    cells: tuple[Cell, ...],
+    medians: Mapping[str, dict[int, float]],
+    certificates: Mapping[str, Certificate],
 ) -> Iterator[Comparison]:
     """Every comparison that the scenario asks for.
 
-    `medians`: cell key -> block -> median step seconds of good launches.
+    `medians`: cell key -> block -> median step seconds of good launches. `certificates`: by cell key.
     """
     reference = scenario.spec.candidates[0].name
     for cell in cells:
@@ -49,20 +54,23 @@ def comparisons(
             alike = (base.precision, base.workers) == (cell.precision, cell.workers)
             for level in [level for level in cell.levels if level in base.levels]:
                 if base.candidate == reference and alike:
-                    yield _comparison(scenario, level, cell, base, medians)
+                    yield _comparison(scenario, level, cell, base, medians, certificates)
 
 
 def _comparison(
-    scenario: Scenario, level: str, cell: Cell, base: Cell, medians: dict[str, dict[int, float]]
+    scenario: Scenario,
+    level: str,
+    cell: Cell,
+    base: Cell,
+    medians: Mapping[str, dict[int, float]],
+    certificates: Mapping[str, Certificate],
 ) -> Comparison:
     ours, theirs = medians.get(cell.key, {}), medians.get(base.key, {})
     ratio = paired_ratio(ours, theirs)
     verdict, reason = judge(ratio, scenario.spec.measurement.minimum_effect)
-    if scenario.spec.parity == "required":
-        verdict, reason = (
-            "inconclusive",
-            "parity is required, and there is no certificate that both train the same model",
-        )
+    parity, comparable = _parity(cell, base, certificates)
+    if scenario.spec.parity == "required" and not comparable:
+        verdict, reason = "inconclusive", f"parity is required, and not proven: {parity}"
     return Comparison(
         candidate=cell.candidate,
         reference=base.candidate,
@@ -73,9 +81,22 @@ def _comparison(
         workers=cell.workers,
         ratio=ratio,
         blocks=len(ours.keys() & theirs.keys()),
+        parity=parity,
         verdict=verdict,
         reason=reason,
     )
+
+
+def _parity(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> tuple[str, bool]:
+    """What is proven of both sides, in words, and whether they may be compared. A cell that cannot run has no proof."""
+    sides = {side.key: certificates.get(side.key) for side in (cell, base)}
+    notes = [
+        f"{key}: {certificate.text if certificate else 'not checked'}"
+        for key, certificate in sides.items()
+        if certificate is None or certificate.badge != "certified"
+    ]
+    comparable = all(certificate is not None and certificate.comparable for certificate in sides.values())
+    return "; ".join(notes) or "certified", comparable
 
 
 def judge(ratio: Estimate | None, minimum_effect: float) -> tuple[Verdict, str]:

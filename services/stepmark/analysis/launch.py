@@ -47,8 +47,8 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
 def invalid(record: LaunchRecord) -> str | None:
     """Why the record's own numbers contradict each other, or None. Such a launch enters no verdict."""
     ranks, steps = record.header.ranks, record.step_nanoseconds
-    if len(ranks) != record.header.cell.workers or steps.shape[0] != len(ranks):
-        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.workers} workers"
+    if len(ranks) != record.header.cell.processes or steps.shape[0] != len(ranks):
+        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.processes} processes"
     if steps.min(initial=1) <= 0:
         return "a step of no time"
     for rank, row in zip(ranks, steps, strict=True):

@@ -1,7 +1,7 @@
 """The whole result of a run as one model: what `summary.json` holds and every report shows."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from stepmark.analysis import compare, scaling
 from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.analysis.launch import LaunchSummary, invalid, summarize
 from stepmark.plan.cells import Cell
+from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchRecord, StartupSeconds
 from stepmark.results.store import Run
@@ -55,13 +56,16 @@ class CellResult(SummaryModel):
     execution: str
     levels: tuple[str, ...]
     precision: str
+    options: tuple[str, ...]
     workers: int
+    processes: int
     batch_per_worker: int
     global_batch: int
     launches: int
     launches_failed: int
     verdict: CellVerdict
     reason: str
+    parity: str | None
     step_seconds: StepSeconds | None = None
     samples_per_second: Rate | None = None
     speedup: Estimate | None = None
@@ -71,9 +75,14 @@ class CellResult(SummaryModel):
 
 
 class Summary(SummaryModel):
-    """Everything that may be said of a run."""
+    """Everything that may be said of a run. `parity` says whether it was required, reported or skipped.
 
-    schema_version: Literal[1] = 1
+    Schema history
+        1  first version
+        2  parity, options, processes
+    """
+
+    schema_version: Literal[2] = 2
     scenario: str
     scenario_digest: str
     stepmark_version: str
@@ -83,6 +92,8 @@ class Summary(SummaryModel):
     blocks: int
     cells: tuple[CellResult, ...]
     comparisons: tuple[compare.Comparison, ...]
+    parity: Literal["required", "reported", "skipped"]
+    certificates: tuple[Certificate, ...]
     environment: Environment
 
     @property
@@ -91,14 +102,16 @@ class Summary(SummaryModel):
         return any(cell.launches_failed or cell.verdict in ("failed", "not measured") for cell in self.cells)
 
 
-def summarize_run(run: Run, cells: tuple[Cell, ...], records: Iterable[LaunchRecord]) -> Summary:
+def summarize_run(
+    run: Run, cells: tuple[Cell, ...], records: Iterable[LaunchRecord], certificates: Mapping[str, Certificate]
+) -> Summary:
     """Derive everything from the raw records. Pure: the same records give the same summary."""
     by_cell: dict[str, list[LaunchRecord]] = defaultdict(list)
     for record in records:
         by_cell[record.header.cell.key].append(record)
     good = {key: _good(group) for key, group in by_cell.items()}
     scenario = run.parsed_scenario()
-    measured = [_cell_result(cell, by_cell[cell.key], good.get(cell.key, [])) for cell in cells]
+    measured = [_cell_result(cell, by_cell[cell.key], good.get(cell.key, []), certificates) for cell in cells]
     return Summary(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
@@ -108,7 +121,11 @@ def summarize_run(run: Run, cells: tuple[Cell, ...], records: Iterable[LaunchRec
         forked=run.forked,
         blocks=len({record.header.block for group in by_cell.values() for record in group}),
         cells=tuple(_with_scaling(result, cells, good) for result in measured),
-        comparisons=tuple(compare.comparisons(scenario, cells, {k: _medians(v) for k, v in good.items()})),
+        comparisons=tuple(
+            compare.comparisons(scenario, cells, {k: _medians(v) for k, v in good.items()}, certificates)
+        ),
+        parity=scenario.spec.parity,
+        certificates=tuple(certificates[cell.key] for cell in cells if cell.key in certificates),
         environment=run.environment,
     )
 
@@ -135,8 +152,11 @@ def _rates(launches: list[LaunchSummary]) -> dict[int, float]:
     return {launch.block: launch.samples_per_second for launch in launches}
 
 
-def _cell_result(cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary]) -> CellResult:
+def _cell_result(
+    cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary], certificates: Mapping[str, Certificate]
+) -> CellResult:
     verdict, reason = _verdict(cell, records, good)
+    certificate = certificates.get(cell.key)
     result = CellResult(
         **cell.model_dump(exclude={"unsupported"}),
         key=cell.key,
@@ -145,6 +165,7 @@ def _cell_result(cell: Cell, records: list[LaunchRecord], good: list[LaunchSumma
         launches_failed=len(records) - len(good),
         verdict=verdict,
         reason=reason,
+        parity=certificate.text if certificate else None,
     )
     if not good:
         return result

@@ -93,6 +93,27 @@ def run(
 
 
 @app.command()
+def parity(
+    file: File,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to keep the certificates in, for `run --resume`. Default: not kept.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Keep the certificates that --out has already.")] = False,
+    launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that all candidates train the same model; time nothing.
+
+    Each cell runs a few steps from the same weights and samples as the reference; logits, loss, gradients and weights
+    are compared. Exit code 1 if a cell is not comparable.
+    """
+    from stepmark.cli import run_verb
+
+    choices = run_verb.Choices(resume, launcher.value, fresh_process=False, parity_only=True)
+    run_verb.check_parity(file, out, choices, as_json)
+
+
+@app.command()
 def results(folder: Folder, as_json: AsJson = False) -> None:
     """Print the result of a run again, from its raw records."""
     from stepmark.cli import verbs

@@ -1,7 +1,9 @@
 """`stepmark run`: checks, measures with progress, writes the results, prints the verdicts."""
 
 import fcntl
+import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.orchestrate.driver import Options, check_launcher, measure
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report import terminal
+from stepmark.results.certificate import Certificate
 from stepmark.results.environment import describe
 from stepmark.results.record import LaunchRecord
 from stepmark.results.store import FILE, Run, SqliteStore
@@ -35,19 +38,45 @@ class Choices:
     resume: bool
     launcher: Literal["ray", "bare"]
     fresh_process: bool
+    parity_only: bool = False
+
+
+def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
+    """Only the certificates; kept in `out` where one is given, for a later `run --resume`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = out or Path(scratch)
+        with _stored(file, folder, choices) as store:
+            if store.run().parsed_scenario().spec.parity == "skipped":
+                raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
+            _measure(store, folder, choices)
+            found = list(store.certificates().values())
+    if as_json:
+        typer.echo(json.dumps([certificate.model_dump(mode="json") for certificate in found], indent=2))
+    else:
+        terminal.show_certificates(found, Console())
+    if not all(certificate.comparable for certificate in found):
+        raise typer.Exit(1)
 
 
 def run(file: Path, out: Path | None, choices: Choices) -> None:
-    check_launcher(choices.launcher)
     scenario = scenario_from_file(file)
     folder = out if out is not None else Path("out") / scenario.name
+    with _stored(file, folder, choices) as store:
+        _measure(store, folder, choices)
+    _finish(folder)
+
+
+@contextmanager
+def _stored(file: Path, folder: Path, choices: Choices) -> Iterator[SqliteStore]:
+    """The store of this scenario's run in this folder, for us alone."""
+    check_launcher(choices.launcher)
+    scenario = scenario_from_file(file)
     with _sole_user(folder):
         store = _open_store(folder, scenario, choices)
         try:
-            _measure(store, folder, choices)
+            yield store
         finally:
             store.close()
-        _finish(folder)
 
 
 @contextmanager
@@ -115,7 +144,7 @@ def _measure(store: SqliteStore, folder: Path, choices: Choices) -> None:
     run = store.run()
     plan = make_plan(run.parsed_scenario(), run.machine)
     precision = plan.scenario.spec.measurement.relative_precision
-    options = Options(choices.launcher, choices.fresh_process)
+    options = Options(choices.launcher, choices.fresh_process, choices.parity_only)
     try:
         with _progress(plan) as progress:
             measure(plan, store, progress, options, lambda: precise_enough(plan.measurable, store.records(), precision))
@@ -134,6 +163,9 @@ class _Bar:
     def __init__(self, bar: Progress) -> None:
         self._bar, self._task = bar, bar.add_task("starting", total=None)
 
+    def checked(self, certificate: Certificate) -> None:
+        self._bar.update(self._task, description=escape(f"parity {certificate.cell}: {certificate.badge}"))
+
     def started(self, launches: int) -> None:
         self._bar.update(self._task, total=launches, description="first zygotes")
 
@@ -151,6 +183,9 @@ class _Lines:
 
     def __init__(self) -> None:
         self._done = self._total = 0
+
+    def checked(self, certificate: Certificate) -> None:
+        print(f"parity {certificate.cell}: {certificate.text}", file=sys.stderr, flush=True)
 
     def started(self, launches: int) -> None:
         self._total = launches

@@ -87,7 +87,9 @@ def summary_of(folder: Path) -> Summary:
     store = SqliteStore.open(folder)
     try:
         run = store.run()
-        return summarize_run(run, make_plan(run.parsed_scenario(), run.machine).cells, store.records())
+        return summarize_run(
+            run, make_plan(run.parsed_scenario(), run.machine).cells, store.records(), store.certificates()
+        )
     finally:
         store.close()
 

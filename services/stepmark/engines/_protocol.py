@@ -15,10 +15,32 @@ Weights = dict[str, NDArray[np.floating[Any]]]
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to spread the work. `max_workers` None: no limit. The first variant is the default."""
+    """A way to spread the work. `max_workers` None: no limit. The first variant is the default.
+
+    `one_process`: all workers are replicas in a single process, on one node.
+    """
 
     max_workers: int | None = None
     variants: tuple[str, ...] = ()
+    one_process: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A combination that an engine does not have, or that its framework computes wrongly. Empty matches everything."""
+
+    reason: str
+    forms: tuple[str, ...] = ()
+    """Strategies or variants."""
+    executions: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    accumulation: bool = False
+    """Only where gradients are accumulated over micro-batches."""
+    clipping: bool = False
+    """Only where gradients are clipped."""
+
+
+NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
 
 
 @dataclass(frozen=True)
@@ -32,9 +54,12 @@ class Support:
     """Each level -> None (the engine has it), or the reason why not."""
     default_execution: str
     """What the engine's users get without asking."""
-    precisions: tuple[str, ...] = ("float32", "bfloat16")
-    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(variant, execution) -> the reason why this pair is not to be had."""
+    precisions: Mapping[str, str | None]
+    """As `executions`. float32 has TF32 off, always; bfloat16 and float16 are the framework's mixed precision."""
+    options: Mapping[str, str | None] = field(default_factory=dict)
+    """Settings that a candidate may ask for -> None, or the reason why not here."""
+    refusals: tuple[Refusal, ...] = ()
+    """What of the above cannot be had together."""
     execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Level -> programs that it starts."""
     requires: tuple[str, ...] = ()
@@ -53,7 +78,8 @@ class RankContext:
 
     `addresses` holds host:port of each rank, agreed anew for every launch; `threads` is the number of cores that
     this rank may use; `collective_timeout_seconds` bounds every collective. `seed` is the scenario's: weights and data
-    come from it. `launch_seed` differs from launch to launch and is the same on all ranks.
+    come from it. `launch_seed` differs from launch to launch and is the same on all ranks. `replicas` is the number of
+    workers inside this process; `accumulate` the number of micro-batches of a step, of equal size.
     """
 
     rank: int
@@ -69,6 +95,10 @@ class RankContext:
     block: int
     collective_timeout_seconds: int
     feed_each_step: bool = False
+    replicas: int = 1
+    accumulate: int = 1
+    clip_global_norm: float | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def distributed(self) -> bool:
@@ -90,10 +120,17 @@ class Engine(Protocol):
         """One optimiser step on batch `index` modulo their number. May return before the device has finished."""
 
     def step_without_reduce(self, index: int) -> None:
-        """The same step without exchanging gradients; the ranks' weights drift apart."""
+        """The same step without exchanging gradients; the ranks' weights drift apart.
+
+        Raises:
+            NotImplementedError: the strategy cannot do without.
+        """
+
+    def forward(self, index: int) -> NDArray[Any]:
+        """Logits of this rank's samples of batch `index`, in training mode and in the samples' order."""
 
     def synchronize(self) -> float:
-        """Wait for the device and fetch the last local loss to the host."""
+        """Wait for the device and fetch the last loss to the host: the mean over this rank's samples, or over all."""
 
     def compilations(self) -> int | None:
         """How often the step was traced or compiled so far; None where nothing is."""
@@ -102,13 +139,21 @@ class Engine(Protocol):
         """Copies of all trainable weights, in torch's names and layouts."""
 
     def load_weights(self, weights: Weights) -> None:
-        """Set all trainable weights from torch's names and layouts."""
+        """Set all trainable weights from torch's names and layouts, given in any float type."""
 
     def flags(self) -> dict[str, str]:
         """Versions and settings that change speed or numbers, as they are in this process."""
 
     def close(self) -> None:
         """Leave the group."""
+
+
+def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Undo `_batches.shard`: sample i of part p becomes sample i * len(parts) + p."""
+    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for index, part in enumerate(parts):
+        whole[index :: len(parts)] = part
+    return whole
 
 
 class EngineModule(Protocol):

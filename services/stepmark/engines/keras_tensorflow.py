@@ -1,23 +1,32 @@
-"""Keras 3 on TensorFlow: `single`, and `multi-worker-mirrored` over gRPC, with a custom training loop.
+"""Keras 3 on TensorFlow: `single`, `mirrored` and `multi-worker-mirrored`, with a custom training loop.
 
 `model.fit` does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), so the loop is written out. The
-variant `explicit` (default) keeps plain local variables and uses the strategy as transport only: forward and backward,
-all-reduce, update are three phases, and XLA can compile the first and the last (its CPU backend has no collectives).
-The variant `canonical` is the textbook form, variables in `strategy.scope()` and `strategy.run`; no XLA there.
+variant `explicit` (default) of multi-worker-mirrored keeps plain local variables and uses the strategy as transport
+only: forward and backward, all-reduce, update are three phases. The variant `canonical`, and `mirrored` (all replicas
+in one process), are the textbook form: variables in `strategy.scope()`, the whole step in `strategy.run`. XLA compiles
+forward with backward, and the update where it is a phase of its own; its CPU backend has no collectives.
 """
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stepmark.engines._protocol import RankContext, Strategy, Support, Weights
-from stepmark.workloads import _weights
-from stepmark.workloads._batches import Batch
+from stepmark.engines import _keras_parts
+from stepmark.engines._protocol import (
+    NVIDIA_ONLY,
+    RankContext,
+    Refusal,
+    Strategy,
+    Support,
+    Weights,
+    interleaved,
+)
+from stepmark.workloads._batches import Batch, shard
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -27,11 +36,26 @@ SUPPORT = Support(
     framework="keras",
     strategies={
         "single": Strategy(max_workers=1),
+        "mirrored": Strategy(one_process=True),
         "multi-worker-mirrored": Strategy(variants=("explicit", "canonical")),
     },
     executions={"eager": None, "graph": None, "compiled": None},
     default_execution="graph",
-    refusals={("canonical", "compiled"): "XLA has no collectives on CPU, and the canonical variant is one function"},
+    precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
+    options={
+        "channels-last": None,  # Keras' own layout
+        "fused-optimizer": "TensorFlow has none; XLA fuses the update at the level compiled",
+        "cudnn-autotune": NVIDIA_ONLY,
+    },
+    refusals=(
+        Refusal(
+            "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
+            "5 steps); multi-worker-mirrored in the variant explicit clips after it",
+            forms=("mirrored", "canonical"),
+            clipping=True,
+        ),
+        Refusal("XLA cannot reach the variables of another logical CPU", forms=("mirrored",), executions=("compiled",)),
+    ),
     requires=("tensorflow", "keras"),
     extra="keras",
     environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
@@ -41,25 +65,9 @@ _BUCKET_BYTES = 25 << 20  # the size that torch's DDP uses; tf.distribute's own 
 
 
 def import_framework() -> None:
-    """Without scikit-learn and pandas, which Keras imports where they are installed, for wrappers and data adapters
-    that no custom loop uses: a third of its import time.
-    """
-    with _hidden("sklearn", "pandas"):
+    with _keras_parts.hidden("sklearn", "pandas", "torch", "jax"):
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
-
-
-@contextmanager
-def _hidden(*modules: str) -> Iterator[None]:
-    """While inside, importing these modules fails as if they were not installed: None in their place does that."""
-    absent = [name for name in modules if name not in sys.modules]
-    for name in absent:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
 
 
 class Engine:
@@ -67,7 +75,7 @@ class Engine:
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
-        self._canonical = context.variant == "canonical"
+        self._replicated = context.strategy == "mirrored" or context.variant == "canonical"
         self._loss: tf.Tensor | None = None
         self._functions: list[Any] = []
 
@@ -76,40 +84,40 @@ class Engine:
 
         tf.config.threading.set_intra_op_parallelism_threads(self._context.threads)
         tf.config.threading.set_inter_op_parallelism_threads(self._context.threads)
-        if not self._context.distributed:
-            return
-        task = {"type": "worker", "index": self._context.rank}
-        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(self._context.addresses)}, "task": task})
-        options = tf.distribute.experimental.CommunicationOptions(
-            bytes_per_pack=_BUCKET_BYTES, timeout_seconds=float(self._context.collective_timeout_seconds)
-        )
-        self._strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        tf.config.experimental.enable_tensor_float_32_execution(self._context.precision == "tf32")
+        if self._context.strategy == "mirrored":
+            self._strategy = _mirrored(self._context.replicas)
+        elif self._context.distributed:
+            self._strategy = _multi_worker(self._context)
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
-        import keras
-        import tensorflow as tf
-
-        keras.utils.set_random_seed(self._context.seed)  # nothing broadcasts: all ranks must draw the same weights
-        keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[self._context.precision])
-        with self._strategy.scope() if self._canonical else nullcontext():
-            self._model = workload.keras_model(params)  # type: ignore[attr-defined]
-            self._optimizer = keras.optimizers.SGD(learning_rate=learning_rate, momentum=0.9)
+        self._functions = []
+        with self._strategy.scope() if self._replicated else nullcontext():
+            self._model = _keras_parts.make_model(self._context, workload, params)
+            self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
             self._optimizer.build(self._model.trainable_variables)
-        self._loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
-        self._images = workload.input(params).kind == "image"
-        self._global_batch = float(len(batches[0][1]) * self._context.world_size)
-        host = [self._layout(batch) for batch in batches]
+        self._summed_loss = _keras_parts.summed_loss()
+        self._labels = float(batches[0][1].size * self._context.world_size)
+        host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
+        parts = [[shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in host]
         feed = self._context.feed_each_step
-        self._batches = host if feed else [tuple(tf.convert_to_tensor(part) for part in batch) for batch in host]
+        self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
         self._step = self._make_step(reduce=self._context.distributed)
         self._step_alone: Callable[..., Any] | None = None
+        self._logits = self._function(self._logits_of, xla=True)
 
-    def _layout(self, batch: Batch) -> tuple[Any, Any]:
-        """Keras' default layout: channels last."""
-        inputs, labels = batch
-        if self._images:
-            inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1))
-        return inputs, labels
+    def _place(self, batch: Batch) -> Any:
+        """Tensors; under `mirrored` each replica's share of the samples."""
+        import tensorflow as tf
+
+        if self._context.replicas == 1:
+            return tuple(tf.convert_to_tensor(part) for part in batch)
+        shares = [shard(batch, i, self._context.replicas) for i in range(self._context.replicas)]
+        spread = self._strategy.experimental_distribute_values_from_function
+        return tuple(
+            spread(lambda c, part=part: tf.convert_to_tensor(shares[c.replica_id_in_sync_group][part]))
+            for part in range(2)
+        )
 
     def _function(self, body: Callable[..., Any], xla: bool) -> Callable[..., Any]:
         """The body at this execution level. Only what XLA can compile asks for it."""
@@ -121,35 +129,35 @@ class Engine:
         self._functions.append(compiled)
         return compiled
 
+    def _logits_of(self, inputs: "tf.Tensor") -> "tf.Tensor":
+        return self._model(inputs, training=True)
+
     def _forward_backward(self, inputs: "tf.Tensor", labels: "tf.Tensor") -> tuple["tf.Tensor", list["tf.Tensor"]]:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = self._loss_of(labels, self._model(inputs, training=True)) / self._global_batch
-        gradients = tape.gradient(loss, self._model.trainable_variables)
+            loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels
+            scaled = self._optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
         # Dense, as DDP's are: an embedding's IndexedSlices would travel in another way.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _make_step(self, reduce: bool) -> Callable[..., Any]:
-        return self._canonical_step() if self._canonical and reduce else self._explicit_step(reduce)
+        return self._replicated_step() if self._replicated else self._explicit_step(reduce)
 
     def _explicit_step(self, reduce: bool) -> Callable[..., Any]:
         import tensorflow as tf
 
         forward_backward = self._function(self._forward_backward, xla=True)
-
-        def apply(*gradients: "tf.Tensor") -> None:
-            self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
+        update = self._function(self._apply, xla=True)
 
         def all_reduce(*gradients: "tf.Tensor") -> Any:
             context = tf.distribute.get_replica_context()
             # Without the identity TensorFlow says "destinations can not be empty".
             return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(gradient) for gradient in gradients])
 
-        update = self._function(apply, xla=True)
-
-        def step(inputs: "tf.Tensor", labels: "tf.Tensor") -> "tf.Tensor":
-            loss, gradients = forward_backward(inputs, labels)
+        def step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
+            loss, gradients = _summed(forward_backward, batches)
             if reduce:
                 gradients = self._strategy.run(all_reduce, args=tuple(gradients))
             update(*gradients)
@@ -157,21 +165,49 @@ class Engine:
 
         return self._function(step, xla=False)
 
-    def _canonical_step(self) -> Callable[..., Any]:
-        def replica_step(inputs: "tf.Tensor", labels: "tf.Tensor") -> "tf.Tensor":
-            loss, gradients = self._forward_backward(inputs, labels)
-            self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))  # sums first
+    def _apply(self, *gradients: "tf.Tensor") -> None:
+        self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
+
+    def _replicated_step(self) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        forward_backward = self._function(self._forward_backward, xla=True)
+
+        def replica_step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
+            loss, gradients = _summed(forward_backward, batches)
+            self._apply(*gradients)  # Keras sums them over the replicas first
             return loss
 
-        return self._function(lambda inputs, labels: self._strategy.run(replica_step, args=(inputs, labels)), xla=False)
+        def step(*batches: tuple[Any, Any]) -> "tf.Tensor":
+            losses = self._strategy.run(replica_step, args=batches)
+            return tf.add_n(self._strategy.experimental_local_results(losses))
+
+        return self._function(step, xla=False)
 
     def step(self, index: int) -> None:
-        self._loss = self._step(*self._batches[index % len(self._batches)])
+        self._loss = self._step(*self._parts(index))
+
+    def _parts(self, index: int) -> Any:
+        parts = self._batches[index % len(self._batches)]
+        if not self._context.feed_each_step or self._context.replicas == 1:
+            return parts
+        return [self._place(part) for part in parts]
 
     def step_without_reduce(self, index: int) -> None:
+        if self._replicated:
+            raise NotImplementedError("mirrored variables cannot be updated without their replicas")
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
-        self._loss = self._step_alone(*self._batches[index % len(self._batches)])
+        self._loss = self._step_alone(*self._parts(index))
+
+    def forward(self, index: int) -> NDArray[Any]:
+        return interleaved([self._forward_part(*part) for part in self._parts(index)])
+
+    def _forward_part(self, inputs: Any, _: Any) -> NDArray[Any]:
+        if not self._replicated:
+            return np.asarray(self._logits(inputs)).astype(np.float64)
+        results = self._strategy.experimental_local_results(self._strategy.run(self._logits, args=(inputs,)))
+        return interleaved([np.asarray(result).astype(np.float64) for result in results])
 
     def synchronize(self) -> float:
         """The mean loss over this rank's own samples, as torch has it."""
@@ -183,31 +219,53 @@ class Engine:
         return sum(function.experimental_get_tracing_count() for function in self._functions)
 
     def weights(self) -> Weights:
-        return {
-            name: layout(variable.numpy())
-            for variable in self._model.trainable_variables
-            for name, layout, _ in [_weights.torch_place(variable.path, len(variable.shape))]
-        }
+        return _keras_parts.weights(self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
-        for variable in self._model.trainable_variables:
-            name, _, layout = _weights.torch_place(variable.path, len(variable.shape))
-            variable.assign(layout(weights[name]))
+        _keras_parts.load_weights(self._model.trainable_variables, weights)
 
     def flags(self) -> dict[str, str]:
-        import keras
         import tensorflow as tf
 
-        return {
+        return _keras_parts.flags(self._context) | {
             "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "device": "cpu",
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
-            "transport": "tf grpc" if self._context.distributed else "none",
+            "transport": "tf grpc" if self._context.world_size > 1 else "none",
             "bucket_mib": str(_BUCKET_BYTES >> 20),
+            "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-            "optimizer": "SGD momentum 0.9",
         }
 
     def close(self) -> None:
         return None
+
+
+def _summed(
+    forward_backward: Callable[..., Any], batches: Sequence[tuple["tf.Tensor", "tf.Tensor"]]
+) -> tuple["tf.Tensor", list["tf.Tensor"]]:
+    """Loss and gradients over all micro-batches."""
+    loss, gradients = forward_backward(*batches[0])
+    for batch in batches[1:]:
+        more, added = forward_backward(*batch)
+        loss, gradients = loss + more, [a + b for a, b in zip(gradients, added, strict=True)]
+    return loss, gradients
+
+
+def _mirrored(replicas: int) -> "tf.distribute.Strategy":
+    """One process, so many logical CPU devices."""
+    import tensorflow as tf
+
+    [cpu] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
+
+
+def _multi_worker(context: RankContext) -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    task = {"type": "worker", "index": context.rank}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(context.addresses)}, "task": task})
+    options = tf.distribute.experimental.CommunicationOptions(
+        bytes_per_pack=_BUCKET_BYTES, timeout_seconds=float(context.collective_timeout_seconds)
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

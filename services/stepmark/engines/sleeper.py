@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stepmark.engines._protocol import RankContext, Strategy, Support, Weights
 from stepmark.workloads._batches import Batch
@@ -21,6 +22,7 @@ SUPPORT = Support(
     },
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
+    precisions={"float32": None, "bfloat16": None},
 )
 
 _SCRIPTED_STEPS = 20_000
@@ -67,6 +69,9 @@ class Engine:
         sleep_exactly(self._seconds[index])
 
     step_without_reduce = step
+
+    def forward(self, index: int) -> NDArray[Any]:
+        raise NotImplementedError("the sleeper has no model")
 
     def synchronize(self) -> float:
         return 0.0

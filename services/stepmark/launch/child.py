@@ -20,14 +20,17 @@ from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE, ControlGroup
-from stepmark.launch.spec import LaunchSpec
+from stepmark.launch.spec import LaunchSpec, ProbeSpec
+from stepmark.parity.figures import compare
+from stepmark.parity.probe import STEPS as STEPS_CHECKED
+from stepmark.parity.probe import TRAINING_RATE, Trace, batches_digest, trace
+from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import RankReport, StartupSeconds, pack_steps
-from stepmark.workloads import _batches
+from stepmark.workloads import _batches, _weights
 
 REPORT, STEPS, STDERR, STAMPS = "report.json", "steps.npz", "stderr.log", "stamps"
 
 BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
-LEARNING_RATE = 0.0625  # exactly representable, so that no framework's rounding of it differs
 
 
 @dataclass
@@ -59,9 +62,12 @@ def run(spec: LaunchSpec) -> None:
         os.chdir(spec.directory)
         _redirect_output(spec)
         os.sched_setaffinity(0, spec.cpus)
-        report, steps = _measure(spec, watch)
-        (spec.directory / STEPS).write_bytes(steps)
-        _write(spec, {"report": report.model_dump(mode="json")})
+        if spec.probe is not None:
+            _write(spec, {"probe": _check(spec, spec.probe).model_dump(mode="json")})
+        else:
+            report, steps = _measure(spec, watch)
+            (spec.directory / STEPS).write_bytes(steps)
+            _write(spec, {"report": report.model_dump(mode="json")})
         status = 0
     except BaseException as error:  # whatever it was, the supervisor must hear of it
         traceback.print_exc()
@@ -111,7 +117,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
-    engine.build(workload, params, _local_batches(spec), LEARNING_RATE)
+    engine.build(workload, params, _local_batches(spec, BATCHES), TRAINING_RATE)
     built = watch.lap()
 
     recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
@@ -144,11 +150,47 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     return engine, group
 
 
-def _local_batches(spec: LaunchSpec) -> list[_batches.Batch]:
+def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
+    """The parity check of this rank; rank 0 writes the reference, or compares with it."""
+    module = catalog.load_engine(spec.engine)
+    module.import_framework()
+    engine, group = _join(module, spec, StampBuffer(spec.directory / STAMPS))
+    workload = catalog.load_workload(spec.model)
+    params, batches = workload.parse(spec.params), _global_batches(spec, STEPS_CHECKED)
+    local = [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
+    found = trace(
+        engine,
+        build=lambda rate: engine.build(workload, params, local, rate),
+        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.seed),
+        mean_over_ranks=group.agree_mean,
+    )
+    figures = None
+    if spec.rank == 0 and probe.writes:
+        found.save(probe.file)
+    elif spec.rank == 0:
+        figures = compare(Trace.load(probe.file), found, slice(spec.rank, None, spec.world_size))
+    flags = engine.flags()
+    group.finish()
+    engine.close()
+    return ProbeReport(
+        rank=spec.rank,
+        start_digest=found.start_digest,
+        batches_digest=batches_digest(batches),
+        end_digest=_weights.digest(found.end),
+        tensors=tuple(sorted(found.end)),
+        figures=figures,
+        flags=flags,
+    )
+
+
+def _global_batches(spec: LaunchSpec, count: int) -> list[_batches.Batch]:
     workload = catalog.load_workload(spec.model)
     inputs = workload.input(workload.parse(spec.params))
-    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, BATCHES)
-    return [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
+    return _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, count)
+
+
+def _local_batches(spec: LaunchSpec, count: int) -> list[_batches.Batch]:
+    return [_batches.shard(batch, spec.rank, spec.world_size) for batch in _global_batches(spec, count)]
 
 
 def _run_windows(

@@ -6,6 +6,7 @@ A star of TCP connections with rank 0 in the middle. A token, new for every laun
 import hmac
 import select
 import socket
+import statistics
 import struct
 import threading
 import time
@@ -63,8 +64,15 @@ class ControlGroup:
 
     def agree_max(self, value: float) -> float:
         """The largest of all ranks' values, known to all. No rank returns before every rank has called."""
+        return self._agree(value, max)
+
+    def agree_mean(self, value: float) -> float:
+        """The mean of all ranks' values, known to all."""
+        return self._agree(value, statistics.fmean)
+
+    def _agree(self, value: float, combine: Callable[[list[float]], float]) -> float:
         if self._rank == 0:
-            value = max([value, *(_VALUE.unpack(_receive(peer, _VALUE.size))[0] for peer in self._peers)])
+            value = combine([value, *(_VALUE.unpack(_receive(peer, _VALUE.size))[0] for peer in self._peers)])
             for peer in self._peers:
                 peer.sendall(_VALUE.pack(value))
             return value

@@ -6,7 +6,17 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from stepmark.engines._protocol import RankContext
+from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport
+
+
+class ProbeSpec(BaseModel):
+    """A parity check instead of a measurement: write the reference's results to `file`, or compare with them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Path
+    writes: bool
 
 
 class LaunchSpec(BaseModel):
@@ -21,12 +31,16 @@ class LaunchSpec(BaseModel):
     variant: str | None
     execution: str
     precision: str
+    options: tuple[str, ...]
+    accumulate: int
+    clip_global_norm: float | None
     model: str
     params: dict[str, JsonValue]
     data_source: str
     global_batch: int
     rank: int
     world_size: int
+    replicas: int
     addresses: tuple[str, ...]
     control_address: str
     control_token: str
@@ -41,6 +55,7 @@ class LaunchSpec(BaseModel):
     launch_timeout_seconds: int
     step_timeout_seconds: int
     memory_limit_bytes: int | None
+    probe: ProbeSpec | None
     directory: Path
     requested_at_ns: int
     zygote_import_seconds: float | None = None
@@ -61,16 +76,23 @@ class LaunchSpec(BaseModel):
             # The supervisor's watchdog comes first and names the rank; this bound is for when nobody watches.
             collective_timeout_seconds=self.step_timeout_seconds + 30,
             feed_each_step=self.data_source == "host",
+            replicas=self.replicas,
+            accumulate=self.accumulate,
+            clip_global_norm=self.clip_global_norm,
+            options=self.options,
         )
 
 
 class RankOutcome(BaseModel):
-    """How one rank's process ended: with a report and its steps (`pack_steps` of shape (1, steps)), or a failure."""
+    """How one rank's process ended: with a report and its steps (`pack_steps` of shape (1, steps)), with the report of
+    a parity check, or with a failure.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank: int
     report: RankReport | None = None
+    probe: ProbeReport | None = None
     failure: Failure | None = None
     steps_npz: Annotated[bytes, Field(max_length=1 << 24)] = b""
     steps_done: int = 0

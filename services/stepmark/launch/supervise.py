@@ -13,6 +13,7 @@ from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spawn import Child, ForkedChild, FreshChild, last_lines
 from stepmark.launch.spec import LaunchSpec, RankOutcome
+from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport, unpack_steps
 
 _POLL_SECONDS = 0.5
@@ -88,6 +89,9 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         document = json.loads((spec.directory / child.REPORT).read_bytes())
         if exit_code != 0:
             return _failed(spec, str(document["cause"]), steps_done)
+        if spec.probe is not None:
+            probe = ProbeReport.model_validate_json(json.dumps(document["probe"]))
+            return RankOutcome(rank=spec.rank, probe=probe)
         report = RankReport.model_validate_json(json.dumps(document["report"]))
         steps = (spec.directory / child.STEPS).read_bytes()
         _check_steps(report, steps)

@@ -10,12 +10,15 @@ from typing import Protocol
 from stepmark.errors import CannotRun
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.bare import BareSession
+from stepmark.orchestrate.checks import certify
 from stepmark.orchestrate.folders import run_folders
 from stepmark.orchestrate.guard import guarded
 from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
 from stepmark.orchestrate.session import Session, join_outcomes
 from stepmark.plan.blocks import Launch, Plan
+from stepmark.plan.probes import checks
+from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchRecord
 
 SESSIONS: dict[str, type[RaySession] | type[BareSession]] = {"ray": RaySession, "bare": BareSession}
@@ -28,11 +31,14 @@ class Sink(Protocol):
 
     def launch_ids(self) -> frozenset[str]: ...
     def append(self, record: LaunchRecord) -> None: ...
+    def certified(self) -> frozenset[str]: ...
+    def certify(self, certificate: Certificate) -> None: ...
 
 
 class Progress(Protocol):
     """Who is told how far it is. Called between launches, never inside one."""
 
+    def checked(self, certificate: Certificate) -> None: ...
     def started(self, launches: int) -> None: ...
     def finished(self, record: LaunchRecord) -> None: ...
 
@@ -43,21 +49,30 @@ class Options:
 
     launcher: str = "ray"
     fresh_process: bool = False
+    parity_only: bool = False
 
 
 def measure(plan: Plan, sink: Sink, progress: Progress, options: Options, precise_enough: Callable[[], bool]) -> None:
-    """Run what the sink does not have yet. `precise_enough` is asked from the last needed block on.
+    """Check and run what the sink does not have yet. `precise_enough` is asked from the last needed block on.
 
     Raises:
         Interrupted: the session broke; what was finished is in the sink.
         CannotRun: the session could not be started.
     """
     done = sink.launch_ids()
-    blocks = [tuple(launch for launch in block if launch.id not in done) for block in plan.blocks]
-    if _enough(plan, blocks, 0, monotonic(), precise_enough):
+    planned = () if options.parity_only else plan.blocks
+    blocks = [tuple(launch for launch in block if launch.id not in done) for block in planned]
+    unchecked = plan.scenario.spec.parity != "skipped" and bool(
+        {check.cell.key for check in checks(plan)} - sink.certified()
+    )
+    if not unchecked and _enough(plan, blocks, 0, monotonic(), precise_enough):
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process)
     with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
+        if unchecked:
+            for certificate in certify(plan, sink.certified(), lambda block: _ends(block, session)):
+                sink.certify(certificate)
+                progress.checked(certificate)
         _serve(plan, blocks, session, sink, progress, options, precise_enough)
         session.finish()
 
@@ -78,8 +93,10 @@ def _serve(
             return
         if not block:
             continue
-        session.offer(block)
-        for record in _records(plan, block, session, forked=not options.fresh_process):
+        for launch, outcomes in _ends(block, session):
+            record = join_outcomes(
+                launch, plan.scenario.digest(), session.launcher, not options.fresh_process, outcomes
+            )
             sink.append(record)
             progress.finished(record)
 
@@ -99,18 +116,18 @@ def _enough(
     return over or precise_enough()
 
 
-def _records(plan: Plan, block: tuple[Launch, ...], session: Session, forked: bool) -> Iterator[LaunchRecord]:
-    """The block's launches as they end; each when all its ranks have spoken."""
+def _ends(block: tuple[Launch, ...], session: Session) -> Iterator[tuple[Launch, list[RankOutcome]]]:
+    """Have the block run; its launches as they end, each when all its ranks have spoken."""
+    session.offer(block)
     waiting = {launch.id: launch for launch in block}
     outcomes: dict[str, list[RankOutcome]] = {launch.id: [] for launch in block}
-    digest = plan.scenario.digest()
     while waiting:
         for arrival in session.take(_TAKE_SECONDS):
             outcomes[arrival.launch_id].append(arrival.outcome)
             launch = waiting[arrival.launch_id]
-            if len(outcomes[launch.id]) == launch.cell.workers:
+            if len(outcomes[launch.id]) == launch.cell.processes:
                 del waiting[launch.id]
-                yield join_outcomes(launch, digest, session.launcher, forked, outcomes.pop(launch.id))
+                yield launch, outcomes.pop(launch.id)
 
 
 def check_launcher(launcher: str) -> None:

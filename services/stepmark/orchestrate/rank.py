@@ -12,11 +12,11 @@ from typing import Protocol
 
 from stepmark.errors import CannotRun
 from stepmark.launch.spawn import Zygote, child_environment
-from stepmark.launch.spec import LaunchSpec, RankOutcome
+from stepmark.launch.spec import LaunchSpec, ProbeSpec, RankOutcome
 from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.orchestrate.switchboard import Endpoint
-from stepmark.plan.blocks import Launch
+from stepmark.plan.blocks import Launch, Probe
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario
 
@@ -30,11 +30,14 @@ class Place:
     local_ranks: int
     host: str
 
-    def cpus(self) -> tuple[int, ...]:
-        """This rank's equal share of the node's cores, the same in every launch whatever its world size."""
+    def cpus(self, places: int = 1) -> tuple[int, ...]:
+        """This rank's equal share of the node's cores, the same in every launch whatever its world size.
+
+        `places`: and the shares of so many ranks from here on, where one process holds all workers.
+        """
         allowed = sorted(os.sched_getaffinity(0))
         share = max(1, len(allowed) // self.local_ranks)
-        return tuple(allowed[self.local_rank * share :][:share])
+        return tuple(allowed[self.local_rank * share :][: share * places])
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def _serve_block(place: Place, settings: Settings, channel: Channel, block: tupl
     with _zygotes(place, settings, block) as problems:
         channel.barrier()  # nothing starts or imports while something is measured
         for launch in block:
-            if place.rank < launch.cell.workers:
+            if place.rank < launch.cell.processes:
                 channel.submit(launch.id, _run(place, settings, channel, launch, problems))
             channel.barrier()  # ranks outside a smaller world wait here, not in a collective
 
@@ -114,12 +117,21 @@ def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, pro
     started_at, clock = time.time(), time.monotonic()
     with leased_ports(2) as ports:
         own = Endpoint(place.host, ports[0], ports[1], secrets.token_hex(16))
-        endpoints = channel.exchange(launch.id, place.rank, launch.cell.workers, own)
-        if launch.cell.engine in problems:
-            outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problems[launch.cell.engine]))
+        endpoints = channel.exchange(launch.id, place.rank, launch.cell.processes, own)
+        problem = problems.get(launch.cell.engine) or _why_no_room(place, launch)
+        if problem is not None:
+            outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problem))
         else:
             outcome = _run_child(place, settings, channel, launch, endpoints)
     return outcome.model_copy(update={"started_at": started_at, "wall_seconds": time.monotonic() - clock})
+
+
+def _why_no_room(place: Place, launch: Launch) -> str | None:
+    if launch.cell.workers // launch.cell.processes <= place.local_ranks:
+        return None
+    return (
+        f"{launch.cell.workers} workers in one process: expected so many places on one node, found {place.local_ranks}"
+    )
 
 
 def _run_child(
@@ -135,6 +147,7 @@ def _run_child(
 
 def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
     cell, measurement = launch.cell, settings.scenario.spec.measurement
+    training, probe = settings.scenario.spec.training, launch.probe
     return LaunchSpec(
         launch_id=launch.id,
         block=launch.block,
@@ -143,16 +156,20 @@ def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endp
         variant=cell.variant,
         execution=cell.execution,
         precision=cell.precision,
+        options=cell.options,
+        accumulate=training.gradient_accumulation if probe is None else probe.accumulate,
+        clip_global_norm=training.clip_global_norm,
         model=settings.scenario.spec.workload.model,
         params=settings.scenario.spec.workload.params,
         data_source=settings.scenario.spec.data.source,
         global_batch=cell.global_batch,
         rank=place.rank,
-        world_size=cell.workers,
+        world_size=cell.processes,
+        replicas=cell.workers // cell.processes,
         addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
         control_address=f"{endpoints[0].host}:{endpoints[0].control_port}",
         control_token=endpoints[0].control_token,
-        cpus=place.cpus(),
+        cpus=place.cpus(cell.workers // cell.processes),
         seed=measurement.seed,
         launch_seed=launch.seed,
         warmup_steps=measurement.warmup_steps,
@@ -163,6 +180,12 @@ def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endp
         launch_timeout_seconds=measurement.launch_timeout_seconds,
         step_timeout_seconds=measurement.step_timeout_seconds,
         memory_limit_bytes=measurement.memory_limit_bytes,
+        probe=ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes) if probe is not None else None,
         directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
         requested_at_ns=time.perf_counter_ns(),
     )
+
+
+def _probe_file(settings: Settings, probe: Probe) -> Path:
+    """On disk: a large model's gradients and weights, gone with the run."""
+    return scratch_folder(settings.run_id) / probe.file

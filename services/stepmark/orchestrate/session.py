@@ -36,7 +36,7 @@ def join_outcomes(
 ) -> LaunchRecord:
     """One record from the outcomes of all ranks of a launch."""
     outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
-    failure = _root_cause(outcomes) or _disagreement(outcomes)
+    failure = root_cause(outcomes) or _disagreement(outcomes)
     header = LaunchHeader(
         launch_id=launch.id,
         scenario_digest=digest,
@@ -69,7 +69,7 @@ _ECHOES = (
 )
 
 
-def _root_cause(outcomes: list[RankOutcome]) -> Failure | None:
+def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
     """The failure that began it: signals, then errors, then echoes of another rank's end; fewest steps first."""
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if not failed:

@@ -15,6 +15,18 @@ from stepmark.scenario.model import Scenario
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A launch that is not timed: a reference, whose results are written to `file`, or a cell compared with one.
+
+    `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers.
+    """
+
+    file: str
+    writes: bool
+    accumulate: int
+
+
+@dataclass(frozen=True)
 class Launch:
     """One measurement of one cell, in one block. `seed` is its own, the same on all ranks and in every run."""
 
@@ -22,9 +34,12 @@ class Launch:
     block: int
     position: int
     seed: int
+    probe: Probe | None = None
 
     @property
     def id(self) -> str:
+        if self.probe is not None:
+            return f"{'reference' if self.probe.writes else 'parity'}.{self.cell.key}"
         return f"b{self.block:03d}.{self.cell.key}"
 
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.model import Candidate, ExecutionLevel, Precision, Scenario
+from stepmark.scenario.model import Candidate, ExecutionLevel, Precision, Scenario, Training
+
+if TYPE_CHECKING:
+    from stepmark.engines._protocol import Refusal
 
 
 class Cell(BaseModel):
     """One number in the result table: a candidate at one execution, precision and worker count.
 
     `levels` are the execution levels of the scenario that this cell answers: 'default' and what it resolves to are one
-    cell. `unsupported` is None, or the reason why the cell is not measured.
+    cell. `processes` is 1 where a strategy keeps all workers in one process, otherwise `workers`. `unsupported` is
+    None, or the reason why the cell is not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,9 +30,19 @@ class Cell(BaseModel):
     execution: str
     levels: tuple[str, ...]
     precision: str
+    options: tuple[str, ...] = ()
     workers: int
+    processes: int
     batch_per_worker: int
     unsupported: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_schema_1(cls, data: Any) -> Any:
+        """Records of schema 1 have no `processes`: then each worker was one."""
+        if isinstance(data, dict) and "processes" not in data and "workers" in data:
+            return data | {"processes": data["workers"]}
+        return data
 
     @property
     def key(self) -> str:
@@ -86,22 +101,26 @@ def _cell(
         execution=support.default_execution if level == "default" else level,
         levels=(level,),
         precision=precision,
+        options=tuple(sorted(candidate.options)),
         workers=workers,
+        processes=1 if support.strategies[candidate.strategy].one_process else workers,
         batch_per_worker=scenario.spec.scale.batch_of(workers),
     )
-    return cell.model_copy(update={"unsupported": next(_reasons(cell, machine), None)})
+    return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec.training, machine), None)})
 
 
-def _reasons(cell: Cell, machine: Machine) -> Iterator[str]:
+def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
     support = catalog.load_engine(cell.engine).SUPPORT
-    reason = support.executions.get(cell.execution)
-    if reason is not None:
-        yield reason
-    refusal = support.refusals.get((cell.variant or "", cell.execution))
-    if refusal is not None:
-        yield refusal
-    if cell.precision not in support.precisions:
-        yield f"{cell.engine} has no {cell.precision}"
+    for known, asked in (
+        (support.executions, [cell.execution]),
+        (support.precisions, [cell.precision]),
+        (support.options, cell.options),
+    ):
+        for name in asked:
+            reason = known.get(name, f"{cell.engine} does not have it")
+            if reason is not None:
+                yield f"{name}: {reason}"
+    yield from (refusal.reason for refusal in support.refusals if _refuses(refusal, cell, training))
     most = support.strategies[cell.strategy].max_workers
     if most is not None and cell.workers > most:
         yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and {cell.workers} are asked for"
@@ -110,3 +129,15 @@ def _reasons(cell: Cell, machine: Machine) -> Iterator[str]:
     for program in support.execution_needs.get(cell.execution, ()):
         if program not in machine.programs:
             yield f"{cell.execution} needs {program} on this machine, and there is none: {PROGRAMS[program]}"
+
+
+def _refuses(refusal: "Refusal", cell: Cell, training: Training) -> bool:
+    """Whether every condition that the refusal states is met."""
+    met = (
+        not refusal.forms or cell.strategy in refusal.forms or cell.variant in refusal.forms,
+        not refusal.executions or cell.execution in refusal.executions,
+        not refusal.precisions or cell.precision in refusal.precisions,
+        not refusal.accumulation or training.gradient_accumulation > 1,
+        not refusal.clipping or training.clip_global_norm is not None,
+    )
+    return all(met)

@@ -1,5 +1,7 @@
 """The result as a table on a terminal. Every text from a document or record is escaped: it may hold rich's markup."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -7,6 +9,7 @@ from rich.table import Table
 
 from stepmark.analysis.summary import CellResult, Summary
 from stepmark.report import words
+from stepmark.results.certificate import Certificate
 
 _COLOURS = {"steady": "green", "failed": "red", "not measured": "red", "unsupported": "dim"}
 
@@ -22,6 +25,8 @@ def show(summary: Summary, console: Console) -> None:
     for cell in summary.cells:
         if cell.reason:
             console.print(escape(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
+    for line in words.parity_notes(summary):
+        console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
     for line in words.fastest(summary):
         console.print(escape(f"  {line}"), soft_wrap=True)
     if summary.comparisons:
@@ -31,12 +36,31 @@ def show(summary: Summary, console: Console) -> None:
         console.print(escape(f"  {words.sentence(comparison)}"), soft_wrap=True)
 
 
+def show_certificates(certificates: Sequence[Certificate], console: Console) -> None:
+    """Every stage's figures, then what they mean for each cell."""
+    headings = ("cell", "stage", "forward", "loss", "gradient", "weights", "worst tensor")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for certificate in certificates:
+        for stage in certificate.stages:
+            f = stage.figures
+            errors = [words.error(error) for error in (f.forward, f.loss, f.gradient, f.weights)]
+            row = [certificate.cell, stage.name, *errors, words.worst_tensor(stage)]
+            table.add_row(*(escape(text) for text in row), style="green" if stage.passed else "red")
+    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=1000)).maximum)
+    console.print(table)
+    for certificate in certificates:
+        console.print(escape(f"  {certificate.cell}: {certificate.text}"), soft_wrap=True)
+
+
 def _table(summary: Summary) -> Table:
     title = f"{summary.scenario}: {summary.blocks} blocks, launcher {summary.launcher}"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
     table.add_column("cell", no_wrap=True)
     for heading in ("workers", "launches", "step ms [95 %]", "samples/s", "efficiency"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("parity", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for cell in summary.cells:
         table.add_row(*(escape(text) for text in _row(cell)), style=_COLOURS.get(cell.verdict, "yellow"))
@@ -44,7 +68,7 @@ def _table(summary: Summary) -> Table:
 
 
 def _row(cell: CellResult) -> list[str]:
-    name = f"{cell.candidate} {words.execution(cell)} {cell.precision}"
+    name = f"{cell.candidate} {words.execution(cell)} {cell.precision}{words.options(cell)}"
     efficiency = words.UNKNOWN if cell.efficiency is None else f"{cell.efficiency.value:.0%}"
     return [
         name,
@@ -53,5 +77,6 @@ def _row(cell: CellResult) -> list[str]:
         words.step_time(cell),
         words.rate(cell),
         efficiency,
+        words.parity(cell),
         cell.verdict,
     ]

@@ -3,6 +3,7 @@
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.summary import CellResult, Summary
+from stepmark.results.certificate import Stage
 
 UNKNOWN = "–"
 
@@ -46,6 +47,39 @@ def memory(cell: CellResult) -> str:
 def execution(cell: CellResult) -> str:
     """The level, and what `default` resolved to."""
     return f"{cell.execution} (default)" if "default" in cell.levels else cell.execution
+
+
+def parity(cell: CellResult) -> str:
+    """The certificate's badge; the reason of one that failed stands in the notes."""
+    if cell.parity is None:
+        return UNKNOWN
+    return "not comparable" if cell.parity.startswith("not comparable") else cell.parity
+
+
+def error(value: float) -> str:
+    """A relative error."""
+    return f"{value:.1e}"
+
+
+def worst_tensor(stage: Stage) -> str:
+    """The tensor whose gradient is furthest off."""
+    tensors = stage.figures.tensors
+    return f"{tensors[0].tensor} {error(tensors[0].error)}" if tensors else UNKNOWN
+
+
+def agreement(stage: Stage) -> str:
+    """Whether all ranks ended with the same weights."""
+    return UNKNOWN if stage.ranks_agree is None else ("yes" if stage.ranks_agree else "no")
+
+
+def parity_notes(summary: Summary) -> list[str]:
+    """One line for each cell that may not be compared, with the reason."""
+    return [f"{c.cell}: {c.text}" for c in summary.certificates if not c.comparable]
+
+
+def options(cell: CellResult) -> str:
+    """The candidate's options, in brackets; empty without."""
+    return f" [{', '.join(cell.options)}]" if cell.options else ""
 
 
 def startup(cell: CellResult) -> str:

@@ -2,6 +2,7 @@
 
 Schema history
     1  first version
+    2  a cell's options and processes
 """
 
 import io
@@ -72,7 +73,7 @@ class Failure(RecordModel):
 class LaunchHeader(RecordModel):
     """Everything of a launch but its arrays."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

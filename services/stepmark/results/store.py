@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.errors import CannotRun
 from stepmark.plan.cells import Machine
+from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchHeader, LaunchRecord, pack_steps, unpack_steps
 from stepmark.scenario.load import scenario_from_object
@@ -31,6 +32,12 @@ _launches = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("header", sa.Text, nullable=False),
     sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
+)
+_certificates = sa.Table(
+    "certificates",
+    _metadata,
+    sa.Column("cell", sa.String(400), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
 )
 
 
@@ -105,6 +112,24 @@ class SqliteStore:
         }
         with _explained(Path(str(self._engine.url.database)).parent), self._engine.begin() as connection:
             connection.execute(_launches.insert().values(row))
+
+    def certified(self) -> frozenset[str]:
+        """Keys of the cells that have been checked, whatever the result."""
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(sa.select(_certificates.c.cell)).scalars())
+
+    def certify(self, certificate: Certificate) -> None:
+        """Store a certificate; it is on disk when this returns."""
+        row = {"cell": certificate.cell, "document": certificate.model_dump_json()}
+        with _explained(Path(str(self._engine.url.database)).parent), self._engine.begin() as connection:
+            connection.execute(_certificates.insert().values(row))
+
+    def certificates(self) -> dict[str, Certificate]:
+        """Cell key -> certificate."""
+        with self._engine.connect() as connection:
+            documents = connection.execute(sa.select(_certificates.c.document)).scalars()
+            found = [Certificate.model_validate_json(document) for document in documents]
+        return {certificate.cell: certificate for certificate in found}
 
     def records(self) -> Iterator[LaunchRecord]:
         """All launches in the order of the plan."""

@@ -167,6 +167,9 @@ def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[
         variants = ", ".join(support.variants_of(candidate.strategy)) or "there are none: leave it out"
         expected = f"a variant of {candidate.engine} {candidate.strategy} ({variants})"
         yield ScenarioError(f"{path}.variant", expected, repr(candidate.variant), "Choose one, or leave it out.")
+    for option in set(candidate.options) - set(support.options):
+        expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'there are none'})"
+        yield ScenarioError(f"{path}.options", expected, repr(option), "Choose one, or leave it out.")
     if support.framework not in frameworks:
         expected = f"an engine that {model} is written for ({', '.join(frameworks)})"
         yield ScenarioError(

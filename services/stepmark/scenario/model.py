@@ -10,7 +10,8 @@ from stepmark import catalog
 from stepmark.scenario.base import Name, StrictModel
 
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
+Option = Literal["channels-last", "fused-optimizer", "cudnn-autotune"]
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
@@ -54,6 +55,8 @@ class Candidate(StrictModel):
     """How the work is spread over workers; each engine lists its own."""
     variant: Annotated[str, Field(max_length=40)] | None = None
     """Another way of the same engine and strategy; absent is the engine's default way."""
+    options: Annotated[tuple[Option, ...], Field(max_length=8)] = ()
+    """Settings beyond the framework's defaults; each engine lists which it has. XLA is the execution `compiled`."""
 
 
 class Sweep(StrictModel):
@@ -61,8 +64,17 @@ class Sweep(StrictModel):
 
     execution: Annotated[tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4)] = ("default",)
     """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what an engine's users get unasked."""
-    precision: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=2)] = ("float32",)
-    """float32, or bfloat16 as each framework's mixed precision."""
+    precision: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=5)] = ("float32",)
+    """float32 (TF32 off), tf32, float64, or the framework's mixed precision: bfloat16, float16 with loss scaling."""
+
+
+class Training(StrictModel):
+    """What a step computes beside the model: the same for every candidate. The optimiser is SGD with momentum 0.9."""
+
+    gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Micro-batches of a step: each worker's batch is cut into so many equal parts, and their gradients are summed."""
+    clip_global_norm: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Gradients longer than this, over all tensors and workers together, are scaled down to it; absent: never."""
 
 
 class Scale(StrictModel):
@@ -153,14 +165,25 @@ class Spec(StrictModel):
     """What is compared; the first one is the reference."""
     sweep: Sweep = Sweep()
     """Execution levels and precisions, for every candidate."""
+    training: Training = Training()
+    """What a step computes beside the model."""
     scale: Scale
     """Worker counts and batch."""
     data: Data = Data()
     """The samples."""
     measurement: Measurement = Measurement()
     """How much, and when it is enough."""
-    parity: Literal["required", "reported", "skipped"] = "reported"
-    """required: no verdict without a certificate that the candidates train the same model. None can be issued yet."""
+    parity: Literal["required", "reported", "skipped"] = "required"
+    """required: no verdict without certificates that both sides train the same model; reported: certificates, and
+    verdicts all the same; skipped: no check."""
+
+    @model_validator(mode="after")
+    def _batches_can_be_cut(self) -> Self:
+        parts = self.training.gradient_accumulation
+        uneven = [n for n in self.scale.workers if self.scale.batch_of(n) % parts]
+        if uneven:
+            raise ValueError(f"gradientAccumulation, {parts}, to divide the batch per worker at {uneven[0]} workers")
+        return self
 
 
 class Scenario(StrictModel):

@@ -5,7 +5,7 @@ Run as `python -m stepmark.scenario.reference docs`.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,12 @@ def page() -> str:
     for name, definition in document["$defs"].items():
         if definition.get("type") == "object":
             lines += _table(name, definition, document["$defs"])
-    lines += ["## Engines", "", "| engine | strategies (variants) | executions | precisions |", "|---|---|---|---|"]
+    lines += [
+        "## Engines",
+        "",
+        "| engine | strategies (variants) | executions | precisions | options |",
+        "|---|---|---|---|---|",
+    ]
     lines += [_engine_row(name) for name in catalog.engine_names()]
     for name in catalog.workload_names():
         workload = catalog.load_workload(name)
@@ -49,12 +54,13 @@ def _model(name: str, params: type[BaseModel], frameworks: tuple[str, ...]) -> I
 def _engine_row(name: str) -> str:
     support = catalog.load_engine(name).SUPPORT
     strategies = [f"{s} ({', '.join(v.variants)})" if v.variants else s for s, v in support.strategies.items()]
-    executions = [
-        f"{level} (default)" if level == support.default_execution else level
-        for level, refusal in support.executions.items()
-        if refusal is None
-    ]
-    return f"| `{name}` | {', '.join(strategies)} | {', '.join(executions)} | {', '.join(support.precisions)} |"
+    executions = [f"{e} (default)" if e == support.default_execution else e for e in _had(support.executions)]
+    columns = (strategies, executions, _had(support.precisions), _had(support.options))
+    return f"| `{name}` | " + " | ".join(", ".join(column) for column in columns) + " |"
+
+
+def _had(levels: Mapping[str, str | None]) -> list[str]:
+    return [level for level, refusal in levels.items() if refusal is None]
 
 
 def _table(title: str, model: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from stepmark.errors import CannotRun
 from stepmark.workloads._protocol import InputSpec
 
-Batch = tuple[NDArray[Any], NDArray[np.int64]]  # inputs float32 or, for tokens, int64; labels
+# Inputs are float32 or, for tokens, int64; labels (batch,), or (batch, length) where each token has one.
+Batch = tuple[NDArray[Any], NDArray[np.int64]]
 
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 
 def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
-    """`count` batches of `batch_size` samples: inputs (batch, *spec.shape) and labels (batch,)."""
+    """`count` batches of `batch_size` samples: inputs (batch, *spec.shape), labels (batch,) or one for each token."""
     make = _digits if source == "digits" else _synthetic
     return [make(spec, np.random.default_rng([seed, index]), batch_size) for index in range(count)]
 
@@ -29,10 +30,17 @@ def shard(batch: Batch, rank: int, world_size: int) -> Batch:
 
 
 def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
+    if spec.next_token:
+        return _continued(rng.integers(0, spec.classes, (batch_size, spec.shape[0] + 1)))
     labels = rng.integers(0, spec.classes, batch_size)
     if spec.vocabulary is not None:
         return rng.integers(0, spec.vocabulary, (batch_size, *spec.shape)), labels
     return rng.standard_normal((batch_size, *spec.shape), dtype=np.float32), labels
+
+
+def _continued(tokens: NDArray[np.int64]) -> Batch:
+    """Each token but the last, and after each the one that follows."""
+    return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 
 
 def why_not_digits(spec: InputSpec) -> str | None:
@@ -43,7 +51,15 @@ def why_not_digits(spec: InputSpec) -> str | None:
         return f"one channel and an image size that is a multiple of {DIGITS_SIDE}"
     if spec.kind == "vector" and spec.shape != (DIGITS_SIDE**2,):
         return f"{DIGITS_SIDE**2} input features"
-    if spec.kind == "tokens" and (spec.shape != (DIGITS_SIDE**2,) or (spec.vocabulary or 0) < DIGITS_TOKENS):
+    if spec.next_token and (spec.shape != (DIGITS_SIDE**2 - 1,) or spec.classes < DIGITS_TOKENS):
+        return (
+            f"sequences of {DIGITS_SIDE**2 - 1} pixels, as each predicts the next, and {DIGITS_TOKENS} or more tokens"
+        )
+    if (
+        not spec.next_token
+        and spec.kind == "tokens"
+        and (spec.shape != (DIGITS_SIDE**2,) or (spec.vocabulary or 0) < DIGITS_TOKENS)
+    ):
         return f"sequences of {DIGITS_SIDE**2} and a vocabulary of at least {DIGITS_TOKENS}"
     return None
 
@@ -52,6 +68,8 @@ def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch
     pixels, labels = _load_digits()
     chosen = rng.choice(len(labels), batch_size, replace=batch_size > len(labels))
     inputs = pixels[chosen]
+    if spec.next_token:
+        return _continued(inputs.astype(np.int64))
     if spec.kind == "tokens":
         return inputs.astype(np.int64), labels[chosen]
     inputs = (inputs / 16.0).astype(np.float32)

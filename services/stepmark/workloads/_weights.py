@@ -1,60 +1,132 @@
-"""Moving weights between frameworks: torch's names and layouts are the common form.
+"""Weights in one common form: torch's names and layouts.
 
-A Keras layer is named as the torch module that it mirrors, with dots as underscores ('layer1.0.conv1' is
-'layer1_0_conv1'), so a variable's path says where it belongs. Layouts: reference in docs/parity of each kind below.
+A Keras layer is named as the torch module that it mirrors, with dashes for dots ('layer1.0.conv1' is 'layer1-0-conv1'),
+so a variable's path says where it belongs. Attention: Keras has a kernel each for query, key and value, where torch
+packs the three along the first axis of one tensor; such a variable is one part of three.
 """
 
-from collections.abc import Callable
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-Layout = Callable[[Array], Array]
 
-
-def _same(values: Array) -> Array:
-    return np.array(values)
-
-
-def _transposed(values: Array) -> Array:
-    return np.array(values.T)
-
-
-def _conv_to_torch(values: Array) -> Array:
-    return np.array(values.transpose(3, 2, 0, 1))  # HWIO -> OIHW
-
-
-def _conv_to_keras(values: Array) -> Array:
-    return np.array(values.transpose(2, 3, 1, 0))  # OIHW -> HWIO
-
-
-# Keras' variable, with its number of axes -> torch's parameter, layout to torch, layout to Keras. LSTM gates have the
-# same order (i, f, g, o) on both sides; torch's second bias is frozen at zero (workloads/lstm.py).
-_PLACES: dict[tuple[str, int], tuple[str, Layout, Layout]] = {
-    ("kernel", 2): ("weight", _transposed, _transposed),
-    ("kernel", 4): ("weight", _conv_to_torch, _conv_to_keras),
-    ("bias", 1): ("bias", _same, _same),
-    ("gamma", 1): ("weight", _same, _same),
-    ("beta", 1): ("bias", _same, _same),
-    ("embeddings", 2): ("weight", _same, _same),
+# Keras' variable, with its number of axes -> torch's parameter. LSTM gates have the same order (i, f, g, o) on both
+# sides; torch's second bias is frozen at zero (workloads/lstm.py).
+_NAMES = {
+    ("kernel", 2): "weight",
+    ("kernel", 4): "weight",
+    ("bias", 1): "bias",
+    ("gamma", 1): "weight",
+    ("beta", 1): "bias",
+    ("embeddings", 2): "weight",
 }
-_LSTM_PLACES: dict[str, tuple[str, Layout, Layout]] = {
-    "kernel": ("weight_ih_l0", _transposed, _transposed),
-    "recurrent_kernel": ("weight_hh_l0", _transposed, _transposed),
-    "bias": ("bias_ih_l0", _same, _same),
-}
+_LSTM_NAMES = {"kernel": "weight_ih_l0", "recurrent_kernel": "weight_hh_l0", "bias": "bias_ih_l0"}
+_PACKED = {"query": 0, "key": 1, "value": 2}
 
 
-def torch_place(path: str, axes: int) -> tuple[str, Layout, Layout]:
-    """For a Keras variable's path: torch's parameter name, and the layout change to torch and to Keras.
+@dataclass(frozen=True)
+class Place:
+    """Where a Keras variable is in torch's form: a tensor's name, and which of how many parts along its first axis."""
 
-    Raises:
-        KeyError: no rule for such a variable: the workload has a new kind of layer, and needs one here.
-    """
+    name: str
+    kind: str
+    part: int = 0
+    parts: int = 1
+
+
+def _place(path: str, axes: int) -> Place:
+    """Raises KeyError where there is no rule: the workload has a new kind of layer, and needs one here."""
     *layers, variable = path.split("/")
-    lstm = layers[-1] == "lstm_cell"
-    layer = layers[-2] if lstm else layers[-1]
-    name, to_torch, to_keras = _LSTM_PLACES[variable] if lstm else _PLACES[variable, axes]
-    return f"{layer.replace('_', '.')}.{name}", to_torch, to_keras
+    if layers[-1] == "lstm_cell":
+        return Place(f"{_dotted(layers[-2])}.{_LSTM_NAMES[variable]}", variable)
+    if layers[-1] in _PACKED:
+        name = f"{_dotted(layers[-2])}.in_proj.{'weight' if variable == 'kernel' else 'bias'}"
+        return Place(name, f"heads_{variable}", _PACKED[layers[-1]], len(_PACKED))
+    if layers[-1] == "attention_output":
+        name = f"{_dotted(layers[-2])}.out_proj.{'weight' if variable == 'kernel' else 'bias'}"
+        return Place(name, f"merged_{variable}")
+    return Place(f"{_dotted(layers[-1])}.{_NAMES[variable, axes]}", variable)
+
+
+def _dotted(layer: str) -> str:
+    return layer.replace("-", ".")
+
+
+def _to_torch(kind: str, values: Array) -> Array:
+    if kind == "kernel" and values.ndim == 4:
+        return values.transpose(3, 2, 0, 1)  # HWIO -> OIHW
+    if kind in ("kernel", "recurrent_kernel"):
+        return values.T
+    if kind == "heads_kernel":
+        return values.reshape(values.shape[0], -1).T  # (E, heads, D) -> (E, E)
+    if kind == "heads_bias":
+        return values.ravel()
+    if kind == "merged_kernel":
+        return values.reshape(-1, values.shape[-1]).T  # (heads, D, E) -> (E, E)
+    return values
+
+
+def _to_keras(kind: str, values: Array, shape: tuple[int, ...]) -> Array:
+    if kind == "kernel" and values.ndim == 4:
+        return values.transpose(2, 3, 1, 0)
+    if kind in ("kernel", "recurrent_kernel"):
+        return values.T
+    if kind in ("heads_kernel", "merged_kernel"):
+        return values.T.reshape(shape)
+    return values.reshape(shape)
+
+
+def torch_weights(variables: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+    """From pairs of a Keras variable's path and its values: copies under torch's names, in torch's layouts."""
+    parts: dict[str, dict[int, Array]] = {}
+    for path, values in variables:
+        place = _place(path, values.ndim)
+        parts.setdefault(place.name, {})[place.part] = _to_torch(place.kind, values)
+    return {name: np.concatenate([found[part] for part in sorted(found)]) for name, found in parts.items()}
+
+
+def keras_values(path: str, shape: tuple[int, ...], weights: Mapping[str, Array]) -> Array:
+    """A copy of the values for one Keras variable, in Keras' layout, from weights in torch's form."""
+    place = _place(path, len(shape))
+    part = np.split(weights[place.name], place.parts)[place.part]
+    return np.array(_to_keras(place.kind, part, shape))
+
+
+def initial(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+    """Weights that every engine can make for itself: each tensor from a generator of its own, of seed and name.
+
+    Matrices have variance 1 / fan-in; scales of norms are near 1, biases small and not zero, so that a mistake in
+    either shows.
+    """
+    return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+
+
+def _draw(name: str, shape: tuple[int, ...], seed: int) -> Array:
+    values = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape)
+    if len(shape) > 1:
+        fan_in = shape[1] * int(np.prod(shape[2:]))
+        return values / np.sqrt(fan_in)
+    return 1 + 0.1 * values if name.endswith("weight") else 0.1 * values
+
+
+def decided(values: Array, size: float) -> Array:
+    """A bias before a ReLU that leaves no doubt: three channels in four at +size, the fourth at -size.
+
+    The same channels everywhere, so that a residual sum of two is as clear as each.
+    """
+    return np.where(np.arange(values.size) % 4 == 3, -size, size) * (1 + 0.1 * np.tanh(values))
+
+
+def digest(weights: Mapping[str, Array]) -> str:
+    """SHA-256 over names, shapes, types and bytes, in hexadecimal."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        values = np.ascontiguousarray(weights[name])
+        found.update(f"{name} {values.shape} {values.dtype.str}".encode() + values.tobytes())
+    return found.hexdigest()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from stepmark.scenario.base import StrictModel
+from stepmark.workloads import _keras
 from stepmark.workloads._protocol import InputSpec, Workload
 
 if TYPE_CHECKING:
@@ -67,14 +68,10 @@ class Lstm(Workload):
     def keras_model(self, params: Params) -> "keras.Model":
         import keras
 
-        return keras.Sequential(
-            [
-                keras.Input((params.length,), dtype="int64"),
-                keras.layers.Embedding(params.vocabulary, params.embedding, name="embedding"),
-                keras.layers.LSTM(params.hidden, name="lstm"),
-                keras.layers.Dense(params.classes, name="fc", dtype="float32"),
-            ]
-        )
+        inputs = keras.Input((params.length,), dtype="int32")
+        x = keras.layers.Embedding(params.vocabulary, params.embedding, name="embedding")(inputs)
+        x = keras.layers.LSTM(params.hidden, name="lstm")(x)
+        return keras.Model(inputs, _keras.logits(keras.layers.Dense(params.classes, name="fc")(x)))
 
 
 WORKLOAD = Lstm()

@@ -1,12 +1,15 @@
 """A multi-layer perceptron: dense layers with ReLU between them."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from stepmark.scenario.base import StrictModel
+from stepmark.workloads import _keras
 from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._weights import Array, decided
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +46,13 @@ class Mlp(Workload):
         forward = [2 * n_in * n_out for n_in, n_out in pairwise(params.widths)]
         return 3 * sum(forward) - forward[0]
 
+    def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        """Small kernels and large biases keep the inputs of every ReLU away from zero."""
+        weights = super().starting_weights(shapes, seed)
+        kernels = {name: values / 16 for name, values in weights.items() if values.ndim == 2}
+        biases = [name for name, values in weights.items() if values.ndim == 1][:-1]
+        return weights | kernels | {name: decided(weights[name], 1.0) for name in biases}
+
     def torch_model(self, params: Params) -> "torch.nn.Module":
         from torch import nn
 
@@ -54,12 +64,11 @@ class Mlp(Workload):
     def keras_model(self, params: Params) -> "keras.Model":
         import keras
 
-        # Layers carry torch's names (dots as underscores), by which weights move between the frameworks.
-        dense = [
-            keras.layers.Dense(width, activation="relu" if index < params.layers else None, name=f"{2 * index}")
-            for index, width in enumerate(params.widths[1:])
-        ]
-        return keras.Sequential([keras.Input((params.features,)), *dense])
+        inputs = x = keras.Input((params.features,))
+        for index, width in enumerate(params.widths[1:]):
+            # Layers carry torch's names, by which weights move between the frameworks.
+            x = keras.layers.Dense(width, "relu" if index < params.layers else None, name=f"{2 * index}")(x)
+        return keras.Model(inputs, _keras.logits(x))
 
 
 WORKLOAD = Mlp()

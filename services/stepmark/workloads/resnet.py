@@ -4,14 +4,16 @@
 (section 4.2, n = 1): three stages of 16, 32 and 64 channels, one basic block each; MLPerf Tiny uses it as ResNet-8.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from stepmark.scenario.base import StrictModel
+from stepmark.workloads._keras import logits, named
 from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._weights import Array, decided
 
 if TYPE_CHECKING:
     import keras
@@ -107,6 +109,7 @@ def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
 
 class Resnet(Workload):
     params_model = Params
+    batch_norm = True
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)
@@ -121,6 +124,14 @@ class Resnet(Workload):
         forward = [2 * k * k * n_in * n_out * side * side for n_in, n_out, k, side in layers(params)]
         dense = 2 * architecture(params).blocks[-1].n_out * params.classes
         return 3 * (sum(forward) + dense) - forward[0]
+
+    def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        """Biases of the norms, eight times their scales, keep the inputs of every ReLU away from zero."""
+        weights = super().starting_weights(shapes, seed)
+        norms = {name for name, shape in shapes.items() if len(shape) == 1 and not name.startswith("fc.")}
+        biases = {name: decided(weights[name], 2.0) for name in norms if name.endswith("bias")}
+        scales = {name: weights[name] / 4 for name in norms if name.endswith("weight")}
+        return weights | biases | scales | {"fc.weight": weights["fc.weight"] / 4}
 
     def torch_model(self, params: Params) -> "torch.nn.Module":
         return _torch_resnet(params)
@@ -188,9 +199,6 @@ def _keras_resnet(params: Params) -> "keras.Model":
 
     net = architecture(params)
 
-    def named(name: str) -> str:
-        return name.replace(".", "_")
-
     def conv_bn(x: Any, conv: str, bn: str, n_out: int, kernel: int, stride: int) -> Any:
         # 'same' pads (0, 1) at stride 2 where torch pads (1, 1): pad by hand and convolve 'valid'.
         if stride > 1 and kernel > 1:
@@ -218,8 +226,7 @@ def _keras_resnet(params: Params) -> "keras.Model":
     for block in net.blocks:
         x = residual(x, block)
     x = kl.GlobalAveragePooling2D()(x)
-    # float32 out, whatever the policy: the loss is computed in float32, as torch's autocast does.
-    return keras.Model(inputs, kl.Dense(params.classes, name="fc", dtype="float32")(x))
+    return keras.Model(inputs, logits(kl.Dense(params.classes, name="fc")(x)))
 
 
 WORKLOAD = Resnet()

@@ -33,7 +33,7 @@ def record(steps: list[list[int]], window_ms: int = 40, compiled: tuple[int, int
     )
     cell = Cell(
         candidate="a", engine="sleeper", strategy="parallel", variant=None, execution="eager", levels=("default",),
-        precision="float32", workers=2, batch_per_worker=8,
+        precision="float32", workers=2, processes=2, batch_per_worker=8,
     )  # fmt: skip
     header = LaunchHeader(
         launch_id="x", scenario_digest="0" * 64, cell=cell, block=0, position=0, launcher="bare", forked=True,
@@ -59,7 +59,7 @@ def test_a_steps_job_time_is_the_slowest_ranks() -> None:
         (record(GOOD, window_ms=44), "steps add up to 0.040 s, and the window took 0.044 s"),
         (record(GOOD, compiled=(1, 2)), "it compiled inside the measured window"),
         (record([[99, 0, 20, 20], [99, 20, 10, 10]]), "a step of no time"),
-        (record(GOOD[:1]), "1 reports and 1 rows of steps for 2 workers"),
+        (record(GOOD[:1]), "1 reports and 1 rows of steps for 2 processes"),
     ],
 )
 def test_contradictions_are_named(broken: LaunchRecord, reason: str) -> None:

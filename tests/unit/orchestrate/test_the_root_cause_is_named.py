@@ -2,7 +2,7 @@
 
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.session import _root_cause
+from stepmark.orchestrate.session import root_cause
 from stepmark.results.record import Failure
 
 
@@ -11,7 +11,7 @@ def blamed(*causes: str | None, steps: tuple[int, ...] = (9, 9, 9)) -> int | Non
         RankOutcome(rank=r, failure=Failure(rank=r, cause=cause) if cause else None, steps_done=steps[r])
         for r, cause in enumerate(causes)
     ]
-    failure = _root_cause(outcomes)
+    failure = root_cause(outcomes)
     assert failure is not None
     return failure.rank
 

@@ -1,3 +1,5 @@
+import pytest
+
 from conftest import scenario_document
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Machine
@@ -45,7 +47,7 @@ def test_the_seed_decides_the_order() -> None:
 
 def test_a_level_that_an_engine_lacks_is_a_result_with_its_reason() -> None:
     cells = plan(sweep={"execution": ["graph"]}).cells
-    assert {cell.unsupported for cell in cells} == {"the sleeper has no graph"}
+    assert {cell.unsupported for cell in cells} == {"graph: the sleeper has no graph"}
     assert plan(sweep={"execution": ["graph"]}).blocks[0] == ()
 
 
@@ -76,10 +78,41 @@ def test_single_does_not_run_on_two_workers() -> None:
     ]
 
 
-def test_xla_over_the_whole_canonical_step_is_refused_with_the_reason() -> None:
-    way = {"engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"}
-    both = [{"name": name, "variant": name, **way} for name in ("explicit", "canonical")]
-    changes = {"candidates": both, "workload": {"model": "mlp"}, "scale": {"workers": [1], "batchPerWorker": 8}}
-    refused = [cell for cell in plan(**changes).cells if cell.unsupported]
-    assert [(cell.candidate, cell.execution) for cell in refused] == [("canonical", "compiled")]
-    assert "XLA has no collectives on CPU" in (refused[0].unsupported or "")
+WAYS = [
+    {"name": "mirrored", "engine": "keras-tensorflow", "strategy": "mirrored"},
+    {"name": "canonical", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored", "variant": "canonical"},
+    {"name": "explicit", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored", "variant": "explicit"},
+    {"name": "fsdp", "engine": "torch", "strategy": "fsdp"},
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused", "reason"),
+    [
+        ({"training": {"clipGlobalNorm": 1.0}}, ["mirrored", "canonical"], "before the sum"),
+        ({"sweep": {"execution": ["compiled"]}}, ["mirrored"], "XLA cannot reach"),
+        ({"sweep": {"precision": ["float16"]}}, ["fsdp"], "GradScaler"),
+        ({"sweep": {"precision": ["tf32"]}}, [way["name"] for way in WAYS], "NVIDIA"),
+    ],
+)
+def test_what_a_framework_computes_wrongly_is_refused_with_the_reason(
+    changes: dict, refused: list, reason: str
+) -> None:
+    made = plan(
+        candidates=WAYS,
+        workload={"model": "mlp"},
+        scale={"workers": [1], "batchPerWorker": 8},
+        **{"sweep": {}, **changes},
+    )
+    assert [cell.candidate for cell in made.cells if cell.unsupported] == refused
+    assert all(reason in (cell.unsupported or "") for cell in made.cells if cell.candidate in refused)
+
+
+def test_mirrored_workers_share_one_process() -> None:
+    two = {"workers": [2], "batchPerWorker": 8}
+    assert [c.processes for c in plan(candidates=WAYS, workload={"model": "mlp"}, scale=two, sweep={}).cells] == [
+        1,
+        2,
+        2,
+        2,
+    ]

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from stepmark.analysis.summary import CellResult, Summary
 from stepmark.report import markdown, terminal
+from stepmark.results.certificate import Certificate
 from stepmark.results.environment import describe
 
 HOSTILE = "[bold red]x[/] | <script>alert(1)</script> `y` [link](javascript:1)\n# heading"
@@ -16,13 +17,15 @@ HOSTILE = "[bold red]x[/] | <script>alert(1)</script> `y` [link](javascript:1)\n
 def summary() -> Summary:
     cell = CellResult(
         key="k", candidate=HOSTILE, engine="e", strategy="s", variant=None, execution="eager", levels=("default",),
-        precision="float32", workers=1, batch_per_worker=1, global_batch=1, launches=0, launches_failed=1,
-        verdict="failed", reason=HOSTILE,
+        precision="float32", options=(), workers=1, processes=1, batch_per_worker=1, global_batch=1,
+        launches=0, launches_failed=1,
+        verdict="failed", reason=HOSTILE, parity=f"not comparable: {HOSTILE}",
     )  # fmt: skip
     return Summary(
         scenario=HOSTILE, scenario_digest="0" * 64, stepmark_version="0", seed=0, launcher="bare", forked=True,
         blocks=1,
-        cells=(cell,), comparisons=(), environment=describe(),
+        cells=(cell,), comparisons=(), environment=describe(), parity="required",
+        certificates=(Certificate(cell="k", reference=HOSTILE, badge="not comparable", text=HOSTILE),),
     )  # fmt: skip
 
 
@@ -32,7 +35,7 @@ def test_in_markdown(summary: Summary) -> None:
     assert "\n# heading" not in text
     assert "[link](" not in text
     row = next(line for line in text.splitlines() if line.startswith("| ") and "script" in line)
-    assert row.replace("\\|", "").count("|") == 14
+    assert row.replace("\\|", "").count("|") == 16
 
 
 def test_on_a_terminal(summary: Summary) -> None:

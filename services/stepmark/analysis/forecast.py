@@ -1,0 +1,236 @@
+"""Step times at worker counts that were not measured: a prediction, how far off it may be, and what speaks against it.
+
+The prediction is the weighted geometric mean of the models in `curves.py`; the band is that of `bands.py`, widened by
+the measured intervals through a parametric bootstrap. How good that is: benchmarks/forecast_backtest.py.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from stepmark.analysis import bands, curves
+
+Array = NDArray[np.float64]
+Mode = Literal["weak", "strong"]
+Boundary = Literal["not needed", "seen", "unseen", "unknown"]
+
+_RATIO_MOST, _SUPERLINEAR, _NOT_MONOTONE = 8.0, 1.05, 0.02
+_STRONG_WIDENING = 2.0  # no published strong-scaling curves to calibrate on: a guess on the safe side
+_NORMAL: dict[bands.Level, float] = {80: 1.2816, 95: 1.9600}
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured worker count. `step_seconds` with its 95 % interval, ends None where there is none.
+
+    Any unit of time will do, if all points share it.
+    """
+
+    workers: int
+    step_seconds: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def log_half_width(self) -> float:
+        return 0.0 if self.low is None or self.high is None else math.log(self.high / self.low) / 2
+
+
+def point_of_throughput(
+    workers: int, samples_per_second: float, global_batch: float, low: float | None = None, high: float | None = None
+) -> Point:
+    """A point from the whole job's samples per second, with its interval, at `global_batch` samples per step."""
+
+    def seconds(rate: float | None) -> float | None:
+        return None if rate is None else global_batch / rate
+
+    return Point(workers, global_batch / samples_per_second, seconds(high), seconds(low))
+
+
+class Prediction(BaseModel):
+    """One target. Step times in the points' unit, with 80 % and 95 % bands.
+
+    `efficiency`: per-worker speed relative to the smallest measured worker count. `ratio`: target / largest measured
+    count; up to 1 the figure is measured or interpolated. `boundary`: whether the points tell of the way between nodes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int
+    step_seconds: float
+    low_80: float
+    high_80: float
+    low_95: float
+    high_95: float
+    efficiency: float
+    ratio: float
+    boundary: Boundary
+    warnings: tuple[str, ...]
+
+
+def forecast(
+    points: Sequence[Point], targets: Sequence[int], workers_per_node: int | None = None, mode: Mode = "weak"
+) -> tuple[Prediction, ...]:
+    """One prediction per target, in their order. `workers_per_node` None: unknown, and the bands widen.
+
+    `mode`: weak, constant batch per worker; strong, constant global batch. ValueError for no points, for worker counts
+    given twice, for times that are not positive, and for targets below the smallest measured count.
+    """
+    curve = _Curve(_checked(points, targets), workers_per_node, mode)
+    ahead = np.array(targets, dtype=np.float64)
+    logs, spread = curve.predict(curve.seconds, ahead), curve.spread(ahead)
+    general = tuple(curve.warnings())
+    return tuple(
+        _prediction(curve, target, float(log), float(sd), general)
+        for target, log, sd in zip(targets, logs, spread, strict=True)
+    )
+
+
+def _checked(points: Sequence[Point], targets: Sequence[int]) -> tuple[Point, ...]:
+    measured = tuple(sorted(points, key=lambda point: point.workers))
+    if not measured:
+        raise ValueError("a forecast needs at least one measured worker count")
+    if len({point.workers for point in measured}) < len(measured):
+        raise ValueError("each worker count once")
+    if not all(0 < point.step_seconds < math.inf and point.workers >= 1 for point in measured):
+        raise ValueError("step times are positive and finite, and worker counts at least 1")
+    if min(targets, default=measured[0].workers) < measured[0].workers:
+        raise ValueError(f"targets below the smallest measured worker count, {measured[0].workers}, are not forecast")
+    return measured
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The measured points, by worker count, and what is known of where they ran."""
+
+    points: tuple[Point, ...]
+    per_node: int | None
+    mode: Mode
+
+    @property
+    def first(self) -> Point:
+        return self.points[0]
+
+    @property
+    def last(self) -> Point:
+        return self.points[-1]
+
+    @property
+    def seconds(self) -> Array:
+        return np.array([point.step_seconds for point in self.points])
+
+    def load(self, point: Point) -> float:
+        """Worker time per unit of work: constant where scaling is ideal."""
+        return point.step_seconds * (point.workers if self.mode == "strong" else 1)
+
+    def predict(self, seconds: Array, targets: Array) -> Array:
+        """Log step seconds, shape (targets,): the models beyond the largest point, log t over log n below it.
+
+        A straight line there is ideal scaling, weak and strong alike. Where the node size is not known, every worker
+        counts as a node: one flat topology.
+        """
+        workers = np.array([float(point.workers) for point in self.points])
+        model = curves.weak if self.mode == "weak" else curves.strong
+        logs, weights = model(workers, seconds, self.per_node or 1, targets)
+        between = np.interp(np.log(targets), np.log(workers), np.log(seconds))
+        return np.where(targets <= workers[-1], between, weights @ logs)
+
+    def spread(self, targets: Array) -> Array:
+        """Standard deviation of the log prediction from the measured intervals, shape (targets,); 0 without them."""
+        errors = np.array([point.log_half_width / _NORMAL[95] for point in self.points])
+        if not errors.any():
+            return np.zeros_like(targets)
+        noise = np.random.default_rng(0).standard_normal((_DRAWS, len(errors)))
+        draws = self.seconds * np.exp(errors * noise)
+        return np.std([self.predict(draw, targets) for draw in draws], axis=0)
+
+    def boundary(self, target: int) -> Boundary:
+        if target <= self.last.workers:
+            return "not needed"
+        if self.per_node is None:
+            return "unknown"
+        if target <= self.per_node:
+            return "not needed"
+        return "seen" if self.last.workers > self.per_node else "unseen"
+
+    def band(self, target: int, log_seconds: float, log_spread: float, level: bands.Level) -> tuple[float, float]:
+        """The empirical band and the measured intervals together, in the points' unit.
+
+        A network that was never seen can only add time: there the fast end is a known band below ideal scaling.
+        """
+        ratio = target / self.last.workers
+        if ratio <= 1:
+            ratio = min(max(target / point.workers, point.workers / target) for point in self.points)
+        widening = _STRONG_WIDENING if self.mode == "strong" else 1.0
+        noise = _NORMAL[level] * log_spread
+        log_loss = math.log(self.load(self.last) / self.load(self.first))
+        half = math.hypot(widening * bands.known(log_loss, ratio, level), noise)
+        low, high = log_seconds - half, log_seconds + half
+        if self.boundary(target) in ("unseen", "unknown"):
+            ideal = math.log(self.last.step_seconds) - (math.log(ratio) if self.mode == "strong" else 0.0)
+            wide = math.hypot(widening * bands.unseen(ratio, level), noise)
+            low = min(low, max(log_seconds - wide, ideal - half))
+            high = max(high, log_seconds + wide)
+        return math.exp(low), math.exp(high)
+
+    def warnings(self) -> Iterator[str]:
+        """What speaks against the curve as a whole."""
+        if len(self.points) < 3:
+            yield f"worker counts measured: {len(self.points)}; the models want three"
+        best = max(self.load(self.first) / self.load(point) for point in self.points)
+        if best > _SUPERLINEAR:
+            yield (
+                f"efficiency reaches {best:.0%} of that of the smallest count, {self.first.workers}, which more workers"
+                " alone cannot give: check batch per worker, caches, input pipeline and clocks of the smallest cell"
+            )
+        for before, after in itertools.pairwise(self.points):
+            if self.load(after) < self.load(before) * (1 - _NOT_MONOTONE) and not self._overlap(before, after):
+                yield f"not monotone: {after.workers} workers are more efficient than {before.workers}"
+            if self.load(after) / after.workers > self.load(before) / before.workers:
+                yield f"not monotone: {after.workers} workers train fewer samples per second than {before.workers}"
+        if self.mode == "strong":
+            yield "strong scaling: no published curves stand behind the band, which is twice that of weak scaling"
+
+    def _overlap(self, before: Point, after: Point) -> bool:
+        """Whether measured intervals are there and leave open which of the two is the more efficient."""
+        margin = math.hypot(before.log_half_width, after.log_half_width)
+        return math.log(self.load(before) / self.load(after)) <= margin
+
+
+def _prediction(
+    curve: _Curve, target: int, log_seconds: float, log_spread: float, general: tuple[str, ...]
+) -> Prediction:
+    low_80, high_80 = curve.band(target, log_seconds, log_spread, 80)
+    low_95, high_95 = curve.band(target, log_seconds, log_spread, 95)
+    return Prediction(
+        workers=target,
+        step_seconds=math.exp(log_seconds),
+        low_80=low_80,
+        high_80=high_80,
+        low_95=low_95,
+        high_95=high_95,
+        efficiency=curve.load(curve.first) / curve.load(Point(target, math.exp(log_seconds))),
+        ratio=target / curve.last.workers,
+        boundary=curve.boundary(target),
+        warnings=(*_target_warnings(curve, target), *general),
+    )
+
+
+def _target_warnings(curve: _Curve, target: int) -> Iterator[str]:
+    last, boundary = curve.last.workers, curve.boundary(target)
+    if boundary == "unseen" and curve.per_node is not None:
+        yield (
+            f"{last} workers fit one node of {curve.per_node}, so nothing was measured between nodes, and the network"
+            f" may be much slower than assumed here; measure {2 * curve.per_node} workers on two nodes"
+        )
+    if boundary == "unknown":
+        yield f"it is not known how many workers share a node: {target} may need a network that {last} did not"
+    if target / last > _RATIO_MOST:
+        yield f"{target} is {target / last:.3g} times the largest measured count, {last}: beyond 8 times is a guess"

@@ -1,0 +1,104 @@
+"""What the three Keras engines share: precision, optimiser, loss, layouts, and the import without ballast."""
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stepmark.engines._protocol import RankContext, Weights
+from stepmark.workloads import _weights
+from stepmark.workloads._batches import Batch
+from stepmark.workloads._protocol import Workload
+
+if TYPE_CHECKING:
+    import keras
+
+LOSS_SCALE = 2.0**15
+MOMENTUM = 0.875  # exactly representable: Keras keeps it in float32, which would cost 1e-9 in float64
+_POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+@contextmanager
+def hidden(*modules: str) -> Iterator[None]:
+    """While inside, importing these modules fails as if they were not installed: None in their place does that.
+
+    Keras imports what it finds: scikit-learn and pandas for wrappers and data adapters that no custom loop uses, and
+    the other backends. That is most of its import time, and threads and memory in every launch.
+    """
+    absent = [name for name in modules if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+def make_model(context: RankContext, workload: Workload, params: Any) -> "keras.Model":
+    """The model under this rank's precision, with weights from the seed: the same on all ranks, as nothing broadcasts.
+
+    Keras' initialisers draw their seeds from Python's generator.
+    """
+    import keras
+
+    random.seed(context.seed)
+    if context.precision == "float64":
+        keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy(_POLICIES.get(context.precision, keras.config.floatx()))
+    return workload.keras_model(params)  # type: ignore[attr-defined]
+
+
+def optimizer(context: RankContext, learning_rate: float) -> Any:
+    """SGD with momentum; dynamic loss scaling where gradients are float16."""
+    import keras
+
+    sgd = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, global_clipnorm=context.clip_global_norm)
+    if context.precision != "float16":
+        return sgd
+    return keras.optimizers.LossScaleOptimizer(sgd, initial_scale=LOSS_SCALE, dynamic_growth_steps=2000)
+
+
+def summed_loss() -> Any:
+    """Cross entropy of logits, summed over samples or tokens: to be divided by the number of labels of all ranks."""
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+
+
+def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) -> Batch:
+    """Keras' default layout, channels last, in the type that the precision takes."""
+    inputs, labels = batch
+    if workload.input(params).kind == "image":
+        inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1))
+    if context.precision == "float64" and inputs.dtype.kind == "f":
+        inputs = inputs.astype(np.float64)
+    return inputs, labels
+
+
+def weights(variables: Sequence[Any]) -> Weights:
+    """Copies of Keras variables, in torch's names and layouts."""
+    from keras import ops
+
+    return _weights.torch_weights((v.path, ops.convert_to_numpy(v.value)) for v in variables)
+
+
+def load_weights(variables: Sequence[Any], values: Weights) -> None:
+    for variable in variables:
+        variable.assign(_weights.keras_values(variable.path, tuple(variable.shape), values).astype(variable.dtype))
+
+
+def flags(context: RankContext) -> dict[str, str]:
+    """Settings that all backends have in common."""
+    import keras
+
+    return {
+        "keras": keras.__version__,
+        "device": "cpu",
+        "memory_format": keras.config.image_data_format(),
+        "loss_scale": f"dynamic from {LOSS_SCALE:g}" if context.precision == "float16" else "none",
+        "optimizer": f"SGD momentum {MOMENTUM}",
+    }

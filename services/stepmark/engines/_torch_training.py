@@ -1,0 +1,222 @@
+"""Training with torch's autograd, optimiser and process groups: what the engines `torch` and `keras-torch` share."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.engines._protocol import RankContext, Weights, interleaved
+from stepmark.workloads._batches import Batch, shard
+from stepmark.workloads._protocol import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+BUCKET_MIB = 25  # DDP's default, stated because tf.distribute's differs
+LOSS_SCALE = 2.0**15  # Keras' initial scale, so that both sides start alike; torch's own is 2**16
+MOMENTUM = 0.875  # see _keras_parts.py
+
+
+class TorchTraining:
+    """SGD on one rank. An engine adds the model: how it is made, called, and where its weights are."""
+
+    def __init__(self, context: RankContext) -> None:
+        self._context = context
+        self._losses: list[torch.Tensor] = []
+
+    def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
+        raise NotImplementedError
+
+    def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
+        return self._model(inputs)
+
+    def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        return inputs
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def weights(self) -> Weights:
+        raise NotImplementedError
+
+    def load_weights(self, weights: Weights) -> None:
+        raise NotImplementedError
+
+    def join_group(self) -> None:
+        import torch
+
+        torch.set_num_threads(self._context.threads)
+        # The older of two interfaces, since torch.compile still reads it and torch refuses a mixture.
+        torch.set_float32_matmul_precision("high" if self._context.precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = self._context.precision == "tf32"
+        if not self._context.distributed:
+            return
+        host, _, port = self._context.addresses[0].rpartition(":")
+        timeout = timedelta(seconds=self._context.collective_timeout_seconds)
+        store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+            host, int(port), self._context.world_size, is_master=self._context.rank == 0, timeout=timeout
+        )
+        torch.distributed.init_process_group(
+            "gloo", store=store, rank=self._context.rank, world_size=self._context.world_size, timeout=timeout
+        )
+
+    def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
+        import torch
+
+        torch.manual_seed(self._context.seed)
+        self._images = workload.input(params).kind == "image"
+        self._plain = self._make_model(workload, params)
+        if self._channels_last():
+            self._plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = self._distribute(self._plain)
+        self._model = self._compiled(model) if self._context.execution == "compiled" else model
+        self._cross_entropy = torch.nn.CrossEntropyLoss()
+        self._trained = [p for p in self._plain.parameters() if p.requires_grad]
+        fused = True if "fused-optimizer" in self._context.options else None
+        self._optimizer = torch.optim.SGD(self._trained, lr=learning_rate, momentum=MOMENTUM, fused=fused)
+        scaled = self._context.precision == "float16"
+        self._scaler = torch.amp.GradScaler("cpu", init_scale=LOSS_SCALE) if scaled else None
+        parts = [
+            [shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in batches
+        ]
+        feed = self._context.feed_each_step
+        self._batches: list[list[Any]] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+
+    def _channels_last(self) -> bool:
+        return self._images and "channels-last" in self._context.options
+
+    def _distribute(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        import torch
+
+        if self._context.strategy != "ddp":
+            return model
+        # Buffers (BatchNorm statistics) stay per rank, as they do under tf.distribute.
+        return torch.nn.parallel.DistributedDataParallel(
+            model, forward_sync_buffers=False, bucket_cap_mb=BUCKET_MIB, gradient_as_bucket_view=True
+        )
+
+    def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        import torch
+
+        compiled: torch.nn.Module = torch.compile(model)  # type: ignore[assignment]
+        return compiled
+
+    @contextmanager
+    def _no_reduce(self) -> Iterator[None]:
+        if not self._context.distributed:
+            yield
+            return
+        with self._model.no_sync():  # type: ignore[operator]
+            yield
+
+    def _place(self, batch: Batch) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Tensors of a copy, as a transfer to a device makes one."""
+        import torch
+
+        inputs = torch.tensor(self._layout(batch[0]))
+        if self._context.precision == "float64" and inputs.is_floating_point():
+            inputs = inputs.double()
+        if self._channels_last():
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs, torch.tensor(batch[1])
+
+    def _loss_of(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+        """Mean over samples, or over tokens where each has a label; over micro-batches these means add up to one."""
+        with self._autocast():
+            logits = self._forward(inputs)
+            loss = self._cross_entropy(logits.flatten(0, -2), labels.flatten())
+        return loss if self._context.accumulate == 1 else loss / self._context.accumulate
+
+    def _backward(self, batch: Any) -> "torch.Tensor":
+        loss = self._loss_of(*(self._place(batch) if self._context.feed_each_step else batch))
+        (loss if self._scaler is None else self._scaler.scale(loss)).backward()
+        return loss
+
+    def step(self, index: int) -> None:
+        *early, last = self._batches[index % len(self._batches)]
+        self._optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for batch in early:
+            with self._no_reduce():
+                losses.append(self._backward(batch))
+        losses.append(self._backward(last))
+        # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
+        # would give the pages back in every step, which costs 1 % (benchmarks/loop_overhead.py).
+        self._losses = losses
+        self._update()
+
+    def _update(self) -> None:
+        import torch
+
+        if self._scaler is not None:
+            self._scaler.unscale_(self._optimizer)
+        if self._context.clip_global_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._trained, self._context.clip_global_norm)
+        if self._scaler is None:
+            self._optimizer.step()
+        else:
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+
+    def step_without_reduce(self, index: int) -> None:
+        with self._no_reduce():
+            self.step(index)
+
+    def synchronize(self) -> float:
+        return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")
+
+    def forward(self, index: int) -> NDArray[Any]:
+        import torch
+
+        parts = []
+        for batch in self._batches[index % len(self._batches)]:
+            inputs, _ = self._place(batch) if self._context.feed_each_step else batch
+            with torch.no_grad(), self._autocast():
+                parts.append(self._forward(inputs).to(torch.float64).numpy())
+        return interleaved(parts)
+
+    def compilations(self) -> int | None:
+        if self._context.execution != "compiled":
+            return None
+        from torch._dynamo.utils import counters
+
+        return int(counters["stats"]["unique_graphs"])
+
+    def flags(self) -> dict[str, str]:
+        import torch
+
+        own = self._context.options
+        return {
+            "torch": torch.__version__,
+            "device": "cpu",
+            "threads": str(torch.get_num_threads()),
+            "transport": "gloo" if self._context.distributed else "none",
+            "bucket_mib": str(BUCKET_MIB),
+            "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
+            "memory_format": "channels_last" if self._channels_last() else "contiguous",
+            "fused_optimizer": str("fused-optimizer" in own).lower(),
+            "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
+            "mkldnn": str(torch.backends.mkldnn.is_available()),
+            "optimizer": f"SGD momentum {MOMENTUM}",
+        }
+
+    def close(self) -> None:
+        import torch
+
+        if self._context.distributed:
+            torch.distributed.destroy_process_group()
+
+
+def load_into(tensor: "torch.Tensor", values: NDArray[Any]) -> None:
+    """Copy numpy values into a tensor of any float type, sharded or not."""
+    import torch
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    source = torch.from_numpy(np.array(values)).to(tensor.dtype)
+    if isinstance(tensor, DTensor):
+        source = distribute_tensor(source, tensor.device_mesh, tensor.placements)
+    with torch.no_grad():
+        tensor.copy_(source)

@@ -1,0 +1,209 @@
+"""Keras 3 on JAX: `single`, and `data-parallel` over processes, with the stateless training loop of Keras' guide.
+
+Under data-parallel each process has its share of a global array, and XLA puts the all-reduce into the compiled step.
+So BatchNorm sees the global batch there, as SyncBatchNorm would; PyTorch and TensorFlow see each worker's own.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.engines import _keras_parts
+from stepmark.engines._protocol import NVIDIA_ONLY, RankContext, Strategy, Support, Weights, interleaved
+from stepmark.workloads._batches import Batch, shard
+from stepmark.workloads._protocol import Workload
+
+if TYPE_CHECKING:
+    import jax
+
+SUPPORT = Support(
+    framework="keras",
+    strategies={"single": Strategy(max_workers=1), "data-parallel": Strategy()},
+    executions={
+        "eager": None,
+        "graph": "jax.jit traces and compiles with XLA in one; use compiled",
+        "compiled": None,
+    },
+    default_execution="compiled",
+    precisions={
+        "float32": None,
+        "tf32": NVIDIA_ONLY,
+        "bfloat16": None,
+        "float16": None,
+        "float64": "Keras computes several float64 operations in float32 on JAX (errors of 1e-7)",
+    },
+    options={
+        "channels-last": None,  # Keras' own layout
+        "fused-optimizer": "JAX has none; XLA fuses the update at the level compiled",
+        "cudnn-autotune": NVIDIA_ONLY,
+    },
+    requires=("jax", "keras"),
+    extra="jax",
+    environment={
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "GRPC_VERBOSITY": "ERROR",
+    },
+)
+
+State = tuple[list[Any], list[Any], list[Any]]  # trainable variables, other variables, the optimiser's
+
+
+def import_framework() -> None:
+    with _keras_parts.hidden("sklearn", "pandas", "torch", "tensorflow"):
+        import jax  # noqa: F401
+        import keras  # noqa: F401
+
+
+class Engine:
+    """SGD on one rank. The loss is a mean over the global batch, so its gradient is one already."""
+
+    def __init__(self, context: RankContext) -> None:
+        self._context = context
+        self._loss: jax.Array | None = None
+        self._jitted: list[Any] = []
+
+    def join_group(self) -> None:
+        import jax
+
+        matmul = "tensorfloat32" if self._context.precision == "tf32" else "highest"
+        jax.config.update("jax_default_matmul_precision", matmul)
+        if self._context.distributed:
+            jax.distributed.initialize(
+                coordinator_address=self._context.addresses[0],
+                num_processes=self._context.world_size,
+                process_id=self._context.rank,
+                initialization_timeout=self._context.collective_timeout_seconds,
+            )
+
+    def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
+        import jax
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+        mesh = Mesh(np.array(jax.devices()), ("workers",))
+        self._split, self._whole = NamedSharding(mesh, PartitionSpec("workers")), NamedSharding(mesh, PartitionSpec())
+        self._jitted = []
+        self._model = _keras_parts.make_model(self._context, workload, params)
+        self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
+        self._optimizer.build(self._model.trainable_variables)
+        self._summed_loss = _keras_parts.summed_loss()
+        self._labels = batches[0][1].size * self._context.world_size
+        self._read_state()
+        host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
+        parts = [[shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in host]
+        feed = self._context.feed_each_step
+        self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+        self._step = self._jit(self._train_step, donate_argnums=0)
+        self._logits = self._jit(self._logits_of)
+        self._alone: State | None = None
+
+    def _read_state(self) -> None:
+        """From Keras' variables to arrays on all devices. Donated to each step, so copies."""
+        import jax
+
+        groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
+        values = [[np.array(variable.value) for variable in group] for group in groups]
+        self._state: State = jax.device_put(tuple(values), self._whole)
+
+    def _place(self, batch: Batch) -> tuple["jax.Array", "jax.Array"]:
+        """A global array, of which this process holds its own samples."""
+        import jax
+
+        inputs, labels = (jax.make_array_from_process_local_data(self._split, part.copy()) for part in batch)
+        return inputs, labels
+
+    def _jit(self, body: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        import jax
+
+        if self._context.execution == "eager":
+            return body
+        jitted = jax.jit(body, **options)
+        self._jitted.append(jitted)
+        return jitted
+
+    def _scaled_loss(self, trained: Any, others: Any, optimizer_state: Any, inputs: Any, labels: Any) -> Any:
+        """The loss for its gradient, and beside it the plain loss and the model's other variables."""
+        import keras
+
+        logits, others = self._model.stateless_call(trained, others, inputs, training=True)
+        loss = self._summed_loss(labels, logits) / self._labels
+        mapping = list(zip(self._optimizer.variables, optimizer_state, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self._optimizer.scale_loss(loss), (loss, others)
+
+    def _train_step(self, state: State, batches: list[Any]) -> tuple[State, "jax.Array"]:
+        import jax
+
+        trained, others, optimizer_state = state
+        gradient_of = jax.value_and_grad(self._scaled_loss, has_aux=True)
+        loss: Any = 0.0
+        gradients = None
+        for batch in batches:
+            (_, (part, others)), added = gradient_of(trained, others, optimizer_state, *batch)
+            loss = loss + part
+            gradients = added if gradients is None else jax.tree.map(lambda a, b: a + b, gradients, added)
+        trained, optimizer_state = self._optimizer.stateless_apply(optimizer_state, gradients, trained)
+        return (trained, others, optimizer_state), loss
+
+    def _logits_of(self, state: State, inputs: Any) -> Any:
+        return self._model.stateless_call(state[0], state[1], inputs, training=True)[0]
+
+    def _parts(self, index: int) -> Any:
+        parts = self._batches[index % len(self._batches)]
+        return [self._place(part) for part in parts] if self._context.feed_each_step else parts
+
+    def step(self, index: int) -> None:
+        self._state, self._loss = self._step(self._state, self._parts(index))
+
+    def step_without_reduce(self, index: int) -> None:
+        """On this process' own device alone, with a copy of the weights."""
+        import jax
+
+        if not self._context.distributed:
+            return self.step(index)
+        if self._alone is None:
+            self._alone = jax.tree.map(lambda array: array.addressable_data(0).copy(), self._state)
+        own = jax.tree.map(lambda array: array.addressable_data(0), self._parts(index))
+        self._alone, self._loss = self._step(self._alone, own)
+        return None
+
+    def forward(self, index: int) -> NDArray[Any]:
+        parts = [self._logits(self._state, inputs).addressable_data(0) for inputs, _ in self._parts(index)]
+        return interleaved([np.array(part).astype(np.float64) for part in parts])
+
+    def synchronize(self) -> float:
+        return float(self._loss) if self._loss is not None else float("nan")
+
+    def compilations(self) -> int | None:
+        return sum(function._cache_size() for function in self._jitted) if self._jitted else None
+
+    def weights(self) -> Weights:
+        for variable, value in zip(self._model.trainable_variables, self._state[0], strict=True):
+            variable.assign(np.array(value.addressable_data(0)))
+        return _keras_parts.weights(self._model.trainable_variables)
+
+    def load_weights(self, weights: Weights) -> None:
+        _keras_parts.load_weights(self._model.trainable_variables, weights)
+        self._read_state()
+
+    def flags(self) -> dict[str, str]:
+        import jax
+
+        return _keras_parts.flags(self._context) | {
+            "jax": jax.__version__,
+            "threads": str(self._context.threads),
+            "transport": str(jax.config.values["jax_cpu_collectives_implementation"])
+            if self._context.distributed
+            else "none",
+            "tf32": "on" if self._context.precision == "tf32" else "off",
+            "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
+        }
+
+    def close(self) -> None:
+        import jax
+
+        if self._context.distributed:
+            jax.distributed.shutdown()

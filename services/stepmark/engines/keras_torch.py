@@ -1,0 +1,83 @@
+"""Keras 3 on torch: the Keras model is a torch module, trained as Keras' guide to PyTorch's DDP trains it.
+
+A torch optimiser, torch's loss and DDP around the model; precision is Keras' policy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.engines import _keras_parts
+from stepmark.engines._protocol import NVIDIA_ONLY, Strategy, Support, Weights
+from stepmark.engines._torch_training import TorchTraining
+from stepmark.workloads._protocol import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+SUPPORT = Support(
+    framework="keras",
+    strategies={"single": Strategy(max_workers=1), "ddp": Strategy()},
+    executions={
+        "eager": None,
+        "graph": "torch has no traced level below torch.compile; use compiled",
+        "compiled": None,
+    },
+    default_execution="eager",
+    precisions={
+        "float32": None,
+        "tf32": NVIDIA_ONLY,
+        "bfloat16": None,
+        "float16": None,
+        "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
+    },
+    options={
+        "channels-last": None,  # Keras' own layout
+        "fused-optimizer": None,
+        "cudnn-autotune": NVIDIA_ONLY,
+    },
+    execution_needs={"compiled": ("c++",)},
+    requires=("torch", "keras"),
+    extra="keras",
+    environment={
+        "KERAS_BACKEND": "torch",
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    },
+)
+
+
+def import_framework() -> None:
+    with _keras_parts.hidden("sklearn", "pandas", "tensorflow", "jax"):
+        import keras  # noqa: F401
+    import torch
+    import torch._dynamo
+    import torch.distributed
+    import torch.nn.parallel  # noqa: F401
+
+
+class Engine(TorchTraining):
+    """SGD on one rank."""
+
+    def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
+        self._keras = _keras_parts.make_model(self._context, workload, params)
+        return self._keras
+
+    def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
+        return self._model(inputs, training=True)
+
+    def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(inputs.transpose(0, 2, 3, 1)) if self._images else inputs
+
+    def _channels_last(self) -> bool:
+        return False  # torch's memory format; Keras' layout is another matter
+
+    def weights(self) -> Weights:
+        return _keras_parts.weights(self._keras.trainable_variables)
+
+    def load_weights(self, weights: Weights) -> None:
+        _keras_parts.load_weights(self._keras.trainable_variables, weights)
+
+    def flags(self) -> dict[str, str]:
+        return super().flags() | _keras_parts.flags(self._context) | {"loss_scale": super().flags()["loss_scale"]}

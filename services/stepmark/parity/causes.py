@@ -1,0 +1,95 @@
+"""What is likely behind a failed check: from which figures are off, by how much, and what kinds of tensors there are.
+
+The sizes are those that each mistake was measured to cause (docs/parity.md, "Mistakes and what they cost"). A guess for
+a person to begin with, never part of the verdict.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stepmark.results.certificate import Figures
+
+_SAME = 1e-5  # what counts as no difference here
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A mistake, the tensors without which it cannot be, and the pattern that it leaves."""
+
+    text: str
+    fits: Callable[[Figures], bool]
+    needs: str = ""
+
+
+def _between(low: float, high: float) -> Callable[[Figures], bool]:
+    """The forward pass is off by this much."""
+    return lambda f: low <= f.forward < high
+
+
+def _only_training(f: Figures) -> bool:
+    return max(f.forward, f.loss, f.gradient) <= _SAME < f.weights
+
+
+def _scaled(f: Figures) -> bool:
+    return f.forward <= _SAME and f.gradient > _SAME and f.gradient_rest <= 0.01 * f.gradient
+
+
+def _only_gradient(f: Figures) -> bool:
+    return f.forward <= _SAME < f.gradient and not _scaled(f)
+
+
+CAUSES = (
+    Cause(
+        "a second LSTM bias is trained, where Keras has one: freeze bias_hh at zero",
+        lambda f: bool(f.unmatched),
+        "bias_hh",
+    ),
+    Cause("one side trains a tensor that the other has not, or calls it otherwise", lambda f: bool(f.unmatched)),
+    Cause(
+        "gradients are scaled: clipped on one side or before the sum over workers, or the loss is divided by the local "
+        "batch where the global one is meant",
+        _scaled,
+    ),
+    Cause(
+        "another batch's statistics in BatchNorm: over all workers on one side, over each worker's own samples on the "
+        "other",
+        lambda f: f.forward > 1e-3 and not f.unmatched,
+        "(distributed)bn",
+    ),
+    Cause(
+        "padding or pooling ('same' pads (0, 1) at stride 2, torch (1, 1)), or an axis order (flattening, kernels)",
+        _between(0.1, float("inf")),
+        "conv",
+    ),
+    Cause(
+        "an axis order or packing of the attention's tensors, or a missing causal mask",
+        _between(0.05, float("inf")),
+        "attn",
+    ),
+    Cause("an axis order of a kernel, or another activation", _between(0.05, float("inf"))),
+    Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.1), "bn"),
+    Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-4, 0.05), "norm"),
+    Cause("the form of GELU (exact or tanh)", _between(1e-5, 2e-4), "linear"),
+    Cause(
+        "gradients are treated differently: dropout, clipping of each worker's gradient before the sum, or a sum over "
+        "workers that is made twice or not at all",
+        _only_gradient,
+    ),
+    Cause(
+        "the optimiser: momentum or Nesterov form, coupled or decoupled weight decay, a changing learning rate, or "
+        "weights that share memory with another framework's",
+        _only_training,
+    ),
+)
+
+
+def likely_cause(figures: Figures, tensors: tuple[str, ...], distributed: bool) -> str:
+    """The first cause whose pattern fits and whose kind of tensor is there; empty if none."""
+    text = " ".join((*tensors, *figures.unmatched))
+    for cause in CAUSES:
+        needs = cause.needs.removeprefix("(distributed)")
+        if cause.needs != needs and not distributed:
+            continue
+        if needs in text and cause.fits(figures):
+            return cause.text
+    return ""

@@ -1,0 +1,65 @@
+"""How far two traces are from each other, in numbers."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.engines._protocol import Weights
+from stepmark.parity.probe import STEPS, Trace
+from stepmark.results.certificate import Figures, TensorError
+
+_TENSORS_KEPT = 8
+
+
+def compare(reference: Trace, candidate: Trace, share: slice) -> Figures:
+    """Figures of a candidate, whose logits are the `share` of the reference's samples."""
+    names = sorted(reference.gradients.keys() & candidate.gradients.keys())
+    ours, theirs = _flat(candidate.gradients, names), _flat(reference.gradients, names)
+    scale = float(ours @ theirs / (theirs @ theirs)) if theirs.any() else 1.0
+    return Figures(
+        forward=_relative(candidate.logits.ravel(), reference.logits[share].ravel()),
+        loss=_finite(abs(candidate.loss - reference.loss) / abs(reference.loss)),
+        gradient=_relative(ours, theirs),
+        gradient_scale=scale if np.isfinite(scale) else 0.0,
+        gradient_rest=_relative(ours / scale, theirs) if scale else float("inf"),
+        tensors=tuple(_tensor_errors(candidate.gradients, reference.gradients, names, theirs)[:_TENSORS_KEPT]),
+        weights=_relative(_flat(candidate.end, names), _flat(reference.end, names)),
+        steps=STEPS,
+        unmatched=tuple(sorted(reference.gradients.keys() ^ candidate.gradients.keys())[:_TENSORS_KEPT]),
+    )
+
+
+def _flat(tensors: Weights, names: list[str]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *(tensors[name].astype(np.float64).ravel() for name in names)])
+
+
+def _finite(error: float) -> float:
+    return float(error) if np.isfinite(error) else float("inf")
+
+
+def _relative(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """L2 norm of the difference over that of theirs; infinity where shapes differ or a number is not finite."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    size = float(np.linalg.norm(theirs))
+    return _finite(float(np.linalg.norm(ours - theirs)) / size) if size else float(ours.any())
+
+
+def _tensor_errors(
+    ours: Weights, theirs: Weights, names: list[str], everything: NDArray[np.float64]
+) -> list[TensorError]:
+    """Largest first. The floor: a gradient that is zero in theory is noise in practice, and must not matter."""
+    floor = _rms(everything)
+    errors = []
+    for name in names:
+        if ours[name].shape != theirs[name].shape:
+            errors.append(TensorError(tensor=name, error=float("inf")))
+            continue
+        size = max(_rms(theirs[name]), floor)
+        errors.append(TensorError(tensor=name, error=_finite(_rms(ours[name] - theirs[name]) / size) if size else 0.0))
+    return sorted(errors, key=lambda tensor: -tensor.error)
+
+
+def _rms(values: NDArray[np.floating[Any]]) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0

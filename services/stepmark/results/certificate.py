@@ -1,0 +1,105 @@
+"""The proof that a cell trains the same model as the reference: figures, limits, and what they were measured with.
+
+Schema history
+    1  first version
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stepmark.results.record import RecordModel, Text
+
+Error = Annotated[float, Field(ge=0)]  # infinity where a number is not finite
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(max_length=400)]
+
+
+class TensorError(RecordModel):
+    """The gradient of one tensor: RMS of the difference over the larger of its own RMS and that of all gradients."""
+
+    tensor: Name
+    error: Error
+
+
+class Figures(RecordModel):
+    """How far a candidate is from the reference, from the same weights and samples. Relative L2 norms.
+
+    `forward`: logits; `loss`: absolute difference over the reference's; `gradient`: all tensors together, read off the
+    first step's update; `gradient_scale`: the factor that fits the candidate's gradient best to the reference's;
+    `gradient_rest`: the gradient error that is left after that factor; `tensors`: the largest of single tensors;
+    `weights`: all weights after the last of `steps` SGD steps. `unmatched`: tensors that only one side trains.
+    """
+
+    forward: Error
+    loss: Error
+    gradient: Error
+    gradient_scale: float
+    gradient_rest: Error
+    tensors: Annotated[tuple[TensorError, ...], Field(max_length=64)]
+    weights: Error
+    steps: Annotated[int, Field(ge=1)]
+    unmatched: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
+
+    @property
+    def worst(self) -> float:
+        """The largest error but those of single tensors."""
+        return max(self.forward, self.loss, self.gradient, self.weights)
+
+
+class Limits(RecordModel):
+    """The largest figures that pass."""
+
+    forward: float
+    loss: float
+    gradient: float
+    scale: float
+    tensor: float
+    weights: float
+
+
+class ProbeReport(RecordModel):
+    """What one rank's process says of a parity check. `figures` come from rank 0 of a candidate."""
+
+    rank: Annotated[int, Field(ge=0)]
+    start_digest: Digest
+    batches_digest: Digest
+    end_digest: Digest
+    tensors: Annotated[tuple[Name, ...], Field(max_length=100_000)]
+    figures: Figures | None
+    flags: Annotated[dict[Text, Text], Field(max_length=64)]
+
+
+class Stage(RecordModel):
+    """One check: `float64` compares the model as both frameworks have it; `as timed` the very cell."""
+
+    name: Literal["float64", "as timed"]
+    engine: Name
+    reference_engine: Name
+    figures: Figures
+    limits: Limits
+    ranks_agree: bool | None
+    problem: Annotated[str, Field(max_length=1000)]
+
+    @property
+    def passed(self) -> bool:
+        return not self.problem
+
+
+class Certificate(RecordModel):
+    """Whether one cell may be compared. `text` is what tables show."""
+
+    schema_version: Literal[1] = 1
+    cell: Name
+    reference: Name
+    badge: Literal["certified", "within limits", "not comparable"]
+    text: Annotated[str, Field(max_length=1200)]
+    stages: Annotated[tuple[Stage, ...], Field(max_length=4)] = ()
+    samples_per_worker: Annotated[int, Field(ge=1)] | None = None
+    weights_digest: Digest | None = None
+    batches_digest: Digest | None = None
+    flags: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)
+
+    @property
+    def comparable(self) -> bool:
+        return self.badge != "not comparable"

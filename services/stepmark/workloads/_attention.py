@@ -1,0 +1,92 @@
+"""The pre-norm transformer block that `transformer` and `gpt` repeat, and its costs.
+
+x + attention(norm(x)), then x + mlp(norm(x)), with four times the width inside the mlp; no dropout (Radford et al.
+2019, section 2.3; Xiong et al. 2020, arXiv 2002.04745, figure 1b).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stepmark.workloads._keras import named
+
+if TYPE_CHECKING:
+    import torch
+
+EPSILON = 1e-5  # torch's LayerNorm default; Keras' own is 1e-3
+_EXPANSION = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`gelu`: torch's name of the form, 'none' (exact) or 'tanh'."""
+
+    width: int
+    heads: int
+    length: int
+    causal: bool
+    gelu: str
+
+
+def parameter_count(shape: Shape) -> int:
+    """Two norms (2 w each); query, key, value and output (4 w^2 + 4 w); the mlp (2 * 4 w^2 + 4 w + w)."""
+    w = shape.width
+    return 4 * w + 4 * w * w + 4 * w + 2 * _EXPANSION * w * w + (_EXPANSION + 1) * w
+
+
+def forward_flops(shape: Shape) -> int:
+    """2 * 12 w^2 for each token in the matrix products, 2 * 2 * length * w in the attention's two.
+
+    Source: Chowdhery et al. 2022 (arXiv 2204.02311), appendix B. The mask saves no work there, and is not deducted.
+    """
+    per_token = 2 * (4 + 2 * _EXPANSION) * shape.width**2 + 4 * shape.length * shape.width
+    return per_token * shape.length
+
+
+def torch_block(shape: Shape) -> "torch.nn.Module":
+    """The block as PyTorch users write it, around torch's fused attention."""
+    from torch import nn
+    from torch.nn import functional
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.in_proj = nn.Linear(shape.width, 3 * shape.width)
+            self.out_proj = nn.Linear(shape.width, shape.width)
+
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            batch, length, width = x.shape
+            heads = (batch, length, shape.heads, width // shape.heads)
+            query, key, value = (part.view(heads).transpose(1, 2) for part in self.in_proj(x).split(width, dim=2))
+            mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=shape.causal)
+            return self.out_proj(mixed.transpose(1, 2).reshape(batch, length, width))
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1 = nn.LayerNorm(shape.width, eps=EPSILON)
+            self.attn = Attention()
+            self.norm2 = nn.LayerNorm(shape.width, eps=EPSILON)
+            self.linear1 = nn.Linear(shape.width, _EXPANSION * shape.width)
+            self.linear2 = nn.Linear(_EXPANSION * shape.width, shape.width)
+
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            x = x + self.attn(self.norm1(x))
+            return x + self.linear2(functional.gelu(self.linear1(self.norm2(x)), approximate=shape.gelu))
+
+    return Block()
+
+
+def keras_block(shape: Shape, x: Any, name: str) -> Any:
+    """The block as Keras users write it; `name` is that of the torch module."""
+    import keras
+    from keras import layers
+
+    def norm(value: Any, which: str) -> Any:
+        return layers.LayerNormalization(epsilon=EPSILON, name=named(f"{name}.{which}"))(value)
+
+    attention = layers.MultiHeadAttention(shape.heads, shape.width // shape.heads, name=named(f"{name}.attn"))
+    normed = norm(x, "norm1")
+    x = layers.Add()([x, attention(normed, normed, use_causal_mask=shape.causal)])
+    inner = layers.Dense(_EXPANSION * shape.width, name=named(f"{name}.linear1"))(norm(x, "norm2"))
+    inner = keras.ops.gelu(inner, approximate=shape.gelu == "tanh")
+    return layers.Add()([x, layers.Dense(shape.width, name=named(f"{name}.linear2"))(inner)])

@@ -1,0 +1,95 @@
+"""A decoder that predicts the next token: GPT-2's architecture (Radford et al. 2019), its head tied to its embedding.
+
+GPT-2 124M is `{layers: 12, heads: 12, width: 768, length: 1024, vocabulary: 50257}`.
+"""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from stepmark.scenario.base import StrictModel
+from stepmark.workloads import _attention, _keras
+from stepmark.workloads._protocol import InputSpec, Workload
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+
+class Params(StrictModel):
+    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
+    """Number of distinct tokens."""
+    length: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Tokens in one sample."""
+    layers: Annotated[int, Field(ge=1, le=128)] = 2
+    """Blocks."""
+    heads: Annotated[int, Field(ge=1, le=128)] = 4
+    """Attention heads; they divide the width."""
+    width: Annotated[int, Field(ge=1, le=16384)] = 128
+    """Width of a token's vector; the mlp is four times as wide."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"a width that heads, {self.heads}, divides")
+        return self
+
+    @property
+    def block(self) -> _attention.Shape:
+        return _attention.Shape(self.width, self.heads, self.length, causal=True, gelu="tanh")
+
+
+class Gpt(Workload):
+    params_model = Params
+    float64_limit: ClassVar[float] = 1e-7  # TensorFlow's tanh GELU is good to 7e-9 in float64, as its exact one is
+
+    def input(self, params: Params) -> InputSpec:
+        return InputSpec("tokens", (params.length,), params.vocabulary, params.vocabulary, next_token=True)
+
+    def parameter_count(self, params: Params) -> int:
+        """Embeddings of tokens (the head is the same matrix) and positions, the blocks, the last norm."""
+        embeddings = (params.vocabulary + params.length) * params.width
+        return embeddings + params.layers * _attention.parameter_count(params.block) + 2 * params.width
+
+    def flops_per_sample(self, params: Params) -> int:
+        """3 x forward of blocks and head, over all tokens of a sample; the embedding is a look-up."""
+        head = 2 * params.width * params.vocabulary * params.length
+        return 3 * (params.layers * _attention.forward_flops(params.block) + head)
+
+    def torch_model(self, params: Params) -> "torch.nn.Module":
+        import torch
+        from torch import nn
+
+        class Decoder(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.tokens = nn.Embedding(params.vocabulary, params.width)
+                self.positions = nn.Embedding(params.length, params.width)
+                self.blocks = nn.ModuleList(_attention.torch_block(params.block) for _ in range(params.layers))
+                self.norm = nn.LayerNorm(params.width, eps=_attention.EPSILON)
+                self.head = nn.Linear(params.width, params.vocabulary, bias=False)
+                nn.init.normal_(self.tokens.weight, std=0.02)  # GPT-2's; torch's own 1 would make logits of size 10
+                self.head.weight = self.tokens.weight
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
+                for block in self.blocks:
+                    x = block(x)
+                return self.head(self.norm(x))
+
+        return Decoder()
+
+    def keras_model(self, params: Params) -> "keras.Model":
+        import keras
+        from keras import layers
+
+        inputs = keras.Input((params.length,), dtype="int32")
+        embedding = layers.ReversibleEmbedding(params.vocabulary, params.width, name="tokens")
+        x = _keras.positions(params.length, params.width, "positions")(embedding(inputs))
+        for index in range(params.layers):
+            x = _attention.keras_block(params.block, x, f"blocks.{index}")
+        x = layers.LayerNormalization(epsilon=_attention.EPSILON, name="norm")(x)
+        return keras.Model(inputs, _keras.logits(embedding(x, reverse=True)))
+
+
+WORKLOAD = Gpt()

@@ -1,0 +1,94 @@
+"""A transformer encoder that classifies sequences: tokens and learned positions, pre-norm blocks, mean over tokens."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from stepmark.scenario.base import StrictModel
+from stepmark.workloads import _attention, _keras
+from stepmark.workloads._protocol import InputSpec, Workload
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+
+class Params(StrictModel):
+    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
+    """Number of distinct tokens."""
+    length: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Tokens in one sample."""
+    layers: Annotated[int, Field(ge=1, le=128)] = 2
+    """Blocks."""
+    heads: Annotated[int, Field(ge=1, le=128)] = 4
+    """Attention heads; they divide the width."""
+    width: Annotated[int, Field(ge=1, le=16384)] = 128
+    """Width of a token's vector; the mlp is four times as wide."""
+    classes: Annotated[int, Field(ge=2, le=65536)] = 10
+    """Outputs."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"a width that heads, {self.heads}, divides")
+        return self
+
+    @property
+    def block(self) -> _attention.Shape:
+        return _attention.Shape(self.width, self.heads, self.length, causal=False, gelu="none")
+
+
+class Transformer(Workload):
+    params_model = Params
+    float64_limit: ClassVar[float] = 1e-7  # TensorFlow's exact GELU is good to 5e-9 in float64
+
+    def input(self, params: Params) -> InputSpec:
+        return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
+
+    def parameter_count(self, params: Params) -> int:
+        """Embeddings of tokens and positions, the blocks, the last norm, the dense layer."""
+        embeddings = (params.vocabulary + params.length) * params.width
+        blocks = params.layers * _attention.parameter_count(params.block)
+        return embeddings + blocks + 2 * params.width + (params.width + 1) * params.classes
+
+    def flops_per_sample(self, params: Params) -> int:
+        """3 x forward of blocks and dense layer; the embeddings are look-ups and count nothing."""
+        dense = 2 * params.width * params.classes
+        return 3 * (params.layers * _attention.forward_flops(params.block) + dense)
+
+    def torch_model(self, params: Params) -> "torch.nn.Module":
+        import torch
+        from torch import nn
+
+        class Encoder(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.tokens = nn.Embedding(params.vocabulary, params.width)
+                self.positions = nn.Embedding(params.length, params.width)
+                self.blocks = nn.ModuleList(_attention.torch_block(params.block) for _ in range(params.layers))
+                self.norm = nn.LayerNorm(params.width, eps=_attention.EPSILON)
+                self.fc = nn.Linear(params.width, params.classes)
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
+                for block in self.blocks:
+                    x = block(x)
+                return self.fc(self.norm(x).mean(1))
+
+        return Encoder()
+
+    def keras_model(self, params: Params) -> "keras.Model":
+        import keras
+        from keras import layers
+
+        inputs = keras.Input((params.length,), dtype="int32")
+        x = layers.Embedding(params.vocabulary, params.width, name="tokens")(inputs)
+        x = _keras.positions(params.length, params.width, "positions")(x)
+        for index in range(params.layers):
+            x = _attention.keras_block(params.block, x, f"blocks.{index}")
+        x = layers.LayerNormalization(epsilon=_attention.EPSILON, name="norm")(x)
+        x = layers.GlobalAveragePooling1D()(x)
+        return keras.Model(inputs, _keras.logits(layers.Dense(params.classes, name="fc")(x)))
+
+
+WORKLOAD = Transformer()

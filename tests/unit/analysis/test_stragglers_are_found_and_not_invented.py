@@ -1,0 +1,134 @@
+"""Simulated ranks: jitter with a memory, shared noise, spikes. `benchmarks/straggler_report.py` gives the rates."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from stepmark.analysis.stragglers import StragglerReport, _holm, _variance_of_mean, straggler_report
+
+
+def simulate(
+    seed: int, ranks: int = 32, steps: int = 2000, jitter: float = 0.02, memory: float = 0.5
+) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    own = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal((ranks, steps + 100)), axis=1)[:, 100:]
+    return 0.05 * np.exp(jitter * own + 0.05 * rng.standard_normal(steps))
+
+
+def slow_ranks(report: StragglerReport) -> list[int]:
+    return [slow.rank for slow in report.slow]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("jitter", "memory"), [(0.02, 0.0), (0.02, 0.9), (0.05, 0.5)])
+def test_a_rank_3_percent_slow_is_found_and_no_other(seed: int, jitter: float, memory: float) -> None:
+    times = simulate(seed, jitter=jitter, memory=memory)
+    times[7] *= 1.03
+    report = straggler_report(times)
+    assert slow_ranks(report) == [7]
+    assert report.slow[0].slower == pytest.approx(0.03, abs=0.01)
+    assert report.slow[0].low < 0.03 + 0.01
+    assert report.slow[0].p_value < 0.01
+
+
+def test_noise_with_a_long_memory_invents_no_straggler() -> None:
+    """Short windows and no minimum effect: the test alone has to hold. Unblocked it alarms in 10 of these 300."""
+    seeds = range(300)
+    alarms = [bool(straggler_report(simulate(seed, 16, 300, 0.05, 0.9), minimum_effect=0).slow) for seed in seeds]
+    assert sum(alarms) <= 3
+
+
+def test_blocks_are_longer_than_the_memory() -> None:
+    assert straggler_report(simulate(0, memory=0.0)).block_steps == 25
+    assert (straggler_report(simulate(0, memory=0.9)).block_steps or 0) > 60
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
+def test_the_variance_of_a_mean_counts_every_pair(memory: float) -> None:
+    lags = np.abs(np.subtract.outer(np.arange(30), np.arange(30)))
+    assert _variance_of_mean(30, memory) == pytest.approx((memory**lags).mean())
+
+
+def test_holm_multiplies_by_the_hypotheses_that_remain() -> None:
+    assert _holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_lone_spikes_are_no_straggler() -> None:
+    times = simulate(0)
+    times[3, ::50] *= 30
+    assert straggler_report(times).slow == ()
+
+
+def test_a_long_stall_neither_accuses_a_rank_nor_hides_it() -> None:
+    times = simulate(0)
+    times[3, 300:420] *= 20
+    assert straggler_report(times).slow == ()
+    times[3] *= 1.03
+    assert slow_ranks(straggler_report(times)) == [3]
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4, 5])
+def test_among_few_ranks_the_whole_slowness_is_charged_to_the_slow_one(ranks: int) -> None:
+    times = simulate(1, ranks=ranks)
+    times[1] *= 1.05
+    report = straggler_report(times)
+    assert slow_ranks(report) == [1]
+    assert report.slow[0].slower == pytest.approx(0.05, abs=0.01)
+
+
+def test_what_is_real_and_too_small_is_no_alarm() -> None:
+    times = simulate(0, jitter=0.002)
+    times[3] *= 1.005
+    assert straggler_report(times).slow == ()
+    assert slow_ranks(straggler_report(times, minimum_effect=0.003)) == [3]
+
+
+def test_a_slow_host_is_named() -> None:
+    times = simulate(0, ranks=32)
+    times[8:16] *= 1.04
+    times[20] *= 1.08
+    report = straggler_report(times, [f"node{rank // 8}" for rank in range(32)])
+    assert report.slow_hosts == ("node1",)
+    assert slow_ranks(report)[0] == 20
+    assert set(slow_ranks(report)[1:]) == set(range(8, 16))
+    assert report.slow[0].host == "node2"
+
+
+def test_a_spread_of_many_like_ranks_is_as_expected_and_a_bad_rank_exceeds_it() -> None:
+    times = simulate(0, ranks=256, jitter=0.02)
+    alike = straggler_report(times)
+    times[0] *= 1.2
+    bad = straggler_report(times)
+    assert alike.spread_mean == pytest.approx(alike.spread_expected, rel=0.05)
+    assert bad.spread_mean == pytest.approx(0.2, abs=0.02)
+    assert bad.spread_expected == pytest.approx(alike.spread_expected, rel=0.05)
+
+
+@given(factor=st.integers(1, 10**6), order=st.permutations(range(8)))
+@settings(max_examples=20, deadline=None)
+def test_neither_the_unit_nor_the_order_of_ranks_matters(factor: int, order: list[int]) -> None:
+    times = np.round(simulate(2, ranks=8, steps=400) * 1e9).astype(np.int64)
+    times[5] = times[5] * 21 // 20
+    report = straggler_report((times * factor)[order])
+    assert [order[rank] for rank in slow_ranks(report)] == [5]
+    assert report.slow[0].slower == pytest.approx(straggler_report(times).slow[0].slower, rel=1e-6)
+
+
+def test_what_cannot_be_tested_says_why() -> None:
+    assert "one rank" in straggler_report(np.ones((1, 100))).reason
+    report = straggler_report(np.ones((4, 10)))
+    assert "too few" in report.reason
+    assert report.spread_mean is None
+
+
+def test_constant_times_are_no_straggler() -> None:
+    assert straggler_report(np.ones((4, 200))).slow == ()
+
+
+@pytest.mark.parametrize(("times", "hosts"), [(np.zeros((2, 100)), None), (np.ones((2, 100)), ["only one"])])
+def test_nonsense_is_refused(times: NDArray[np.float64], hosts: list[str] | None) -> None:
+    with pytest.raises(ValueError, match=r"positive|hosts"):
+        straggler_report(times, hosts)

@@ -1,0 +1,91 @@
+"""Known differences between two traces, and what the figures make of them."""
+
+import numpy as np
+import pytest
+
+from stepmark.parity.figures import compare
+from stepmark.parity.judge import FLOAT32, limits_for, problem
+from stepmark.parity.probe import Trace
+from stepmark.results.certificate import Figures
+
+RNG = np.random.default_rng(0)
+GRADIENTS = {"a.weight": RNG.normal(0, 1.0, (30, 20)), "b.weight": RNG.normal(0, 1.0, (5, 5))}
+WEIGHTS = {name: RNG.normal(0, 1.0, g.shape) for name, g in GRADIENTS.items()}
+LOGITS = RNG.normal(0, 1.0, (8, 4))
+
+
+def trace(**changes: object) -> Trace:
+    parts = {"logits": LOGITS, "loss": 2.0, "gradients": GRADIENTS, "end": WEIGHTS, "start_digest": "0" * 64}
+    return Trace(**(parts | changes))  # type: ignore[arg-type]
+
+
+def figures(**changes: object) -> Figures:
+    return compare(trace(), trace(**changes), slice(None))
+
+
+def test_the_same_is_zero_and_passes() -> None:
+    assert figures().worst == 0
+    assert problem(figures(), FLOAT32, (), distributed=False) == ""
+
+
+@pytest.mark.parametrize("change", ["logits", "loss", "gradients", "end"])
+def test_each_figure_by_itself_fails_the_check(change: str) -> None:
+    off = {
+        "logits": LOGITS * (1 + 2e-5),
+        "loss": 2.0 * (1 + 2e-5),
+        "gradients": {name: g * (1 + 2e-5) for name, g in GRADIENTS.items()},
+        "end": {name: w * (1 + 2e-5) for name, w in WEIGHTS.items()},
+    }
+    assert problem(figures(**{change: off[change]}), FLOAT32, (), distributed=False)
+
+
+def test_one_wrong_tensor_is_named() -> None:
+    wrong = GRADIENTS | {"b.weight": GRADIENTS["b.weight"] + 4e-5 * np.sign(GRADIENTS["b.weight"])}
+    found = figures(gradients=wrong)
+    assert found.gradient < 1e-5  # it hides among the others
+    assert "worst tensor b.weight" in problem(found, FLOAT32, (), distributed=False)
+
+
+def test_noise_in_a_gradient_that_is_zero_in_theory_does_not_matter() -> None:
+    null = {"c.bias": 1e-9 * RNG.normal(0, 1, 20)}
+    noise = {"c.bias": 1e-9 * RNG.normal(0, 1, 20)}
+    end = WEIGHTS | {"c.bias": np.zeros(20)}
+    found = compare(
+        trace(gradients=GRADIENTS | null, end=end), trace(gradients=GRADIENTS | noise, end=end), slice(None)
+    )
+    assert problem(found, FLOAT32, (), distributed=False) == ""
+
+
+def test_a_scaled_gradient_is_told_from_a_wrong_one() -> None:
+    found = figures(gradients={name: 2 * g for name, g in GRADIENTS.items()})
+    assert found.gradient_scale == pytest.approx(2)
+    assert found.gradient_rest < 1e-12
+    assert "gradients are scaled" in problem(found, FLOAT32, (), distributed=False)
+
+
+def test_a_tensor_on_one_side_only_is_named() -> None:
+    more = {"lstm.bias_hh_l0": np.zeros(4)}
+    found = figures(gradients=GRADIENTS | more, end=WEIGHTS | more)
+    text = problem(found, FLOAT32, (), distributed=False)
+    assert "lstm.bias_hh_l0" in text
+    assert "second LSTM bias" in text
+
+
+@pytest.mark.parametrize("broken", [np.full((8, 4), np.nan), np.full((8, 4), np.inf), np.zeros((8, 5))])
+def test_what_is_not_a_number_or_of_another_shape_is_infinitely_off(broken: np.ndarray) -> None:
+    assert figures(logits=broken).forward == np.inf
+
+
+def test_a_rank_is_compared_with_its_own_samples() -> None:
+    assert compare(trace(), trace(logits=LOGITS[1::2]), slice(1, None, 2)).forward == 0
+
+
+def test_float64_limits_are_the_workloads_and_mixed_precision_never_gets_float32s() -> None:
+    assert limits_for("float64", "eager", 1e-12).gradient == 1e-12
+    assert limits_for("bfloat16", "compiled", 1e-12).gradient > 1e-2
+    assert limits_for("float32", "compiled", 1e-12) != FLOAT32
+
+
+def test_a_trace_survives_its_file(tmp_path) -> None:
+    trace().save(tmp_path / "t.npz")
+    assert compare(trace(), Trace.load(tmp_path / "t.npz"), slice(None)).worst == 0
