@@ -1,12 +1,12 @@
 """Mistakes that people make when they write one model twice, planted one at a time. Run as a script in each framework.
 
-    python planted.py FOLDER keras-tensorflow NAME...    writes FOLDER/NAME.npz, the trace with mistake NAME planted
+python planted.py FOLDER keras-tensorflow NAME...    writes FOLDER/NAME.npz, the trace with mistake NAME planted
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -53,19 +53,12 @@ class Cnn(Workload):
         import keras
         from keras import layers
 
-        return keras.Sequential(
-            [
-                keras.Input((8, 8, 3)),
-                layers.Conv2D(6, 3, padding="same", name="0"),
-                layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="1"),
-                layers.ReLU(),
-                layers.ZeroPadding2D(1),
-                layers.AveragePooling2D(3, 2),
-                layers.Permute((3, 1, 2)),  # torch flattens channels first
-                layers.Flatten(),
-                layers.Dense(5, name="5"),
-            ]
-        )
+        inputs = keras.Input((8, 8, 3))
+        x = layers.Conv2D(6, 3, padding="same", name="0")(inputs)
+        x = layers.ReLU()(layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="1")(x))
+        x = layers.AveragePooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+        x = layers.Permute((3, 1, 2))(x)  # torch flattens channels first
+        return keras.Model(inputs, layers.Dense(5, name="5")(layers.Flatten()(x)))
 
 
 WORKLOADS: dict[str, tuple[Workload, dict[str, Any]]] = {
@@ -73,105 +66,107 @@ WORKLOADS: dict[str, tuple[Workload, dict[str, Any]]] = {
     "resnet": (catalog.load_workload("resnet"), {"depth": 18, "imageSize": 32, "stem": "standard", "classes": 10}),
     "lstm": (catalog.load_workload("lstm"), {"vocabulary": 50, "length": 12, "embedding": 16, "hidden": 24}),
     "mlp": (catalog.load_workload("mlp"), {}),
-    "transformer": (catalog.load_workload("transformer"), {"vocabulary": 50, "length": 12, "layers": 2}),
-    "gpt": (catalog.load_workload("gpt"), {"vocabulary": 50, "length": 12, "layers": 2}),
+    "transformer": (catalog.load_workload("transformer"), {"vocabulary": 50, "length": 12}),
+    "gpt": (catalog.load_workload("gpt"), {"vocabulary": 50, "length": 12}),
 }
 
 
-@contextmanager
-def forced(owner: Any, name: str, **arguments: Any) -> Iterator[None]:
-    """Calls of `owner.name` get these arguments, whatever the caller says."""
-    real = getattr(owner, name)
-
-    def call(*given: Any, **named: Any) -> Any:
-        return real(*given, **(named | arguments))
-
-    with mock.patch.object(owner, name, call):
-        yield
+def replaced(module: str, name: str, make: Callable[[Any], Any]) -> Any:
+    """While inside, `module.name` is `make(what it was)`; nothing where this process has no such module."""
+    owner = sys.modules.get(module)
+    return mock.patch.object(owner, name, make(getattr(owner, name))) if owner is not None else nullcontext()
 
 
-@contextmanager
-def without(owner: Any, name: str) -> Iterator[None]:
-    """Calls of `owner.name(...)(x)` do nothing to x."""
-    with mock.patch.object(owner, name, lambda *_, **__: lambda x: x):
-        yield
+def layer(name: str, make: Callable[[Any], Any]) -> Any:
+    return replaced("keras.layers", name, make)
 
 
-def layers() -> Any:
-    import keras
+def forced(**arguments: Any) -> Callable[[Any], Any]:
+    """The same call, with these arguments whatever the caller says."""
+    return lambda real: lambda *given, **named: real(*given, **(named | arguments))
 
-    return keras.layers
+
+def nothing(_: Any) -> Any:
+    """A layer that does nothing."""
+    return lambda *_, **__: lambda x: x
 
 
 @contextmanager
 def same_padding() -> Iterator[None]:
-    real = layers().Conv2D
-
-    def conv(filters: int, kernel: int, stride: int, **named: Any) -> Any:
-        return real(filters, kernel, stride, **(named | {"padding": "same"}))
-
-    with mock.patch.object(layers(), "Conv2D", conv), without(layers(), "ZeroPadding2D"):
+    with layer("Conv2D", forced(padding="same")), layer("ZeroPadding2D", nothing):
         yield
+
+
+def same_pool(name: str) -> Any:
+    """Pooling with 'same' padding, without the zeros that are added by hand."""
+
+    def make(real: Any) -> Any:
+        crop = sys.modules["keras.layers"].Cropping2D
+        return lambda *given: lambda x: real(*given, padding="same")(crop(1)(x))
+
+    return layer(name, make)
 
 
 @contextmanager
 def second_lstm_bias() -> Iterator[None]:
-    from torch import nn
+    real = catalog.load_workload("lstm").torch_model
 
-    with mock.patch.object(nn.init, "zeros_", lambda tensor: mock.Mock(requires_grad_=lambda _: tensor)):
+    def trained(params: Any) -> Any:
+        model = real(params)
+        model.lstm.bias_hh_l0.requires_grad_(True)
+        return model
+
+    with mock.patch.object(WORKLOADS["lstm"][0], "torch_model", trained):
         yield
 
 
 @contextmanager
-def swapped(kind: str, other: str) -> Iterator[None]:
-    """Weights of one kind of Keras variable go where those of another belong."""
+def keras_values(
+    change: Callable[[str, Any], Any], path_change: Callable[[str], str] = lambda path: path
+) -> Iterator[None]:
+    """Weights that go wrong on their way into Keras."""
     real = _weights.keras_values
 
     def values(path: str, shape: tuple[int, ...], weights: Any) -> Any:
-        exchange = {kind: other, other: kind}
-        parts = [exchange.get(part, part) for part in path.split("/")]
-        return real("/".join(parts), shape, weights)
+        return change(path, real(path_change(path), shape, weights))
 
     with mock.patch.object(_weights, "keras_values", values):
         yield
 
 
-@contextmanager
-def turned_kernels() -> Iterator[None]:
-    """Height and width of convolution kernels exchanged."""
-    real = _weights.keras_values
-
-    def values(path: str, shape: tuple[int, ...], weights: Any) -> Any:
-        found = real(path, shape, weights)
-        return found.swapaxes(0, 1).copy() if found.ndim == 4 else found
-
-    with mock.patch.object(_weights, "keras_values", values):
-        yield
+def query_for_key(path: str) -> str:
+    exchanged = {"query": "value", "value": "query"}
+    return "/".join(exchanged.get(part, part) for part in path.split("/"))
 
 
 @contextmanager
 def optimizer(name: str, **arguments: Any) -> Iterator[None]:
-    """Another optimiser, or another setting of it, in whichever framework this process has."""
-    owner = sys.modules["torch.optim"] if "torch" in sys.modules else sys.modules["keras"].optimizers
-    allowed = {"torch": {"lr", "momentum", "weight_decay", "nesterov"}}
-    del allowed
-
-    def make(trained_or_rate: Any, lr: Any = None, momentum: float = 0.0, **_: Any) -> Any:
-        real = originals[name]
-        if "torch" in sys.modules:
-            return real(trained_or_rate, lr=lr, **({"momentum": momentum} if name == "SGD" else {}), **arguments)
-        return real(trained_or_rate, **({"momentum": momentum} if name == "SGD" else {}), **arguments)
-
-    originals = {key: getattr(owner, key) for key in ("SGD", "Adam")}
-    with mock.patch.object(owner, "SGD", make):
+    """Both frameworks' optimiser of this name with these settings, in place of SGD."""
+    with (
+        replaced("torch.optim", "SGD", lambda _: _torch_optimizer(name, arguments)),
+        replaced("keras.optimizers", "SGD", lambda _: _keras_optimizer(name, arguments)),
+    ):
         yield
+
+
+def _momentum(name: str, momentum: float) -> dict[str, float]:
+    return {"momentum": momentum} if name == "SGD" else {}
+
+
+def _torch_optimizer(name: str, arguments: dict[str, Any]) -> Any:
+    real = getattr(sys.modules["torch.optim"], name)
+    return lambda p, lr, momentum, fused: real(p, lr=lr, **_momentum(name, momentum), **arguments)
+
+
+def _keras_optimizer(name: str, arguments: dict[str, Any]) -> Any:
+    real = getattr(sys.modules["keras.optimizers"], name)
+    return lambda rate, momentum, global_clipnorm: real(rate, **_momentum(name, momentum), **arguments)
 
 
 @contextmanager
 def changing_rate() -> Iterator[None]:
     """The learning rate halves after two steps: torch's momentum keeps gradients, Keras' keeps steps."""
-    engine = sys.modules["stepmark.engines." + ENGINE.replace("-", "_")].Engine
-    real = engine.step
+    real = ENGINE.step
 
     def step(self: Any, index: int) -> None:
         real(self, index)
@@ -180,61 +175,70 @@ def changing_rate() -> Iterator[None]:
         elif index == 1:
             self._optimizer.learning_rate.assign(self._optimizer.learning_rate / 2)
 
-    with mock.patch.object(engine, "step", step):
+    with mock.patch.object(ENGINE, "step", step):
         yield
 
 
-@contextmanager
-def half_the_loss() -> Iterator[None]:
-    """As a loss that is divided by another batch size."""
-    engine = sys.modules["stepmark.engines." + ENGINE.replace("-", "_")].Engine
-    real = engine.build
-
-    def build(self: Any, *arguments: Any) -> None:
-        real(self, *arguments)
-        self._labels *= 2
-
-    with mock.patch.object(engine, "build", build):
-        yield
-
-
-@contextmanager
-def dropout() -> Iterator[None]:
-    real = layers().Dense
-
-    def dense(*given: Any, **named: Any) -> Any:
-        inner, drop = real(*given, **named), layers().Dropout(0.1)
-        inner_call = inner.call
-        inner.call = lambda x, *a, **k: inner_call(drop(x, training=True), *a, **k)
-        return inner
-
-    with mock.patch.object(layers(), "Dense", dense):
-        yield
-
-
-@contextmanager
-def as_written() -> Iterator[None]:
-    yield
-
-
-Plant = Callable[[], Any]
-PLANTS: dict[str, tuple[str, Plant]] = {
-    **{f"{model}-as-written": (model, as_written) for model in WORKLOADS},
-    "bn-epsilon": ("resnet", lambda: forced(layers(), "BatchNormalization", epsilon=1e-3)),
+MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
+    "bn-epsilon": ("resnet", lambda: layer("BatchNormalization", forced(epsilon=1e-3))),
     "same-padding": ("resnet", same_padding),
-    "max-pool-same": ("resnet", lambda: forced(layers(), "MaxPooling2D", padding="same")),
-    "kernel-axes": ("resnet", turned_kernels),
-    "average-pool": ("cnn", lambda: without_padding_of_pool()),
-    "flatten-order": ("cnn", lambda: without_layer("Permute")),
+    "max-pool-same": ("resnet", lambda: same_pool("MaxPooling2D")),
+    "kernel-axes": ("resnet", lambda: keras_values(lambda _, v: v.swapaxes(0, 1).copy() if v.ndim == 4 else v)),
+    "average-pool-same": ("cnn", lambda: same_pool("AveragePooling2D")),
+    "flatten-order": ("cnn", lambda: layer("Permute", nothing)),
     "lstm-second-bias": ("lstm", second_lstm_bias),
-    "layer-norm-epsilon": ("transformer", lambda: forced(layers(), "LayerNormalization", epsilon=1e-3)),
-    "gelu-form": ("transformer", lambda: gelu(approximate=True)),
-    "attention-packing": ("transformer", lambda: swapped("query", "value")),
-    "no-causal-mask": ("gpt", lambda: no_mask()),
-    "dropout": ("mlp", dropout),
-    "loss-scale": ("mlp", half_the_loss),
-    "nesterov": ("mlp", lambda: optimizer("SGD", nesterov=True)),
+    "layer-norm-epsilon": ("transformer", lambda: layer("LayerNormalization", forced(epsilon=1e-3))),
+    "gelu-form": ("transformer", lambda: replaced("keras.ops", "gelu", forced(approximate=True))),
+    "attention-packing": ("transformer", lambda: keras_values(lambda _, v: v, query_for_key)),
+    "no-causal-mask": (
+        "gpt",
+        lambda: layer("MultiHeadAttention", lambda real: lambda *a, **k: lambda q, v, **_: real(*a, **k)(q, v)),
+    ),
+    "dropout": (
+        "mlp",
+        lambda: layer("Activation", lambda real: lambda *a, **k: sys.modules["keras.layers"].Dropout(0.1)),
+    ),
+    "local-batch": (
+        "mlp",
+        lambda: replaced(
+            "stepmark.engines._keras_parts", "summed_loss", lambda real: lambda: lambda *a: 2 * real()(*a)
+        ),
+    ),
+    "nesterov": ("mlp", lambda: replaced("keras.optimizers", "SGD", forced(nesterov=True))),
     "weight-decay": ("mlp", lambda: optimizer("SGD", weight_decay=0.0625)),
     "adam-epsilon": ("lstm", lambda: optimizer("Adam")),
     "rate-change": ("mlp", changing_rate),
 }
+PLANTS = MISTAKES | {f"{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+ENGINE: Any = None
+
+
+def run(folder: Path, name: str, plant: str) -> None:
+    model, planted = PLANTS[plant]
+    workload, given = WORKLOADS[model]
+    params, execution = workload.parse(given), catalog.load_engine(name).SUPPORT.default_execution
+    batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 5)
+    engine = ENGINE(RankContext(0, 1, "single", None, execution, "float32", (), 1, 7, 7, 0, 60))
+    with planted():
+        found = trace(
+            engine,
+            build=lambda rate: engine.build(workload, params, batches, rate),
+            starting_weights=lambda shapes: workload.starting_weights(shapes, 7),
+            mean_over_ranks=lambda loss: loss,
+        )
+    found.save(folder / f"{name}.{plant}.npz")
+
+
+def main(folder: Path, name: str, plants: list[str]) -> None:
+    global ENGINE
+    module = catalog.load_engine(name)
+    os.environ.update(module.SUPPORT.environment)
+    module.import_framework()
+    ENGINE = module.Engine
+    for plant in plants:
+        run(folder, name, plant)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -23,13 +23,14 @@ from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.spec import LaunchSpec, ProbeSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import STEPS as STEPS_CHECKED
-from stepmark.parity.probe import TRAINING_RATE, Trace, batches_digest, trace
+from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
 
 REPORT, STEPS, STDERR, STAMPS = "report.json", "steps.npz", "stderr.log", "stamps"
 
+LEARNING_RATE = 0.0625
 BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
 
 
@@ -117,7 +118,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
-    engine.build(workload, params, _local_batches(spec, BATCHES), TRAINING_RATE)
+    engine.build(workload, params, _local_batches(spec, BATCHES), LEARNING_RATE)
     built = watch.lap()
 
     recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)

@@ -7,7 +7,7 @@ from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.session import root_cause
 from stepmark.parity.certify import certificate, not_checked, stage
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import Check, checks, launches, samples_per_worker
+from stepmark.plan.probes import Check, Step, checks, launches, samples_per_worker
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
 from stepmark.workloads._protocol import Workload
 
@@ -30,19 +30,21 @@ def certify(plan: Plan, done: frozenset[str], run: Run) -> Iterator[Certificate]
 
 
 def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], workload: Workload) -> Certificate:
-    needed = (check.float64_reference, check.float64, check.reference, check.launch)
-    for launch in needed:
-        failure = root_cause(ended[launch.id]) if launch is not None else None
-        if launch is not None and failure is not None:
+    for launch in (launch for step in check.steps for launch in (step.reference, step.launch)):
+        failure = root_cause(ended[launch.id])
+        if failure is not None:
             return not_checked(check.cell, f"the check {launch.id} failed: {failure.cause}")
-    tensors = _reports(ended, check.reference)[0].tensors
-    stages: list[Stage] = []
-    if check.float64 is not None and check.float64_reference is not None:
-        model, base = check.float64.cell, check.float64_reference.cell
-        stages.append(stage("float64", model, base, _reports(ended, check.float64), workload, tensors))
-    reports = _reports(ended, check.launch)
-    stages.append(stage("as timed", check.cell, check.reference.cell, reports, workload, tensors))
-    return certificate(check.cell, check.reference.cell, stages, reports, samples_per_worker(plan, check.cell))
+    stages = [_stage(step, ended, workload) for step in check.steps]
+    last = check.steps[-1]
+    return certificate(
+        check.cell, last.reference.cell, stages, _reports(ended, last.launch), samples_per_worker(plan, check.cell)
+    )
+
+
+def _stage(step: Step, ended: dict[str, list[RankOutcome]], workload: Workload) -> Stage:
+    [reference] = _reports(ended, step.reference)
+    reports = _reports(ended, step.launch)
+    return stage(step.name, step.launch.cell, step.reference.cell, reports, workload, reference.tensors)
 
 
 def _reports(ended: dict[str, list[RankOutcome]], launch: Launch) -> list[ProbeReport]:

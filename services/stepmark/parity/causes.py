@@ -46,7 +46,7 @@ CAUSES = (
     ),
     Cause("one side trains a tensor that the other has not, or calls it otherwise", lambda f: bool(f.unmatched)),
     Cause(
-        "gradients are scaled: clipped on one side or before the sum over workers, or the loss is divided by the local "
+        "gradients are scaled: Nesterov's form of momentum, clipping on one side or before the sum over workers, or the loss is divided by the local "
         "batch where the global one is meant",
         _scaled,
     ),
@@ -58,7 +58,7 @@ CAUSES = (
     ),
     Cause(
         "padding or pooling ('same' pads (0, 1) at stride 2, torch (1, 1)), or an axis order (flattening, kernels)",
-        _between(0.1, float("inf")),
+        _between(0.02, float("inf")),
         "conv",
     ),
     Cause(
@@ -66,13 +66,16 @@ CAUSES = (
         _between(0.05, float("inf")),
         "attn",
     ),
-    Cause("an axis order of a kernel, or another activation", _between(0.05, float("inf"))),
-    Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.1), "bn"),
+    Cause(
+        "an axis order (kernels, flattening), padding or pooling, another activation, or dropout",
+        _between(0.05, float("inf")),
+    ),
+    Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.02), "bn"),
     Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-4, 0.05), "norm"),
     Cause("the form of GELU (exact or tanh)", _between(1e-5, 2e-4), "linear"),
     Cause(
-        "gradients are treated differently: dropout, clipping of each worker's gradient before the sum, or a sum over "
-        "workers that is made twice or not at all",
+        "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's gradient "
+        "before the sum, or a sum over workers that is made twice or not at all",
         _only_gradient,
     ),
     Cause(

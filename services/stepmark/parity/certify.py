@@ -4,12 +4,18 @@ from collections.abc import Sequence
 
 from stepmark.parity.judge import limits_for, problem
 from stepmark.plan.cells import Cell
+from stepmark.plan.probes import StageName
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
 from stepmark.workloads._protocol import Workload
 
 
 def stage(
-    name: str, cell: Cell, reference: Cell, reports: Sequence[ProbeReport], workload: Workload, tensors: tuple[str, ...]
+    name: StageName,
+    cell: Cell,
+    reference: Cell,
+    reports: Sequence[ProbeReport],
+    workload: Workload,
+    tensors: tuple[str, ...],
 ) -> Stage:
     """One check's verdict. `reports`: all ranks'; the first holds the figures."""
     figures = reports[0].figures

@@ -8,8 +8,8 @@ FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5
 COMPILED = Limits(forward=1e-5, loss=1e-5, gradient=3e-5, scale=1e-5, tensor=1e-4, weights=3e-5)
 MIXED = {
     "tf32": Limits(forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-3),
-    "bfloat16": Limits(forward=3e-2, loss=3e-3, gradient=4e-2, scale=1e-2, tensor=1.5e-1, weights=2e-2),
-    "float16": Limits(forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-3),
+    "bfloat16": Limits(forward=2.5e-2, loss=3e-3, gradient=4e-2, scale=1e-2, tensor=1.5e-1, weights=2e-3),
+    "float16": Limits(forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-4),
 }
 
 

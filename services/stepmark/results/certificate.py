@@ -71,9 +71,11 @@ class ProbeReport(RecordModel):
 
 
 class Stage(RecordModel):
-    """One check: `float64` compares the model as both frameworks have it; `as timed` the very cell."""
+    """One comparison: `float64`, the model as both frameworks have it; `float32`, a mixed-precision cell in float32; `as
+    timed`, the very cell.
+    """
 
-    name: Literal["float64", "as timed"]
+    name: Literal["float64", "float32", "as timed"]
     engine: Name
     reference_engine: Name
     figures: Figures

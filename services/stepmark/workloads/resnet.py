@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from stepmark.scenario.base import StrictModel
@@ -126,18 +127,30 @@ class Resnet(Workload):
         return 3 * (sum(forward) + dense) - forward[0]
 
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Biases of the norms, eight times their scales, keep the inputs of every ReLU away from zero."""
+        """Biases of the norms, eight times their scales, keep the inputs of every ReLU away from zero.
+
+        Kernels add up to zero over the channels that this lets through: otherwise BatchNorm would take the difference
+        of large numbers.
+        """
         weights = super().starting_weights(shapes, seed)
         norms = {name for name, shape in shapes.items() if len(shape) == 1 and not name.startswith("fc.")}
         biases = {name: decided(weights[name], 2.0) for name in norms if name.endswith("bias")}
         scales = {name: weights[name] / 4 for name in norms if name.endswith("weight")}
-        return weights | biases | scales | {"fc.weight": weights["fc.weight"] / 4}
+        kernels = {name: _balanced(values) for name, values in weights.items() if values.ndim == 4}
+        stem = {"conv1.weight": weights["conv1.weight"], "fc.weight": weights["fc.weight"] / 4}
+        return weights | biases | scales | kernels | stem
 
     def torch_model(self, params: Params) -> "torch.nn.Module":
         return _torch_resnet(params)
 
     def keras_model(self, params: Params) -> "keras.Model":
         return _keras_resnet(params)
+
+
+def _balanced(kernel: Array) -> Array:
+    """OIHW: each tap without its mean over the input channels that are on (`_weights.decided`)."""
+    on = np.arange(kernel.shape[1]) % 4 != 3
+    return kernel - np.where(on[None, :, None, None], kernel[:, on].mean(1, keepdims=True), 0.0)
 
 
 def _torch_resnet(params: Params) -> "torch.nn.Module":

@@ -5,7 +5,7 @@ from typing import Any
 from conftest import scenario_document
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Machine
-from stepmark.plan.probes import checks, launches
+from stepmark.plan.probes import Check, Step, checks, launches
 from stepmark.scenario.load import scenario_from_object
 
 TORCH = {"name": "torch", "engine": "torch", "strategy": "ddp"}
@@ -30,30 +30,44 @@ def test_references_come_first_and_once() -> None:
     assert len({launch.id for launch in found}) == len(found)
 
 
+def last(check: Check) -> Step:
+    assert check.steps[-1].name == "as timed"
+    return check.steps[-1]
+
+
 def test_the_reference_is_one_process_with_all_workers_samples() -> None:
-    for check in checks(plan([TORCH, KERAS])):
-        assert (check.reference.cell.strategy, check.reference.cell.processes) == ("single", 1)
-        assert check.reference.cell.global_batch == check.launch.cell.global_batch
+    for step in (last(check) for check in checks(plan([TORCH, KERAS]))):
+        assert (step.reference.cell.strategy, step.reference.cell.processes) == ("single", 1)
+        assert step.reference.cell.global_batch == step.launch.cell.global_batch
 
 
 def test_batch_norm_is_checked_over_each_workers_own_samples() -> None:
     for model, parts in (("mlp", 1), ("resnet", 2)):
-        found = {check.cell.workers: check.reference.probe for check in checks(plan([TORCH], model))}
+        found = {check.cell.workers: last(check).reference.probe for check in checks(plan([TORCH], model))}
         assert found[2] is not None
         assert found[2].accumulate == parts
 
 
+def stages(candidates: list[Any], **changes: Any) -> dict[str, list[str]]:
+    one = {"scale": {"workers": [1], "batchPerWorker": 8}}
+    found = checks(plan(candidates, **(one | changes)))
+    return {check.cell.key: [step.name for step in check.steps] for check in found}
+
+
 def test_two_frameworks_are_compared_in_float64_and_one_is_not() -> None:
-    torch, _, keras, _ = checks(plan([TORCH, KERAS]))
-    assert torch.float64 is None
-    assert keras.float64 is not None
-    assert keras.float64_reference is not None
-    assert (keras.float64.cell.precision, keras.float64_reference.cell.engine) == ("float64", "torch")
+    assert stages([TORCH, KERAS]) == {
+        "torch.eager.float32.w1": ["as timed"],
+        "keras.graph.float32.w1": ["float64", "as timed"],
+    }
+
+
+def test_mixed_precision_is_checked_in_float32_too() -> None:
+    assert stages([TORCH], sweep={"precision": ["bfloat16"]}) == {"torch.eager.bfloat16.w1": ["float32", "as timed"]}
 
 
 def test_a_float64_cell_has_a_float64_reference() -> None:
     [check] = checks(plan([TORCH], sweep={"precision": ["float64"]}, scale={"workers": [1], "batchPerWorker": 8}))
-    assert check.reference.cell.precision == "float64"
+    assert last(check).reference.cell.precision == "float64"
 
 
 def test_a_script_has_no_weights_and_no_check() -> None:
@@ -63,5 +77,6 @@ def test_a_script_has_no_weights_and_no_check() -> None:
 
 def test_micro_batches_keep_their_number_and_are_cut_to_eight_samples() -> None:
     [check] = checks(plan([TORCH], training={"gradientAccumulation": 4}, scale={"workers": [1], "batchPerWorker": 64}))
-    assert check.launch.probe is not None
-    assert (check.launch.probe.accumulate, check.launch.cell.batch_per_worker) == (4, 32)
+    launch = last(check).launch
+    assert launch.probe is not None
+    assert (launch.probe.accumulate, launch.cell.batch_per_worker) == (4, 32)

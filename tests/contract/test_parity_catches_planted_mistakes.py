@@ -1,0 +1,83 @@
+"""A certificate that cannot fail proves nothing: each mistake is planted, caught at the limit, and named.
+
+Two processes, one for each framework, train everything; the tests compare what they left.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import planted
+import pytest
+
+from stepmark.parity.figures import compare
+from stepmark.parity.judge import FLOAT32, problem
+from stepmark.parity.probe import Trace
+from stepmark.results.certificate import Figures
+
+BOTH_SIDES = {"lstm-second-bias", "weight-decay", "adam-epsilon", "rate-change"}  # planted in torch, too
+
+NAMED = {
+    "bn-epsilon": "BatchNorm's epsilon",
+    "same-padding": "padding or pooling",
+    "max-pool-same": "padding or pooling",
+    "kernel-axes": "an axis order",
+    "average-pool-same": "padding or pooling",
+    "flatten-order": "flattening",
+    "lstm-second-bias": "second LSTM bias",
+    "layer-norm-epsilon": "LayerNorm's epsilon",
+    "gelu-form": "GELU",
+    "attention-packing": "packing of the attention",
+    "no-causal-mask": "causal mask",
+    "dropout": "dropout",
+    "local-batch": "divided by the local",
+    "nesterov": "Nesterov",
+    "weight-decay": "weight decay",
+    "adam-epsilon": "epsilon in it",
+    "rate-change": "learning rate",
+}
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for module in ("torch", "tensorflow", "keras"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    folder = tmp_path_factory.mktemp("traces")
+    as_written = [f"{model}-as-written" for model in planted.WORKLOADS]
+    for engine, plants in (("torch", [*as_written, *BOTH_SIDES]), ("keras-tensorflow", list(planted.PLANTS))):
+        command = [sys.executable, planted.__file__, str(folder), engine, *plants]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def figures(traces: Path, mistake: str) -> tuple[Figures, str]:
+    """What the check sees, and what it says."""
+    model, _ = planted.PLANTS[mistake]
+    written = f"torch.{mistake if mistake in BOTH_SIDES else f'{model}-as-written'}.npz"
+    reference, candidate = Trace.load(traces / written), Trace.load(traces / f"keras-tensorflow.{mistake}.npz")
+    found = compare(reference, candidate, slice(None))
+    return found, problem(found, FLOAT32, tuple(reference.end), distributed=False)
+
+
+@pytest.mark.parametrize("model", planted.WORKLOADS)
+def test_what_is_written_right_passes(traces: Path, model: str) -> None:
+    assert figures(traces, f"{model}-as-written")[1] == ""
+
+
+@pytest.mark.parametrize("mistake", planted.MISTAKES)
+def test_a_planted_mistake_is_caught_and_named(traces: Path, mistake: str) -> None:
+    found, text = figures(traces, mistake)
+    assert text, found
+    assert NAMED[mistake] in text
+    assert any(f"worst tensor {t.tensor}" in text for t in found.tensors) or "lstm.bias_hh_l0" in text
+
+
+def test_every_mistake_is_far_above_the_limit(traces: Path) -> None:
+    """At least three times: a mistake that only just shows would be missed on another model."""
+    for mistake in set(planted.MISTAKES) - {"lstm-second-bias"}:  # that one shows in the tensors' names
+        found, _ = figures(traces, mistake)
+        margin = max(getattr(found, n) / getattr(FLOAT32, n) for n in ("forward", "loss", "gradient", "weights"))
+        assert margin > 3, (mistake, margin)
