@@ -21,6 +21,10 @@ lint: .venv/dev  ## Style and types
 docs: .venv/dev  ## Generate the scenario reference and the JSON Schema from the model
 	$(BIN)/python -m stepmark.scenario.reference docs
 
+.venv/bench: .venv/run requirements/bench.txt
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@touch $@
+
 requirements:  ## Resolve the pinned requirements anew (needs uv)
 	for name in bootstrap run dev bench; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \

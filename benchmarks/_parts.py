@@ -50,7 +50,8 @@ class Lab:
         spec = {
             "launch_id": f"l{self._count}", "block": 0, "engine": engine, "strategy": "single", "variant": None,
             "execution": catalog.load_engine(engine).SUPPORT.default_execution, "precision": "float32",
-            "options": (), "accumulate": 1, "clip_global_norm": None, "replicas": 1, "probe": None, "model": "mlp", "params": {}, "data_source": "synthetic", "global_batch": 64, "rank": 0, "world_size": 1,
+            "options": (), "accumulate": 1, "clip_global_norm": None, "replicas": 1, "probe": None,
+            "model": "mlp", "params": {}, "data_source": "synthetic", "global_batch": 64, "rank": 0, "world_size": 1,
             "addresses": (), "control_token": "", "cpus": (core,), "seed": 0, "launch_seed": 0, "warmup_steps": 20,
             "warmup_seconds": 0.3, "min_steps": 100, "max_steps": 5000, "min_seconds": 1.0,
             "launch_timeout_seconds": 300, "step_timeout_seconds": 60, "memory_limit_bytes": None,

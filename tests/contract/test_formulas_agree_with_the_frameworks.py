@@ -1,42 +1,84 @@
 """FLOPs and parameters are formulas; torch counts the same on the meta device, without memory or a GPU."""
 
+from typing import Any
+
 import pytest
 
 from stepmark import catalog
+from stepmark.workloads._protocol import InputSpec
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
+GPT2 = {"layers": 12, "heads": 12, "width": 768, "length": 1024, "vocabulary": 50257}
+LONG = {"layers": 1, "heads": 2, "width": 64, "length": 2048}  # attention is 5 FLOP in 6
+SHORT = {"layers": 3, "heads": 1, "width": 8, "length": 3, "vocabulary": 5}
+
 CASES = [
     ("mlp", {}),
+    ("mlp", {"layers": 1, "hidden": 3}),
     ("resnet", {"depth": 8, "imageSize": 32, "classes": 10}),
     ("resnet", {"depth": 18, "imageSize": 32, "classes": 10}),
     ("resnet", {"depth": 18, "imageSize": 224}),
     ("resnet", {"depth": 34, "imageSize": 225}),
     ("resnet", {"depth": 50}),
+    ("lstm", {}),
+    ("lstm", {"length": 32, "embedding": 48, "hidden": 96}),
+    ("lstm", {"length": 80, "embedding": 128, "hidden": 16}),
+    ("transformer", {}),
+    ("transformer", GPT2),
+    ("transformer", LONG),
+    ("transformer", SHORT),
+    ("gpt", {}),
+    ("gpt", GPT2),
+    ("gpt", LONG),
+    ("gpt", SHORT),
 ]
 
 
-@pytest.mark.parametrize(("model", "given"), CASES)
-def test_flops_of_a_training_step(model: str, given: dict) -> None:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    workload = catalog.load_workload(model)
+def model(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """A workload, its parameters, and its torch model on the meta device."""
+    workload = catalog.load_workload(name)
     params = workload.parse(given)
     with torch.device("meta"):
-        net = workload.torch_model(params)
-        inputs = torch.empty(2, *workload.input(params).shape)
-    with FlopCounterMode(display=False) as counter:
-        net(inputs).sum().backward()
+        return workload, params, workload.torch_model(params)
+
+
+def samples(spec: InputSpec, count: int) -> Any:
+    return torch.empty(count, *spec.shape, dtype=torch.int64 if spec.kind == "tokens" else None, device="meta")
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_flops_of_a_training_step(name: str, given: dict[str, Any]) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    workload, params, net = model(name, given)
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        net(samples(workload.input(params), 2)).sum().backward()
     assert workload.flops_per_sample(params) == pytest.approx(counter.get_total_flops() / 2, rel=0.01)
 
 
-@pytest.mark.parametrize(("depth", "torchvision"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)])
-def test_parameters_are_those_that_torchvision_documents(depth: int, torchvision: int) -> None:
-    workload = catalog.load_workload("resnet")
-    assert workload.parameter_count(workload.parse({"depth": depth})) == torchvision
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_parameters_are_those_that_torch_trains(name: str, given: dict[str, Any]) -> None:
+    workload, params, net = model(name, given)
+    assert workload.parameter_count(params) == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "documented"),
+    [
+        ("resnet", {"depth": 18}, 11_689_512),  # torchvision's documentation
+        ("resnet", {"depth": 34}, 21_797_672),
+        ("resnet", {"depth": 50}, 25_557_032),
+        ("gpt", GPT2, 124_439_808),  # openai-community/gpt2
+    ],
+)
+def test_parameters_are_those_that_the_originals_document(name: str, given: dict[str, Any], documented: int) -> None:
+    workload = catalog.load_workload(name)
+    assert workload.parameter_count(workload.parse(given)) == documented
 
 
 def test_lstm_flops_are_its_gates_products() -> None:
+    """At a length where torch counts less: it alone computes no gradient for the state before the first token."""
     workload = catalog.load_workload("lstm")
     params = workload.parse({"length": 3, "embedding": 5, "hidden": 7, "classes": 2})
     # 3 tokens x 4 gates x 7 outputs x (5 + 7) inputs, and 7 x 2 in the dense layer; 2 FLOP each, 3 passes

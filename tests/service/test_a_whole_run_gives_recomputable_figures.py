@@ -22,6 +22,7 @@ SPEC = {
         {"name": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"},
     ],
     "sweep": {"execution": ["default", "graph"]},
+    "parity": "required",
     "scale": {"workers": [1, 2, 64], "batchPerWorker": 16},
     "data": {"source": "digits"},
     "measurement": {"launches": 2, "minSteps": 30, "minSeconds": 0.1, "warmupSteps": 5, "warmupSeconds": 0},
@@ -169,3 +170,15 @@ def test_results_and_report_derive_the_same_again(out: Path, summary: dict[str, 
     (out / "report.md").unlink()
     assert command_line("report", "out").returncode == 0
     assert (out / "report.md").read_text() == before
+
+
+def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Path) -> None:
+    measured = {cell["key"] for cell in summary["cells"] if cell["verdict"] not in ("unsupported", "not measured")}
+    found = {certificate["cell"]: certificate for certificate in summary["certificates"]}
+    assert found.keys() == measured
+    assert all(certificate["badge"] == "certified" for certificate in found.values())
+    [timed] = [s for s in found["keras.graph.float32.w2"]["stages"] if s["name"] == "as timed"]
+    assert timed["ranks_agree"]
+    assert 0 < timed["figures"]["gradient"] < timed["limits"]["gradient"]
+    assert all(comparison["parity"] == "certified" for comparison in summary["comparisons"])
+    assert "| keras.graph.float32.w2 | torch | as timed |" in (out / "report.md").read_text()

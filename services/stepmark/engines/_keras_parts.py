@@ -46,8 +46,7 @@ def make_model(context: RankContext, workload: Workload, params: Any) -> "keras.
     import keras
 
     random.seed(context.seed)
-    if context.precision == "float64":
-        keras.config.set_floatx("float64")
+    keras.config.set_floatx("float64" if context.precision == "float64" else "float32")
     keras.config.set_dtype_policy(_POLICIES.get(context.precision, keras.config.floatx()))
     return workload.keras_model(params)  # type: ignore[attr-defined]
 

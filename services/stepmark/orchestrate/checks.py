@@ -34,17 +34,18 @@ def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], 
         failure = root_cause(ended[launch.id])
         if failure is not None:
             return not_checked(check.cell, f"the check {launch.id} failed: {failure.cause}")
-    stages = [_stage(step, ended, workload) for step in check.steps]
+    stages = [_stage(plan, step, ended, workload) for step in check.steps]
     last = check.steps[-1]
     return certificate(
         check.cell, last.reference.cell, stages, _reports(ended, last.launch), samples_per_worker(plan, check.cell)
     )
 
 
-def _stage(step: Step, ended: dict[str, list[RankOutcome]], workload: Workload) -> Stage:
+def _stage(plan: Plan, step: Step, ended: dict[str, list[RankOutcome]], workload: Workload) -> Stage:
     [reference] = _reports(ended, step.reference)
     reports = _reports(ended, step.launch)
-    return stage(step.name, step.launch.cell, step.reference.cell, reports, workload, reference.tensors)
+    clipped = plan.scenario.spec.training.clip_global_norm is not None
+    return stage(step.name, step.launch.cell, step.reference.cell, reports, workload, reference.tensors, clipped)
 
 
 def _reports(ended: dict[str, list[RankOutcome]], launch: Launch) -> list[ProbeReport]:

@@ -46,8 +46,8 @@ CAUSES = (
     ),
     Cause("one side trains a tensor that the other has not, or calls it otherwise", lambda f: bool(f.unmatched)),
     Cause(
-        "gradients are scaled: Nesterov's form of momentum, clipping on one side or before the sum over workers, or the loss is divided by the local "
-        "batch where the global one is meant",
+        "gradients are scaled: Nesterov's form of momentum or clipping on one side, clipping before the sum over "
+        "workers, or a loss that is divided by the local batch where the global one is meant",
         _scaled,
     ),
     Cause(
@@ -74,8 +74,8 @@ CAUSES = (
     Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-4, 0.05), "norm"),
     Cause("the form of GELU (exact or tanh)", _between(1e-5, 2e-4), "linear"),
     Cause(
-        "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's gradient "
-        "before the sum, or a sum over workers that is made twice or not at all",
+        "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's "
+        "gradient before the sum, or a sum over workers that is made twice or not at all",
         _only_gradient,
     ),
     Cause(

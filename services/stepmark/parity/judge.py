@@ -13,12 +13,16 @@ MIXED = {
 }
 
 
-def limits_for(precision: str, execution: str, float64_limit: float) -> Limits:
-    """What a cell must keep within. `float64_limit` is the workload's own."""
+# torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, Keras by the norm: seen even in float64.
+_CLIPPED = 1e-5
+
+
+def limits_for(precision: str, execution: str, float64_limit: float, clipped: bool = False) -> Limits:
+    """What a cell must keep within. `float64_limit` is the workload's own; `clipped`: gradients are."""
     if precision in MIXED:
         return MIXED[precision]
     if precision == "float64":
-        x = float64_limit
+        x = max(float64_limit, _CLIPPED) if clipped else float64_limit
         return Limits(forward=x, loss=x, gradient=x, scale=x, tensor=3 * x, weights=x)
     return COMPILED if execution == "compiled" else FLOAT32
 

@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """What proves one cell: both frameworks' models in float64, a mixed-precision cell in float32, then the cell itself."""
+    """What proves a cell: both models in float64, a mixed-precision cell in float32, then the cell itself."""
 
     cell: Cell
     steps: tuple[Step, ...]
@@ -64,7 +64,7 @@ def _steps(plan: Plan, cell: Cell, batch_norm: bool) -> Iterator[Step]:
         model = _alone(plan, one, exact, "float64", batch_norm)
         yield Step("float64", _compared(plan, model.cell, written), written)
     if cell.precision != precision:
-        # The limits of mixed precision are too wide to see what a small batch hides, such as whose samples BatchNorm saw.
+        # The limits of mixed precision are too wide to see, for instance, whose samples BatchNorm saw.
         yield Step("float32", _compared(plan, cell.model_copy(update={"precision": precision}), reference), reference)
     yield Step("as timed", _compared(plan, cell, reference), reference)
 

@@ -71,8 +71,9 @@ class ProbeReport(RecordModel):
 
 
 class Stage(RecordModel):
-    """One comparison: `float64`, the model as both frameworks have it; `float32`, a mixed-precision cell in float32; `as
-    timed`, the very cell.
+    """One comparison.
+
+    `float64`: the model as both frameworks have it; `float32`: a mixed-precision cell in float32; `as timed`: the cell.
     """
 
     name: Literal["float64", "float32", "as timed"]

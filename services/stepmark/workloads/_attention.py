@@ -5,15 +5,42 @@ x + attention(norm(x)), then x + mlp(norm(x)), with four times the width inside 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
+from pydantic import Field, model_validator
+
+from stepmark.scenario.base import StrictModel
 from stepmark.workloads._keras import named
 
 if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-5  # torch's LayerNorm default; Keras' own is 1e-3
+FLOAT64_LIMIT = 1e-7
+"""TensorFlow has float32 constants in its exact GELU (5e-9), its tanh GELU (6e-10), and its attention's scale (1e-8
+unless a head's width is a power of 4), also in float64."""
 _EXPANSION = 4
+
+
+class SequenceParams(StrictModel):
+    """What a model of such blocks is made of."""
+
+    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
+    """Number of distinct tokens."""
+    length: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Tokens in one sample."""
+    layers: Annotated[int, Field(ge=1, le=128)] = 2
+    """Blocks."""
+    heads: Annotated[int, Field(ge=1, le=128)] = 4
+    """Attention heads; they divide the width."""
+    width: Annotated[int, Field(ge=1, le=16384)] = 128
+    """Width of a token's vector; the mlp is four times as wide."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"a width that heads, {self.heads}, divides")
+        return self
 
 
 @dataclass(frozen=True)

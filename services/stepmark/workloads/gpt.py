@@ -3,11 +3,8 @@
 GPT-2 124M is `{layers: 12, heads: 12, width: 768, length: 1024, vocabulary: 50257}`.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
-
-from stepmark.scenario.base import StrictModel
 from stepmark.workloads import _attention, _keras
 from stepmark.workloads._protocol import InputSpec, Workload
 
@@ -16,24 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Params(StrictModel):
-    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
-    """Number of distinct tokens."""
-    length: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Tokens in one sample."""
-    layers: Annotated[int, Field(ge=1, le=128)] = 2
-    """Blocks."""
-    heads: Annotated[int, Field(ge=1, le=128)] = 4
-    """Attention heads; they divide the width."""
-    width: Annotated[int, Field(ge=1, le=16384)] = 128
-    """Width of a token's vector; the mlp is four times as wide."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"a width that heads, {self.heads}, divides")
-        return self
-
+class Params(_attention.SequenceParams):
     @property
     def block(self) -> _attention.Shape:
         return _attention.Shape(self.width, self.heads, self.length, causal=True, gelu="tanh")
@@ -41,7 +21,7 @@ class Params(StrictModel):
 
 class Gpt(Workload):
     params_model = Params
-    float64_limit: ClassVar[float] = 1e-7  # TensorFlow's tanh GELU is good to 7e-9 in float64, as its exact one is
+    float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("tokens", (params.length,), params.vocabulary, params.vocabulary, next_token=True)

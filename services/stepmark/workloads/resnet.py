@@ -180,8 +180,8 @@ def _torch_resnet(params: Params) -> "torch.nn.Module":
             for number in range(1, self.steps + 1):
                 x = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(x))
                 if number < self.steps:
-                    x = torch.relu(x)
-            return torch.relu(x + shortcut)
+                    x = torch.relu_(x)
+            return torch.relu_(x.add_(shortcut))
 
     class ResNet(nn.Module):
         def __init__(self) -> None:
@@ -198,7 +198,7 @@ def _torch_resnet(params: Params) -> "torch.nn.Module":
             self.fc = nn.Linear(net.blocks[-1].n_out, params.classes)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+            x = self.maxpool(torch.relu_(self.bn1(self.conv1(x))))  # in place, as torchvision's
             for stage in self.stages:
                 x = getattr(self, stage)(x)
             return self.fc(x.mean((2, 3)))

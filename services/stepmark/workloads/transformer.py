@@ -1,10 +1,9 @@
 """A transformer encoder that classifies sequences: tokens and learned positions, pre-norm blocks, mean over tokens."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from stepmark.scenario.base import StrictModel
 from stepmark.workloads import _attention, _keras
 from stepmark.workloads._protocol import InputSpec, Workload
 
@@ -13,25 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 
-class Params(StrictModel):
-    vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
-    """Number of distinct tokens."""
-    length: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Tokens in one sample."""
-    layers: Annotated[int, Field(ge=1, le=128)] = 2
-    """Blocks."""
-    heads: Annotated[int, Field(ge=1, le=128)] = 4
-    """Attention heads; they divide the width."""
-    width: Annotated[int, Field(ge=1, le=16384)] = 128
-    """Width of a token's vector; the mlp is four times as wide."""
+class Params(_attention.SequenceParams):
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
     """Outputs."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"a width that heads, {self.heads}, divides")
-        return self
 
     @property
     def block(self) -> _attention.Shape:
@@ -40,7 +23,7 @@ class Params(StrictModel):
 
 class Transformer(Workload):
     params_model = Params
-    float64_limit: ClassVar[float] = 1e-7  # TensorFlow's exact GELU is good to 5e-9 in float64
+    float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)

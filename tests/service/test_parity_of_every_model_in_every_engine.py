@@ -1,0 +1,89 @@
+"""`stepmark parity`: every model in every engine and strategy, on one and two workers, against one process."""
+
+import importlib.util
+import json
+
+import pytest
+
+from conftest import CommandLine
+from stepmark import catalog
+
+CANDIDATES = [
+    {"name": "ddp", "engine": "torch", "strategy": "ddp"},
+    {"name": "fsdp", "engine": "torch", "strategy": "fsdp"},
+    {"name": "explicit", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"},
+    {"name": "canonical", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored", "variant": "canonical"},
+    {"name": "mirrored", "engine": "keras-tensorflow", "strategy": "mirrored"},
+    {"name": "keras-torch", "engine": "keras-torch", "strategy": "ddp"},
+    {"name": "keras-jax", "engine": "keras-jax", "strategy": "data-parallel"},
+]
+SMALL = {
+    "mlp": {"hidden": 64},
+    "resnet": {"depth": 8, "imageSize": 16, "channels": 1, "classes": 10},
+    "lstm": {"length": 16},
+    "transformer": {"length": 16},
+    "gpt": {"length": 16},
+}
+
+
+@pytest.fixture(autouse=True)
+def frameworks() -> None:
+    for module in ("torch", "tensorflow", "keras", "jax"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+
+
+def parity(stepmark: CommandLine, **changes: object) -> tuple[int, dict[str, dict]]:
+    scale = {"workers": [1, 2], "batchPerWorker": 16}
+    file = stepmark.scenario(**({"scale": scale, "parity": "required"} | changes))
+    done = stepmark("parity", file, "--json")
+    return done.returncode, {found["cell"]: found for found in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("model", [name for name in catalog.workload_names() if name != "scripted"])
+def test_all_are_proven_or_say_why_not(stepmark: CommandLine, model: str) -> None:
+    code, found = parity(stepmark, workload={"model": model, "params": SMALL[model]}, candidates=CANDIDATES)
+    assert len(found) == 2 * len(CANDIDATES)
+    apart = {"keras-jax.compiled.float32.w2"} if model == "resnet" else set()
+    assert {cell for cell, c in found.items() if c["badge"] == "not comparable"} == apart
+    assert code == (1 if apart else 0)
+    for cell in apart:  # JAX sees the global batch in BatchNorm, and that is another model
+        assert "BatchNorm: over all workers on one side" in found[cell]["text"]
+    assert found["ddp.eager.float32.w2"]["badge"] == "certified"
+    assert found["keras-jax.compiled.float32.w1"]["text"].startswith("compiled: within ")
+
+
+def test_accumulation_clipping_precision_and_compilers_are_proven_too(stepmark: CommandLine) -> None:
+    code, found = parity(
+        stepmark,
+        workload={"model": "mlp", "params": SMALL["mlp"]},
+        candidates=[c for c in CANDIDATES if c["name"] in ("ddp", "fsdp", "explicit", "keras-jax")],
+        training={"gradientAccumulation": 2, "clipGlobalNorm": 0.5},
+        sweep={"execution": ["default", "compiled"], "precision": ["float32", "bfloat16", "float16"]},
+        scale={"workers": [2], "batchPerWorker": 16},
+    )
+    assert code == 0, [c["text"] for c in found.values() if c["badge"] == "not comparable"]
+    assert found["ddp.eager.float32.w2"]["badge"] == "certified"
+    assert found["explicit.graph.bfloat16.w2"]["text"].startswith("bfloat16: within ")
+    assert [s["name"] for s in found["explicit.graph.bfloat16.w2"]["stages"]] == ["float64", "float32", "as timed"]
+    assert "fsdp.eager.float16.w2" not in found  # refused by the plan, with its reason
+    # Clipped: the gradient that was read off the step has the norm that was asked for, in every engine alike.
+    assert all(abs(s["figures"]["gradient_scale"] - 1) < 1e-2 for c in found.values() for s in c["stages"])
+
+
+def test_a_check_that_fails_is_a_result_and_resume_keeps_it(stepmark: CommandLine) -> None:
+    changes = {
+        "workload": {"model": "mlp", "params": SMALL["mlp"]},
+        "candidates": CANDIDATES[:1],
+        "parity": "required",
+        "measurement": {"launches": 2, "launchTimeoutSeconds": 1, "minSteps": 1, "minSeconds": 0},
+        "sweep": {"execution": ["compiled"]},
+    }
+    file = stepmark.scenario(**changes)
+    done = stepmark("parity", file, "--out", "out")
+    assert done.returncode == 1
+    assert "not comparable: the check" in done.stdout
+    assert "launchTimeoutSeconds" in done.stdout
+    again = stepmark("parity", file, "--out", "out", "--resume")
+    assert again.returncode == 1
+    assert "parity ddp" not in again.stderr  # nothing was checked again
