@@ -15,6 +15,7 @@ from stepmark.errors import CannotRun, ScenarioErrors
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
+from stepmark.plan.probes import checks
 from stepmark.report import markdown, terminal
 from stepmark.results.store import SqliteStore
 from stepmark.scenario.load import scenario_from_file
@@ -61,6 +62,9 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
         console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
+    checked = () if made.scenario.spec.parity == "skipped" else checks(made)
+    if checked:
+        console.print(f"parity: {len(checked)} cells are checked first", soft_wrap=True)
     launches = sum(map(len, made.blocks[:needed]))
     console.print(f"{launches} launches in {needed} blocks, order from seed {made.scenario.spec.measurement.seed}")
     console.print(f"about {seconds / 60:.1f} minutes (an estimate: step and compile times are not known yet)")
@@ -78,7 +82,8 @@ def _cell_table(made: Plan) -> Table:
 def _cell_row(cell: Cell) -> list[str]:
     default = " (default)" if "default" in cell.levels else ""
     strategy = cell.strategy if cell.variant is None else f"{cell.strategy} ({cell.variant})"
-    name = f"{cell.candidate} {cell.execution}{default} {cell.precision}"
+    options = f" [{', '.join(cell.options)}]" if cell.options else ""
+    name = f"{cell.candidate} {cell.execution}{default} {cell.precision}{options}"
     return [name, f"{cell.engine} {strategy}", str(cell.workers), str(cell.batch_per_worker)]
 
 

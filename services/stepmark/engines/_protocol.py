@@ -114,7 +114,7 @@ class Engine(Protocol):
         """Join the process group of `context.addresses`."""
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
-        """Make model, loss and optimiser (SGD, momentum 0.9) and place the batches of this rank."""
+        """Make model, loss and optimiser (SGD, momentum 0.875) and place the batches of this rank."""
 
     def step(self, index: int) -> None:
         """One optimiser step on batch `index` modulo their number. May return before the device has finished."""

@@ -5,18 +5,22 @@ mostly faster. Step times are not known beforehand, so a window counts as `minSe
 """
 
 from stepmark.plan.blocks import Launch, Plan
+from stepmark.plan.probes import checks, launches
 
 RAY_START_SECONDS = 12.0
 BARE_START_SECONDS = 1.0
-ZYGOTE_SECONDS = {"torch": 5.0, "keras-tensorflow": 7.0}
+ZYGOTE_SECONDS = {"torch": 5.0, "keras-tensorflow": 7.0, "keras-torch": 6.0, "keras-jax": 3.0}
 LAUNCH_SECONDS = 0.8
-COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0}
+CHECK_SECONDS = 3.0
+COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0, "keras-torch": 20.0, "keras-jax": 4.0}
 _STEP_SECONDS = 0.02
 
 
 def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool) -> float:
     """For the first so many blocks of the plan."""
     total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
+    if plan.scenario.spec.parity != "skipped":
+        total += CHECK_SECONDS * len(launches(checks(plan)))
     for block in plan.blocks[:blocks]:
         imports = [ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block]
         engines = {launch.cell.engine: ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block}

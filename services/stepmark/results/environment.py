@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-_PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "ray", "numpy")
+_PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy")
 
 
 class Environment(BaseModel):

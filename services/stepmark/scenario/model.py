@@ -69,7 +69,7 @@ class Sweep(StrictModel):
 
 
 class Training(StrictModel):
-    """What a step computes beside the model: the same for every candidate. The optimiser is SGD with momentum 0.9."""
+    """What a step computes beside the model: the same for every candidate. The optimiser is SGD with momentum 0.875."""
 
     gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     """Micro-batches of a step: each worker's batch is cut into so many equal parts, and their gradients are summed."""

@@ -56,7 +56,7 @@ def _engine_row(name: str) -> str:
     strategies = [f"{s} ({', '.join(v.variants)})" if v.variants else s for s, v in support.strategies.items()]
     executions = [f"{e} (default)" if e == support.default_execution else e for e in _had(support.executions)]
     columns = (strategies, executions, _had(support.precisions), _had(support.options))
-    return f"| `{name}` | " + " | ".join(", ".join(column) for column in columns) + " |"
+    return f"| `{name}` | " + " | ".join(", ".join(column) or "none" for column in columns) + " |"
 
 
 def _had(levels: Mapping[str, str | None]) -> list[str]:
