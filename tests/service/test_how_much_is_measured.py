@@ -45,7 +45,7 @@ def test_fresh_processes_measure_the_same_plan_with_their_own_imports(stepmark: 
 def test_a_plan_without_a_measurable_cell_is_a_result(stepmark: CommandLine) -> None:
     done = stepmark("run", stepmark.scenario(sweep={"execution": ["graph"]}), "--launcher", "bare", "--out", "out")
     assert done.returncode == 0
-    assert "unsupported, the sleeper has no graph" in done.stdout
+    assert "unsupported, graph: the sleeper has no graph" in done.stdout
 
 
 def test_a_launch_that_takes_too_long_is_ended(stepmark: CommandLine) -> None:
@@ -64,7 +64,9 @@ def test_parity_required_gives_no_verdict_without_a_certificate(stepmark: Comman
     params = {"stepSeconds": 0.002, "slowerFactor": 3.0}
     verdicts = {}
     for parity in ("required", "skipped"):
-        file = stepmark.scenario(candidates=two, parity=parity, workload={"model": "scripted", "params": params})
+        measurement = {"launches": 4, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
+        script = {"model": "scripted", "params": params}
+        file = stepmark.scenario(candidates=two, parity=parity, workload=script, measurement=measurement)
         stepmark("run", file, "--launcher", "bare", "--out", parity)
         [comparison] = stepmark.summary(stepmark.folder / parity)["comparisons"]
         verdicts[parity] = comparison["verdict"]

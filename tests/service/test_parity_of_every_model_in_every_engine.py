@@ -20,9 +20,9 @@ CANDIDATES = [
 SMALL = {
     "mlp": {"hidden": 64},
     "resnet": {"depth": 8, "imageSize": 16, "channels": 1, "classes": 10},
-    "lstm": {"length": 16},
-    "transformer": {"length": 16},
-    "gpt": {"length": 16},
+    "lstm": {"length": 8, "embedding": 32, "hidden": 32},
+    "transformer": {"length": 8, "layers": 1, "width": 32, "heads": 2},
+    "gpt": {"length": 8, "layers": 1, "width": 32, "heads": 2},
 }
 
 

@@ -6,10 +6,11 @@ from stepmark.results.certificate import Figures, Limits
 FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5, weights=1e-5)
 # Compilers reorder and fuse, mixed precision rounds each product: about three times the largest figures seen.
 COMPILED = Limits(forward=1e-5, loss=1e-5, gradient=3e-5, scale=1e-5, tensor=1e-4, weights=3e-5)
+# In float16 a step whose scaled gradient overflows is skipped, as it should be, and the weights are one step behind.
 MIXED = {
     "tf32": Limits(forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-3),
     "bfloat16": Limits(forward=2.5e-2, loss=3e-3, gradient=4e-2, scale=1e-2, tensor=1.5e-1, weights=2e-3),
-    "float16": Limits(forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-4),
+    "float16": Limits(forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-2),
 }
 
 

@@ -69,12 +69,18 @@ class SqliteStore:
 
     @classmethod
     def create(cls, folder: Path, run: Run) -> Self:
-        """A new store in this folder."""
+        """A new store in this folder; none is left where it cannot be made."""
         store = cls(_connect(folder / FILE))
-        with _explained(folder):
-            _metadata.create_all(store._engine)
-            with store._engine.begin() as connection:
-                connection.execute(_run.insert().values(id=1, document=run.model_dump_json()))
+        try:
+            with _explained(folder):
+                _metadata.create_all(store._engine)
+                with store._engine.begin() as connection:
+                    connection.execute(_run.insert().values(id=1, document=run.model_dump_json()))
+        except CannotRun:
+            store.close()
+            for leftover in folder.glob(f"{FILE}*"):
+                leftover.unlink(missing_ok=True)
+            raise
         return store
 
     @classmethod
