@@ -70,7 +70,10 @@ def forward_flops(shape: Shape) -> int:
 
 
 def torch_block(shape: Shape) -> "torch.nn.Module":
-    """The block as PyTorch users write it, around torch's fused attention."""
+    """The block as PyTorch users write it, around torch's fused attention.
+
+    nn.TransformerEncoderLayer is no faster: a training step took 0.91 to 1.03 of its time (6 shapes, one CPU core).
+    """
     from torch import nn
     from torch.nn import functional
 
@@ -104,7 +107,12 @@ def torch_block(shape: Shape) -> "torch.nn.Module":
 
 
 def keras_block(shape: Shape, x: Any, name: str) -> Any:
-    """The block as Keras users write it; `name` is that of the torch module."""
+    """The block as Keras users write it; `name` is that of the torch module.
+
+    One packed projection around keras.ops.dot_product_attention is not faster in general: a training step with
+    MultiHeadAttention took 0.84 to 0.89 of its time on TensorFlow, 0.90 to 0.97 on JAX, 0.94 to 1.07 on torch (3
+    shapes, one CPU core).
+    """
     import keras
     from keras import layers
 
