@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.intervals import Estimate, paired_ratio
+from stepmark.analysis.stopping import confidence
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
@@ -66,8 +67,9 @@ def _comparison(
     certificates: Mapping[str, Certificate],
 ) -> Comparison:
     ours, theirs = medians.get(cell.key, {}), medians.get(base.key, {})
-    ratio = paired_ratio(ours, theirs)
-    verdict, reason = judge(ratio, scenario.spec.measurement.minimum_effect)
+    measurement = scenario.spec.measurement
+    ratio = paired_ratio(ours, theirs, confidence(measurement.launches, measurement.max_launches))
+    verdict, reason = judge(ratio, measurement.minimum_effect)
     parity, comparable = _parity(cell, base, certificates)
     if scenario.spec.parity == "required" and not comparable:
         verdict, reason = "inconclusive", f"parity is required, and not proven: {parity}"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from stepmark.analysis.intervals import Estimate, paired_ratio
+from stepmark.analysis.intervals import CONFIDENCE, Estimate, paired_ratio
 from stepmark.plan.cells import Cell
 
 Mode = Literal["weak", "strong"]
@@ -97,9 +97,11 @@ def _belongs(cell: Cell, baseline: Cell, mode: Mode) -> bool:
     return cell.global_batch == baseline.global_batch
 
 
-def speedup(samples_per_second: dict[int, float], baseline: dict[int, float]) -> Estimate | None:
+def speedup(
+    samples_per_second: dict[int, float], baseline: dict[int, float], confidence: float = CONFIDENCE
+) -> Estimate | None:
     """Ratio of throughputs, paired by block: weak and strong scaling alike, since both compare samples per second."""
-    return paired_ratio(samples_per_second, baseline)
+    return paired_ratio(samples_per_second, baseline, confidence)
 
 
 def efficiency(speedup: Estimate, workers: int) -> Estimate:

@@ -1,10 +1,12 @@
 """Whether the steps of one launch had reached a steady state, and where it begins.
 
-Change points in the mean of log step time by optimal partitioning (Jackson et al. 2005) over blocks of steps, with a
-BIC-like penalty and the noise taken from first differences; the verdicts follow Barrett et al., arXiv 1602.00602.
+Shapes of log step time by `change_points`, after outliers were clipped, over blocks of steps in long windows; the
+verdicts follow Barrett et al., "Virtual Machine Warmup Blows Hot and Cold", OOPSLA 2017, with one more for windows that
+are too short and too noisy to tell: nothing is called steady because nothing could have been seen.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,110 +14,162 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, stats
 
-Verdict = Literal["steady", "drifting", "slowdown", "no steady state"]
+from stepmark.analysis.change_points import Array, Fit, best_fit
 
-_SEGMENT_STEPS_LEAST = 10
-_BLOCKS_MOST = 400  # partitioning is quadratic: longer series are reduced to medians of equal blocks
+Verdict = Literal["steady", "drifting", "slowdown", "no steady state", "undecided"]
+
+MATERIAL = 0.02  # change over the steady part; half of it, the median's distance from both ends, is minimumEffect
+DROPPED_FIRST = 10  # steps: the rule of thumb beside which the median is printed (tf_cnn_benchmarks' warm-up)
+
+_STEPS_LEAST = 20
+_SEGMENT_STEPS_LEAST = 5
+_STABLE_STEPS_LEAST = 10
+_BLOCKS_MOST = 100  # partitioning is quadratic: longer series are reduced to means of equal blocks
 _SAME_LEVEL = 0.01  # neighbouring segments nearer than this are one level
-_DRIFT = 0.005  # total change over the steady part, relative
-_SLOWER = 0.02  # the last level against an earlier stable one
+_DRIFT = 0.005  # an established change over the steady part that is smaller is not worth a word
+_SURE = float(stats.norm.ppf(0.98))
+_CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must be slower to be left out; _trimmed
 
 
 @dataclass(frozen=True)
 class SteadyState:
     """`start` is the index of the first steady step among those given, 0 where there is no steady state.
 
-    `reason` is empty when steady.
+    `reason` is empty when steady. `change`: relative change from the first to the last steady step, by its slope;
+    `change_below`: its absolute value is below this with 98 % confidence, and `steady` says that this is at most 2 %.
+    Both are None where there is no steady state, or too few steps.
+    `median_after_first_seconds`: what dropping the first ten of the given steps gives; None if there are no more.
     """
 
     verdict: Verdict
     start: int
     reason: str
+    change: float | None = None
+    change_below: float | None = None
+    median_after_first_seconds: float | None = None
 
 
-def steady_state(seconds: NDArray[np.float64]) -> SteadyState:
-    """Classify the step times of one measured window, shape (steps,)."""
-    if len(seconds) < 2 * _SEGMENT_STEPS_LEAST:
-        return SteadyState("steady", 0, "too few steps to look for change points")
-    width = -(-len(seconds) // _BLOCKS_MOST)
-    blocks = _block_medians(np.log(seconds), width)
-    levels = _merge(blocks, _change_points(blocks, max(2, _SEGMENT_STEPS_LEAST // width)))
-    start = levels[-1]
-    last = float(np.median(blocks[start:]))
-    if len(blocks) - start < len(blocks) / 3:
-        share = (len(blocks) - start) / len(blocks)
-        return SteadyState("no steady state", 0, f"the last level holds only {share:.0%} of the window")
-    earlier = [float(np.median(blocks[a:b])) for a, b in itertools.pairwise(levels)]
-    if earlier and last - min(earlier) > _SLOWER:
-        slower = np.expm1(last - min(earlier))
-        return SteadyState("slowdown", start * width, f"steps became {slower:.1%} slower at step {start * width}")
-    drift = _drift(blocks[start:])
-    if abs(drift) > _DRIFT:
-        return SteadyState("drifting", start * width, f"steps changed by {drift:+.1%} over the steady part")
-    return SteadyState("steady", start * width, "")
+def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> SteadyState:
+    """Classify the step times of one measured window, shape (steps,), positive.
 
-
-def _block_medians(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    whole = len(values) // width * width
-    return np.median(values[:whole].reshape(-1, width), axis=1)
-
-
-def _noise(values: NDArray[np.float64]) -> float:
-    """Standard deviation from first differences, robust to level changes and outliers (MAD / 0.6745 / sqrt 2)."""
-    differences = np.diff(values)
-    mad = float(np.median(np.abs(differences - np.median(differences))))
-    return max(mad / 0.6745 / np.sqrt(2), 1e-4)
-
-
-def _change_points(values: NDArray[np.float64], least: int) -> list[int]:
-    """Starts of the segments that minimise squared error / variance + penalty.
-
-    Outliers are clipped to 3 sigma of the local median first.
+    A relative change of `material` over the steady part is not steady; where one cannot be excluded, it is undecided.
     """
-    noise, n = _noise(values), len(values)
+    after_first = float(np.median(seconds[DROPPED_FIRST:])) if len(seconds) > DROPPED_FIRST else None
+    if len(seconds) < _STEPS_LEAST:
+        return SteadyState("undecided", 0, "too few steps to look for change points", None, None, after_first)
+    width = -(-len(seconds) // _BLOCKS_MOST)
+    blocks = _clipped(_block_means(np.log(seconds), width))
+    shape = best_fit(blocks, max(2, -(-_SEGMENT_STEPS_LEAST // width)))
+    levels = _levels(blocks, shape)
+    verdict, reason = _unsteady(blocks, shape, levels, width)
+    if verdict == "no steady state":
+        return SteadyState(verdict, 0, reason, None, None, after_first)
+    variance = shape.variance_of_mean(len(blocks))
+    start = levels[-1] if verdict == "slowdown" else _trimmed(blocks, levels[-1], variance)
+    change, error = _change(blocks[start:], variance)
+    below = float(np.expm1(abs(change) + _SURE * error))
+    if verdict is None:
+        decided = below <= material
+        verdict = "steady" if decided else "undecided"
+        reason = "" if decided else _undecided(len(seconds) - start * width, below)
+    return SteadyState(verdict, start * width, reason, float(np.expm1(change)), below, after_first)
+
+
+def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
+    """The change over the steady part that several launches have in common is below this with 98 % confidence.
+
+    By t on the launches' changes, so that whatever differs between launches, autocorrelation included, is its error;
+    a cell's launches can exclude together what none could alone. None below two launches with a steady part.
+    """
+    changes = np.log1p([state.change for state in states if state.change is not None])
+    n = len(changes)
+    if n < 2:
+        return None
+    error = float(changes.std(ddof=1)) / np.sqrt(n)
+    return float(np.expm1(abs(float(changes.mean())) + stats.t.ppf(0.98, n - 1) * error))
+
+
+def _undecided(steps: int, below: float) -> str:
+    return f"{steps} steps this noisy cannot tell: a change of {below:.1%} over them would not show"
+
+
+def _block_means(values: Array, width: int) -> Array:
+    """Means of blocks of `width`, with steps clipped to 2.5 standard deviations around the block's median."""
+    rows = values[: len(values) // width * width].reshape(-1, width)
+    centre = np.median(rows, axis=1, keepdims=True)
+    limit = 2.5 * _spread(rows - centre)
+    return np.mean(centre + np.clip(rows - centre, -limit, limit), axis=1)
+
+
+def _clipped(values: Array) -> Array:
+    """Outliers clipped to 3 standard deviations around the median of 9 neighbours.
+
+    The standard deviation is that of first differences, which no level change moves.
+    """
     local = ndimage.median_filter(values, size=9, mode="nearest")
-    clipped = local + np.clip(values - local, -3 * noise, 3 * noise)
-    sums = np.concatenate([[0.0], np.cumsum(clipped)])
-    squares = np.concatenate([[0.0], np.cumsum(clipped**2)])
-    penalty = 3.0 * np.log(n) * max(1.0, _autocorrelation_inflation(clipped))
-    best = np.full(n + 1, np.inf)
-    best[0] = -penalty
-    before = np.zeros(n + 1, dtype=np.int64)
-    for end in range(least, n + 1):
-        starts = np.arange(0, end - least + 1)
-        length = end - starts
-        cost = (squares[end] - squares[starts]) - (sums[end] - sums[starts]) ** 2 / length
-        total = best[starts] + cost / noise**2 + penalty
-        before[end] = int(np.argmin(total))
-        best[end] = total[before[end]]
-    points, end = [], n
-    while end > 0:
-        end = int(before[end])
-        points.append(end)
-    return points[::-1]
+    limit = 3 * _spread(np.diff(values)) / np.sqrt(2)
+    return local + np.clip(values - local, -limit, limit)
 
 
-def _autocorrelation_inflation(values: NDArray[np.float64]) -> float:
-    """(1 + r) / (1 - r) at lag 1: how much more a mean of autocorrelated steps varies, capped at 10."""
-    centred = values - np.median(values)
-    power = float(np.sum(centred**2))
-    r = float(np.sum(centred[1:] * centred[:-1])) / power if power > 0 else 0.0
-    return float(np.clip((1 + r) / (1 - min(r, 0.9)), 0.0, 10.0))
+def _spread(deviations: Array) -> float:
+    """Standard deviation from the 90 % quantile of absolute deviations.
+
+    Unlike the MAD it does not take for outliers what happens in a tenth of the steps, such as a second mode.
+    """
+    sizes = np.abs(deviations).ravel()
+    at = int(0.9 * len(sizes))
+    return max(float(np.partition(sizes, at)[at]) / 1.645, 1e-5)
 
 
-def _merge(values: NDArray[np.float64], starts: list[int]) -> list[int]:
-    """Join neighbours whose medians agree within 1 % or twice the error of a median, from the end backwards."""
-    kept = list(starts)
+def _levels(blocks: Array, shape: Fit) -> list[int]:
+    """Starts of the levels: segments whose medians agree within 1 % are one, joined from the end backwards."""
+    kept = list(shape.starts)
     for index in range(len(kept) - 1, 0, -1):
-        end = kept[index + 1] if index + 1 < len(kept) else len(values)
-        left, right = values[kept[index - 1] : kept[index]], values[kept[index] : end]
-        error = 2 * 1.4826 * float(np.median(np.abs(right - np.median(right)))) / np.sqrt(len(right))
-        if abs(float(np.median(left) - np.median(right))) <= max(_SAME_LEVEL, error):
+        end = kept[index + 1] if index + 1 < len(kept) else len(blocks)
+        left, right = blocks[kept[index - 1] : kept[index]], blocks[kept[index] : end]
+        if abs(float(np.median(left) - np.median(right))) <= _SAME_LEVEL:
             del kept[index]
     return kept
 
 
-def _drift(values: NDArray[np.float64]) -> float:
-    """Theil-Sen slope (Sen 1968) times length, or 0 where its 99 % interval holds 0."""
-    slope, _, low, high = stats.theilslopes(values, alpha=0.99)
-    return 0.0 if low <= 0 <= high else float(slope) * len(values)
+def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int) -> tuple[Verdict | None, str]:
+    """What is established against a steady state, or None. An earlier level counts if it held for ten steps."""
+    start, n = levels[-1], len(blocks)
+    if n - start < n / 3:
+        return "no steady state", f"the last level holds only {(n - start) / n:.0%} of the window"
+    last = float(np.median(blocks[start:]))
+    held = [(a, b) for a, b in itertools.pairwise(levels) if (b - a) * width >= _STABLE_STEPS_LEAST]
+    earlier = [float(np.median(blocks[a:b])) for a, b in held]
+    if earlier and last - min(earlier) > _SAME_LEVEL:
+        slower = np.expm1(last - min(earlier))
+        return "slowdown", f"steps became {slower:.1%} slower at step {start * width}"
+    if abs(shape.change) > _DRIFT:
+        change, _ = _change(blocks[start:], 0.0)
+        return "drifting", f"steps changed by {np.expm1(change):+.1%} over the last {(n - start) * width}"
+    return None, ""
+
+
+def _trimmed(blocks: Array, start: int, variance: float) -> int:
+    """The start moved on, as long as what it leaves behind is slower than the rest, but never past the middle.
+
+    The foot of a warm-up is too weak to be a change point, and would still bias the median. After a warm-up two
+    standard errors are enough, elsewhere it takes three; leaving out too much costs a little precision only.
+    `variance`: of a mean of n blocks, times n.
+    """
+    while start <= len(blocks) / 2:
+        rest = blocks[start:]
+        n, cut = len(rest), np.arange(1, len(rest) // 2 + 1)
+        sums = np.cumsum(rest)
+        front, back = sums[cut - 1] / cut, (sums[-1] - sums[cut - 1]) / (n - cut)
+        score = (front - back) / np.sqrt(variance * (1 / cut + 1 / (n - cut)))
+        if score.max() < (_CUT_AFTER_WARMUP if start else _CUT):
+            break
+        start += int(cut[score.argmax()])
+    return start
+
+
+def _change(values: Array, variance: float) -> tuple[float, float]:
+    """Change over these blocks by the least squares slope, and its standard error: sqrt(12 variance / n)."""
+    n = len(values)
+    ramp = np.arange(n) - (n - 1) / 2
+    return float(ramp @ values / (ramp @ ramp)) * n, float(np.sqrt(12 * variance / n))

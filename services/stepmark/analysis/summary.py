@@ -1,22 +1,25 @@
 """The whole result of a run as one model: what `summary.json` holds and every report shows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from stepmark.analysis import compare, scaling
+from stepmark.analysis import compare, scaling, stopping
 from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.analysis.launch import LaunchSummary, invalid, summarize
+from stepmark.analysis.steady import MATERIAL, pooled_change_below
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchRecord, StartupSeconds
 from stepmark.results.store import Run
 
-CellVerdict = Literal["steady", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"]
+CellVerdict = Literal[
+    "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
+]
 
 
 class SummaryModel(BaseModel):
@@ -111,7 +114,8 @@ def summarize_run(
         by_cell[record.header.cell.key].append(record)
     good = {key: _good(group) for key, group in by_cell.items()}
     scenario = run.parsed_scenario()
-    measured = [_cell_result(cell, by_cell[cell.key], good.get(cell.key, []), certificates) for cell in cells]
+    level = stopping.confidence(scenario.spec.measurement.launches, scenario.spec.measurement.max_launches)
+    measured = [_cell_result(cell, by_cell[cell.key], good.get(cell.key, []), certificates, level) for cell in cells]
     return Summary(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
@@ -120,7 +124,7 @@ def summarize_run(
         launcher=run.launcher,
         forked=run.forked,
         blocks=len({record.header.block for group in by_cell.values() for record in group}),
-        cells=tuple(_with_scaling(result, cells, good) for result in measured),
+        cells=tuple(_with_scaling(result, cells, good, level) for result in measured),
         comparisons=tuple(
             compare.comparisons(scenario, cells, {k: _medians(v) for k, v in good.items()}, certificates)
         ),
@@ -132,12 +136,12 @@ def summarize_run(
 
 def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relative_precision: float) -> bool:
     """Whether every measurable cell's interval is as narrow as asked for. Cells without good launches do not count."""
-    by_cell: dict[str, list[float]] = defaultdict(list)
+    by_cell: dict[str, dict[int, float]] = defaultdict(dict)
     for record in records:
         if record.ok and invalid(record) is None:
-            by_cell[record.header.cell.key].append(summarize(record).median_step_seconds)
-    widths = [geometric_mean(np.array(by_cell[cell.key])).relative_half_width for cell in cells if by_cell[cell.key]]
-    return all(width is not None and width <= relative_precision for width in widths)
+            by_cell[record.header.cell.key][record.header.block] = summarize(record).median_step_seconds
+    measured = [by_cell[cell.key] for cell in cells if by_cell[cell.key]]
+    return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 
 
 def _good(records: list[LaunchRecord]) -> list[LaunchSummary]:
@@ -153,7 +157,11 @@ def _rates(launches: list[LaunchSummary]) -> dict[int, float]:
 
 
 def _cell_result(
-    cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary], certificates: Mapping[str, Certificate]
+    cell: Cell,
+    records: list[LaunchRecord],
+    good: list[LaunchSummary],
+    certificates: Mapping[str, Certificate],
+    level: float,
 ) -> CellResult:
     verdict, reason = _verdict(cell, records, good)
     certificate = certificates.get(cell.key)
@@ -169,10 +177,10 @@ def _cell_result(
     )
     if not good:
         return result
-    rates = geometric_mean(np.array(list(_rates(good).values())))
+    rates = geometric_mean(np.array(list(_rates(good).values())), level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     figures = {
-        "step_seconds": _step_seconds(good),
+        "step_seconds": _step_seconds(good, level),
         "samples_per_second": Rate(median=rates.value, low=rates.low, high=rates.high),
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(records),
@@ -180,8 +188,8 @@ def _cell_result(
     return result.model_copy(update=figures)
 
 
-def _step_seconds(good: list[LaunchSummary]) -> StepSeconds:
-    estimate = geometric_mean(np.array(list(_medians(good).values())))
+def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
+    estimate = geometric_mean(np.array(list(_medians(good).values())), level)
     p5, p95, p99 = np.percentile(np.concatenate([launch.step_seconds for launch in good]), [5, 95, 99])
     return StepSeconds(median=estimate.value, low=estimate.low, high=estimate.high, p5=p5, p95=p95, p99=p99)
 
@@ -207,11 +215,16 @@ def _verdict(cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary])
     notes = [f"{len(bad)} of {len(records)} launches failed: {bad[0]}"] if bad else []
     if not good:
         return "failed", notes[0]
-    unsteady = [launch for launch in good if launch.steady.verdict != "steady"]
+    unsteady = [launch.steady for launch in good if launch.steady.verdict not in ("steady", "undecided")]
     if unsteady:
-        notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].steady.reason}")
-    mostly = unsteady[0].steady.verdict if 2 * len(unsteady) > len(good) else "steady"
-    return mostly, "; ".join(notes)
+        notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].reason}")
+    if 2 * len(unsteady) > len(good):
+        return Counter(state.verdict for state in unsteady).most_common(1)[0][0], "; ".join(notes)
+    below = pooled_change_below([launch.steady for launch in good])
+    if all(launch.steady.verdict == "steady" for launch in good) or (below is not None and below <= MATERIAL):
+        return "steady", "; ".join(notes)
+    unseen = "" if below is None else f": a change of {below:.1%} over the window would not show"
+    return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])
 
 
 def _why_bad(record: LaunchRecord) -> str | None:
@@ -221,11 +234,13 @@ def _why_bad(record: LaunchRecord) -> str | None:
     return f"rank {failure.rank}: {failure.cause}" if failure.rank is not None else failure.cause
 
 
-def _with_scaling(result: CellResult, cells: tuple[Cell, ...], good: dict[str, list[LaunchSummary]]) -> CellResult:
+def _with_scaling(
+    result: CellResult, cells: tuple[Cell, ...], good: dict[str, list[LaunchSummary]], level: float
+) -> CellResult:
     baseline = scaling.baseline_key(result.key, cells)
     if baseline is None or not good.get(result.key) or not good.get(baseline):
         return result
-    speedup = scaling.speedup(_rates(good[result.key]), _rates(good[baseline]))
+    speedup = scaling.speedup(_rates(good[result.key]), _rates(good[baseline]), level)
     if speedup is None:
         return result
     efficiency = scaling.efficiency(speedup, result.workers)
