@@ -23,7 +23,7 @@ CellVerdict = Literal[
 
 
 class SummaryModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class StepSeconds(SummaryModel):

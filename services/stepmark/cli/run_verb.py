@@ -43,15 +43,18 @@ class Choices:
 
 def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
     """Only the certificates; kept in `out` where one is given, for a later `run --resume`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
-        with _stored(file, folder, choices) as store:
-            if store.run().parsed_scenario().spec.parity == "skipped":
-                raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
-            _measure(store, folder, choices)
-            found = list(store.certificates().values())
+    with tempfile.TemporaryDirectory() as scratch, _stored(file, out or Path(scratch), choices) as store:
+        if store.run().parsed_scenario().spec.parity == "skipped":
+            raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
+        _measure(store, out, choices)
+        found = list(store.certificates().values())
+    if not found:
+        raise CannotRun(
+            f"{file}: expected cells that can be checked, found none: the model has no weights, or no cell can run "
+            "here. `stepmark plan` says which."
+        )
     if as_json:
-        typer.echo(json.dumps([certificate.model_dump(mode="json") for certificate in found], indent=2))
+        typer.echo(json.dumps([json.loads(certificate.model_dump_json()) for certificate in found], indent=2))
     else:
         terminal.show_certificates(found, Console())
     if not all(certificate.comparable for certificate in found):
@@ -140,7 +143,8 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             )
 
 
-def _measure(store: SqliteStore, folder: Path, choices: Choices) -> None:
+def _measure(store: SqliteStore, folder: Path | None, choices: Choices) -> None:
+    """Without a folder, the store is not kept."""
     run = store.run()
     plan = make_plan(run.parsed_scenario(), run.machine)
     precision = plan.scenario.spec.measurement.relative_precision
@@ -149,12 +153,19 @@ def _measure(store: SqliteStore, folder: Path, choices: Choices) -> None:
         with _progress(plan) as progress:
             measure(plan, store, progress, options, lambda: precise_enough(plan.measurable, store.records(), precision))
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
-        total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
-        kept = f"{len(store.launch_ids())} of {total} launches are in {folder / FILE}. --resume goes on from there."
+        kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
             raise Interrupted(f"The run ended early: {error}\n{kept}") from None
         Console(stderr=True).print(escape(kept), highlight=False, soft_wrap=True)
         raise
+
+
+def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
+    if folder is None:
+        return "Nothing was kept; with --out, certificates are, and --resume goes on from them."
+    total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
+    done = f"{len(store.certified())} certificates and {len(store.launch_ids())} of {total} launches"
+    return f"{done} are in {folder / FILE}. --resume goes on from there."
 
 
 class _Bar:

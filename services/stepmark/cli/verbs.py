@@ -15,7 +15,7 @@ from stepmark.errors import CannotRun, ScenarioErrors
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
-from stepmark.plan.probes import checks
+from stepmark.plan.probes import wanted_checks
 from stepmark.report import markdown, terminal
 from stepmark.results.store import SqliteStore
 from stepmark.scenario.load import scenario_from_file
@@ -62,7 +62,7 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
         console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
-    checked = () if made.scenario.spec.parity == "skipped" else checks(made)
+    checked = wanted_checks(made)
     if checked:
         console.print(f"parity: {len(checked)} cells are checked first", soft_wrap=True)
     launches = sum(map(len, made.blocks[:needed]))

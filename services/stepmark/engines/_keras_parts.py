@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stepmark.engines._protocol import RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -16,8 +17,6 @@ from stepmark.workloads._protocol import Workload
 if TYPE_CHECKING:
     import keras
 
-LOSS_SCALE = 2.0**15
-MOMENTUM = 0.875  # exactly representable: Keras keeps it in float32, which would cost 1e-9 in float64
 _POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -68,11 +67,16 @@ def summed_loss() -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
 
 
+def channels_last(images: NDArray[Any]) -> NDArray[Any]:
+    """Keras' default layout."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
 def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) -> Batch:
-    """Keras' default layout, channels last, in the type that the precision takes."""
+    """Samples in Keras' layout, in the type that the precision takes."""
     inputs, labels = batch
     if workload.input(params).kind == "image":
-        inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1))
+        inputs = channels_last(inputs)
     if context.precision == "float64" and inputs.dtype.kind == "f":
         inputs = inputs.astype(np.float64)
     return inputs, labels

@@ -40,6 +40,11 @@ class Refusal:
     """Only where gradients are clipped."""
 
 
+# Of the optimiser that all engines train with. Exactly representable: Keras keeps it in float32, where 0.9 would cost
+# 1e-9 in float64.
+MOMENTUM = 0.875
+LOSS_SCALE = 2.0**15  # where float16's dynamic scale begins: Keras' default; torch's own is 2**16
+
 NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
 
 
@@ -145,7 +150,7 @@ class Engine(Protocol):
         """Versions and settings that change speed or numbers, as they are in this process."""
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, in a process that goes on. A launch's process ends instead."""
 
 
 def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import RankContext, Weights, interleaved
-from stepmark.workloads._batches import Batch, shard
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights, interleaved
+from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
 
 BUCKET_MIB = 25  # DDP's default, stated because tf.distribute's differs
-LOSS_SCALE = 2.0**15  # Keras' initial scale, so that both sides start alike; torch's own is 2**16
-MOMENTUM = 0.875  # see _keras_parts.py
 
 
 class TorchTraining:
@@ -79,9 +77,7 @@ class TorchTraining:
         self._optimizer = torch.optim.SGD(self._trained, lr=learning_rate, momentum=MOMENTUM, fused=fused)
         scaled = self._context.precision == "float16"
         self._scaler = torch.amp.GradScaler("cpu", init_scale=LOSS_SCALE) if scaled else None
-        parts = [
-            [shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in batches
-        ]
+        parts = micro_batches(batches, self._context.accumulate)
         feed = self._context.feed_each_step
         self._batches: list[list[Any]] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
 
@@ -130,8 +126,11 @@ class TorchTraining:
             loss = self._cross_entropy(logits.flatten(0, -2), labels.flatten())
         return loss if self._context.accumulate == 1 else loss / self._context.accumulate
 
+    def _placed(self, batch: Any) -> Any:
+        return self._place(batch) if self._context.feed_each_step else batch
+
     def _backward(self, batch: Any) -> "torch.Tensor":
-        loss = self._loss_of(*(self._place(batch) if self._context.feed_each_step else batch))
+        loss = self._loss_of(*self._placed(batch))
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
         return loss
 
@@ -173,7 +172,7 @@ class TorchTraining:
 
         parts = []
         for batch in self._batches[index % len(self._batches)]:
-            inputs, _ = self._place(batch) if self._context.feed_each_step else batch
+            inputs, _ = self._placed(batch)
             with torch.no_grad(), self._autocast():
                 parts.append(self._forward(inputs).to(torch.float64).numpy())
         return interleaved(parts)
@@ -188,7 +187,6 @@ class TorchTraining:
     def flags(self) -> dict[str, str]:
         import torch
 
-        own = self._context.options
         return {
             "torch": torch.__version__,
             "device": "cpu",
@@ -197,7 +195,7 @@ class TorchTraining:
             "bucket_mib": str(BUCKET_MIB),
             "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
-            "fused_optimizer": str("fused-optimizer" in own).lower(),
+            "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
             "optimizer": f"SGD momentum {MOMENTUM}",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
 from stepmark.engines._protocol import NVIDIA_ONLY, RankContext, Strategy, Support, Weights, interleaved
-from stepmark.workloads._batches import Batch, shard
+from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Engine:
         self._labels = batches[0][1].size * self._context.world_size
         self._read_state()
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
-        parts = [[shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in host]
+        parts = micro_batches(host, self._context.accumulate)
         feed = self._context.feed_each_step
         self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
         self._step = self._jit(self._train_step, donate_argnums=0)

@@ -26,7 +26,7 @@ from stepmark.engines._protocol import (
     Weights,
     interleaved,
 )
-from stepmark.workloads._batches import Batch, shard
+from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Engine:
         self._summed_loss = _keras_parts.summed_loss()
         self._labels = float(batches[0][1].size * self._context.world_size)
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
-        parts = [[shard(batch, i, self._context.accumulate) for i in range(self._context.accumulate)] for batch in host]
+        parts = micro_batches(host, self._context.accumulate)
         feed = self._context.feed_each_step
         self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
         self._step = self._make_step(reduce=self._context.distributed)
@@ -112,7 +112,7 @@ class Engine:
 
         if self._context.replicas == 1:
             return tuple(tf.convert_to_tensor(part) for part in batch)
-        shares = [shard(batch, i, self._context.replicas) for i in range(self._context.replicas)]
+        [shares] = micro_batches([batch], self._context.replicas)
         spread = self._strategy.experimental_distribute_values_from_function
         return tuple(
             spread(lambda c, part=part: tf.convert_to_tensor(shares[c.replica_id_in_sync_group][part]))

@@ -5,7 +5,6 @@ A torch optimiser, torch's loss and DDP around the model; precision is Keras' po
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
@@ -68,7 +67,7 @@ class Engine(TorchTraining):
         return self._model(inputs, training=True)
 
     def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(inputs.transpose(0, 2, 3, 1)) if self._images else inputs
+        return _keras_parts.channels_last(inputs) if self._images else inputs
 
     def _channels_last(self) -> bool:
         return False  # torch's memory format; Keras' layout is another matter
@@ -80,4 +79,4 @@ class Engine(TorchTraining):
         _keras_parts.load_weights(self._keras.trainable_variables, weights)
 
     def flags(self) -> dict[str, str]:
-        return super().flags() | _keras_parts.flags(self._context) | {"loss_scale": super().flags()["loss_scale"]}
+        return super().flags() | _keras_parts.flags(self._context)

@@ -32,7 +32,7 @@ SUPPORT = Support(
     environment={"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
 )
 
-_AUTOCAST = {"bfloat16": "bfloat16", "float16": "float16"}
+_AUTOCAST = ("bfloat16", "float16")
 
 
 def import_framework() -> None:
@@ -56,7 +56,7 @@ class Engine(TorchTraining):
 
         if self._context.precision not in _AUTOCAST:
             return nullcontext()
-        return torch.autocast("cpu", dtype=getattr(torch, _AUTOCAST[self._context.precision]))
+        return torch.autocast("cpu", dtype=getattr(torch, self._context.precision))
 
     def _distribute(self, model: "torch.nn.Module") -> "torch.nn.Module":
         return self._shard(model) if self._context.strategy == "fsdp" else super()._distribute(model)

@@ -27,11 +27,14 @@ from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
+from stepmark.workloads._protocol import InputSpec
 
 REPORT, STEPS, STDERR, STAMPS = "report.json", "steps.npz", "stderr.log", "stamps"
 
 LEARNING_RATE = 0.0625
 BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
+
+_never_freed: list[Engine] = []
 
 
 @dataclass
@@ -55,7 +58,8 @@ def main() -> None:
 def run(spec: LaunchSpec) -> None:
     """Measure, write the report or the failure into the launch's folder, and end the process without more ado.
 
-    `os._exit`: TensorFlow's and gloo's threads have been seen to hang in an orderly exit, most of all a forked one.
+    Nothing is closed or freed. TensorFlow's threads have been seen to hang in an orderly exit, and a DDP model's
+    destructor waits, with the interpreter's lock, for a gloo thread that wants that lock.
     """
     watch = Stopwatch(spec.requested_at_ns)
     status = 1
@@ -118,7 +122,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
-    engine.build(workload, params, _local_batches(spec, BATCHES), LEARNING_RATE)
+    _, local = _samples(spec, workload.input(params), BATCHES)
+    engine.build(workload, params, local, LEARNING_RATE)
     built = watch.lap()
 
     recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
@@ -136,7 +141,6 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     buffer.phase = Phase.FINISHED
     report = _report(spec, startup, recorder, engine, first_loss, compilations)
     group.finish()
-    engine.close()
     return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
 
 
@@ -147,6 +151,7 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     buffer.phase = Phase.JOINED
     group.watch(lambda: _end_because_of_peer(spec))
     engine = module.Engine(spec.rank_context())
+    _never_freed.append(engine)
     engine.join_group()
     return engine, group
 
@@ -157,8 +162,8 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.directory / STAMPS))
     workload = catalog.load_workload(spec.model)
-    params, batches = workload.parse(spec.params), _global_batches(spec, STEPS_CHECKED)
-    local = [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
+    params = workload.parse(spec.params)
+    batches, local = _samples(spec, workload.input(params), STEPS_CHECKED)
     found = trace(
         engine,
         build=lambda rate: engine.build(workload, params, local, rate),
@@ -169,10 +174,9 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
     if spec.rank == 0 and probe.writes:
         found.save(probe.file)
     elif spec.rank == 0:
-        figures = compare(Trace.load(probe.file), found, slice(spec.rank, None, spec.world_size))
+        figures = compare(Trace.load(probe.file), found, slice(0, None, spec.world_size))
     flags = engine.flags()
     group.finish()
-    engine.close()
     return ProbeReport(
         rank=spec.rank,
         start_digest=found.start_digest,
@@ -184,14 +188,10 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
     )
 
 
-def _global_batches(spec: LaunchSpec, count: int) -> list[_batches.Batch]:
-    workload = catalog.load_workload(spec.model)
-    inputs = workload.input(workload.parse(spec.params))
-    return _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, count)
-
-
-def _local_batches(spec: LaunchSpec, count: int) -> list[_batches.Batch]:
-    return [_batches.shard(batch, spec.rank, spec.world_size) for batch in _global_batches(spec, count)]
+def _samples(spec: LaunchSpec, inputs: InputSpec, count: int) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
+    """`count` batches of all ranks, and this rank's shares of them."""
+    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, count)
+    return batches, [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
 
 
 def _run_windows(

@@ -26,7 +26,8 @@ def run_child(
 ) -> RankOutcome:
     """Run one rank to its end, however it ends. Never raises for what the child does.
 
-    `other_rank_failed` is asked only until the ranks have joined; from then on they notice each other's end themselves.
+    `other_rank_failed` is asked until the steps begin: TensorFlow joins its group with the interpreter's lock held, so
+    a rank there cannot notice by itself that its peer is gone. In the timed loop it does (`ControlGroup.watch`).
     """
     spec.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.directory / child.STAMPS, spec.max_steps)
@@ -71,7 +72,7 @@ class _Watch:
 
     def _why_kill(self) -> str | None:
         now = time.monotonic()
-        if self._buffer.phase == Phase.STARTING and self._spec.world_size > 1 and self._other_rank_failed():
+        if self._buffer.phase < Phase.STEPPING and self._spec.world_size > 1 and self._other_rank_failed():
             return PEER_GONE
         if now > self._deadline:
             return f"it ran longer than launchTimeoutSeconds, {self._spec.launch_timeout_seconds} s"

@@ -68,6 +68,8 @@ class Zygote:
             process.die_with_parent(parent)
             self._forget_everything(connection)
             child.run(spec)
+        with suppress(OSError):  # on both sides, or a kill could come before the child has a group
+            os.setpgid(pid, 0)
         self._children[connection] = pid
         self._selector.register(connection, selectors.EVENT_READ, "client")
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, connection)
@@ -84,6 +86,8 @@ class Zygote:
         if key.data == "client":
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
+            if connection not in self._children:
+                return  # its child's end is an earlier event of the same call of `select`
             if not connection.recv(1):
                 self._selector.unregister(connection)
                 process.kill_group(self._children[connection])

@@ -7,30 +7,31 @@ from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.session import root_cause
 from stepmark.parity.certify import certificate, not_checked, stage
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import Check, Step, checks, launches, samples_per_worker
+from stepmark.plan.probes import Check, Step, launches, samples_per_worker
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
 from stepmark.workloads._protocol import Workload
 
 Run = Callable[[tuple[Launch, ...]], Iterator[tuple[Launch, list[RankOutcome]]]]
 
 
-def certify(plan: Plan, done: frozenset[str], run: Run) -> Iterator[Certificate]:
-    """Certificates of all measurable cells but those that are `done`.
+def certify(plan: Plan, wanted: tuple[Check, ...], run: Run) -> Iterator[Certificate]:
+    """The certificates of these checks, each as soon as all that it stands on has ended.
 
     `run` has launches run, and yields each with its ranks' outcomes when it has ended.
     """
-    wanted = tuple(check for check in checks(plan) if check.cell.key not in done)
-    ended: dict[str, list[RankOutcome]] = {}
-    if wanted:
-        for launch, outcomes in run(launches(wanted)):
-            ended[launch.id] = sorted(outcomes, key=lambda outcome: outcome.rank)
     workload = catalog.load_workload(plan.scenario.spec.workload.model)
-    for check in wanted:
-        yield _certificate(plan, check, ended, workload)
+    waiting = list(wanted)
+    ended: dict[str, list[RankOutcome]] = {}
+    for launch, outcomes in run(launches(wanted)):
+        ended[launch.id] = sorted(outcomes, key=lambda outcome: outcome.rank)
+        ready = [check for check in waiting if all(needed.id in ended for needed in launches((check,)))]
+        waiting = [check for check in waiting if check not in ready]
+        for check in ready:
+            yield _certificate(plan, check, ended, workload)
 
 
 def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], workload: Workload) -> Certificate:
-    for launch in (launch for step in check.steps for launch in (step.reference, step.launch)):
+    for launch in launches((check,)):
         failure = root_cause(ended[launch.id])
         if failure is not None:
             return not_checked(check.cell, f"the check {launch.id} failed: {failure.cause}")

@@ -17,7 +17,7 @@ from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
 from stepmark.orchestrate.session import Session, join_outcomes
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import checks
+from stepmark.plan.probes import wanted_checks
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchRecord
 
@@ -62,17 +62,15 @@ def measure(plan: Plan, sink: Sink, progress: Progress, options: Options, precis
     done = sink.launch_ids()
     planned = () if options.parity_only else plan.blocks
     blocks = [tuple(launch for launch in block if launch.id not in done) for block in planned]
-    unchecked = plan.scenario.spec.parity != "skipped" and bool(
-        {check.cell.key for check in checks(plan)} - sink.certified()
-    )
+    certified = sink.certified()
+    unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
     if not unchecked and _enough(plan, blocks, 0, monotonic(), precise_enough):
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process)
     with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
-        if unchecked:
-            for certificate in certify(plan, sink.certified(), lambda block: _ends(block, session)):
-                sink.certify(certificate)
-                progress.checked(certificate)
+        for certificate in certify(plan, unchecked, lambda block: _ends(block, session)) if unchecked else ():
+            sink.certify(certificate)
+            progress.checked(certificate)
         _serve(plan, blocks, session, sink, progress, options, precise_enough)
         session.finish()
 

@@ -31,6 +31,11 @@ class Check:
     steps: tuple[Step, ...]
 
 
+def wanted_checks(plan: Plan) -> tuple[Check, ...]:
+    """The checks that the scenario asks for: none where parity is skipped."""
+    return () if plan.scenario.spec.parity == "skipped" else checks(plan)
+
+
 def checks(plan: Plan) -> tuple[Check, ...]:
     """One for each measurable cell. None where the workload has no weights to compare."""
     workload = catalog.load_workload(plan.scenario.spec.workload.model)

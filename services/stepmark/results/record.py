@@ -21,9 +21,12 @@ Text = Annotated[str, Field(max_length=400)]
 
 
 class RecordModel(BaseModel):
-    """Records are frozen, and unknown keys are refused: they come from other processes."""
+    """Records are frozen, and unknown keys are refused: they come from other processes.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    JSON has no word for infinity, which an error may be: it is the text "Infinity" there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class StartupSeconds(RecordModel):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from stepmark.scenario.base import StrictModel
-from stepmark.workloads._keras import named
+from stepmark.workloads._keras import named, positions
 
 if TYPE_CHECKING:
     import torch
@@ -104,6 +104,38 @@ def torch_block(shape: Shape) -> "torch.nn.Module":
             return x + self.linear2(functional.gelu(self.linear1(self.norm2(x)), approximate=shape.gelu))
 
     return Block()
+
+
+def torch_trunk(params: SequenceParams, shape: Shape) -> "type[torch.nn.Module]":
+    """A module with a method `hidden`: tokens (batch, length) to normed vectors (batch, length, width)."""
+    import torch
+    from torch import nn
+
+    class Trunk(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Embedding(params.vocabulary, params.width)
+            self.positions = nn.Embedding(params.length, params.width)
+            self.blocks = nn.ModuleList(torch_block(shape) for _ in range(params.layers))
+            self.norm = nn.LayerNorm(params.width, eps=EPSILON)
+
+        def hidden(self, tokens: torch.Tensor) -> torch.Tensor:
+            x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
+            for block in self.blocks:
+                x = block(x)
+            return self.norm(x)
+
+    return Trunk
+
+
+def keras_trunk(params: SequenceParams, shape: Shape, embedded: Any) -> Any:
+    """The same behind the embedding of the tokens."""
+    from keras import layers
+
+    x = positions(params.length, params.width, "positions")(embedded)
+    for index in range(params.layers):
+        x = keras_block(shape, x, f"blocks.{index}")
+    return layers.LayerNormalization(epsilon=EPSILON, name="norm")(x)
 
 
 def keras_block(shape: Shape, x: Any, name: str) -> Any:

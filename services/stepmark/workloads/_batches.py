@@ -29,6 +29,11 @@ def shard(batch: Batch, rank: int, world_size: int) -> Batch:
     return inputs[rank::world_size].copy(), labels[rank::world_size].copy()
 
 
+def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
+    """Each batch cut into `count` parts, by `shard`."""
+    return [[shard(batch, index, count) for index in range(count)] for batch in batches]
+
+
 def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
     if spec.next_token:
         return _continued(rng.integers(0, spec.classes, (batch_size, spec.shape[0] + 1)))

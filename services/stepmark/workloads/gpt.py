@@ -40,22 +40,15 @@ class Gpt(Workload):
         import torch
         from torch import nn
 
-        class Decoder(nn.Module):
+        class Decoder(_attention.torch_trunk(params, params.block)):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__()
-                self.tokens = nn.Embedding(params.vocabulary, params.width)
-                self.positions = nn.Embedding(params.length, params.width)
-                self.blocks = nn.ModuleList(_attention.torch_block(params.block) for _ in range(params.layers))
-                self.norm = nn.LayerNorm(params.width, eps=_attention.EPSILON)
                 self.head = nn.Linear(params.width, params.vocabulary, bias=False)
                 nn.init.normal_(self.tokens.weight, std=0.02)  # GPT-2's; torch's own 1 would make logits of size 10
                 self.head.weight = self.tokens.weight
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-                x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
-                for block in self.blocks:
-                    x = block(x)
-                return self.head(self.norm(x))
+                return self.head(self.hidden(tokens))
 
         return Decoder()
 
@@ -65,10 +58,7 @@ class Gpt(Workload):
 
         inputs = keras.Input((params.length,), dtype="int32")
         embedding = layers.ReversibleEmbedding(params.vocabulary, params.width, name="tokens")
-        x = _keras.positions(params.length, params.width, "positions")(embedding(inputs))
-        for index in range(params.layers):
-            x = _attention.keras_block(params.block, x, f"blocks.{index}")
-        x = layers.LayerNormalization(epsilon=_attention.EPSILON, name="norm")(x)
+        x = _attention.keras_trunk(params, params.block, embedding(inputs))
         return keras.Model(inputs, _keras.logits(embedding(x, reverse=True)))
 
 

@@ -41,22 +41,14 @@ class Transformer(Workload):
 
     def torch_model(self, params: Params) -> "torch.nn.Module":
         import torch
-        from torch import nn
 
-        class Encoder(nn.Module):
+        class Encoder(_attention.torch_trunk(params, params.block)):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__()
-                self.tokens = nn.Embedding(params.vocabulary, params.width)
-                self.positions = nn.Embedding(params.length, params.width)
-                self.blocks = nn.ModuleList(_attention.torch_block(params.block) for _ in range(params.layers))
-                self.norm = nn.LayerNorm(params.width, eps=_attention.EPSILON)
-                self.fc = nn.Linear(params.width, params.classes)
+                self.fc = torch.nn.Linear(params.width, params.classes)
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-                x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
-                for block in self.blocks:
-                    x = block(x)
-                return self.fc(self.norm(x).mean(1))
+                return self.fc(self.hidden(tokens).mean(1))
 
         return Encoder()
 
@@ -66,11 +58,7 @@ class Transformer(Workload):
 
         inputs = keras.Input((params.length,), dtype="int32")
         x = layers.Embedding(params.vocabulary, params.width, name="tokens")(inputs)
-        x = _keras.positions(params.length, params.width, "positions")(x)
-        for index in range(params.layers):
-            x = _attention.keras_block(params.block, x, f"blocks.{index}")
-        x = layers.LayerNormalization(epsilon=_attention.EPSILON, name="norm")(x)
-        x = layers.GlobalAveragePooling1D()(x)
+        x = layers.GlobalAveragePooling1D()(_attention.keras_trunk(params, params.block, x))
         return keras.Model(inputs, _keras.logits(layers.Dense(params.classes, name="fc")(x)))
 
 

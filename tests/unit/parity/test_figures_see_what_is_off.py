@@ -1,5 +1,7 @@
 """Known differences between two traces, and what the figures make of them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,14 @@ def test_a_tensor_on_one_side_only_is_named() -> None:
 @pytest.mark.parametrize("broken", [np.full((8, 4), np.nan), np.full((8, 4), np.inf), np.zeros((8, 5))])
 def test_what_is_not_a_number_or_of_another_shape_is_infinitely_off(broken: np.ndarray) -> None:
     assert figures(logits=broken).forward == np.inf
+
+
+def test_infinity_survives_the_store_and_is_valid_json() -> None:
+    found = figures(logits=np.full((8, 4), np.nan))
+    text = found.model_dump_json()
+    assert json.loads(text, parse_constant=pytest.fail)["forward"] == "Infinity"
+    assert Figures.model_validate_json(text) == found
+    assert Figures.model_validate_json(json.dumps(found.model_dump(mode="json"))) == found
 
 
 def test_a_rank_is_compared_with_its_own_samples() -> None:
