@@ -36,7 +36,7 @@ def main() -> None:
     truths = {
         "samples/s, 1 worker": (one["samples_per_second"]["median"], BATCH / STEP),
         "samples/s, 2 workers": (two["samples_per_second"]["median"], 2 * BATCH / (STEP + ADDED)),
-        "efficiency, 2 workers": (two["efficiency"]["value"], STEP / (STEP + ADDED)),
+        "efficiency, 2 workers": (two["scaling"]["efficiency"]["value"], STEP / (STEP + ADDED)),
     }
     for name, (found, truth) in truths.items():
         print(f"{name}: {found:.4f}, by construction {truth:.4f}, off by {found / truth - 1:+.3%}")

@@ -113,8 +113,8 @@ def test_speedup_and_efficiency(summary: dict[str, Any], raw: dict) -> None:
     for cell in measured(summary):
         base = cell["key"].replace(".w2", ".w1")
         expected = t_interval([two / one for two, one in zip(rates(cell["key"]), rates(base), strict=True)])
-        assert list(cell["speedup"].values()) == pytest.approx(expected, rel=1e-6)
-        assert cell["efficiency"]["value"] == pytest.approx(expected[0] / cell["workers"], rel=1e-6)
+        assert list(cell["scaling"]["speedup"].values()) == pytest.approx(expected, rel=1e-6)
+        assert cell["scaling"]["efficiency"]["value"] == pytest.approx(expected[0] / cell["workers"], rel=1e-6)
 
 
 def test_comparisons(summary: dict[str, Any], raw: dict) -> None:

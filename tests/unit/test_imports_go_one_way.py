@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "parity": {"engines", "workloads", "plan", "results"},
     "launch": {"errors", "catalog", "engines", "workloads", "results", "parity"},
     "orchestrate": {"errors", "catalog", "workloads", "scenario", "plan", "parity", "launch", "results"},
-    "analysis": {"errors", "scenario", "plan", "results"},
+    "analysis": {"errors", "catalog", "scenario", "plan", "results"},
     "report": {"analysis", "results"},
     "cli": {"errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"},
 }

@@ -1,6 +1,7 @@
 """Is a candidate faster than the reference? Paired by block, with a minimum effect."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -47,6 +48,21 @@ def comparisons(
 
     `medians`: cell key -> block -> median step seconds of good launches. `certificates`: by cell key.
     """
+    for pair in pairs(scenario, cells):
+        yield _comparison(scenario, pair, medians, certificates)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A cell and the reference's cell that it is compared with, at a level that both stand for."""
+
+    level: str
+    cell: Cell
+    base: Cell
+
+
+def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
+    """Every pair that the scenario asks for."""
     reference = scenario.spec.candidates[0].name
     for cell in cells:
         if cell.candidate == reference:
@@ -55,17 +71,16 @@ def comparisons(
             alike = (base.precision, base.workers) == (cell.precision, cell.workers)
             for level in [level for level in cell.levels if level in base.levels]:
                 if base.candidate == reference and alike:
-                    yield _comparison(scenario, level, cell, base, medians, certificates)
+                    yield Pair(level, cell, base)
 
 
 def _comparison(
     scenario: Scenario,
-    level: str,
-    cell: Cell,
-    base: Cell,
+    pair: Pair,
     medians: Mapping[str, dict[int, float]],
     certificates: Mapping[str, Certificate],
 ) -> Comparison:
+    cell, base = pair.cell, pair.base
     ours, theirs = medians.get(cell.key, {}), medians.get(base.key, {})
     measurement = scenario.spec.measurement
     ratio = paired_ratio(ours, theirs, confidence(measurement.launches, measurement.max_launches))
@@ -76,7 +91,7 @@ def _comparison(
     return Comparison(
         candidate=cell.candidate,
         reference=base.candidate,
-        execution=level,
+        execution=pair.level,
         candidate_execution=cell.execution,
         reference_execution=base.execution,
         precision=cell.precision,

@@ -50,25 +50,25 @@ class Scaling(BaseModel):
     note: str
 
 
-def baseline_key(key: str, cells: tuple[Cell, ...]) -> str | None:
+def baseline_of(cell: Cell, cells: tuple[Cell, ...]) -> Cell | None:
     """The one-worker cell that a cell's speed-up refers to; None if it was not asked for.
 
     It uses the same strategy, so the base is one process of it, not a plain loop (Hoefler and Belli, SC'15, rule 1).
     """
-    cell = next(cell for cell in cells if cell.key == key)
     alike = cell.model_dump(include={"candidate", "execution", "precision"})
     for other in cells:
         if other.workers == 1 and other.model_dump(include={"candidate", "execution", "precision"}) == alike:
-            return other.key
+            return other
     return None
 
 
-def scaling(
+def scaling_of(
     cell: Cell,
     baseline: Cell,
     mode: Mode,
     samples_per_second: Mapping[int, float],
     baseline_samples_per_second: Mapping[int, float],
+    confidence: float = CONFIDENCE,
 ) -> Scaling | None:
     """Everything about one cell; the mappings are block -> samples per second of the whole job.
 
@@ -76,7 +76,7 @@ def scaling(
     """
     if not _belongs(cell, baseline, mode):
         return None
-    found = speedup(dict(samples_per_second), dict(baseline_samples_per_second))
+    found = speedup(dict(samples_per_second), dict(baseline_samples_per_second), confidence)
     if found is None:
         return None
     share = efficiency(found, cell.workers)

@@ -1,91 +1,44 @@
 """The whole result of a run as one model: what `summary.json` holds and every report shows."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
+from stepmark import catalog
 from stepmark.analysis import compare, scaling, stopping
-from stepmark.analysis.intervals import Estimate, geometric_mean
-from stepmark.analysis.launch import LaunchSummary, invalid, summarize
-from stepmark.analysis.steady import MATERIAL, pooled_change_below
+from stepmark.analysis.cells import (
+    CellResult,
+    Facts,
+    SummaryModel,
+    cell_result,
+    figures_of,
+    medians,
+    rates,
+    with_scaling,
+)
+from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
+from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.launch import Launch, invalid, reduced, startup_seconds, summarize
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
-from stepmark.results.record import LaunchRecord, StartupSeconds
+from stepmark.results.record import LaunchRecord
 from stepmark.results.store import Run
-
-CellVerdict = Literal[
-    "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
-]
-
-
-class SummaryModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class StepSeconds(SummaryModel):
-    """`median`: geometric mean of the launch medians, with its 95 % interval over blocks.
-
-    Percentiles are of all steady steps of all launches.
-    """
-
-    median: float
-    low: float | None
-    high: float | None
-    p5: float
-    p95: float
-    p99: float
-
-
-class Rate(SummaryModel):
-    """Geometric mean over launches of samples / time, over all workers, with its 95 % interval over blocks."""
-
-    median: float
-    low: float | None
-    high: float | None
-
-
-class CellResult(SummaryModel):
-    """One cell. Figures are None where nothing valid was measured."""
-
-    key: str
-    candidate: str
-    engine: str
-    strategy: str
-    variant: str | None
-    execution: str
-    levels: tuple[str, ...]
-    precision: str
-    options: tuple[str, ...]
-    workers: int
-    processes: int
-    batch_per_worker: int
-    global_batch: int
-    launches: int
-    launches_failed: int
-    verdict: CellVerdict
-    reason: str
-    parity: str | None
-    step_seconds: StepSeconds | None = None
-    samples_per_second: Rate | None = None
-    speedup: Estimate | None = None
-    efficiency: Estimate | None = None
-    peak_memory_bytes: int | None = None
-    startup_seconds: StartupSeconds | None = None
+from stepmark.scenario.model import Measurement, Scenario
 
 
 class Summary(SummaryModel):
     """Everything that may be said of a run. `parity` says whether it was required, reported or skipped.
 
+    `break_evens`: one for each pair of cells that is compared and was measured; they name cells.
+
     Schema history
         1  first version
         2  parity, options, processes
+        3  scaling with its mode, time split, stragglers, utilization, break-evens, percentiles, measurement
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     scenario: str
     scenario_digest: str
     stepmark_version: str
@@ -93,8 +46,12 @@ class Summary(SummaryModel):
     launcher: Literal["ray", "bare"]
     forked: bool
     blocks: int
+    workload: str
+    mode: scaling.Mode
+    measurement: Measurement
     cells: tuple[CellResult, ...]
     comparisons: tuple[compare.Comparison, ...]
+    break_evens: tuple[BreakEven, ...]
     parity: Literal["required", "reported", "skipped"]
     certificates: tuple[Certificate, ...]
     environment: Environment
@@ -106,16 +63,27 @@ class Summary(SummaryModel):
 
 
 def summarize_run(
-    run: Run, cells: tuple[Cell, ...], records: Iterable[LaunchRecord], certificates: Mapping[str, Certificate]
+    run: Run,
+    cells: tuple[Cell, ...],
+    records: Iterable[LaunchRecord],
+    certificates: Mapping[str, Certificate],
+    price_per_worker_hour: float | None = None,
 ) -> Summary:
-    """Derive everything from the raw records. Pure: the same records give the same summary."""
-    by_cell: dict[str, list[LaunchRecord]] = defaultdict(list)
-    for record in records:
-        by_cell[record.header.cell.key].append(record)
-    good = {key: _good(group) for key, group in by_cell.items()}
+    """Derive everything from the raw records, which are read once and not kept. The same records, the same summary."""
     scenario = run.parsed_scenario()
-    level = stopping.confidence(scenario.spec.measurement.launches, scenario.spec.measurement.max_launches)
-    measured = [_cell_result(cell, by_cell[cell.key], good.get(cell.key, []), certificates, level) for cell in cells]
+    facts = _facts(scenario, price_per_worker_hour)
+    by_cell: dict[str, list[Launch]] = defaultdict(list)
+    for record in records:
+        by_cell[record.header.cell.key].append(reduced(record, facts.flops_per_sample))
+    good = {key: figures_of(launches) for key, launches in by_cell.items()}
+    throughput = {key: rates(figures) for key, figures in good.items()}
+    mode = scenario.spec.scale.mode
+    results = []
+    for cell in cells:
+        result = cell_result(cell, by_cell[cell.key], certificates.get(cell.key), facts)
+        baseline = scaling.baseline_of(cell, cells)
+        results.append(with_scaling(result, cell, baseline, mode, throughput, facts.level))
+    comparisons = compare.comparisons(scenario, cells, {k: medians(v) for k, v in good.items()}, certificates)
     return Summary(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
@@ -123,11 +91,13 @@ def summarize_run(
         seed=scenario.spec.measurement.seed,
         launcher=run.launcher,
         forked=run.forked,
-        blocks=len({record.header.block for group in by_cell.values() for record in group}),
-        cells=tuple(_with_scaling(result, cells, good, level) for result in measured),
-        comparisons=tuple(
-            compare.comparisons(scenario, cells, {k: _medians(v) for k, v in good.items()}, certificates)
-        ),
+        blocks=len({launch.block for launches in by_cell.values() for launch in launches}),
+        workload=scenario.spec.workload.model,
+        mode=mode,
+        measurement=scenario.spec.measurement,
+        cells=tuple(results),
+        comparisons=tuple(comparisons),
+        break_evens=tuple(_break_evens(scenario, cells, by_cell, {result.key: result for result in results})),
         parity=scenario.spec.parity,
         certificates=tuple(certificates[cell.key] for cell in cells if cell.key in certificates),
         environment=run.environment,
@@ -144,106 +114,29 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 
 
-def _good(records: list[LaunchRecord]) -> list[LaunchSummary]:
-    return [summarize(record) for record in records if record.ok and invalid(record) is None]
-
-
-def _medians(launches: list[LaunchSummary]) -> dict[int, float]:
-    return {launch.block: launch.median_step_seconds for launch in launches}
-
-
-def _rates(launches: list[LaunchSummary]) -> dict[int, float]:
-    return {launch.block: launch.samples_per_second for launch in launches}
-
-
-def _cell_result(
-    cell: Cell,
-    records: list[LaunchRecord],
-    good: list[LaunchSummary],
-    certificates: Mapping[str, Certificate],
-    level: float,
-) -> CellResult:
-    verdict, reason = _verdict(cell, records, good)
-    certificate = certificates.get(cell.key)
-    result = CellResult(
-        **cell.model_dump(exclude={"unsupported"}),
-        key=cell.key,
-        global_batch=cell.global_batch,
-        launches=len(good),
-        launches_failed=len(records) - len(good),
-        verdict=verdict,
-        reason=reason,
-        parity=certificate.text if certificate else None,
+def _facts(scenario: Scenario, price_per_worker_hour: float | None) -> Facts:
+    spec = scenario.spec
+    workload = catalog.load_workload(spec.workload.model)
+    return Facts(
+        level=stopping.confidence(spec.measurement.launches, spec.measurement.max_launches),
+        flops_per_sample=workload.flops_per_sample(workload.parse(spec.workload.params)),
+        price_per_worker_hour=price_per_worker_hour,
     )
-    if not good:
-        return result
-    rates = geometric_mean(np.array(list(_rates(good).values())), level)
-    peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
-    figures = {
-        "step_seconds": _step_seconds(good, level),
-        "samples_per_second": Rate(median=rates.value, low=rates.low, high=rates.high),
-        "peak_memory_bytes": max(peaks, default=None),
-        "startup_seconds": _startup(records),
-    }
-    return result.model_copy(update=figures)
 
 
-def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
-    estimate = geometric_mean(np.array(list(_medians(good).values())), level)
-    p5, p95, p99 = np.percentile(np.concatenate([launch.step_seconds for launch in good]), [5, 95, 99])
-    return StepSeconds(median=estimate.value, low=estimate.low, high=estimate.high, p5=p5, p95=p95, p99=p99)
+def _break_evens(
+    scenario: Scenario, cells: tuple[Cell, ...], by_cell: Mapping[str, list[Launch]], results: Mapping[str, CellResult]
+) -> Iterator[BreakEven]:
+    """Of all pairs that are compared. A cell that is compared at two levels has one break-even."""
+    for cell, base in dict.fromkeys((pair.cell, pair.base) for pair in compare.pairs(scenario, cells)):
+        sides = [_start_and_step(by_cell[side.key], results[side.key]) for side in (base, cell)]
+        if sides[0] is not None and sides[1] is not None:
+            yield break_even(base.key, *sides[0], cell.key, *sides[1])
 
 
-def _startup(records: list[LaunchRecord]) -> StartupSeconds:
-    """Medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
-
-    def part(name: str) -> float:
-        slowest = [
-            max(getattr(r.startup_seconds, name) for r in record.header.ranks) for record in records if record.ok
-        ]
-        return float(np.median(slowest))
-
-    return StartupSeconds(**{name: part(name) for name in StartupSeconds.model_fields})
-
-
-def _verdict(cell: Cell, records: list[LaunchRecord], good: list[LaunchSummary]) -> tuple[CellVerdict, str]:
-    if cell.unsupported is not None:
-        return "unsupported", cell.unsupported
-    if not records:
-        return "not measured", "no launch of it has ended yet; --resume goes on"
-    bad = [reason for record in records if (reason := _why_bad(record)) is not None]
-    notes = [f"{len(bad)} of {len(records)} launches failed: {bad[0]}"] if bad else []
-    if not good:
-        return "failed", notes[0]
-    unsteady = [launch.steady for launch in good if launch.steady.verdict not in ("steady", "undecided")]
-    if unsteady:
-        notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].reason}")
-    if 2 * len(unsteady) > len(good):
-        return Counter(state.verdict for state in unsteady).most_common(1)[0][0], "; ".join(notes)
-    below = pooled_change_below([launch.steady for launch in good])
-    if all(launch.steady.verdict == "steady" for launch in good) or (below is not None and below <= MATERIAL):
-        return "steady", "; ".join(notes)
-    unseen = "" if below is None else f": a change of {below:.1%} over the window would not show"
-    return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])
-
-
-def _why_bad(record: LaunchRecord) -> str | None:
-    failure = record.header.failure
-    if failure is None:
-        return invalid(record)
-    return f"rank {failure.rank}: {failure.cause}" if failure.rank is not None else failure.cause
-
-
-def _with_scaling(
-    result: CellResult, cells: tuple[Cell, ...], good: dict[str, list[LaunchSummary]], level: float
-) -> CellResult:
-    baseline = scaling.baseline_key(result.key, cells)
-    if baseline is None or not good.get(result.key) or not good.get(baseline):
-        return result
-    speedup = scaling.speedup(_rates(good[result.key]), _rates(good[baseline]), level)
-    if speedup is None:
-        return result
-    efficiency = scaling.efficiency(speedup, result.workers)
-    note = scaling.superlinear_note(efficiency)
-    reason = "; ".join(part for part in (result.reason, note) if part)
-    return result.model_copy(update={"speedup": speedup, "efficiency": efficiency, "reason": reason})
+def _start_and_step(launches: list[Launch], result: CellResult) -> tuple[Estimate, Estimate] | None:
+    step = result.step_seconds
+    start = startup_estimate({launch.block: startup_seconds(launch.header) for launch in launches if launch.figures})
+    if step is None or start is None:
+        return None
+    return start, Estimate(value=step.median, low=step.low, high=step.high)

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stepmark.analysis.summary import CellResult, Summary
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
 from stepmark.report import words
 from stepmark.results.certificate import Certificate
 
@@ -69,7 +70,7 @@ def _table(summary: Summary) -> Table:
 
 def _row(cell: CellResult) -> list[str]:
     name = f"{cell.candidate} {words.execution(cell)} {cell.precision}{words.options(cell)}"
-    efficiency = words.UNKNOWN if cell.efficiency is None else f"{cell.efficiency.value:.0%}"
+    efficiency = words.UNKNOWN if cell.scaling is None else f"{cell.scaling.efficiency.value:.0%}"
     return [
         name,
         str(cell.workers),

@@ -1,8 +1,9 @@
 """Figures as a person reads them. What is unknown is an en dash, never 0."""
 
+from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.intervals import Estimate
-from stepmark.analysis.summary import CellResult, Summary
+from stepmark.analysis.summary import Summary
 from stepmark.results.certificate import Stage
 
 UNKNOWN = "–"
@@ -18,6 +19,14 @@ def step_time(cell: CellResult) -> str:
     if step is None:
         return UNKNOWN
     return f"{milliseconds(step.median)} [{milliseconds(step.low)}, {milliseconds(step.high)}]"
+
+
+def speedup(cell: CellResult) -> str:
+    return UNKNOWN if cell.scaling is None else ratio(cell.scaling.speedup)
+
+
+def efficiency(cell: CellResult) -> str:
+    return UNKNOWN if cell.scaling is None else share(cell.scaling.efficiency)
 
 
 def rate(cell: CellResult) -> str:

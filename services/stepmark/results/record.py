@@ -3,6 +3,7 @@
 Schema history
     1  first version
     2  a cell's options and processes
+    3  the parts of a step, timed alone; energy
 """
 
 import io
@@ -49,8 +50,25 @@ class Window(RecordModel):
     host_nanoseconds: Nanoseconds
 
 
+PartName = Literal["step", "step_without_reduce", "forward_backward", "update", "input", "all_reduce", "matmul"]
+
+
+class Parts(RecordModel):
+    """Parts of the step, each timed alone after the windows: interleaved, from a barrier until the device is done.
+
+    `step` is the whole step timed in the same way. `all_reduce`: `reduced_bytes` of gradients in the buckets of
+    training. `matmul`: one product of `matmul_flops` in the precision of training. `missing`: why the step without its
+    exchange was not timed, or empty.
+    """
+
+    nanoseconds: dict[PartName, Annotated[tuple[Nanoseconds, ...], Field(max_length=1000)]]
+    reduced_bytes: Annotated[int, Field(ge=0)] | None = None
+    matmul_flops: Annotated[int, Field(ge=1)] | None = None
+    missing: Text = ""
+
+
 class RankReport(RecordModel):
-    """What one rank's process says of its launch."""
+    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows."""
 
     rank: Annotated[int, Field(ge=0)]
     host: Text
@@ -63,6 +81,8 @@ class RankReport(RecordModel):
     compilations_after_warmup: int | None
     compilations_after_window: int | None
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
+    parts: Parts | None = None
+    energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Failure(RecordModel):
@@ -76,7 +96,7 @@ class Failure(RecordModel):
 class LaunchHeader(RecordModel):
     """Everything of a launch but its arrays."""
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

@@ -92,7 +92,12 @@ class SqliteStore:
         """
         if not (folder / FILE).is_file():
             raise CannotRun(f"{folder / FILE}: expected the results of a run, found no such file. Give a run's folder.")
-        return cls(_connect(folder / FILE))
+        store = cls(_connect(folder / FILE))
+        try:
+            _metadata.create_all(store._engine)  # results of an older version lack the newer tables
+        except sa.exc.SQLAlchemyError as error:
+            raise CannotRun(f"{folder / FILE}: expected results of stepmark, found {_short(error)}.") from None
+        return store
 
     def run(self) -> Run:
         try:

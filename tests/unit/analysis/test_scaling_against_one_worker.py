@@ -54,14 +54,14 @@ def test_the_ends_of_the_serial_fraction_are_the_swapped_ends_of_the_speed_up() 
 
 def test_what_a_block_shares_cancels() -> None:
     machine = {block: 100 + 40 * block for block in range(5)}
-    found = scaling.scaling(cell(4), cell(1), "weak", {b: 3 * m for b, m in machine.items()}, machine)
+    found = scaling.scaling_of(cell(4), cell(1), "weak", {b: 3 * m for b, m in machine.items()}, machine)
     assert found is not None
     assert found.speedup.low == pytest.approx(3)
     assert found.efficiency.high == pytest.approx(0.75)
 
 
 def test_one_block_gives_figures_without_intervals() -> None:
-    found = scaling.scaling(cell(2, 4), cell(1, 8), "strong", {0: 15.0}, {0: 10.0, 1: 11.0})
+    found = scaling.scaling_of(cell(2, 4), cell(1, 8), "strong", {0: 15.0}, {0: 10.0, 1: 11.0})
     assert found is not None
     assert found.karp_flatt is not None
     assert found.karp_flatt.value == pytest.approx(1 / 3)
@@ -71,11 +71,11 @@ def test_one_block_gives_figures_without_intervals() -> None:
 
 @pytest.mark.parametrize(("mode", "batch"), [("weak", 4), ("strong", 8)])
 def test_weak_and_strong_are_never_mixed(mode: scaling.Mode, batch: int) -> None:
-    assert scaling.scaling(cell(2, batch), cell(1, 8), mode, {0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0}) is None
+    assert scaling.scaling_of(cell(2, batch), cell(1, 8), mode, {0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0}) is None
 
 
 def test_one_worker_has_no_serial_fraction() -> None:
-    found = scaling.scaling(cell(1), cell(1), "weak", {0: 2.0}, {0: 2.0})
+    found = scaling.scaling_of(cell(1), cell(1), "weak", {0: 2.0}, {0: 2.0})
     assert found is not None
     assert found.karp_flatt is None
 

@@ -5,10 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from stepmark.analysis.summary import CellResult, Summary
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
 from stepmark.report import markdown, terminal
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import describe
+from stepmark.scenario.model import Measurement
 
 HOSTILE = "[bold red]x[/] | <script>alert(1)</script> `y` [link](javascript:1)\n# heading"
 
@@ -24,6 +26,7 @@ def summary() -> Summary:
     return Summary(
         scenario=HOSTILE, scenario_digest="0" * 64, stepmark_version="0", seed=0, launcher="bare", forked=True,
         blocks=1,
+        workload=HOSTILE, mode="weak", measurement=Measurement(), break_evens=(),
         cells=(cell,), comparisons=(), environment=describe(), parity="required",
         certificates=(Certificate(cell="k", reference=HOSTILE, badge="not comparable", text=HOSTILE),),
     )  # fmt: skip

@@ -1,0 +1,219 @@
+"""One cell of a run: its figures and its verdict, from its launches."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.intervals import geometric_mean
+from stepmark.analysis.launch import Launch, LaunchSummary, startup_seconds
+from stepmark.analysis.scaling import Mode, Scaling, scaling_of
+from stepmark.analysis.steady import MATERIAL, pooled_change_below
+from stepmark.analysis.stragglers import StragglerReport
+from stepmark.analysis.time_split import stragglers, time_split
+from stepmark.analysis.utilization import Utilization, utilization
+from stepmark.plan.cells import Cell
+from stepmark.results.certificate import Certificate
+from stepmark.results.record import StartupSeconds
+
+CellVerdict = Literal[
+    "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
+]
+
+
+class SummaryModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class StepSeconds(SummaryModel):
+    """`median`: geometric mean of the launch medians, with its 95 % interval over blocks.
+
+    Percentiles are of all steady steps of all launches; `percentiles` has all from 0 to 100. `launch_medians`: what the
+    interval is made of, in the order of the blocks. `median_after_first`: what dropping the first ten steps of each
+    window would have given, where that is the rule; None where a window has no more.
+    """
+
+    median: float
+    low: float | None
+    high: float | None
+    p5: float
+    p95: float
+    p99: float
+    percentiles: tuple[float, ...]
+    launch_medians: tuple[float, ...]
+    median_after_first: float | None
+
+
+class Rate(SummaryModel):
+    """Geometric mean over launches of samples / time, over all workers, with its 95 % interval over blocks."""
+
+    median: float
+    low: float | None
+    high: float | None
+
+
+class CellResult(SummaryModel):
+    """One cell. Figures are None where nothing valid was measured.
+
+    `time_split_missing` says why there is no time split.
+    """
+
+    key: str
+    candidate: str
+    engine: str
+    strategy: str
+    variant: str | None
+    execution: str
+    levels: tuple[str, ...]
+    precision: str
+    options: tuple[str, ...]
+    workers: int
+    processes: int
+    batch_per_worker: int
+    global_batch: int
+    launches: int
+    launches_failed: int
+    verdict: CellVerdict
+    reason: str
+    parity: str | None
+    step_seconds: StepSeconds | None = None
+    samples_per_second: Rate | None = None
+    scaling: Scaling | None = None
+    time_split: Breakdown | None = None
+    time_split_missing: str = ""
+    stragglers: StragglerReport | None = None
+    utilization: Utilization | None = None
+    peak_memory_bytes: int | None = None
+    startup_seconds: StartupSeconds | None = None
+
+
+class Facts(BaseModel):
+    """What a cell's figures need beside its launches. `level`: at which intervals are drawn to cover 95 %."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: float
+    flops_per_sample: int | None
+    price_per_worker_hour: float | None
+
+
+def cell_result(cell: Cell, launches: Sequence[Launch], certificate: Certificate | None, facts: Facts) -> CellResult:
+    """Everything but the scaling, which needs the one-worker cell."""
+    good = figures_of(launches)
+    verdict, reason = _verdict(cell, launches, good)
+    result = CellResult(
+        **cell.model_dump(exclude={"unsupported"}),
+        key=cell.key,
+        global_batch=cell.global_batch,
+        launches=len(good),
+        launches_failed=len(launches) - len(good),
+        verdict=verdict,
+        reason=reason,
+        parity=certificate.text if certificate else None,
+    )
+    if not good:
+        return result
+    return result.model_copy(update=_figures(cell, [launch for launch in launches if launch.figures], good, facts))
+
+
+def figures_of(launches: Sequence[Launch]) -> list[LaunchSummary]:
+    """Of the good launches."""
+    return [launch.figures for launch in launches if launch.figures is not None]
+
+
+def rates(good: Sequence[LaunchSummary]) -> dict[int, float]:
+    """Block -> samples per second."""
+    return {launch.block: launch.samples_per_second for launch in good}
+
+
+def medians(good: Sequence[LaunchSummary]) -> dict[int, float]:
+    """Block -> median step seconds."""
+    return {launch.block: launch.median_step_seconds for launch in good}
+
+
+def with_scaling(
+    result: CellResult,
+    cell: Cell,
+    baseline: Cell | None,
+    mode: Mode,
+    good: Mapping[str, dict[int, float]],
+    level: float,
+) -> CellResult:
+    """`good`: cell key -> block -> samples per second."""
+    if baseline is None or not good.get(cell.key) or not good.get(baseline.key):
+        return result
+    found = scaling_of(cell, baseline, mode, good[cell.key], good[baseline.key], level)
+    if found is None:
+        return result
+    reason = "; ".join(part for part in (result.reason, found.note) if part)
+    return result.model_copy(update={"scaling": found, "reason": reason})
+
+
+def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
+    headers = [launch.header for launch in launches]
+    rate = geometric_mean(np.array(list(rates(good).values())), facts.level)
+    peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
+    split, missing = time_split(headers)
+    used = utilization(cell, facts.flops_per_sample, rate.value, headers, facts.price_per_worker_hour)
+    return {
+        "step_seconds": _step_seconds(good, facts.level),
+        "samples_per_second": Rate(median=rate.value, low=rate.low, high=rate.high),
+        "time_split": split,
+        "time_split_missing": missing,
+        "stragglers": stragglers(headers),
+        "utilization": used,
+        "peak_memory_bytes": max(peaks, default=None),
+        "startup_seconds": _startup(launches),
+    }
+
+
+def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
+    by_block = list(medians(good).values())
+    estimate = geometric_mean(np.array(by_block), level)
+    steps = np.concatenate([launch.step_seconds for launch in good])
+    percentiles = np.percentile(steps, np.arange(101)).tolist()
+    after_first = [launch.steady.median_after_first_seconds for launch in good]
+    known = [seconds for seconds in after_first if seconds is not None]
+    return StepSeconds(
+        median=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        p5=percentiles[5],
+        p95=percentiles[95],
+        p99=percentiles[99],
+        percentiles=tuple(percentiles),
+        launch_medians=tuple(by_block),
+        median_after_first=geometric_mean(np.array(known)).value if len(known) == len(good) else None,
+    )
+
+
+def _startup(launches: list[Launch]) -> StartupSeconds:
+    """Medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
+    slowest = [startup_seconds(launch.header) for launch in launches]
+    return StartupSeconds(
+        **{name: float(np.median([getattr(one, name) for one in slowest])) for name in StartupSeconds.model_fields}
+    )
+
+
+def _verdict(cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary]) -> tuple[CellVerdict, str]:
+    if cell.unsupported is not None:
+        return "unsupported", cell.unsupported
+    if not launches:
+        return "not measured", "no launch of it has ended yet; --resume goes on"
+    bad = [launch.why_bad for launch in launches if launch.why_bad is not None]
+    notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
+    if not good:
+        return "failed", notes[0]
+    unsteady = [launch.steady for launch in good if launch.steady.verdict not in ("steady", "undecided")]
+    if unsteady:
+        notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].reason}")
+    if 2 * len(unsteady) > len(good):
+        return Counter(state.verdict for state in unsteady).most_common(1)[0][0], "; ".join(notes)
+    below = pooled_change_below([launch.steady for launch in good])
+    if all(launch.steady.verdict == "steady" for launch in good) or (below is not None and below <= MATERIAL):
+        return "steady", "; ".join(notes)
+    unseen = "" if below is None else f": a change of {below:.1%} over the window would not show"
+    return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])

@@ -1,0 +1,126 @@
+"""How much of the hardware a cell uses, and what its samples cost: against a vendor's peak and a measured product."""
+
+import csv
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from stepmark.plan.cells import Cell
+from stepmark.results.record import LaunchHeader, RankReport
+
+_SECONDS_PER_HOUR = 3600
+
+
+class Utilization(BaseModel):
+    """Of the whole job; None where something is not known.
+
+    `model_flops_per_second`: FLOPs of the model per sample (3 x forward, matrix products only; MLPerf
+    training_policies, "Utilization") x samples per second. `mfu`: that over the vendor's peak of all workers (Chowdhery
+    et al., PaLM, 2022, appendix B), with `peak_source`; `matmul_utilization`: over what a large matrix product reached
+    on the same workers in the same launch. A model may exceed the latter where it has larger products.
+    `joules_per_sample`: by NVML, over the measured windows. `cost_per_million_samples`: in the price's currency.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flops_per_sample: int | None
+    model_flops_per_second: float | None
+    peak_flops_per_second: float | None
+    peak_source: str | None
+    matmul_flops_per_second: float | None
+    mfu: float | None
+    matmul_utilization: float | None
+    joules_per_sample: float | None
+    cost_per_million_samples: float | None
+
+
+def utilization(
+    cell: Cell,
+    flops_per_sample: int | None,
+    samples_per_second: float,
+    launches: Sequence[LaunchHeader],
+    price_per_worker_hour: float | None,
+) -> Utilization:
+    """`launches`: the cell's good ones."""
+    ranks = [rank for launch in launches for rank in launch.ranks]
+    model = None if flops_per_sample is None else flops_per_sample * samples_per_second
+    peak, source = _peak({rank.flags.get("device_name") for rank in ranks}, cell.precision)
+    peak = None if peak is None else peak * cell.workers
+    matmul = _matmul(launches)
+    return Utilization(
+        flops_per_sample=flops_per_sample,
+        model_flops_per_second=model,
+        peak_flops_per_second=peak,
+        peak_source=source,
+        matmul_flops_per_second=matmul,
+        mfu=_share(model, peak),
+        matmul_utilization=_share(model, matmul),
+        joules_per_sample=_joules_per_sample(launches),
+        cost_per_million_samples=cost_per_million_samples(price_per_worker_hour, cell.workers, samples_per_second),
+    )
+
+
+def cost_per_million_samples(
+    price_per_worker_hour: float | None, workers: int, samples_per_second: float
+) -> float | None:
+    """In the currency of the price. Start-up is not in it."""
+    if price_per_worker_hour is None:
+        return None
+    return price_per_worker_hour * workers / _SECONDS_PER_HOUR / samples_per_second * 1e6
+
+
+def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str] | None:
+    """A device's dense peak in this precision and where it stands; None if the table has no such row."""
+    for row in _table():
+        if row["device"].lower() in device_name.lower() and row["precision"] == precision:
+            return float(row["tera_flops_per_second"]) * 1e12, row["source"]
+    return None
+
+
+@cache
+def _table() -> tuple[dict[str, str], ...]:
+    text = resources.files("stepmark.analysis").joinpath("peaks.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+def _peak(names: set[str | None], precision: str) -> tuple[float | None, str | None]:
+    """Of one worker; unknown where the workers' devices are not all of one kind."""
+    if len(names) != 1 or (name := names.pop()) is None:
+        return None, None
+    return peak_flops_per_second(name, precision) or (None, None)
+
+
+def _matmul(launches: Sequence[LaunchHeader]) -> float | None:
+    """Summed over the processes of a launch; the best launch counts, as for any peak."""
+    sums = []
+    for launch in launches:
+        speeds = [_matmul_of(rank) for rank in launch.ranks]
+        if speeds and None not in speeds:
+            sums.append(sum(speed for speed in speeds if speed is not None))
+    return max(sums, default=None)
+
+
+def _matmul_of(rank: RankReport) -> float | None:
+    if rank.parts is None or rank.parts.matmul_flops is None or not rank.parts.nanoseconds.get("matmul"):
+        return None
+    return rank.parts.matmul_flops / float(np.median(rank.parts.nanoseconds["matmul"])) * 1e9
+
+
+def _joules_per_sample(launches: Sequence[LaunchHeader]) -> float | None:
+    """All ranks' energy over all samples of the measured windows; None unless every rank of every launch has it."""
+    ranks = [rank for launch in launches for rank in launch.ranks]
+    joules = [rank.energy_joules for rank in ranks if rank.energy_joules is not None]
+    samples = sum(
+        launch.cell.global_batch * window.steps
+        for launch in launches
+        for window in launch.ranks[0].windows
+        if window.kind == "measured"
+    )
+    return sum(joules) / samples if samples and len(joules) == len(ranks) else None
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
