@@ -86,6 +86,9 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     restored = engine.weights()
     engine.step_without_reduce(0)
     engine.synchronize()
+    parts = engine.parts()
+    for call in parts.values():
+        call(0)
     print(json.dumps({
         "losses": losses,
         "compiled_again": again,
@@ -94,6 +97,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         "expected": workload.parameter_count(params),
         "moved": any(not np.array_equal(before[k], after[k]) for k in before),
         "restored": all(np.array_equal(before[k], restored[k]) for k in before),
+        "parts": sorted(parts),
         "names": {name: list(values.shape) for name, values in sorted(before.items())},
         "flags": engine.flags(),
     }), flush=True)
@@ -159,6 +163,14 @@ def test_float16_scales_its_loss_dynamically(engine: str) -> None:
 def test_samples_fed_each_step_train_as_resident_ones(engine: str) -> None:
     plain = seen(engine, model="mlp")["losses"]
     assert seen(engine, model="mlp", feed_each_step=True)["losses"] == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", REAL)
+def test_what_can_be_timed_alone_runs_alone(engine: str) -> None:
+    alone = set(seen(engine, model="mlp")["parts"])
+    assert "matmul" in alone
+    assert {"forward_backward", "update"} <= alone or engine == "keras-jax"  # one program holds the whole step
+    assert set(seen(engine, model="mlp", feed_each_step=True)["parts"]) == alone | {"input"}
 
 
 @pytest.mark.parametrize("engine", REAL)

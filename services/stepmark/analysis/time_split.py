@@ -21,6 +21,8 @@ def time_split(launches: Sequence[LaunchHeader]) -> tuple[Breakdown | None, str]
     if missing:
         return None, missing
     seconds = {name: _samples(timed, name) for name in _NAMES}
+    if len(timed[0]) == 1:
+        seconds["all_reduce"] = None  # it moves nothing
     whole, alone = seconds["step"], seconds["step_without_reduce"]
     if whole is None or alone is None:
         return None, "not every rank timed the step with and without its exchange"

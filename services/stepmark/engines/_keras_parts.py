@@ -2,14 +2,14 @@
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, RankContext, Weights
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -80,6 +80,14 @@ def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) 
     if context.precision == "float64" and inputs.dtype.kind == "f":
         inputs = inputs.astype(np.float64)
     return inputs, labels
+
+
+def matmul(context: RankContext) -> Callable[[], Any]:
+    """One product of square matrices in the precision of training."""
+    from keras import ops
+
+    side = ops.ones((MATMUL_SIDE, MATMUL_SIDE), dtype=context.precision.replace("tf32", "float32"))
+    return lambda: ops.matmul(side, side)
 
 
 def weights(variables: Sequence[Any]) -> Weights:

@@ -1,8 +1,8 @@
 """What an engine is. A file in this folder with `SUPPORT`, `import_framework` and `Engine` is one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class Refusal:
 # 1e-9 in float64.
 MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # where float16's dynamic scale begins: Keras' default; torch's own is 2**16
+
+PartName = Literal["input", "forward_backward", "update", "all_reduce", "matmul"]
+MATMUL_SIDE = 512  # large enough for a few cores to come near their peak; a GPU would need 8192
 
 NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
 
@@ -131,6 +134,13 @@ class Engine(Protocol):
             NotImplementedError: the strategy cannot do without.
         """
 
+    def parts(self) -> "dict[PartName, Callable[[int], None]]":
+        """What of a step can run alone, by the names of `results.record.Parts` but the whole steps.
+
+        Each returns when the device is done, takes the index of a batch, and may leave the weights changed. `update`
+        comes after a `forward_backward`. `matmul` is one product of two square matrices of side `MATMUL_SIDE`.
+        """
+
     def forward(self, index: int) -> NDArray[Any]:
         """Logits of this rank's samples of batch `index`, in training mode and in the samples' order."""
 
@@ -151,6 +161,11 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave the group, in a process that goes on. A launch's process ends instead."""
+
+
+def matmul_flops() -> int:
+    """Of the part `matmul`; a multiply-add counts 2."""
+    return 2 * MATMUL_SIDE**3
 
 
 def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:

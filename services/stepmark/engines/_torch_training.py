@@ -1,6 +1,6 @@
 """Training with torch's autograd, optimiser and process groups: what the engines `torch` and `keras-torch` share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights, interleaved
+from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -129,8 +129,8 @@ class TorchTraining:
     def _placed(self, batch: Any) -> Any:
         return self._place(batch) if self._context.feed_each_step else batch
 
-    def _backward(self, batch: Any) -> "torch.Tensor":
-        loss = self._loss_of(*self._placed(batch))
+    def _backward(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+        loss = self._loss_of(inputs, labels)
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
         return loss
 
@@ -140,8 +140,8 @@ class TorchTraining:
         losses = []
         for batch in early:
             with self._no_reduce():
-                losses.append(self._backward(batch))
-        losses.append(self._backward(last))
+                losses.append(self._backward(*self._placed(batch)))
+        losses.append(self._backward(*self._placed(last)))
         # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
         # would give the pages back in every step, which costs 1 % (benchmarks/loop_overhead.py).
         self._losses = losses
@@ -163,6 +163,53 @@ class TorchTraining:
     def step_without_reduce(self, index: int) -> None:
         with self._no_reduce():
             self.step(index)
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        import torch
+
+        side = torch.rand(MATMUL_SIDE, MATMUL_SIDE).to(
+            getattr(torch, self._context.precision.replace("tf32", "float32"))
+        )
+        product = torch.empty_like(side)
+        placed = [self._placed(batch) for batch in self._batches[0]]
+
+        def forward_backward(_: int) -> None:
+            """On batches that are placed already."""
+            self._optimizer.zero_grad(set_to_none=True)
+            with self._no_reduce():
+                self._losses = [self._backward(*batch) for batch in placed]
+
+        def matmul(_: int) -> None:
+            torch.matmul(side, side, out=product)
+
+        found: dict[PartName, Callable[[int], None]] = {
+            "forward_backward": forward_backward,
+            "update": lambda _: self._update(),
+            "matmul": matmul,
+        }
+        if self._context.feed_each_step:
+            found["input"] = self._place_all
+        if self._context.strategy == "ddp":
+            found["all_reduce"] = self._exchange_alone()
+        return found
+
+    def _place_all(self, index: int) -> None:
+        for batch in self._batches[index % len(self._batches)]:
+            self._place(batch)
+
+    def _exchange_alone(self) -> Callable[[int], None]:
+        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's size."""
+        import torch
+
+        [dtype] = {parameter.dtype for parameter in self._trained}
+        gradients = torch.zeros(sum(parameter.numel() for parameter in self._trained), dtype=dtype)
+        buckets = gradients.split((BUCKET_MIB << 20) // dtype.itemsize)
+
+        def exchange(_: int) -> None:
+            for work in [torch.distributed.all_reduce(bucket, async_op=True) for bucket in buckets]:
+                work.wait()
+
+        return exchange
 
     def synchronize(self) -> float:
         return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")

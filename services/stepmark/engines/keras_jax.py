@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, RankContext, Strategy, Support, Weights, interleaved
+from stepmark.engines._protocol import NVIDIA_ONLY, PartName, RankContext, Strategy, Support, Weights, interleaved
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -156,7 +156,11 @@ class Engine:
         return [self._place(part) for part in parts] if self._context.feed_each_step else parts
 
     def step(self, index: int) -> None:
+        """Waits for its end. JAX would run ahead without bound, which on cores that are the device gains nothing, and
+        the stamps would tell when steps were begun.
+        """
         self._state, self._loss = self._step(self._state, self._parts(index))
+        self._loss.block_until_ready()
 
     def step_without_reduce(self, index: int) -> None:
         """On this process' own device alone, with a copy of the weights."""
@@ -169,6 +173,16 @@ class Engine:
         own = jax.tree.map(lambda array: array.addressable_data(0), self._parts(index))
         self._alone, self._loss = self._step(self._alone, own)
         return None
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        """One program holds the whole step: only what is outside it can run alone."""
+        import jax
+
+        product = _keras_parts.matmul(self._context)
+        found: dict[PartName, Callable[[int], None]] = {"matmul": lambda _: jax.block_until_ready(product())}
+        if self._context.feed_each_step:
+            found["input"] = lambda index: jax.block_until_ready(self._parts(index))
+        return found
 
     def forward(self, index: int) -> NDArray[Any]:
         parts = [self._logits(self._state, inputs).addressable_data(0) for inputs, _ in self._parts(index)]

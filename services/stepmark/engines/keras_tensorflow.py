@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stepmark.engines import _keras_parts
 from stepmark.engines._protocol import (
     NVIDIA_ONLY,
+    PartName,
     RankContext,
     Refusal,
     Strategy,
@@ -102,6 +103,8 @@ class Engine:
         parts = micro_batches(host, self._context.accumulate)
         feed = self._context.feed_each_step
         self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+        self._gradients = self._function(self._forward_backward, xla=True)
+        self._update = self._function(self._apply, xla=True)
         self._step = self._make_step(reduce=self._context.distributed)
         self._step_alone: Callable[..., Any] | None = None
         self._logits = self._function(self._logits_of, xla=True)
@@ -146,24 +149,22 @@ class Engine:
         return self._replicated_step() if self._replicated else self._explicit_step(reduce)
 
     def _explicit_step(self, reduce: bool) -> Callable[..., Any]:
-        import tensorflow as tf
+        def step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
+            loss, gradients = _summed(self._gradients, batches)
+            self._update(*(self._all_reduced(gradients) if reduce else gradients))
+            return loss
 
-        forward_backward = self._function(self._forward_backward, xla=True)
-        update = self._function(self._apply, xla=True)
+        return self._function(step, xla=False)
+
+    def _all_reduced(self, gradients: list["tf.Tensor"]) -> Any:
+        import tensorflow as tf
 
         def all_reduce(*gradients: "tf.Tensor") -> Any:
             context = tf.distribute.get_replica_context()
             # Without the identity TensorFlow says "destinations can not be empty".
             return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(gradient) for gradient in gradients])
 
-        def step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
-            loss, gradients = _summed(forward_backward, batches)
-            if reduce:
-                gradients = self._strategy.run(all_reduce, args=tuple(gradients))
-            update(*gradients)
-            return loss
-
-        return self._function(step, xla=False)
+        return self._strategy.run(all_reduce, args=tuple(gradients))
 
     def _apply(self, *gradients: "tf.Tensor") -> None:
         self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
@@ -171,10 +172,8 @@ class Engine:
     def _replicated_step(self) -> Callable[..., Any]:
         import tensorflow as tf
 
-        forward_backward = self._function(self._forward_backward, xla=True)
-
         def replica_step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
-            loss, gradients = _summed(forward_backward, batches)
+            loss, gradients = _summed(self._gradients, batches)
             self._apply(*gradients)  # Keras sums them over the replicas first
             return loss
 
@@ -199,6 +198,39 @@ class Engine:
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
         self._loss = self._step_alone(*self._parts(index))
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        product = _keras_parts.matmul(self._context)
+        found: dict[PartName, Callable[[int], None]] = {"matmul": lambda _: product()}
+        if self._context.feed_each_step:
+            found["input"] = self._place_all
+        if not self._replicated:
+            found |= self._phases()
+        return found
+
+    def _place_all(self, index: int) -> None:
+        for batch in self._batches[index % len(self._batches)]:
+            self._place(batch)
+
+    def _phases(self) -> dict[PartName, Callable[[int], None]]:
+        """The three phases of the explicit step, on batches that are placed already."""
+        import tensorflow as tf
+
+        placed = [tuple(map(tf.convert_to_tensor, part)) for part in self._batches[0]]
+        zeros = [tf.zeros(v.shape, v.dtype) for v in self._model.trainable_variables]
+        summed = self._function(lambda *batches: _summed(self._gradients, batches), xla=False)
+
+        def forward_backward(_: int) -> None:
+            self._loss, _ = summed(*placed)
+
+        phases: dict[PartName, Callable[[int], None]] = {
+            "forward_backward": forward_backward,
+            "update": lambda _: self._update(*zeros),
+        }
+        if self._context.distributed:
+            exchange = self._function(self._all_reduced, xla=False)
+            phases["all_reduce"] = lambda _: exchange(zeros)
+        return phases
 
     def forward(self, index: int) -> NDArray[Any]:
         return interleaved([self._forward_part(*part) for part in self._parts(index)])

@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import RankContext, Strategy, Support, Weights
+from stepmark.engines._protocol import PartName, RankContext, Strategy, Support, Weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 from stepmark.workloads.scripted import Params, Script
@@ -43,7 +44,7 @@ def sleep_exactly(seconds: float) -> None:
 
 
 class Engine:
-    """Steps of scripted length; rank and launch differ only by the script."""
+    """Steps of scripted length. All ranks take the slowest one's, as if they exchanged gradients at its end."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -54,10 +55,12 @@ class Engine:
 
     def build(self, workload: Workload, params: Params, batches: list[Batch], learning_rate: float) -> None:
         c = self._context
-        base = params.step_seconds + params.seconds_per_added_worker * (c.world_size - 1)
-        base *= params.compiled_factor if c.execution == "compiled" else 1.0
-        base *= params.slower_factor if c.variant == "slower" else 1.0
-        self._seconds = Script(params, base, c.rank, c.launch_seed).step_seconds(_SCRIPTED_STEPS).tolist()
+        factor = params.compiled_factor if c.execution == "compiled" else 1.0
+        factor *= params.slower_factor if c.variant == "slower" else 1.0
+        own, exchange = params.step_seconds * factor, params.seconds_per_added_worker * (c.world_size - 1) * factor
+        self._own_seconds = Script(params, own, c.rank, c.launch_seed).step_seconds(_SCRIPTED_STEPS).tolist()
+        whole = [Script(params, own + exchange, rank, c.launch_seed) for rank in range(c.world_size)]
+        self._seconds = np.max([script.step_seconds(_SCRIPTED_STEPS) for script in whole], axis=0).tolist()
         self._fault = params.fault
         if params.fault_rank == c.rank and params.fault_block in (None, c.block):
             self._fault_at = params.fault_step
@@ -68,7 +71,11 @@ class Engine:
             _FAULTS[self._fault]()
         sleep_exactly(self._seconds[index])
 
-    step_without_reduce = step
+    def step_without_reduce(self, index: int) -> None:
+        sleep_exactly(self._own_seconds[index])
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        return {}
 
     def forward(self, index: int) -> NDArray[Any]:
         raise NotImplementedError("the sleeper has no model")

@@ -1,10 +1,10 @@
 """PyTorch: `single`, `ddp` (DistributedDataParallel) and `fsdp` (FSDP2) over gloo, eager or with torch.compile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines._protocol import NVIDIA_ONLY, Refusal, Strategy, Support, Weights
+from stepmark.engines._protocol import NVIDIA_ONLY, PartName, Refusal, Strategy, Support, Weights
 from stepmark.engines._torch_training import TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
@@ -96,6 +96,12 @@ class Engine(TorchTraining):
         if self._context.strategy == "fsdp":
             raise NotImplementedError("FSDP gathers weights in every step: there is no step without exchange")
         super().step_without_reduce(index)
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        found = super().parts()
+        if self._context.strategy == "fsdp":  # its forward and backward gather weights
+            del found["forward_backward"], found["update"]
+        return found
 
     def weights(self) -> Weights:
         from torch.distributed.tensor import DTensor

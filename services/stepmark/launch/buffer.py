@@ -16,12 +16,12 @@ _WORD = 8
 
 
 class Phase(IntEnum):
-    """JOINED: all ranks' control connections are there. STEPPING: the first step is done."""
+    """JOINED: all ranks' control connections are there. STEPPING: the first step is done; MEASURED: the last."""
 
     STARTING = 0
     JOINED = 1
     STEPPING = 2
-    FINISHED = 3
+    MEASURED = 3
 
 
 class StampBuffer:

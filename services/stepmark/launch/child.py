@@ -20,6 +20,7 @@ from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE, ControlGroup
+from stepmark.launch.parts import time_parts
 from stepmark.launch.spec import LaunchSpec, ProbeSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import STEPS as STEPS_CHECKED
@@ -138,8 +139,11 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     )
     buffer.phase = Phase.STEPPING
     compilations = _run_windows(spec, recorder, engine.compilations)
-    buffer.phase = Phase.FINISHED
+    buffer.phase = Phase.MEASURED
     report = _report(spec, startup, recorder, engine, first_loss, compilations)
+    if spec.times_parts:
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.total("warmup")[0])
+        report = report.model_copy(update={"parts": parts})
     group.finish()
     return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
 

@@ -56,6 +56,7 @@ class LaunchSpec(BaseModel):
     step_timeout_seconds: int
     memory_limit_bytes: int | None
     probe: ProbeSpec | None
+    times_parts: bool
     directory: Path
     requested_at_ns: int
     zygote_import_seconds: float | None = None

@@ -26,8 +26,8 @@ def run_child(
 ) -> RankOutcome:
     """Run one rank to its end, however it ends. Never raises for what the child does.
 
-    `other_rank_failed` is asked until the steps begin: TensorFlow joins its group with the interpreter's lock held, so
-    a rank there cannot notice by itself that its peer is gone. In the timed loop it does (`ControlGroup.watch`).
+    `other_rank_failed` is asked except while steps are timed, in which ranks notice each other's end by themselves
+    (`ControlGroup.watch`): TensorFlow joins its group with the interpreter's lock held, and cannot.
     """
     spec.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.directory / child.STAMPS, spec.max_steps)
@@ -65,14 +65,14 @@ class _Watch:
 
     def _look(self) -> None:
         cursor, steps = self._buffer.look_from(self._cursor)
-        if cursor != self._cursor or self._buffer.phase < Phase.STEPPING:
+        if cursor != self._cursor or self._buffer.phase != Phase.STEPPING:
             self._moved_at = time.monotonic()
         self._cursor = cursor
         self.steps_done += steps
 
     def _why_kill(self) -> str | None:
         now = time.monotonic()
-        if self._buffer.phase < Phase.STEPPING and self._spec.world_size > 1 and self._other_rank_failed():
+        if self._buffer.phase != Phase.STEPPING and self._spec.world_size > 1 and self._other_rank_failed():
             return PEER_GONE
         if now > self._deadline:
             return f"it ran longer than launchTimeoutSeconds, {self._spec.launch_timeout_seconds} s"

@@ -3,14 +3,23 @@
 import numpy as np
 import pytest
 
-from stepmark.analysis.launch import invalid, job_step_seconds
+from stepmark.analysis.launch import invalid, job_step_seconds, reduced
 from stepmark.plan.cells import Cell
 from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
 MS = 1_000_000
 
 
-def record(steps: list[list[int]], window_ms: int = 40, compiled: tuple[int, int] = (1, 1)) -> LaunchRecord:
+def _of(rank: int, window_ms: int | list[int]) -> int:
+    return window_ms if isinstance(window_ms, int) else window_ms[rank]
+
+
+def record(
+    steps: list[list[int]],
+    window_ms: int | list[int] = 40,
+    compiled: tuple[int, int] = (1, 1),
+    flags: dict[str, str] | None = None,
+) -> LaunchRecord:
     """Ranks with one warm-up step and then measured ones; durations in ms."""
     ranks = tuple(
         RankReport(
@@ -20,14 +29,14 @@ def record(steps: list[list[int]], window_ms: int = 40, compiled: tuple[int, int
             startup_seconds=StartupSeconds(spawn=0, import_=0, group=0, build=0, first_step=0),
             windows=(
                 Window(kind="warmup", steps=1, host_nanoseconds=row[0] * MS),
-                Window(kind="measured", steps=len(row) - 1, host_nanoseconds=window_ms * MS),
+                Window(kind="measured", steps=len(row) - 1, host_nanoseconds=_of(rank, window_ms) * MS),
             ),
             peak_memory_bytes=None,
             first_loss=None,
             last_loss=None,
             compilations_after_warmup=compiled[0],
             compilations_after_window=compiled[1],
-            flags={},
+            flags=flags or {},
         )
         for rank, row in enumerate(steps)
     )
@@ -64,3 +73,22 @@ def test_a_steps_job_time_is_the_slowest_ranks() -> None:
 )
 def test_contradictions_are_named(broken: LaunchRecord, reason: str) -> None:
     assert reason in (invalid(broken) or "")
+
+
+def test_ranks_that_exchange_gradients_cannot_end_their_windows_apart() -> None:
+    apart = [[99, *[10] * 100], [99, *[11] * 100]]
+    windows_ms = [1000, 1100]
+    assert "ranks disagree" in (invalid(record(apart, windows_ms, flags={"transport": "gloo"})) or "")
+    assert invalid(record(apart, windows_ms, flags={"transport": "none"})) is None
+
+
+def test_more_flops_than_the_device_has_is_invalid() -> None:
+    fast = record(GOOD, flags={"device_name": "Tesla T4"})
+    assert reduced(fast, flops_per_sample=10**9).why_bad is None
+    assert "MFU of" in (reduced(fast, flops_per_sample=10**12).why_bad or "")
+
+
+def test_a_record_that_fails_a_check_has_no_figures() -> None:
+    found = reduced(record(GOOD, window_ms=44), None)
+    assert found.figures is None
+    assert (found.why_bad or "").startswith("invalid: ")

@@ -1,0 +1,93 @@
+"""Whether the time split tells communication from waiting: two real ranks, one of them made 15 ms late in every step.
+
+python benchmarks/time_split.py [torch|keras-tensorflow ...]      each within 10 % of what was injected
+
+The exchange is known from the same two ranks with nobody late, the wait from the sleep that was put in. Balanced and
+late launches take turns, and every launch is two new processes.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+from stepmark import catalog
+from stepmark.analysis.breakdown import breakdown
+from stepmark.engines._protocol import RankContext
+from stepmark.engines.sleeper import sleep_exactly
+from stepmark.launch.group import ControlGroup
+from stepmark.launch.parts import time_parts
+from stepmark.orchestrate.folders import leased_ports
+from stepmark.workloads import _batches
+
+STRATEGIES = {"torch": "ddp", "keras-tensorflow": "multi-worker-mirrored"}
+LATE_SECONDS, ROUNDS, SAMPLES_SECONDS = 0.015, 5, 20.0
+
+
+def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> None:
+    """One rank: prints its parts as JSON."""
+    module, workload = catalog.load_engine(name), catalog.load_workload("mlp")
+    group = ControlGroup.join(f"127.0.0.1:{ports[0]}", "token", rank, 2, 60)
+
+    class Late(module.Engine):
+        def step(self, index: int) -> None:
+            sleep_exactly(late_seconds)
+            super().step(index)
+
+        def step_without_reduce(self, index: int) -> None:
+            if name != "torch":  # torch's calls `step`, which is late already
+                sleep_exactly(late_seconds)
+            super().step_without_reduce(index)
+
+    execution = module.SUPPORT.default_execution
+    addresses = tuple(f"127.0.0.1:{port}" for port in ports[1:])
+    engine = Late(RankContext(rank, 2, STRATEGIES[name], None, execution, "float32", addresses, 1, 0, 0, 0, 60))
+    engine.join_group()
+    params = workload.parse({"hidden": 1024, "layers": 3})
+    batches = _batches.global_batches(workload.input(params), "synthetic", 0, 64, 2)
+    engine.build(workload, params, [_batches.shard(batch, rank, 2) for batch in batches], 0.001)
+    for index in range(20):
+        engine.step(index)
+    print("PARTS " + time_parts(engine, group, SAMPLES_SECONDS, 20).model_dump_json(), flush=True)
+    group.finish()
+
+
+def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subprocess.Popen[str]":
+    """On a core of its own, in the engine's environment."""
+    variables = [f"{key}={value}" for key, value in catalog.load_engine(name).SUPPORT.environment.items()]
+    program = [sys.executable, __file__, "rank", name, str(rank), str(late_seconds), json.dumps(ports)]
+    command = ["taskset", "-c", str(rank), "env", *variables, *program]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def split(name: str, late_seconds: float) -> dict[str, float]:
+    """Seconds of exchange, and of the first rank's wait for the second."""
+    with leased_ports(3) as ports:
+        ranks = [_start(name, rank, late_seconds if rank else 0.0, ports) for rank in range(2)]
+        parts = [
+            json.loads(next(line for line in rank.communicate()[0].splitlines() if line.startswith("PARTS"))[6:])
+            for rank in ranks
+        ]
+    seconds = {key: [[ns / 1e9 for ns in one["nanoseconds"][key]] for one in parts] for key in parts[0]["nanoseconds"]}
+    found = breakdown(step=seconds["step"], step_without_reduce=seconds["step_without_reduce"])
+    return {"exchange": found.exposed_communication_seconds, "wait": found.rank_wait_seconds[0]}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or STRATEGIES:
+        balanced, late = [], []
+        for _ in range(ROUNDS):
+            balanced.append(split(name, 0.0))
+            late.append(split(name, LATE_SECONDS))
+        exchange = statistics.median(one["exchange"] for one in balanced)
+        found = statistics.median(one["exchange"] for one in late)
+        wait = statistics.median(one["wait"] for one in late)
+        print(f"{name}: exchange {found * 1e3:.2f} ms with a late rank, {exchange * 1e3:.2f} without, ratio", end=" ")
+        print(f"{found / exchange:.3f}; wait {wait * 1e3:.2f} ms, ratio {wait / LATE_SECONDS:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["rank"]:
+        rank_main(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), json.loads(sys.argv[5]))
+    else:
+        main()

@@ -1,0 +1,58 @@
+"""Where a step's time goes: its parts timed one by one, after the measured windows, in the process that was measured.
+
+Each sample begins at a barrier outside the clock and ends when the device is done, and the parts take turns, so that a
+slow second hits all of them alike (docs/measuring.md).
+"""
+
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from stepmark.engines._protocol import Engine, matmul_flops
+from stepmark.launch.loop import Group
+from stepmark.results.record import PartName, Parts
+
+SAMPLES_LEAST, SAMPLES_MOST = 16, 50  # a test for slow ranks wants 16
+SHARE_OF_WINDOW = 0.5  # of the measured window's seconds: what more samples than the least may take
+
+Call = Callable[[int], None]
+
+
+def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int) -> Parts:
+    """Samples of every part that the engine can run alone. All ranks take the same number."""
+    calls, missing = _calls(engine, first_step)
+    for call in calls.values():  # traces and compiles
+        _timed(call, engine, group, first_step)
+    round_seconds = sum(_timed(call, engine, group, first_step) for call in calls.values()) / 1e9
+    samples = min(max(int(SHARE_OF_WINDOW * window_seconds / round_seconds), SAMPLES_LEAST), SAMPLES_MOST)
+    samples = int(group.agree_max(samples))
+    found: dict[PartName, list[int]] = {name: [] for name in calls}
+    for index in range(samples):
+        for name, call in calls.items():
+            found[name].append(_timed(call, engine, group, first_step + index))
+    return Parts(
+        nanoseconds={name: tuple(times) for name, times in found.items()},
+        reduced_bytes=sum(w.nbytes for w in engine.weights().values()) if "all_reduce" in calls else None,
+        matmul_flops=matmul_flops() if "matmul" in calls else None,
+        missing=missing,
+    )
+
+
+def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:
+    """The parts by name, and why there is no step without its exchange."""
+    calls: dict[PartName, Call] = {"step": engine.step}
+    try:
+        engine.step_without_reduce(first_step)
+        calls["step_without_reduce"] = engine.step_without_reduce
+        missing = ""
+    except NotImplementedError as error:
+        missing = str(error)
+    return calls | engine.parts(), missing
+
+
+def _timed(call: Call, engine: Engine, group: Group, index: int) -> int:
+    """Nanoseconds of one sample; never 0."""
+    group.agree_max(0.0)
+    begin = perf_counter_ns()
+    call(index)
+    engine.synchronize()
+    return max(perf_counter_ns() - begin, 1)
