@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.intervals import geometric_mean
-from stepmark.analysis.launch import Launch, LaunchSummary, startup_seconds
+from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.scaling import Mode, Scaling, scaling_of
 from stepmark.analysis.steady import MATERIAL, pooled_change_below
 from stepmark.analysis.stragglers import StragglerReport
@@ -153,17 +153,18 @@ def with_scaling(
 
 
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
-    headers = [launch.header for launch in launches]
+    ranks = [launch.ranks for launch in launches if launch.ranks]
+    uses = [launch.use for launch in launches if launch.use is not None]
     rate = geometric_mean(np.array(list(rates(good).values())), facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
-    split, missing = time_split(headers)
-    used = utilization(cell, facts.flops_per_sample, rate.value, headers, facts.price_per_worker_hour)
+    split, missing = time_split(ranks)
+    used = utilization(cell, facts.flops_per_sample, rate.value, uses, facts.price_per_worker_hour)
     return {
         "step_seconds": _step_seconds(good, facts.level),
         "samples_per_second": Rate(median=rate.value, low=rate.low, high=rate.high),
         "time_split": split,
         "time_split_missing": missing,
-        "stragglers": stragglers(headers),
+        "stragglers": stragglers(ranks),
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
@@ -192,7 +193,7 @@ def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
 
 def _startup(launches: list[Launch]) -> StartupSeconds:
     """Medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
-    slowest = [startup_seconds(launch.header) for launch in launches]
+    slowest = [launch.startup_seconds for launch in launches]
     return StartupSeconds(
         **{name: float(np.median([getattr(one, name) for one in slowest])) for name in StartupSeconds.model_fields}
     )

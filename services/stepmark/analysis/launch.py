@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.analysis.steady import SteadyState, steady_state
-from stepmark.analysis.utilization import peak_flops_per_second
-from stepmark.results.record import LaunchHeader, LaunchRecord, StartupSeconds, Window
+from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
+from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
 _RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients in every step
@@ -30,35 +30,44 @@ class LaunchSummary:
 
 @dataclass(frozen=True)
 class Launch:
-    """A launch without its arrays. `why_bad`: it failed or is invalid, and then has no `figures`."""
+    """What a summary keeps of a launch. `why_bad`: it failed or is invalid, and has no figures.
 
-    header: LaunchHeader
+    `startup_seconds`: the slowest rank's, part by part. `ranks`: only of a launch that timed the parts of its step.
+    """
+
+    cell: str
+    block: int
     why_bad: str | None
-    figures: LaunchSummary | None
-
-    @property
-    def block(self) -> int:
-        return self.header.block
+    figures: LaunchSummary | None = None
+    startup_seconds: StartupSeconds | None = None
+    use: Use | None = None
+    ranks: tuple[RankReport, ...] = ()
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
-    """What a summary needs of a record: the record itself need not be kept."""
+    """The record itself need not be kept."""
+    header = record.header
+    why_bad = _why_bad(record)
+    figures = None if why_bad else summarize(record)
+    if figures is not None:
+        why_bad = _too_fast(header, figures.samples_per_second, flops_per_sample)
+    if figures is None or why_bad is not None:
+        return Launch(header.cell.key, header.block, why_bad)
+    ranks = header.ranks if header.ranks[0].parts is not None else ()
+    return Launch(header.cell.key, header.block, None, figures, _startup(header), use_of(header), ranks)
+
+
+def _why_bad(record: LaunchRecord) -> str | None:
     failure = record.header.failure
     if failure is not None:
-        cause = failure.cause if failure.rank is None else f"rank {failure.rank}: {failure.cause}"
-        return Launch(record.header, f"failed: {cause}", None)
+        return f"failed: {failure.cause}" if failure.rank is None else f"failed: rank {failure.rank}: {failure.cause}"
     reason = invalid(record)
-    if reason is not None:
-        return Launch(record.header, f"invalid: {reason}", None)
-    figures = summarize(record)
-    reason = _too_fast(record.header, figures.samples_per_second, flops_per_sample)
-    return Launch(record.header, reason, None if reason else figures)
+    return f"invalid: {reason}" if reason is not None else None
 
 
-def startup_seconds(header: LaunchHeader) -> StartupSeconds:
-    """The slowest rank's, part by part."""
+def _startup(header: LaunchHeader) -> StartupSeconds:
     parts = {name: max(getattr(r.startup_seconds, name) for r in header.ranks) for name in StartupSeconds.model_fields}
-    return StartupSeconds(**parts)
+    return StartupSeconds.model_construct(**parts)  # each was checked when the record was read
 
 
 def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
@@ -117,8 +126,7 @@ def _ranks_apart(record: LaunchRecord) -> str | None:
 
 def _too_fast(header: LaunchHeader, samples_per_second: float, flops_per_sample: int | None) -> str | None:
     """More FLOPs than the device has."""
-    names = {rank.flags.get("device_name") for rank in header.ranks}
-    name = names.pop() if len(names) == 1 else None
+    name = use_of(header).device
     peak = peak_flops_per_second(name, header.cell.precision) if name is not None else None
     if peak is None or flops_per_sample is None:
         return None

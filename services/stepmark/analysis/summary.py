@@ -18,12 +18,13 @@ from stepmark.analysis.cells import (
 )
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
-from stepmark.analysis.launch import Launch, invalid, reduced, startup_seconds, summarize
+from stepmark.analysis.launch import Launch, invalid, summarize
+from stepmark.analysis.many import reduced_rows
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchRecord
-from stepmark.results.store import Run
+from stepmark.results.store import Row, Run
 from stepmark.scenario.model import Measurement, Scenario
 
 
@@ -65,16 +66,19 @@ class Summary(SummaryModel):
 def summarize_run(
     run: Run,
     cells: tuple[Cell, ...],
-    records: Iterable[LaunchRecord],
+    rows: Iterable[Row],
     certificates: Mapping[str, Certificate],
     price_per_worker_hour: float | None = None,
 ) -> Summary:
-    """Derive everything from the raw records, which are read once and not kept. The same records, the same summary."""
+    """Derive everything from the raw records, which are read once and not kept. The same records, the same summary.
+
+    `rows`: `SqliteStore.rows`.
+    """
     scenario = run.parsed_scenario()
     facts = _facts(scenario, price_per_worker_hour)
     by_cell: dict[str, list[Launch]] = defaultdict(list)
-    for record in records:
-        by_cell[record.header.cell.key].append(reduced(record, facts.flops_per_sample))
+    for launch in reduced_rows(rows, facts.flops_per_sample):
+        by_cell[launch.cell].append(launch)
     good = {key: figures_of(launches) for key, launches in by_cell.items()}
     throughput = {key: rates(figures) for key, figures in good.items()}
     mode = scenario.spec.scale.mode
@@ -136,7 +140,7 @@ def _break_evens(
 
 def _start_and_step(launches: list[Launch], result: CellResult) -> tuple[Estimate, Estimate] | None:
     step = result.step_seconds
-    start = startup_estimate({launch.block: startup_seconds(launch.header) for launch in launches if launch.figures})
+    start = startup_estimate({x.block: x.startup_seconds for x in launches if x.startup_seconds is not None})
     if step is None or start is None:
         return None
     return start, Estimate(value=step.median, low=step.low, high=step.high)

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from stepmark.analysis.breakdown import Breakdown, breakdown
 from stepmark.analysis.stragglers import StragglerReport, straggler_report
-from stepmark.results.record import LaunchHeader, PartName, Parts
+from stepmark.results.record import PartName, Parts, RankReport
 
 _NS = 1e9
 
+Ranks = Sequence[RankReport]
 
-def time_split(launches: Sequence[LaunchHeader]) -> tuple[Breakdown | None, str]:
+
+def time_split(launches: Sequence[Ranks]) -> tuple[Breakdown | None, str]:
     """The split over all launches that timed their parts, or why there is none."""
     timed = [parts for launch in launches if (parts := _parts(launch)) is not None]
     if not timed:
@@ -38,22 +40,22 @@ def time_split(launches: Sequence[LaunchHeader]) -> tuple[Breakdown | None, str]
     return split, ""
 
 
-def stragglers(launches: Sequence[LaunchHeader]) -> StragglerReport | None:
+def stragglers(launches: Sequence[Ranks]) -> StragglerReport | None:
     """Slow ranks by their steps without the exchange, in which nobody waits for anybody; None for one rank."""
     timed = [(launch, parts) for launch in launches if (parts := _parts(launch)) is not None]
     alone = _samples([parts for _, parts in timed], "step_without_reduce") if timed else None
     if alone is None or len(alone) < 2:
         return None
-    return straggler_report(alone, [rank.host for rank in timed[0][0].ranks])
+    return straggler_report(alone, [rank.host for rank in timed[0][0]])
 
 
 _NAMES: tuple[PartName, ...] = ("step", "step_without_reduce", "forward_backward", "update", "input", "all_reduce")
 
 
-def _parts(launch: LaunchHeader) -> list[Parts] | None:
+def _parts(ranks: Ranks) -> list[Parts] | None:
     """One for each rank, or None."""
-    found = [rank.parts for rank in launch.ranks if rank.parts is not None]
-    return found if found and len(found) == len(launch.ranks) else None
+    found = [rank.parts for rank in ranks if rank.parts is not None]
+    return found if found and len(found) == len(ranks) else None
 
 
 def _samples(timed: Sequence[Sequence[Parts]], name: PartName) -> NDArray[np.float64] | None:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -37,19 +38,44 @@ class Utilization(BaseModel):
     cost_per_million_samples: float | None
 
 
+@dataclass(frozen=True)
+class Use:
+    """What one launch used. `device`: its name, None where it is unknown or the ranks' differ; `joules` of all ranks
+    over `samples`; `matmul_flops_per_second`: summed over the ranks. None unless every rank knows it.
+    """
+
+    device: str | None
+    samples: int
+    joules: float | None
+    matmul_flops_per_second: float | None
+
+
+def use_of(launch: LaunchHeader) -> Use:
+    """From a good launch."""
+    devices = {rank.flags.get("device_name") for rank in launch.ranks}
+    measured = sum(window.steps for window in launch.ranks[0].windows if window.kind == "measured")
+    return Use(
+        device=devices.pop() if len(devices) == 1 else None,
+        samples=launch.cell.global_batch * measured,
+        joules=_sum([rank.energy_joules for rank in launch.ranks]),
+        matmul_flops_per_second=_sum([_matmul_of(rank) for rank in launch.ranks]),
+    )
+
+
 def utilization(
     cell: Cell,
     flops_per_sample: int | None,
     samples_per_second: float,
-    launches: Sequence[LaunchHeader],
+    uses: Sequence[Use],
     price_per_worker_hour: float | None,
 ) -> Utilization:
-    """`launches`: the cell's good ones."""
-    ranks = [rank for launch in launches for rank in launch.ranks]
+    """`uses`: of the cell's good launches. A product's best launch counts, as for any peak."""
     model = None if flops_per_sample is None else flops_per_sample * samples_per_second
-    peak, source = _peak({rank.flags.get("device_name") for rank in ranks}, cell.precision)
+    peak, source = _peak({use.device for use in uses}, cell.precision)
     peak = None if peak is None else peak * cell.workers
-    matmul = _matmul(launches)
+    known = [use.matmul_flops_per_second for use in uses if use.matmul_flops_per_second is not None]
+    matmul = max(known, default=None)
+    joules = _sum([use.joules for use in uses])
     return Utilization(
         flops_per_sample=flops_per_sample,
         model_flops_per_second=model,
@@ -58,7 +84,7 @@ def utilization(
         matmul_flops_per_second=matmul,
         mfu=_share(model, peak),
         matmul_utilization=_share(model, matmul),
-        joules_per_sample=_joules_per_sample(launches),
+        joules_per_sample=None if joules is None else joules / sum(use.samples for use in uses),
         cost_per_million_samples=cost_per_million_samples(price_per_worker_hour, cell.workers, samples_per_second),
     )
 
@@ -93,33 +119,16 @@ def _peak(names: set[str | None], precision: str) -> tuple[float | None, str | N
     return peak_flops_per_second(name, precision) or (None, None)
 
 
-def _matmul(launches: Sequence[LaunchHeader]) -> float | None:
-    """Summed over the processes of a launch; the best launch counts, as for any peak."""
-    sums = []
-    for launch in launches:
-        speeds = [_matmul_of(rank) for rank in launch.ranks]
-        if speeds and None not in speeds:
-            sums.append(sum(speed for speed in speeds if speed is not None))
-    return max(sums, default=None)
-
-
 def _matmul_of(rank: RankReport) -> float | None:
     if rank.parts is None or rank.parts.matmul_flops is None or not rank.parts.nanoseconds.get("matmul"):
         return None
     return rank.parts.matmul_flops / float(np.median(rank.parts.nanoseconds["matmul"])) * 1e9
 
 
-def _joules_per_sample(launches: Sequence[LaunchHeader]) -> float | None:
-    """All ranks' energy over all samples of the measured windows; None unless every rank of every launch has it."""
-    ranks = [rank for launch in launches for rank in launch.ranks]
-    joules = [rank.energy_joules for rank in ranks if rank.energy_joules is not None]
-    samples = sum(
-        launch.cell.global_batch * window.steps
-        for launch in launches
-        for window in launch.ranks[0].windows
-        if window.kind == "measured"
-    )
-    return sum(joules) / samples if samples and len(joules) == len(ranks) else None
+def _sum(parts: Sequence[float | None]) -> float | None:
+    """None if one of them is, or there are none."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
 
 
 def _share(part: float | None, whole: float | None) -> float | None:

@@ -93,7 +93,7 @@ def summary_of(folder: Path) -> Summary:
     try:
         run = store.run()
         return summarize_run(
-            run, make_plan(run.parsed_scenario(), run.machine).cells, store.records(), store.certificates()
+            run, make_plan(run.parsed_scenario(), run.machine).cells, store.rows(), store.certificates()
         )
     finally:
         store.close()

@@ -58,6 +58,19 @@ class Run(BaseModel):
         return scenario_from_object(self.scenario)
 
 
+Row = tuple[str, bytes]
+
+
+def record_of(row: Row) -> LaunchRecord:
+    """A launch from its header's JSON and its packed steps.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    header, blob = row
+    return LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+
+
 class SqliteStore:
     """`results.db` of one run.
 
@@ -142,12 +155,16 @@ class SqliteStore:
             found = [Certificate.model_validate_json(document) for document in documents]
         return {certificate.cell: certificate for certificate in found}
 
-    def records(self) -> Iterator[LaunchRecord]:
-        """All launches in the order of the plan."""
+    def rows(self) -> Iterator[Row]:
+        """All launches in the order of the plan, as they are stored."""
         query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
         with self._engine.connect() as connection:
-            for header, blob in connection.execute(query.order_by(_launches.c.block, _launches.c.position)):
-                yield LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+            for row in connection.execute(query.order_by(_launches.c.block, _launches.c.position)):
+                yield row.header, row.step_nanoseconds_npz
+
+    def records(self) -> Iterator[LaunchRecord]:
+        """All launches in the order of the plan."""
+        return map(record_of, self.rows())
 
     def close(self) -> None:
         self._engine.dispose()

@@ -2,7 +2,13 @@
 
 import pytest
 
-from stepmark.analysis.utilization import cost_per_million_samples, peak_flops_per_second, utilization
+from stepmark.analysis.utilization import (
+    Use,
+    cost_per_million_samples,
+    peak_flops_per_second,
+    use_of,
+    utilization,
+)
 from stepmark.plan.cells import Cell
 from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
 
@@ -16,9 +22,7 @@ def cell(precision: str = "bfloat16") -> Cell:
     )  # fmt: skip
 
 
-def launch(
-    devices: list[str | None], joules: list[float | None], matmul_ns: tuple[int, ...] = (2_000, 1_000)
-) -> LaunchHeader:
+def used(devices: list[str | None], joules: list[float | None], matmul_ns: tuple[int, ...] = (2_000, 1_000)) -> Use:
     ranks = tuple(
         RankReport(
             rank=rank, host="h", cpus=(0,), peak_memory_bytes=None, first_loss=None, last_loss=None,
@@ -33,34 +37,35 @@ def launch(
         )
         for rank, (device, energy) in enumerate(zip(devices, joules, strict=True))
     )  # fmt: skip
-    return LaunchHeader(
+    header = LaunchHeader(
         launch_id="x", scenario_digest="0" * 64, cell=cell(), block=0, position=0, launcher="bare", forked=True,
         started_at="", wall_seconds=1, ranks=ranks,
     )  # fmt: skip
+    return use_of(header)
 
 
 def test_mfu_is_the_models_flops_over_all_workers_peak() -> None:
-    found = utilization(cell(), 10**9, 1e6, [launch([H100, H100], [None, None])], None)
+    found = utilization(cell(), 10**9, 1e6, [used([H100, H100], [None, None])], None)
     assert found.mfu == pytest.approx(1e15 / (2 * 989.5e12))
     assert "datasheet" in (found.peak_source or "")
 
 
 def test_a_product_measured_on_the_same_workers_is_the_second_denominator() -> None:
-    found = utilization(cell(), 10**6, 1e6, [launch([None, None], [None, None])], None)
+    found = utilization(cell(), 10**6, 1e6, [used([None, None], [None, None])], None)
     assert found.matmul_flops_per_second == pytest.approx(1e12 + 2e12)
     assert found.matmul_utilization == pytest.approx(1e12 / 3e12)
 
 
 @pytest.mark.parametrize("devices", [[None, None], ["Some CPU", "Some CPU"], [H100, "NVIDIA A100-SXM4-80GB"]])
 def test_an_unknown_or_mixed_device_has_no_peak(devices: list[str | None]) -> None:
-    found = utilization(cell(), 10**9, 1e6, [launch(devices, [None, None])], None)
+    found = utilization(cell(), 10**9, 1e6, [used(devices, [None, None])], None)
     assert found.peak_flops_per_second is None
     assert found.mfu is None
 
 
 def test_energy_is_unknown_unless_every_rank_knows_it() -> None:
-    assert utilization(cell(), None, 1.0, [launch([None] * 2, [4.0, 4.0])], None).joules_per_sample == 8 / (16 * 10)
-    assert utilization(cell(), None, 1.0, [launch([None] * 2, [4.0, None])], None).joules_per_sample is None
+    assert utilization(cell(), None, 1.0, [used([None] * 2, [4.0, 4.0])], None).joules_per_sample == 8 / (16 * 10)
+    assert utilization(cell(), None, 1.0, [used([None] * 2, [4.0, None])], None).joules_per_sample is None
 
 
 def test_cost_is_the_price_of_all_workers_over_their_samples() -> None:
