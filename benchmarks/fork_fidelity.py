@@ -4,8 +4,8 @@
 
 For each engine, in every round: a fresh zygote, forked launches and fresh-process launches in ABBA order, all on one
 core. The ratio is paired within rounds. The variance between zygotes and between forks of one zygote comes from the
-forked launches by one-way analysis of variance; from these and the costs follows the best number of forks per zygote,
-sqrt(c1 / c2 * v2 / v1) (Kalibera and Jones, ISMM 2013).
+forked launches by one-way analysis of variance; from these and the costs follows the best number of forks per zygote
+(Kalibera and Jones, ISMM 2013).
 """
 
 import math
@@ -16,6 +16,7 @@ import time
 import numpy as np
 from _parts import Lab, lab, ratio, shown
 
+from stepmark.analysis.stopping import nested_variances, optimal_forks
 from stepmark.launch.spawn import Zygote
 
 ORDER = ("fork", "fresh", "fresh", "fork")
@@ -38,13 +39,6 @@ def one_round(here: Lab, engine: str, number: int, core: int) -> tuple[dict[str,
     return medians, zygote_seconds, float(np.mean(fork_seconds))
 
 
-def components(groups: np.ndarray) -> tuple[float, float]:
-    """(variance between zygotes, variance within) of log medians, shape (zygotes, forks)."""
-    logs, forks = np.log(groups), groups.shape[1]
-    within = float(np.mean(logs.var(axis=1, ddof=1)))
-    return max(0.0, float(logs.mean(axis=1).var(ddof=1)) - within / forks), within
-
-
 def main(rounds: int) -> None:
     core = max(os.sched_getaffinity(0))
     with lab() as here:
@@ -52,13 +46,12 @@ def main(rounds: int) -> None:
             results = [one_round(here, engine, number, core) for number in range(rounds)]
             forked = [float(np.mean(medians["fork"])) for medians, _, _ in results]
             fresh = [float(np.mean(medians["fresh"])) for medians, _, _ in results]
-            between, within = components(np.array([medians["fork"] for medians, _, _ in results]))
+            between, within = nested_variances([np.log(medians["fork"]) for medians, _, _ in results]) or (0.0, 0.0)
             c1, c2 = (float(np.mean([result[i] for result in results])) for i in (1, 2))
-            best = math.sqrt(c1 / c2 * within / between) if between > 0 else math.inf
             print(
-                f"{engine}: standard deviation between zygotes {math.sqrt(between):.2%}, "
+                f"{engine}: standard deviation between zygotes {math.sqrt(max(between, 0.0)):.2%}, "
                 f"within {math.sqrt(within):.2%}; "
-                f"zygote {c1:.1f} s, fork {c2:.1f} s, best forks per zygote {best:.1f}; "
+                f"zygote {c1:.1f} s, fork {c2:.1f} s, best forks per zygote {optimal_forks(between, within, c1, c2)}; "
                 f"forked / fresh {shown(ratio(forked, fresh))}",
                 flush=True,
             )

@@ -19,6 +19,7 @@ from stepmark import catalog
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.parts import time_parts
 from stepmark.launch.spec import LaunchSpec, ProbeSpec
@@ -138,12 +139,14 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
         first_step=watch.lap(),
     )
     buffer.phase = Phase.STEPPING
-    compilations = _run_windows(spec, recorder, engine.compilations)
+    device = engine.flags().get("device", "")
+    compilations, joules = _run_windows(spec, recorder, engine.compilations, lambda: energy_joules(device))
     buffer.phase = Phase.MEASURED
     report = _report(spec, startup, recorder, engine, first_loss, compilations)
+    parts = None
     if spec.times_parts:
         parts = time_parts(engine, group, recorder.total("measured")[1], recorder.total("warmup")[0])
-        report = report.model_copy(update={"parts": parts})
+    report = report.model_copy(update={"energy_joules": joules, "parts": parts})
     group.finish()
     return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
 
@@ -199,13 +202,18 @@ def _samples(spec: LaunchSpec, inputs: InputSpec, count: int) -> tuple[list[_bat
 
 
 def _run_windows(
-    spec: LaunchSpec, recorder: loop.Recorder, compilations: Callable[[], int | None]
-) -> tuple[int | None, int | None]:
+    spec: LaunchSpec,
+    recorder: loop.Recorder,
+    compilations: Callable[[], int | None],
+    joules: Callable[[], float | None],
+) -> tuple[tuple[int | None, int | None], float | None]:
+    """Compilations after the warm-up and after the windows, and the energy of the windows."""
     limits = loop.LoopLimits(spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds)
     loop.warm_up(recorder, limits)
-    before = compilations()
+    compiled, used = compilations(), joules()
     loop.measure(recorder, limits)
-    return before, compilations()
+    used_now = joules()
+    return (compiled, compilations()), None if used is None or used_now is None else used_now - used
 
 
 def _report(
