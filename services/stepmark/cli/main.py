@@ -1,7 +1,7 @@
 """`stepmark`: measure which framework, strategy and settings train a model fastest.
 
-Exit codes: 0 all measured; 1 something that was to be measured failed, or the run ended early; 2 the scenario is
-refused; 3 this environment cannot do it; 130 and 143 after Ctrl-C and SIGTERM.
+Exit codes: 0 all measured; 1 something that was to be measured failed, the run ended early, or a cell became slower;
+2 the scenario is refused; 3 this environment cannot do it; 130 and 143 after Ctrl-C and SIGTERM.
 """
 
 import signal
@@ -23,6 +23,12 @@ app = typer.Typer(
 
 File = Annotated[Path, typer.Argument(help="A scenario file, such as scenarios/quickstart.yaml.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(help="The folder of a run, as given to `run --out`.", show_default=False)]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        "--price-per-worker-hour", min=0, help="What one worker costs per hour, in any currency: adds cost per sample."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
@@ -114,19 +120,70 @@ def parity(
 
 
 @app.command()
-def results(folder: Folder, as_json: AsJson = False) -> None:
+def results(folder: Folder, price: Price = None, as_json: AsJson = False) -> None:
     """Print the result of a run again, from its raw records."""
     from stepmark.cli import verbs
 
-    verbs.results(folder, as_json)
+    verbs.results(folder, price, as_json)
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(folder: Folder, price: Price = None) -> None:
     """Write summary.json and report.md of a run again, from its raw records."""
     from stepmark.cli import verbs
 
-    verbs.report(folder)
+    verbs.report(folder, price)
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(help="The folder of the run to compare with.", show_default=False)],
+    new: Annotated[Path, typer.Argument(help="The folder of the run that must not be slower.", show_default=False)],
+    minimum_effect: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Smallest slowdown that matters; 0.05 is 5 %. Default: the new scenario's."),
+    ] = None,
+    allow_unlike_machines: Annotated[
+        bool, typer.Option("--allow-unlike-machines", help="Compare runs of different machines all the same.")
+    ] = False,
+    allow_unlike_settings: Annotated[
+        bool, typer.Option("--allow-unlike-settings", help="Compare runs of different work all the same.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Cells that the new scenario does not ask for do not fail.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for CI to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Has a cell become slower? A gate for CI: two runs of one scenario, before and after a change.
+
+    Exit code 1 if a slowdown beyond the minimum effect is established for a cell, or a cell that was measured no longer
+    runs; 0 otherwise; 2 if machines or settings are unlike. Package versions may differ: they are what is tested.
+    """
+    from stepmark.analysis.gate import Choices
+    from stepmark.cli import compare_verb
+
+    choices = Choices(minimum_effect, allow_unlike_machines, allow_unlike_settings, allow_missing)
+    compare_verb.compare(old, new, choices, as_json, junit)
+
+
+@app.command()
+def forecast(
+    folder: Folder,
+    workers: Annotated[str, typer.Option(help="Worker counts to forecast, such as 8,16,64,256.", show_default=False)],
+    workers_per_node: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers that share a node, so that no network is between them. Default: not known."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict step times at worker counts that were not measured, with bands and warnings.
+
+    The bands say how far such forecasts were off on published curves. Measuring two nodes helps most.
+    """
+    from stepmark.cli import forecast_verb
+
+    forecast_verb.forecast(folder, workers, workers_per_node, as_json)
 
 
 @app.command()

@@ -87,28 +87,27 @@ def _cell_row(cell: Cell) -> list[str]:
     return [name, f"{cell.engine} {strategy}", str(cell.workers), str(cell.batch_per_worker)]
 
 
-def summary_of(folder: Path) -> Summary:
+def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summary:
     """The summary of the run in this folder, derived anew."""
     store = SqliteStore.open(folder)
     try:
         run = store.run()
-        return summarize_run(
-            run, make_plan(run.parsed_scenario(), run.machine).cells, store.rows(), store.certificates()
-        )
+        cells = make_plan(run.parsed_scenario(), run.machine).cells
+        return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
     finally:
         store.close()
 
 
-def results(folder: Path, as_json: bool) -> None:
-    summary = summary_of(folder)
+def results(folder: Path, price_per_worker_hour: float | None, as_json: bool) -> None:
+    summary = summary_of(folder, price_per_worker_hour)
     if as_json:
         typer.echo(summary.model_dump_json(indent=2))
     else:
         terminal.show(summary, Console())
 
 
-def report(folder: Path) -> None:
-    for path in write_reports(folder, summary_of(folder)):
+def report(folder: Path, price_per_worker_hour: float | None) -> None:
+    for path in write_reports(folder, summary_of(folder, price_per_worker_hour)):
         typer.echo(str(path))
 
 

@@ -1,0 +1,172 @@
+"""Whether two runs may be compared: what differs between their machines, their settings and their software.
+
+Machine and settings must be alike, or a difference in step time says nothing of the software. Software is what people
+gate on, so it is only listed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from stepmark import catalog
+from stepmark.analysis.summary import Summary
+from stepmark.errors import printable
+from stepmark.results.record import LaunchHeader
+from stepmark.results.store import Run
+
+Kind = Literal["machine", "settings", "changed"]
+Text = Annotated[str, AfterValidator(printable)]
+"""Names and reasons come from documents and other processes: no control character of theirs reaches an output."""
+
+_MEMORY_TOLERANCE = 0.05  # kernels and firmware of one kind of machine keep different amounts for themselves
+_MACHINE = ("cpu_model", "cpu_count", "cpu_governor", "cgroup_cpu_limit")
+_MACHINE_BYTES = ("memory_bytes", "cgroup_memory_limit_bytes")
+_MACHINE_FLAGS = ("threads", "niceness", "nodes", "cores per rank")  # and all that begin with "device"
+_CHANGED = ("host", "kernel", "python")
+_CELL_SETTINGS = ("engine", "strategy", "variant", "options", "processes", "batch_per_worker")
+
+
+class Difference(BaseModel):
+    """One field that is not the same. `machine` and `settings` refuse a comparison; `changed` is what it may be about.
+
+    `old`, `new`: None where a side has no such thing, or does not know it. `cells`: empty where it concerns all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    field: Text
+    old: Text | None
+    new: Text | None
+    cells: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run to compare. `facts`: cell key -> what its ranks ran on and with (`rank_facts`)."""
+
+    folder: str
+    run: Run
+    summary: Summary
+    facts: Mapping[str, Mapping[str, str]]
+
+
+def rank_facts(header: LaunchHeader) -> dict[str, str]:
+    """Placement and flags of a launch's ranks, by name; values that differ between ranks are joined.
+
+    Empty for a launch without ranks.
+    """
+    if not header.ranks:
+        return {}
+    values: dict[str, set[str]] = defaultdict(set)
+    for rank in header.ranks:
+        values["cores per rank"].add(str(len(rank.cpus)))
+        for name, value in rank.flags.items():
+            values[name].add(value)
+    nodes = len({rank.host for rank in header.ranks})
+    return {name: ", ".join(sorted(found)) for name, found in values.items()} | {"nodes": str(nodes)}
+
+
+def differences(old: Side, new: Side) -> tuple[Difference, ...]:
+    """All of them; those that refuse a comparison first."""
+    found = [*_machine(old.run, new.run), *_settings(old.run, new.run), *_changed(old.run, new.run), *_cells(old, new)]
+    order: list[Kind] = ["machine", "settings", "changed"]
+    return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
+
+
+def _machine(old: Run, new: Run) -> Iterator[Difference]:
+    """CPU, its governor, memory and limits. Not the kernel: the same machine gets new ones, as it gets new packages."""
+    ours, theirs = old.environment.model_dump(), new.environment.model_dump()
+    yield from _unequal("machine", ours, theirs, _MACHINE)
+    for field in _MACHINE_BYTES:
+        sizes = [ours[field], theirs[field]]
+        if None in sizes or max(sizes) > min(sizes) * (1 + _MEMORY_TOLERANCE):
+            yield from _unequal("machine", ours, theirs, (field,))
+
+
+def _settings(old: Run, new: Run) -> Iterator[Difference]:
+    """What changes the measured work. Batch and strategy are compared cell by cell: a cell more is no difference."""
+    before, after = _work(old), _work(new)
+    if before["workload.model"] != after["workload.model"]:  # then their parameters are other ones altogether
+        before, after = ({n: v for n, v in work.items() if ".params." not in n} for work in (before, after))
+    yield from _all_unequal("settings", before, after)
+
+
+def _work(run: Run) -> dict[str, object]:
+    spec = run.parsed_scenario().spec
+    params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
+    return {
+        "launcher": run.launcher,
+        "forked": run.forked,
+        "profile": spec.profile,
+        "workload.model": spec.workload.model,
+        **_flat(params.model_dump(by_alias=True), "workload.params."),
+        **_flat(spec.training.model_dump(by_alias=True), "training."),
+        **_flat(spec.data.model_dump(by_alias=True), "data."),
+    }
+
+
+def _changed(old: Run, new: Run) -> Iterator[Difference]:
+    """Software, and what decides how much is measured, not what."""
+    yield from _all_unequal("changed", _software(old), _software(new))
+
+
+def _software(run: Run) -> dict[str, object]:
+    scenario, environment = run.parsed_scenario(), run.environment.model_dump()
+    return {
+        **_flat(environment["packages"], "package "),
+        "stepmark": run.stepmark_version,
+        **{field: environment[field] for field in _CHANGED},
+        "scenario": scenario.name,
+        "scale.mode": scenario.spec.scale.mode,
+        "parity": scenario.spec.parity,
+        **_flat(scenario.spec.measurement.model_dump(by_alias=True), "measurement."),
+    }
+
+
+def _cells(old: Side, new: Side) -> Iterator[Difference]:
+    """Differences of single cells, the same ones gathered."""
+    gathered: dict[tuple[Kind, str, str | None, str | None], list[str]] = defaultdict(list)
+    theirs = {cell.key: cell for cell in new.summary.cells}
+    for cell in old.summary.cells:
+        if cell.key not in theirs:
+            continue
+        found = [*_unequal("settings", cell.model_dump(), theirs[cell.key].model_dump(), _CELL_SETTINGS)]
+        before, after = old.facts.get(cell.key), new.facts.get(cell.key)
+        if before and after:  # a cell without a good launch has no facts, and is not compared
+            found += [
+                one.model_copy(update={"kind": _kind(one.field)}) for one in _all_unequal("changed", before, after)
+            ]
+        for one in found:
+            gathered[(one.kind, one.field, one.old, one.new)].append(cell.key)
+    for (kind, field, was, now), keys in gathered.items():
+        yield Difference(kind=kind, field=field, old=was, new=now, cells=tuple(keys))
+
+
+def _kind(flag: str) -> Kind:
+    return "machine" if flag in _MACHINE_FLAGS or flag.startswith("device") else "changed"
+
+
+def _all_unequal(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    return _unequal(kind, old, new, tuple(dict.fromkeys([*old, *new])))
+
+
+def _unequal(
+    kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[str, ...]
+) -> Iterator[Difference]:
+    for field in fields:
+        if old.get(field) != new.get(field):
+            yield Difference(kind=kind, field=field, old=_text(old.get(field)), new=_text(new.get(field)))
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or None
+    return None if value is None else str(value)
+
+
+def _flat(values: Mapping[str, object], prefix: str) -> dict[str, object]:
+    return {f"{prefix}{name}": value for name, value in values.items()}

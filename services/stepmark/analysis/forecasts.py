@@ -1,0 +1,202 @@
+"""Forecasts of every curve of a run: one for each candidate, execution and precision, over its worker counts."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.forecast import Point, Prediction, forecast
+from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.scaling import Mode
+from stepmark.analysis.summary import Summary
+from stepmark.errors import CannotRun, printable
+
+Text = Annotated[str, AfterValidator(printable)]
+Level = Literal[80, 95]
+
+TRUST = (
+    "how far to trust it: on published curves, each machine held out in turn, forecasts past a node boundary that the"
+    " points had crossed were off by 1.6 % (median) and 5.1 % (90th percentile); 80 % bands, inside nodes as well, held"
+    " 80 % of the time (benchmarks/forecast_backtest.py)"
+)
+
+
+class ForecastModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MeasuredPoint(ForecastModel):
+    """A cell that the forecast stands on.
+
+    `step_seconds`: with its 95 % interval. `efficiency`: per-worker speed relative to the smallest measured worker
+    count, as in `Prediction`.
+    """
+
+    workers: int
+    global_batch: int
+    step_seconds: Estimate
+    samples_per_second: float
+    efficiency: float
+
+
+class Predicted(ForecastModel):
+    """One worker count. `samples_per_second`: global batch / step time; its bands are those of the step time, turned
+    round: `low_80` to `high_80` samples per second, and so on. `warnings`: those of the prediction, and of the batch.
+    """
+
+    prediction: Prediction
+    global_batch: int
+    samples_per_second: float
+    low_80: float
+    high_80: float
+    low_95: float
+    high_95: float
+    warnings: tuple[Text, ...]
+
+
+class CurveForecast(ForecastModel):
+    """One curve. `execution` is what a level resolved to; `levels` are the scenario's that it stands for."""
+
+    candidate: Text
+    execution: str
+    levels: tuple[str, ...]
+    precision: str
+    measured: tuple[MeasuredPoint, ...]
+    predicted: tuple[Predicted, ...]
+
+
+class LeftOut(ForecastModel):
+    """A curve without a forecast."""
+
+    candidate: Text
+    execution: str
+    precision: str
+    reason: Text
+
+
+class ForecastReport(ForecastModel):
+    """All curves of a run: what `stepmark forecast --json` prints.
+
+    `mode`: weak, the batch per worker is constant; strong, the global batch. `workers_per_node` None: not known.
+
+    Schema history
+        1  first version
+    """
+
+    schema_version: Literal[1] = 1
+    scenario: Text
+    mode: Mode
+    workers_per_node: int | None
+    trust: str = TRUST
+    curves: tuple[CurveForecast, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def forecasts(summary: Summary, targets: Sequence[int], workers_per_node: int | None = None) -> ForecastReport:
+    """Forecast every curve at these worker counts.
+
+    Raises:
+        CannotRun: no cell was measured.
+        ValueError: a target lies below every measured worker count.
+    """
+    measured = [cell for cell in summary.cells if cell.step_seconds is not None]
+    if not measured:
+        raise CannotRun(
+            f"scenario {summary.scenario}: expected measured cells to forecast from, found none. Run it first."
+        )
+    smallest = min(cell.workers for cell in measured)
+    if min(targets) < smallest:
+        raise ValueError(f"worker counts of at least {smallest}, the smallest measured one")
+    curves: list[CurveForecast] = []
+    left_out: list[LeftOut] = []
+    for cells in _curves(summary.cells):
+        name = {key: getattr(cells[0], key) for key in ("candidate", "execution", "precision")}
+        try:
+            curves.append(_forecast(cells, targets, workers_per_node, summary.mode))
+        except ValueError as why:
+            left_out.append(LeftOut(**name, reason=str(why)))
+    return ForecastReport(
+        scenario=summary.scenario,
+        mode=summary.mode,
+        workers_per_node=workers_per_node,
+        curves=tuple(curves),
+        left_out=tuple(left_out),
+    )
+
+
+def _curves(cells: Sequence[CellResult]) -> Iterator[list[CellResult]]:
+    """Cells that differ in nothing but their workers, by worker count."""
+    for name in dict.fromkeys((cell.candidate, cell.execution, cell.precision) for cell in cells):
+        of_curve = [cell for cell in cells if (cell.candidate, cell.execution, cell.precision) == name]
+        yield sorted(of_curve, key=lambda cell: cell.workers)
+
+
+def _forecast(
+    cells: Sequence[CellResult], targets: Sequence[int], workers_per_node: int | None, mode: Mode
+) -> CurveForecast:
+    """Raises ValueError with the reason, where there is no forecast."""
+    good = [cell for cell in cells if cell.step_seconds is not None]
+    if not good:
+        raise ValueError("; ".join(dict.fromkeys(_state(cell) for cell in cells)))
+    points = [_point(cell) for cell in good]
+    beside = tuple(_doubts(cells))
+    found = forecast(points, targets, workers_per_node, mode)
+    first = good[0]
+    return CurveForecast(
+        candidate=first.candidate,
+        execution=first.execution,
+        levels=first.levels,
+        precision=first.precision,
+        measured=tuple(_measured(cell, first, mode) for cell in good),
+        predicted=tuple(_predicted(one, first, mode, beside) for one in found),
+    )
+
+
+def _state(cell: CellResult) -> str:
+    return ": ".join(part for part in (cell.verdict, cell.reason) if part)
+
+
+def _point(cell: CellResult) -> Point:
+    assert cell.step_seconds is not None
+    return Point(cell.workers, cell.step_seconds.median, cell.step_seconds.low, cell.step_seconds.high)
+
+
+def _doubts(cells: Sequence[CellResult]) -> Iterator[str]:
+    """What the forecast does not know of its own points."""
+    for cell in cells:
+        if cell.step_seconds is None:
+            yield f"{cell.workers} workers left out, {_state(cell)}"
+        elif cell.verdict not in ("steady", "undecided"):
+            yield f"{cell.workers} workers: {_state(cell)}"
+
+
+def _measured(cell: CellResult, first: CellResult, mode: Mode) -> MeasuredPoint:
+    step, base = cell.step_seconds, first.step_seconds
+    assert step is not None
+    assert base is not None
+    growth = cell.workers / first.workers if mode == "strong" else 1.0
+    return MeasuredPoint(
+        workers=cell.workers,
+        global_batch=cell.global_batch,
+        step_seconds=Estimate(value=step.median, low=step.low, high=step.high),
+        samples_per_second=cell.global_batch / step.median,
+        efficiency=base.median / (step.median * growth),
+    )
+
+
+def _predicted(one: Prediction, first: CellResult, mode: Mode, beside: tuple[str, ...]) -> Predicted:
+    batch = first.global_batch if mode == "strong" else first.batch_per_worker * one.workers
+    uneven: tuple[str, ...] = ()
+    if batch % one.workers:
+        uneven = (f"a global batch of {batch} cannot be cut into {one.workers} equal parts: no such run is possible",)
+    return Predicted(
+        prediction=one,
+        global_batch=batch,
+        samples_per_second=batch / one.step_seconds,
+        low_80=batch / one.high_80,
+        high_80=batch / one.low_80,
+        low_95=batch / one.high_95,
+        high_95=batch / one.low_95,
+        warnings=(*uneven, *one.warnings, *beside),
+    )

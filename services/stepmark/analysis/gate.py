@@ -1,0 +1,232 @@
+"""Did a cell become slower than it was? Two runs of one scenario on one kind of machine, as a gate for CI.
+
+Nothing is paired, since the campaigns are independent: per cell Welch's interval on log launch medians (`welch.py`),
+over all cells together Holm's procedure. What two campaigns share only by luck (the machine's state on the day) is in
+no interval: docs/gate.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepmark.analysis import stopping
+from stepmark.analysis.alike import Difference, Side, differences
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.compare import judge
+from stepmark.analysis.gate_report import GateCell, GateReport, GateSide, Verdict, named, sentence
+from stepmark.analysis.intervals import CONFIDENCE, Estimate
+from stepmark.analysis.welch import Welch, holm, welch
+from stepmark.errors import CannotRun, StepmarkError
+
+
+class Unlike(StepmarkError):
+    """The runs are of different things, and nobody has said that they are to be compared all the same."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, unlike: tuple[Difference, ...] = ()) -> None:
+        super().__init__(message, unlike)
+        self.message, self.unlike = message, unlike
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Choices:
+    """`minimum_effect`: 0.05 is 5 %; None is the new scenario's."""
+
+    minimum_effect: float | None = None
+    allow_unlike_machines: bool = False
+    allow_unlike_settings: bool = False
+    allow_missing: bool = False
+
+
+def gate(old: Side, new: Side, choices: Choices | None = None) -> GateReport:
+    """Compare two runs.
+
+    Raises:
+        Unlike: they differ in machine or settings, which `choices` does not allow, or have no measured cell in common.
+        CannotRun: nothing was measured in the old one.
+    """
+    choices = choices or Choices()
+    found = differences(old, new)
+    _refuse(found, choices)
+    matched = list(_matched(old.summary.cells, new.summary.cells))
+    _check_measured(old, new, matched, choices)
+    alpha = 1 - max(map(_confidence, (old, new)))
+    effect = choices.minimum_effect
+    effect = new.summary.measurement.minimum_effect if effect is None else effect
+    cells, level = _judged(matched, effect, alpha, choices.allow_missing)
+    return GateReport(
+        passed=not any(cell.fails for cell in cells),
+        old=_side(old),
+        new=_side(new),
+        minimum_effect=effect,
+        family_error=round(1 - CONFIDENCE, 6),
+        interval_level=level,
+        unlike=tuple(one for one in found if one.kind != "changed"),
+        changed=tuple(one for one in found if one.kind == "changed"),
+        cells=tuple(cells),
+    )
+
+
+def _refuse(found: tuple[Difference, ...], choices: Choices) -> None:
+    allowed = {"changed": True, "machine": choices.allow_unlike_machines, "settings": choices.allow_unlike_settings}
+    unlike = tuple(one for one in found if not allowed[one.kind])
+    if not unlike:
+        return
+    kinds = {one.kind for one in unlike}
+    remedies = {"machine": "on one kind of machine", "settings": "with the same settings"}
+    options = {"machine": "--allow-unlike-machines", "settings": "--allow-unlike-settings"}
+    raise Unlike(
+        "\n".join(sentence(one) for one in unlike)
+        + f"\nMeasure both {' and '.join(text for kind, text in remedies.items() if kind in kinds)}, or"
+        f" compare them all the same with {' '.join(text for kind, text in options.items() if kind in kinds)}:"
+        " every output says so.",
+        unlike,
+    )
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A cell of either run, or of both."""
+
+    key: str
+    old: CellResult | None
+    new: CellResult | None
+
+    @property
+    def measured(self) -> bool:
+        return _medians(self.old) != () and _medians(self.new) != ()
+
+    @property
+    def test(self) -> Welch | None:
+        if min(len(_medians(self.old)), len(_medians(self.new))) < 2:
+            return None
+        return welch(_medians(self.old), _medians(self.new))
+
+
+def _medians(cell: CellResult | None) -> tuple[float, ...]:
+    return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_medians
+
+
+def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_Match]:
+    before, after = ({cell.key: cell for cell in cells} for cells in (old, new))
+    for key in dict.fromkeys([*before, *after]):
+        yield _Match(key, before.get(key), after.get(key))
+
+
+def _check_measured(old: Side, new: Side, matched: Sequence[_Match], choices: Choices) -> None:
+    if not any(_medians(match.old) for match in matched):
+        raise CannotRun(
+            f"{old.folder}: expected measured cells to compare with, found none. Give another run's folder."
+        )
+    lost = any(_medians(match.old) and (match.new is not None or not choices.allow_missing) for match in matched)
+    if not lost:
+        raise Unlike(
+            f"{new.folder}: expected cells of {old.folder}, found none in common "
+            f"({named([cell.key for cell in new.summary.cells])}). Cells are matched by their names: "
+            "candidate, execution, precision and workers. Keep these, or give another run's folder."
+        )
+
+
+def _confidence(side: Side) -> float:
+    return stopping.confidence(side.summary.measurement.launches, side.summary.measurement.max_launches)
+
+
+def _judged(
+    matched: Sequence[_Match], effect: float, alpha: float, allow_missing: bool
+) -> tuple[list[GateCell], float]:
+    """Every cell, and the level of the intervals. Only cells with two launches on each side are of the family."""
+    tests = {match.key: test for match in matched if (test := match.test) is not None}
+    adjusted, level = holm([test.p_value for test in tests.values()], alpha)
+    corrected = dict(zip(tests, adjusted, strict=True))
+    cells = []
+    for match in matched:
+        if match.key in tests:
+            cells.append(_compared(match, tests[match.key], corrected[match.key], level, effect))
+        else:
+            cells.append(_not_compared(match, allow_missing))
+    return cells, level
+
+
+def _compared(match: _Match, test: Welch, p_adjusted: float, level: float, effect: float) -> GateCell:
+    ratio = test.ratio(level)
+    verdict, reason = judge(ratio, effect)
+    return GateCell(
+        verdict=verdict,
+        reason=f"the step time grew by {ratio.value - 1:.1%}" if verdict == "slower" else reason,
+        fails=verdict == "slower",
+        ratio=ratio,
+        p_value=test.p_value,
+        p_adjusted=p_adjusted,
+        **_figures(match),
+    )
+
+
+def _not_compared(match: _Match, allow_missing: bool) -> GateCell:
+    verdict, reason, fails = _why_not(match, allow_missing)
+    ratio = None
+    if match.old and match.new and match.old.step_seconds and match.new.step_seconds:
+        value = match.new.step_seconds.median / match.old.step_seconds.median
+        ratio = Estimate(value=value, low=None, high=None)
+    return GateCell(verdict=verdict, reason=reason, fails=fails, ratio=ratio, **_figures(match))
+
+
+def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
+    """A cell that ran and does not any more fails the gate: else what is broken would count as not slower."""
+    old, new = _medians(match.old), _medians(match.new)
+    if old and new:
+        return "inconclusive", f"fewer than two launches on a side: {len(old)} in old, {len(new)} in new", False
+    if old and match.new is None:
+        return "missing in new", "the new scenario does not ask for it", not allow_missing
+    if old and match.new is not None:
+        return "no longer runs", _state(match.new), True
+    if new:
+        return "not measured in old", _state(match.old) if match.old else "the old scenario did not ask for it", False
+    return "measured in neither", _state(match.new or match.old), False
+
+
+def _state(cell: CellResult | None) -> str:
+    return "" if cell is None else ": ".join(part for part in (cell.verdict, cell.reason) if part)
+
+
+def _figures(match: _Match) -> dict[str, Any]:
+    old, new = (cell.step_seconds if cell else None for cell in (match.old, match.new))
+    return {
+        "key": match.key,
+        "old_seconds": old.median if old else None,
+        "new_seconds": new.median if new else None,
+        "old_launches": len(_medians(match.old)),
+        "new_launches": len(_medians(match.new)),
+        "notes": _both(list(_notes(match.old)), list(_notes(match.new))),
+    }
+
+
+def _both(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Notes with the side that they are of."""
+    sides = {note: " and ".join(["old"] * (note in old) + ["new"] * (note in new)) for note in (*old, *new)}
+    return tuple(f"{side}: {note}" for note, side in sides.items())
+
+
+def _notes(cell: CellResult | None) -> Iterator[str]:
+    """What to know of a side's figures. They are judged all the same: a cell is compared with its own past."""
+    if cell is None or cell.step_seconds is None:
+        return
+    if cell.verdict == "undecided":
+        yield "undecided whether its launches are steady"
+    elif cell.verdict != "steady" or cell.launches_failed:
+        yield _state(cell)
+    if cell.parity is not None and cell.parity.startswith("not comparable"):
+        yield f"parity: {cell.parity}"
+
+
+def _side(side: Side) -> GateSide:
+    return GateSide(
+        folder=side.folder,
+        scenario=side.summary.scenario,
+        scenario_digest=side.summary.scenario_digest,
+        stepmark_version=side.summary.stepmark_version,
+        host=side.run.environment.host,
+    )

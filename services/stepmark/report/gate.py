@@ -1,0 +1,103 @@
+"""The gate's answer on a terminal, and its words for every other output."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stepmark.analysis.gate_report import GateCell, GateReport, named, sentence
+from stepmark.analysis.intervals import Estimate
+from stepmark.report.words import UNKNOWN, milliseconds
+
+_FAR = 1000.0  # a ratio beyond this is a figure of nothing
+
+
+def show(report: GateReport, console: Console) -> None:
+    """What changed, the table of cells, what to know of them, and the answer last."""
+    table = _table(report)
+    unlimited = console.options.update(max_width=1000)
+    console.width = max(console.width, console.measure(table, options=unlimited).maximum)
+    for line in unlike_lines(report):
+        console.print(escape(line), style="bold yellow", soft_wrap=True)
+    for change in report.changed:
+        console.print(escape(f"  changed: {sentence(change)}"), soft_wrap=True)
+    console.print(table)
+    for line in _notes(report):
+        console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
+    for line in answer(report):
+        console.print(escape(line), style="bold green" if report.passed else "bold red", soft_wrap=True)
+
+
+def _notes(report: GateReport) -> Iterator[str]:
+    """What to know of the cells, each text once: fifty cells are often undecided for one reason."""
+    cells: dict[str, list[str]] = defaultdict(list)
+    for cell in report.cells:
+        reason = [] if cell.fails or cell.verdict == "no measurable difference" else [cell.reason]
+        for note in (*(f"{cell.verdict}: {text}" for text in reason if text), *cell.notes):
+            cells[note].append(cell.key)
+    return (f"{note} ({named(keys)})" for note, keys in cells.items())
+
+
+def _table(report: GateReport) -> Table:
+    title = f"{report.old.folder} (old) against {report.new.folder} (new)"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table.add_column("cell", no_wrap=True)
+    ratio = f"new / old [{report.interval_level * 100:.5g} %]"
+    for heading in ("launches", "old ms", "new ms", ratio):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for cell in report.cells:
+        style = "red" if cell.fails else "green" if cell.verdict in ("faster", "no measurable difference") else "yellow"
+        table.add_row(*(escape(text) for text in _row(cell)), style=style)
+    return table
+
+
+def _row(cell: GateCell) -> list[str]:
+    launches = f"{cell.old_launches}, {cell.new_launches}"
+    times = [milliseconds(cell.old_seconds), milliseconds(cell.new_seconds)]
+    return [cell.key, launches, *times, ratio(cell.ratio), cell.verdict]
+
+
+def ratio(estimate: Estimate | None) -> str:
+    """A ratio with its interval. Two launches may leave nearly everything open, and then its ends are only bounds."""
+    if estimate is None:
+        return UNKNOWN
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    low = f"{estimate.low:.3f}" if estimate.low >= 1 / _FAR else f"<{1 / _FAR:g}"
+    high = f"{estimate.high:.3f}" if estimate.high <= _FAR else f">{_FAR:g}"
+    return f"{estimate.value:.3f} [{low}, {high}]"
+
+
+def unlike_lines(report: GateReport) -> list[str]:
+    """A warning for every difference of machine or settings that was allowed."""
+    if not report.unlike:
+        return []
+    kinds = " and ".join(dict.fromkeys(one.kind for one in report.unlike))
+    warning = f"compared across unlike {kinds}, as asked for: a difference may come from there"
+    return [warning, *(f"  {sentence(one)}" for one in report.unlike)]
+
+
+def answer(report: GateReport) -> list[str]:
+    """Why the gate fails, or what passing means."""
+    across = " (across unlike machines or settings)" if report.unlike else ""
+    counts = Counter(cell.verdict for cell in report.cells)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    if report.passed:
+        return [
+            f"gate passed{across}: no slowdown of more than {report.minimum_effect:.1%} established"
+            f" (family-wise error {report.family_error:.0%}); {told}"
+        ]
+    failed = [cell for cell in report.cells if cell.fails]
+    return [f"gate FAILED{across}: {told}", *(f"  {why(cell, report)}" for cell in failed)]
+
+
+def why(cell: GateCell, report: GateReport) -> str:
+    """One failing cell in a sentence."""
+    if cell.verdict != "slower":
+        return f"{cell.key}: {cell.verdict}: {cell.reason}"
+    times = f"from {milliseconds(cell.old_seconds)} to {milliseconds(cell.new_seconds)} ms"
+    return f"{cell.key}: {cell.reason}, {times}: new / old {ratio(cell.ratio)}, and {report.minimum_effect:.1%} matter"

@@ -1,0 +1,76 @@
+"""The gate's answer as JUnit XML, as GitLab, Jenkins and actions for GitHub read it: one test case for each cell.
+
+There is no one schema; this keeps to what all of them share: testsuites, testsuite, testcase, failure, skipped,
+system-out. Times are left out, since a cell's step time is no duration of a test.
+"""
+
+import re
+from collections.abc import Iterable
+from xml.etree import ElementTree
+
+from stepmark.analysis.gate_report import GateCell, GateReport, sentence
+from stepmark.report.gate import answer, ratio, unlike_lines, why
+
+# What XML 1.0 cannot hold in any form (Char, section 2.2 of the recommendation).
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(report: GateReport) -> str:
+    """The document, with its declaration."""
+    failures, skipped = sum(cell.fails for cell in report.cells), sum(map(_skipped, report.cells))
+    counts = {"tests": len(report.cells), "failures": failures, "errors": 0, "skipped": skipped}
+    totals = {name: str(count) for name, count in counts.items()}
+    root = ElementTree.Element("testsuites", {"name": "stepmark compare"} | totals)
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": _clean(f"stepmark compare {report.new.scenario}")} | totals
+    )
+    _add_properties(suite, report)
+    for cell in report.cells:
+        _add_case(suite, cell, report)
+    _add_text(suite, "system-out", answer(report))
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _add_properties(suite: ElementTree.Element, report: GateReport) -> None:
+    values = {
+        "old": report.old.folder,
+        "new": report.new.folder,
+        "minimum effect": f"{report.minimum_effect:g}",
+        "interval level": f"{report.interval_level:g}",
+    }
+    unlike = [("unlike", sentence(one)) for one in report.unlike]
+    changed = [("changed", sentence(one)) for one in report.changed]
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in (*values.items(), *unlike, *changed):
+        ElementTree.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+
+
+def _add_case(suite: ElementTree.Element, cell: GateCell, report: GateReport) -> None:
+    """Readers show a case's own output and not the suite's, so what makes a comparison unlike stands in every case."""
+    names = {"name": _clean(cell.key), "classname": _clean(f"stepmark.{report.new.scenario}")}
+    case = ElementTree.SubElement(suite, "testcase", names)
+    about = [f"{cell.verdict}: new / old {ratio(cell.ratio)}", cell.reason, *cell.notes, *unlike_lines(report)]
+    if cell.fails:
+        failure = {"message": _clean(why(cell, report)), "type": cell.verdict}
+        changes = [f"changed: {sentence(one)}" for one in report.changed]
+        _add_text(case, "failure", [*about, *changes], failure)
+    elif _skipped(cell):
+        ElementTree.SubElement(case, "skipped", {"message": _clean(f"{cell.verdict}: {cell.reason}")})
+    _add_text(case, "system-out", about)
+
+
+def _skipped(cell: GateCell) -> bool:
+    return not cell.fails and not cell.compared
+
+
+def _add_text(
+    parent: ElementTree.Element, tag: str, lines: Iterable[str], attributes: dict[str, str] | None = None
+) -> None:
+    element = ElementTree.SubElement(parent, tag, attributes or {})
+    element.text = "\n".join(_clean(line) for line in lines if line)
+
+
+def _clean(text: str) -> str:
+    """The text with what XML cannot hold spelled out: ElementTree escapes markup, and lets that pass."""
+    return _FORBIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -1,0 +1,66 @@
+"""`compare` and `forecast` on real results: the sleeper's step times are what its script says."""
+
+import json
+import sqlite3
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from conftest import CommandLine
+
+MEASUREMENT = {"launches": 3, "minSteps": 10, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
+
+
+def measured(stepmark: CommandLine, out: str, seconds: float = 0.01, batch: int = 8, seed: int = 0) -> None:
+    file = stepmark.scenario(
+        workload={"model": "scripted", "params": {"stepSeconds": seconds}},
+        scale={"workers": [1], "batchPerWorker": batch},
+        measurement={
+            "launches": 3,
+            "minSteps": 10,
+            "minSeconds": 0,
+            "warmupSteps": 1,
+            "warmupSeconds": 0,
+            "seed": seed,
+        },
+    )
+    assert stepmark("run", file, "--launcher", "bare", "--out", out).returncode == 0
+
+
+def say_it_was(folder: Path, seconds: float) -> None:
+    """Of a script that was slower, say that it was not: as software that became slower looks."""
+    with sqlite3.connect(folder / "results.db") as connection:
+        document = json.loads(connection.execute("select document from run").fetchone()[0])
+        document["scenario"]["spec"]["workload"]["params"]["stepSeconds"] = seconds
+        connection.execute("update run set document = ?", (json.dumps(document),))
+
+
+def test_compare_and_forecast_on_real_results(stepmark: CommandLine) -> None:
+    measured(stepmark, "old")
+    measured(stepmark, "same", seed=1)
+    measured(stepmark, "slow", seconds=0.012)
+    measured(stepmark, "batch", batch=16)
+    say_it_was(stepmark.folder / "slow", 0.01)
+
+    same = stepmark("compare", "old", "same", "--minimum-effect", "0.05")
+    assert same.returncode == 0, same.stdout
+    assert "gate passed" in same.stdout
+    assert "changed: measurement.seed: 0 -> 1" in same.stdout
+
+    slow = stepmark("compare", "old", "slow", "--json", "--junit", "gate.xml")
+    assert slow.returncode == 1
+    cell = json.loads(slow.stdout)["cells"][0]
+    assert cell["verdict"] == "slower"
+    assert cell["ratio"]["value"] == pytest.approx(1.2, rel=0.05)
+    assert len(ElementTree.parse(stepmark.folder / "gate.xml").findall(".//failure")) == 1
+
+    batch = stepmark("compare", "old", "batch")
+    assert batch.returncode == 2
+    assert "batch_per_worker: expected 8 as in the old run, found 16 in the new one" in batch.stderr
+
+    ahead = stepmark("forecast", "old", "--workers", "64", "--workers-per-node", "1", "--json")
+    assert ahead.returncode == 0
+    predicted = json.loads(ahead.stdout)["curves"][0]["predicted"][0]
+    assert predicted["global_batch"] == 512
+    assert any("measure 2 workers on two nodes" in warning for warning in predicted["warnings"])
