@@ -1,12 +1,14 @@
 """One suite for all pairs: a new file in engines/ or workloads/ is picked up by itself.
 
-Each engine trains everything in one process, since frameworks do not share one; the tests look at what it saw.
+Each engine trains everything in one process, since frameworks do not share one; the tests look at what it saw. All
+engines start with the first test.
 """
 
 import importlib.util
 import json
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -106,13 +108,24 @@ engine.close()
 
 
 @cache
+def processes() -> "dict[str, Future[subprocess.CompletedProcess[str]]]":
+    """One for each engine, two at a time: each is pinned to one thread by its RankContext."""
+    pool = ThreadPoolExecutor(2)
+    return {engine: pool.submit(process, engine) for engine in catalog.engine_names()}
+
+
+def process(engine: str) -> "subprocess.CompletedProcess[str]":
+    arguments = [engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
+    return subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
+
+
+@cache
 def everything(engine: str) -> dict[str, dict[str, Any]]:
     """What an engine saw, by job."""
     missing = [m for m in support(engine).requires if importlib.util.find_spec(m) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
-    arguments = [engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
-    done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
+    done = processes()[engine].result()
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     seen = {json.dumps(job): json.loads(line) for job, line in zip(jobs(engine), lines, strict=False)}
     assert done.returncode == 0, f"{jobs(engine)[len(lines)]}: {done.stderr[-3000:]}"

@@ -9,7 +9,10 @@ from conftest import ROOT, CommandLine
 QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
 
 
-@pytest.mark.parametrize("verb", ["validate", "plan", "run", "results", "report", "doctor"])
+VERBS = ["validate", "plan", "parity", "run", "results", "report", "forecast", "compare", "doctor"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_teaches(stepmark: CommandLine, verb: str) -> None:
     done = stepmark(verb, "--help")
     assert done.returncode == 0
