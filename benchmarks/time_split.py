@@ -2,18 +2,20 @@
 
 python benchmarks/time_split.py [torch|keras-tensorflow ...]      each within 10 % of what was injected
 
-The exchange is known from the same two ranks with nobody late, the wait from the sleep that was put in. Balanced and
-late launches take turns, and every launch is two new processes.
+The wait is known from the sleep that was put in. The exchange is known in two ways, and neither is perfect: from
+launches with nobody late, which take turns with the others (TensorFlow's ring takes 15 ms in one launch and 22 in the
+next); and from the same buckets alone, after the same sleep, in the same processes (DDP also copies them, and overlaps).
 """
 
 import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 
 from stepmark import catalog
 from stepmark.analysis.breakdown import breakdown
-from stepmark.engines._protocol import RankContext
+from stepmark.engines._protocol import PartName, RankContext
 from stepmark.engines.sleeper import sleep_exactly
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
@@ -39,6 +41,15 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
                 sleep_exactly(late_seconds)
             super().step_without_reduce(index)
 
+        def parts(self) -> dict[PartName, Callable[[int], None]]:
+            exchange = super().parts()["all_reduce"]
+
+            def late_exchange(index: int) -> None:
+                sleep_exactly(late_seconds)
+                exchange(index)
+
+            return {"all_reduce": late_exchange}
+
     execution = module.SUPPORT.default_execution
     addresses = tuple(f"127.0.0.1:{port}" for port in ports[1:])
     engine = Late(RankContext(rank, 2, STRATEGIES[name], None, execution, "float32", addresses, 1, 0, 0, 0, 60))
@@ -61,7 +72,7 @@ def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subp
 
 
 def split(name: str, late_seconds: float) -> dict[str, float]:
-    """Seconds of exchange, and of the first rank's wait for the second."""
+    """Seconds: the exchange as the split finds it, the same alone, and the first rank's wait for the second."""
     with leased_ports(3) as ports:
         ranks = [_start(name, rank, late_seconds if rank else 0.0, ports) for rank in range(2)]
         parts = [
@@ -70,20 +81,20 @@ def split(name: str, late_seconds: float) -> dict[str, float]:
         ]
     seconds = {key: [[ns / 1e9 for ns in one["nanoseconds"][key]] for one in parts] for key in parts[0]["nanoseconds"]}
     found = breakdown(step=seconds["step"], step_without_reduce=seconds["step_without_reduce"])
-    return {"exchange": found.exposed_communication_seconds, "wait": found.rank_wait_seconds[0]}
+    alone = min(statistics.median(samples) for samples in seconds["all_reduce"]) - late_seconds
+    return {"found": found.exposed_communication_seconds, "alone": alone, "wait": found.rank_wait_seconds[0]}
 
 
 def main() -> None:
     for name in sys.argv[1:] or STRATEGIES:
-        balanced, late = [], []
-        for _ in range(ROUNDS):
-            balanced.append(split(name, 0.0))
-            late.append(split(name, LATE_SECONDS))
-        exchange = statistics.median(one["exchange"] for one in balanced)
-        found = statistics.median(one["exchange"] for one in late)
-        wait = statistics.median(one["wait"] for one in late)
-        print(f"{name}: exchange {found * 1e3:.2f} ms with a late rank, {exchange * 1e3:.2f} without, ratio", end=" ")
-        print(f"{found / exchange:.3f}; wait {wait * 1e3:.2f} ms, ratio {wait / LATE_SECONDS:.3f}", flush=True)
+        rounds = [(split(name, 0.0), split(name, LATE_SECONDS)) for _ in range(ROUNDS)]
+        ratios = {
+            "exchange found / without a late rank": [late["found"] / balanced["found"] for balanced, late in rounds],
+            "exchange found / alone": [late["found"] / late["alone"] for _, late in rounds],
+            "wait found / injected": [late["wait"] / LATE_SECONDS for _, late in rounds],
+        }
+        for what, seen in ratios.items():
+            print(f"{name}: {what} {statistics.median(seen):.3f} ({min(seen):.3f} to {max(seen):.3f})", flush=True)
 
 
 if __name__ == "__main__":
