@@ -4,7 +4,7 @@ python benchmarks/time_split.py [torch|keras-tensorflow ...]      each within 10
 
 The wait is known from the sleep that was put in. The exchange is known in two ways, and neither is perfect: from
 launches with nobody late, which take turns with the others (TensorFlow's ring takes 15 ms in one launch and 22 in the
-next); and from the same buckets alone, after the same sleep, in the same processes (DDP also copies them, and overlaps).
+next); and from the same buckets alone, after the same sleep, in the same processes (DDP copies them too, and overlaps).
 """
 
 import json
