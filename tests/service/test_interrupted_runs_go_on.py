@@ -162,4 +162,4 @@ def test_a_run_leaves_no_files_behind_but_its_results(stepmark: CommandLine) -> 
     before = stepmarks_own()
     stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "out")
     assert stepmarks_own() <= before
-    assert sorted(os.listdir(stepmark.folder / "out")) == ["report.md", "results.db", "summary.json"]
+    assert sorted(os.listdir(stepmark.folder / "out")) == ["report.html", "report.md", "results.db", "summary.json"]

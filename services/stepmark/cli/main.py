@@ -79,7 +79,8 @@ def plan(
 def run(
     file: File,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for results.db, summary.json, report.md. Default: out/NAME.")
+        Path | None,
+        typer.Option(help="Folder for results.db, summary.json, report.md, report.html. Default: out/NAME."),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in --out: finished launches are kept.")] = False,
     launcher: Annotated[
@@ -129,7 +130,7 @@ def results(folder: Folder, price: Price = None, as_json: AsJson = False) -> Non
 
 @app.command()
 def report(folder: Folder, price: Price = None) -> None:
-    """Write summary.json and report.md of a run again, from its raw records."""
+    """Write summary.json, report.md and report.html of a run again, from its raw records."""
     from stepmark.cli import verbs
 
     verbs.report(folder, price)

@@ -16,7 +16,7 @@ from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
-from stepmark.report import markdown, terminal
+from stepmark.report import html, markdown, terminal
 from stepmark.results.store import SqliteStore
 from stepmark.scenario.load import scenario_from_file
 
@@ -112,8 +112,12 @@ def report(folder: Path, price_per_worker_hour: float | None) -> None:
 
 
 def write_reports(folder: Path, summary: Summary) -> list[Path]:
-    """summary.json and report.md in this folder."""
-    texts = {"summary.json": summary.model_dump_json(indent=2) + "\n", "report.md": markdown.render(summary)}
+    """summary.json, report.md and report.html in this folder."""
+    texts = {
+        "summary.json": summary.model_dump_json(indent=2) + "\n",
+        "report.md": markdown.render(summary),
+        "report.html": html.render(summary),
+    }
     try:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")

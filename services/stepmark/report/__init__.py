@@ -1,1 +1,1 @@
-"""The same result for people: a terminal table and Markdown. Renders a `Summary`; computes nothing of its own."""
+"""The same result for people: a terminal table, Markdown, one HTML page. Renders a `Summary`; makes no figure."""

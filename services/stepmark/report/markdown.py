@@ -5,13 +5,16 @@ import re
 import jinja2
 
 from stepmark.analysis.summary import Summary
-from stepmark.report import words
+from stepmark.report import sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+_FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
 
 
 def _escape(value: object) -> str:
-    """Text as text: no Markdown, no HTML, no new table cell."""
+    """Text as text: no Markdown, no HTML, no new table cell. Figures with their intervals stay as they are."""
+    if _FIGURES.fullmatch(str(value)):
+        return str(value)
     return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
 
 
@@ -24,7 +27,5 @@ def render(summary: Summary) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = _escape
-    facts = summary.environment.model_dump()
-    packages = facts.pop("packages")
-    rows = [(name, words.UNKNOWN if value is None else value) for name, value in (facts | packages).items()]
-    return environment.get_template("report.md.jinja").render(s=summary, words=words, environment=rows)
+    template = environment.get_template("report.md.jinja")
+    return template.render(s=summary, words=words, sentences=sentences, tables=tables)

@@ -9,10 +9,12 @@ from rich.table import Table
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import words
+from stepmark.report import sentences, words
 from stepmark.results.certificate import Certificate
 
-_COLOURS = {"steady": "green", "failed": "red", "not measured": "red", "unsupported": "dim"}
+_COLOURS = {
+    "steady": "green", "undecided": "blue", "failed": "red", "not measured": "red", "unsupported": "dim",
+}  # fmt: skip
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -28,6 +30,8 @@ def show(summary: Summary, console: Console) -> None:
             console.print(escape(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
     for line in words.parity_notes(summary):
         console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
+    for key, line in sentences.straggler_lines(summary, slow=True):
+        console.print(escape(f"  {key}: {line}"), style="yellow", soft_wrap=True)
     for line in words.fastest(summary):
         console.print(escape(f"  {line}"), soft_wrap=True)
     if summary.comparisons:
@@ -35,6 +39,10 @@ def show(summary: Summary, console: Console) -> None:
         console.print(heading, style="bold", soft_wrap=True)
     for comparison in summary.comparisons:
         console.print(escape(f"  {words.sentence(comparison)}"), soft_wrap=True)
+    if summary.break_evens:
+        console.print("Break-even of start-up", style="bold", soft_wrap=True)
+    for one in summary.break_evens:
+        console.print(escape(f"  {one.text}"), soft_wrap=True)
 
 
 def show_certificates(certificates: Sequence[Certificate], console: Console) -> None:
@@ -69,10 +77,9 @@ def _table(summary: Summary) -> Table:
 
 
 def _row(cell: CellResult) -> list[str]:
-    name = f"{cell.candidate} {words.execution(cell)} {cell.precision}{words.options(cell)}"
     efficiency = words.UNKNOWN if cell.scaling is None else f"{cell.scaling.efficiency.value:.0%}"
     return [
-        name,
+        words.cell_name(cell),
         str(cell.workers),
         str(cell.launches),
         words.step_time(cell),

@@ -3,8 +3,10 @@
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
 from stepmark.results.certificate import Stage
+from stepmark.results.environment import Environment
 
 UNKNOWN = "–"
 
@@ -21,6 +23,22 @@ def step_time(cell: CellResult) -> str:
     return f"{milliseconds(step.median)} [{milliseconds(step.low)}, {milliseconds(step.high)}]"
 
 
+def dropped_first(cell: CellResult) -> str:
+    """What dropping the first ten steps of each window would have given, in ms."""
+    return UNKNOWN if cell.step_seconds is None else milliseconds(cell.step_seconds.median_after_first)
+
+
+def percentiles(cell: CellResult) -> str:
+    """The 5th, 95th and 99th in ms."""
+    step = cell.step_seconds
+    return UNKNOWN if step is None else " / ".join(map(milliseconds, (step.p5, step.p95, step.p99)))
+
+
+def speedup_name(mode: Mode) -> str:
+    """Weak and strong speed-ups are different quantities, so the mode goes wherever the figure goes."""
+    return "scaled speed-up (weak)" if mode == "weak" else "speed-up (strong)"
+
+
 def speedup(cell: CellResult) -> str:
     return UNKNOWN if cell.scaling is None else ratio(cell.scaling.speedup)
 
@@ -29,16 +47,38 @@ def efficiency(cell: CellResult) -> str:
     return UNKNOWN if cell.scaling is None else share(cell.scaling.efficiency)
 
 
+def karp_flatt(cell: CellResult) -> str:
+    return UNKNOWN if cell.scaling is None else share(cell.scaling.karp_flatt, 1)
+
+
+def scaled_serial_fraction(cell: CellResult) -> str:
+    return UNKNOWN if cell.scaling is None else share(cell.scaling.scaled_serial_fraction, 1)
+
+
 def rate(cell: CellResult) -> str:
     return UNKNOWN if cell.samples_per_second is None else f"{cell.samples_per_second.median:,.0f}"
 
 
-def share(estimate: Estimate | None) -> str:
+def rate_interval(cell: CellResult) -> str:
+    """Its interval alone; empty where there is none."""
+    found = cell.samples_per_second
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"[{found.low:,.0f}, {found.high:,.0f}]"
+
+
+def share(estimate: Estimate | None, digits: int = 0) -> str:
+    """Per cent, with so many digits after the point."""
     if estimate is None:
         return UNKNOWN
+    value = percent(estimate.value, digits)
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.0%}"
-    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
+        return value
+    return f"{value} [{percent(estimate.low, digits)}, {percent(estimate.high, digits)}]"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return UNKNOWN if value is None else f"{value:.{digits}%}"
 
 
 def ratio(estimate: Estimate | None) -> str:
@@ -56,6 +96,17 @@ def memory(cell: CellResult) -> str:
 def execution(cell: CellResult) -> str:
     """The level, and what `default` resolved to."""
     return f"{cell.execution} (default)" if "default" in cell.levels else cell.execution
+
+
+def cell_name(cell: CellResult) -> str:
+    """What a person calls it; the number of workers stands beside it."""
+    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}"
+
+
+def strategy(cell: CellResult) -> str:
+    """Engine, strategy and its variant."""
+    variant = f" ({cell.variant})" if cell.variant else ""
+    return f"{cell.engine} {cell.strategy}{variant}"
 
 
 def parity(cell: CellResult) -> str:
@@ -102,33 +153,85 @@ def startup(cell: CellResult) -> str:
 def sentence(comparison: Comparison) -> str:
     """A comparison in words: the verdict first."""
     c = comparison
-    levels = (
-        c.candidate_execution
-        if c.candidate_execution == c.reference_execution
-        else (f"{c.candidate_execution} against {c.reference_execution}")
-    )
-    what = f"{c.candidate} against {c.reference}, {c.execution} ({levels}), {c.precision}, {workers(c.workers)}"
+    what = f"{c.candidate} against {c.reference}, {setting(c)}"
     if c.ratio is None:
         return f"{what}: {c.verdict} ({c.reason})"
-    times = f"step time x {ratio(c.ratio)}, {c.blocks} blocks"
+    times = f"{step_ratio(c)}, {c.blocks} blocks"
     if c.verdict in ("faster", "slower"):
-        return f"{what}: {c.candidate} is {c.verdict}, {times}"
+        return f"{what}: {claim(c)}, {times}"
     return f"{what}: {c.verdict}, {times} ({c.reason})"
+
+
+def setting(comparison: Comparison) -> str:
+    """At which level, precision and number of workers two candidates were compared."""
+    c = comparison
+    same = c.candidate_execution == c.reference_execution
+    levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
+    return f"{c.execution} ({levels}), {c.precision}, {workers(c.workers)}"
+
+
+def claim(comparison: Comparison) -> str:
+    """What may be said."""
+    c = comparison
+    return f"{c.candidate} is {c.verdict}" if c.verdict in ("faster", "slower") else c.verdict
+
+
+def comparison_parity(comparison: Comparison) -> str:
+    """What is proven of both sides."""
+    return f"parity: {comparison.parity}"
+
+
+def step_ratio(comparison: Comparison) -> str:
+    return f"step time x {ratio(comparison.ratio)}"
+
+
+def gain(estimate: Estimate | None) -> str:
+    """A ratio of step times as less or more time per step, with its interval."""
+    if estimate is None:
+        return UNKNOWN
+    value, word = estimate.value - 1, "less" if estimate.value < 1 else "more"
+    text = f"{abs(value):.1%} {word} time per step"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} [{estimate.low - 1:+.1%}, {estimate.high - 1:+.1%}]"
 
 
 def workers(count: int) -> str:
     return f"{count} worker" if count == 1 else f"{count} workers"
 
 
+def fastest_cells(summary: Summary) -> list[CellResult]:
+    """For each worker count, the cell with the highest throughput."""
+    best: dict[int, CellResult] = {}
+    for cell in summary.cells:
+        if cell.samples_per_second is not None:
+            best[cell.workers] = max(cell, best.get(cell.workers, cell), key=_throughput)
+    return list(best.values())
+
+
+def _throughput(cell: CellResult) -> float:
+    return cell.samples_per_second.median if cell.samples_per_second else 0.0
+
+
 def fastest(summary: Summary) -> list[str]:
     """For each worker count, the cell with the highest throughput. A ranking of point estimates, not a verdict."""
-    lines = []
-    for count in dict.fromkeys(cell.workers for cell in summary.cells):
-        measured = [c for c in summary.cells if c.workers == count and c.samples_per_second is not None]
-        if measured:
-            best = max(measured, key=lambda c: c.samples_per_second.median if c.samples_per_second else 0.0)
-            lines.append(
-                f"{workers(count)}: highest measured throughput is {best.candidate} {best.execution} "
-                f"{best.precision}, {rate(best)} samples/s"
-            )
-    return lines
+    return [
+        f"{workers(best.workers)}: highest measured throughput is {best.candidate} {best.execution} "
+        f"{best.precision}, {rate(best)} samples/s"
+        for best in fastest_cells(summary)
+    ]
+
+
+def environment(found: Environment) -> list[tuple[str, str]]:
+    """Name and value; sizes in GiB."""
+    facts = found.model_dump()
+    packages = facts.pop("packages")
+    return [(name.removesuffix("_bytes").replace("_", " "), _fact(name, value)) for name, value in facts.items()] + [
+        (str(name), str(version)) for name, version in packages.items()
+    ]
+
+
+def _fact(name: str, value: object) -> str:
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return f"{value / 2**30:,.1f} GiB"
+    return UNKNOWN if value is None else str(value)

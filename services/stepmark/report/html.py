@@ -1,0 +1,32 @@
+"""`report.html`: one file to share, without scripts, and with nothing loaded from anywhere.
+
+Every text is hostile until it is escaped: Jinja escapes what the templates print, `plots.svg.element` what is drawn,
+and the document's own policy forbids whatever would come through.
+"""
+
+import jinja2
+from markupsafe import Markup
+
+from stepmark.analysis.summary import Summary
+from stepmark.report import sentences, tables, views, words
+from stepmark.report.clean import clean
+from stepmark.report.plots import scaling
+
+
+def render(summary: Summary) -> str:
+    """The whole document."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stepmark.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"words": words, "sentences": sentences, "tables": tables, "mark_path": scaling.mark_path}
+    return environment.get_template("report.html.jinja").render(s=summary, v=views.page(summary))
+
+
+def _finalize(value: object) -> object:
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,205 @@
+"""What every report says in whole sentences, and the parts of a step. Unknown is said, never shown as 0."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.compare import Comparison, Verdict
+from stepmark.analysis.stragglers import StragglerReport
+from stepmark.analysis.summary import Summary
+from stepmark.report import words
+from stepmark.report.words import percent
+from stepmark.results.record import StartupSeconds
+
+NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
+RANKING = "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places."
+RATIOS = (
+    "The candidate's step time over the reference's, with its 95 % interval over blocks: left of 1 it is faster. The "
+    "shade is what is too small to matter."
+)
+STEPS = (
+    "All steady steps of all launches. Beside the median stands what dropping the first ten steps of every window "
+    "would have given, where that is the rule."
+)
+NO_CURVE = "No candidate was measured at more than one number of workers."
+NOTHING_MEASURED = "Nothing valid was measured."
+PARITY = (
+    "Before timing, each cell was run from the same weights and samples as the reference, and logits, loss, gradients "
+    "and the weights after a few SGD steps were compared. Relative errors; docs/parity.md says what they mean."
+)
+PARITY_SKIPPED = "Not checked: the scenario says parity: skipped."
+STARTUP = (
+    "Spawn + import + group + build + first step, medians over launches of the slowest rank. Where launches are "
+    "forked, the import is paid once per block."
+)
+BREAK_EVEN = "The steps after which the side that starts later has caught up; the import is counted."
+SPLIT = (
+    "Means over the ranks of parts timed alone after the windows. Exposed communication is the smallest difference "
+    "over the ranks between a step with and without its exchange; what is left of a rank's own is waiting for slow "
+    "ranks. A negative part says that the noise is larger than the part."
+)
+STRAGGLERS = "Slow ranks, sought in the steps without exchange, in which nobody waits for anybody."
+UTILIZATION = (
+    "The model's FLOPs (3 x forward, matrix products only) x samples per second, over the vendor's dense peak (MFU) "
+    "and over what a product of two large matrices reached on the same workers."
+)
+VERDICTS = {
+    "steady": "a change of 2 % or more over the steady part is excluded",
+    "undecided": "windows too short for their noise to tell whether steady: not an error; raise minSteps or minSeconds",
+    "drifting": "steps changed over the steady part",
+    "slowdown": "steps became slower and stayed so",
+    "no steady state": "the last level holds too little of the window",
+    "failed": "no launch of it gave valid figures",
+    "unsupported": "the engine does not have this, which is a result too",
+    "not measured": "no launch of it has ended yet",
+    "faster": "the interval excludes 1, and the effect matters",
+    "slower": "the interval excludes 1, and the effect matters",
+    "no measurable difference": "the whole interval lies within the effect that matters",
+    "inconclusive": "the interval leaves it open",
+}
+
+
+_DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
+
+
+def headline(summary: Summary) -> list[str]:
+    """The verdict of each pair of candidates in one line."""
+    pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
+    for one in summary.comparisons:
+        pairs[one.candidate, one.reference].append(one)
+    return [_pair(ours, theirs, found) for (ours, theirs), found in pairs.items()] or [NOTHING_TO_COMPARE]
+
+
+def _pair(ours: str, theirs: str, found: list[Comparison]) -> str:
+    counts = Counter(one.verdict for one in found)
+    if len(counts) > 1:
+        told = ", ".join(f"{verdict} in {counts[verdict]}" for verdict in _DECIDED_FIRST if counts[verdict])
+        return f"{ours} against {theirs}: {told} of {len(found)} comparisons"
+    verdict = found[0].verdict
+    claim = f"{ours} is {verdict} than {theirs}" if verdict in ("faster", "slower") else ""
+    claim = claim or f"{ours} against {theirs}: {verdict}"
+    if len(found) > 1:
+        return f"{claim} in all {len(found)} comparisons"
+    return claim if found[0].ratio is None else f"{claim}: {words.gain(found[0].ratio)}"
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """What one wants to know before reading on."""
+    s = summary
+    return [
+        ("model", s.workload),
+        ("scaling", f"{s.mode}"),
+        ("cells", str(len(s.cells))),
+        ("blocks", str(s.blocks)),
+        ("parity", s.parity),
+        ("host", s.environment.host),
+        ("processor", s.environment.cpu_model or "unknown"),
+        ("cores", str(s.environment.cpu_count)),
+    ]
+
+
+def speedup_explained(summary: Summary) -> str:
+    """What the speed-up of this run means, and what its serial fractions do."""
+    if summary.mode == "weak":
+        return (
+            "Weak scaling: the batch per worker is constant, so the work grows with the workers. The scaled speed-up "
+            "is samples per second over those of one worker, paired within blocks. Karp-Flatt's serial fraction of the "
+            "scaled problem falls as 1/n where the cost per step is constant; the scaled serial fraction is the share "
+            "of the time on n workers that does not shrink."
+        )
+    return (
+        "Strong scaling: the global batch is constant. The speed-up is samples per second over those of one worker, "
+        "paired within blocks. Karp-Flatt's serial fraction growing with the workers means overhead, constant it means "
+        "serial work."
+    )
+
+
+SPLIT_NAMES = ("input", "compute", "exposed communication", "waiting", "update", "unexplained")
+
+
+def split_parts(split: Breakdown) -> list[tuple[str, float | None]]:
+    """Name and seconds of every part, in the order of a step."""
+    seconds = (
+        split.input_seconds,
+        split.compute_seconds,
+        split.exposed_communication_seconds,
+        split.wait_seconds,
+        split.update_seconds,
+        split.unexplained_seconds,
+    )
+    return list(zip(SPLIT_NAMES, seconds, strict=True))
+
+
+def split_missing(cells: Iterable[CellResult]) -> list[str]:
+    """Why measured cells have no time split, each reason once with its cells."""
+    cells_of: dict[str, list[str]] = defaultdict(list)
+    for cell in cells:
+        if cell.step_seconds is not None and cell.time_split is None:
+            cells_of[cell.time_split_missing or "unknown"].append(cell.key)
+    return [f"{reason} ({_named(keys)})" for reason, keys in cells_of.items()]
+
+
+def _named(keys: list[str]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{', '.join(keys[:3])}{more}"
+
+
+def straggler_lines(summary: Summary, slow: bool) -> list[tuple[str, str]]:
+    """Cell and sentence, of the cells with slow ranks or of the others."""
+    found = [(cell.key, cell.stragglers) for cell in summary.cells if cell.stragglers is not None]
+    return [(key, stragglers(report)) for key, report in found if bool(report.slow) == slow]
+
+
+def stragglers(report: StragglerReport) -> str:
+    """Which ranks are slow and by how much, or that none is."""
+    if report.reason:
+        return f"not tested: {report.reason}"
+    slow = [
+        f"rank {one.rank}{f' on {one.host}' if one.host else ''} is {one.slower:.1%} slower"
+        f" [{one.low:.1%}, {one.high:.1%}], the last in {one.slowest_share:.0%} of the steps"
+        for one in report.slow
+    ]
+    hosts = [f"most ranks of {host} are slow: look at the node" for host in report.slow_hosts]
+    return "; ".join([*(slow or [f"none of {report.ranks} ranks is slow"]), *hosts, *_spread(report)])
+
+
+def _spread(report: StragglerReport) -> Iterator[str]:
+    if report.spread_mean is not None:
+        expected = percent(report.spread_expected) if report.spread_expected is not None else "unknown"
+        yield f"the slowest is {report.spread_mean:.1%} above the median rank ({expected} expected of jitter alone)"
+
+
+def peak_sources(cells: Iterable[CellResult]) -> list[str]:
+    """Where the vendor's peaks stand; that they are unknown where no device of the run is in the table."""
+    found = dict.fromkeys(c.utilization.peak_source for c in cells if c.utilization and c.utilization.peak_source)
+    return [f"vendor's peak: {source}" for source in found] or ["vendor's peak: unknown for these devices, so no MFU"]
+
+
+STARTUP_NAMES = ("spawn", "import", "group", "build", "first step")
+
+
+def startup_parts(startup: StartupSeconds) -> list[tuple[str, float]]:
+    """Name and seconds, in their order."""
+    s = startup
+    return list(zip(STARTUP_NAMES, (s.spawn, s.import_, s.group, s.build, s.first_step), strict=True))
+
+
+def measured(summary: Summary) -> str:
+    """How the figures came to be, in a paragraph."""
+    s = summary
+    process = "forked from zygotes that are new in every block" if s.forked else "a fresh process with its own import"
+    more = s.measurement.max_launches is not None and s.measurement.max_launches > s.measurement.launches
+    level = " (drawn at 96 %, which cover 95 % where precision decides on more blocks)" if more else ""
+    return (
+        f"{s.blocks} randomised blocks (seed {s.seed}), each with one launch per cell, {process}; launcher "
+        f"{s.launcher}. A step's time is the maximum over the ranks; a launch's figure is the median of its steady "
+        f"steps; intervals are 95 % t-intervals on the logarithms of the per-block figures{level}, comparisons are "
+        f"paired within blocks. A difference below {s.measurement.minimum_effect:.1%} is never claimed."
+    )
+
+
+def settings(summary: Summary) -> list[tuple[str, str]]:
+    """The measurement as the scenario's document names it; what has no limit is left out."""
+    found = summary.measurement.model_dump(by_alias=True, exclude_none=True)
+    return [(name, str(value)) for name, value in found.items()]

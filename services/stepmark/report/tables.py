@@ -1,0 +1,116 @@
+"""The tables that reports share: headings, and rows of text whose first value names the row."""
+
+from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
+from stepmark.analysis.utilization import Utilization
+from stepmark.report import sentences, words
+from stepmark.report.words import UNKNOWN, milliseconds, percent
+from stepmark.results.certificate import Certificate, Stage
+
+SPLIT_HEADINGS = ("cell", "step", *sentences.SPLIT_NAMES, "overlap", "bus GB/s")
+UTILIZATION_HEADINGS = (
+    "cell", "model GFLOP/s", "MFU", "of a matrix product", "joules per sample", "cost per million samples",
+)  # fmt: skip
+PARITY_HEADINGS = (
+    "cell", "reference", "stage", "forward", "loss", "gradient", "worst tensor", "weights", "ranks agree", "result",
+)  # fmt: skip
+
+
+def cell_headings(summary: Summary) -> list[str]:
+    """Of `cell_rows`."""
+    return [
+        "cell", "workers", "engine", "batch per worker", "launches", "step ms [95 %]", "first ten dropped",
+        "p5 / p95 / p99 ms", "samples/s", words.speedup_name(summary.mode), "efficiency", "peak MiB", "parity",
+        "verdict",
+    ]  # fmt: skip
+
+
+def cell_rows(summary: Summary) -> list[list[str]]:
+    """Every cell with its main figures."""
+    return [_cell(cell) for cell in summary.cells]
+
+
+def _cell(cell: CellResult) -> list[str]:
+    return [
+        words.cell_name(cell),
+        str(cell.workers),
+        words.strategy(cell),
+        str(cell.batch_per_worker),
+        str(cell.launches),
+        words.step_time(cell),
+        words.dropped_first(cell),
+        words.percentiles(cell),
+        words.rate(cell),
+        words.speedup(cell),
+        words.efficiency(cell),
+        words.memory(cell),
+        words.parity(cell),
+        cell.verdict,
+    ]
+
+
+def scaling_headings(summary: Summary) -> list[str]:
+    """Gustafson's fraction belongs to weak scaling alone."""
+    weak = ["scaled serial fraction"] if summary.mode == "weak" else []
+    return ["cell", "workers", words.speedup_name(summary.mode), "efficiency", "Karp-Flatt serial fraction", *weak]
+
+
+def scaling_rows(summary: Summary) -> list[list[str]]:
+    """Every cell of more than one worker that has a one-worker cell beside it."""
+    return [_scaling(cell, summary) for cell in summary.cells if cell.scaling is not None and cell.workers > 1]
+
+
+def _scaling(cell: CellResult, summary: Summary) -> list[str]:
+    weak = [words.scaled_serial_fraction(cell)] if summary.mode == "weak" else []
+    figures = [words.speedup(cell), words.efficiency(cell), words.karp_flatt(cell), *weak]
+    return [words.cell_name(cell), str(cell.workers), *figures]
+
+
+def split_rows(summary: Summary) -> list[list[str]]:
+    """Parts of a step in ms."""
+    return [[cell.key, *_split(cell.time_split)] for cell in summary.cells if cell.time_split is not None]
+
+
+def _split(split: Breakdown) -> list[str]:
+    bus = UNKNOWN if split.bus_bytes_per_second is None else f"{split.bus_bytes_per_second / 1e9:.2f}"
+    parts = [milliseconds(seconds) for _, seconds in sentences.split_parts(split)]
+    return [milliseconds(split.step_seconds), *parts, percent(split.overlap, 0), bus]
+
+
+def utilization_rows(summary: Summary) -> list[list[str]]:
+    """What is unknown is a dash: a processor without a vendor's peak has no MFU."""
+    return [[cell.key, *_use(cell.utilization)] for cell in summary.cells if cell.utilization is not None]
+
+
+def _use(used: Utilization) -> list[str]:
+    model = None if used.model_flops_per_second is None else used.model_flops_per_second / 1e9
+    return [
+        _number(model, 1),
+        percent(used.mfu),
+        percent(used.matmul_utilization),
+        _number(used.joules_per_sample, 4),
+        _number(used.cost_per_million_samples, 4),
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return UNKNOWN if value is None else f"{value:,.{digits}f}"
+
+
+def parity_rows(summary: Summary) -> list[list[str]]:
+    """Every stage of every certificate; one without stages says why."""
+    return [row for certificate in summary.certificates for row in _certificate(certificate)]
+
+
+def _certificate(certificate: Certificate) -> list[list[str]]:
+    rows = [[certificate.cell, *_stage(stage)] for stage in certificate.stages]
+    return rows or [[certificate.cell, *[UNKNOWN] * 8, certificate.text]]
+
+
+def _stage(stage: Stage) -> list[str]:
+    f = stage.figures
+    forward, loss, gradient, weights = map(words.error, (f.forward, f.loss, f.gradient, f.weights))
+    agreed, result = words.agreement(stage), stage.problem or "passed"
+    tensor = words.worst_tensor(stage)
+    return [stage.reference_engine, stage.name, forward, loss, gradient, tensor, weights, agreed, result]

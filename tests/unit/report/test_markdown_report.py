@@ -1,0 +1,28 @@
+import re
+
+from stepmark.report import markdown
+from unit.report.example_summary import example
+
+
+def test_every_table_is_one() -> None:
+    lines = markdown.render(example()).splitlines()
+    heads = [number for number, line in enumerate(lines) if re.fullmatch(r"\|(-+:?\|)+", line)]
+    assert len(heads) == 6
+    for number in heads:
+        columns = lines[number].count("|")
+        assert lines[number - 1].count("|") == lines[number + 1].count("|") == columns
+
+
+def test_all_that_is_known_of_a_run_is_in_it() -> None:
+    text = markdown.render(example())
+    for part in (
+        "Karp-Flatt serial fraction | scaled serial fraction |",
+        "| 14.20 [13.92, 14.48] | 14.36 |",
+        "| torch.eager.float32.w8 | 20.26 | – |",
+        "No split: this strategy cannot leave out its exchange",
+        "rank 7 on node-b is 6.0% slower",
+        "keras.b starts 1 s later than torch.a and never catches up",
+        "| torch.eager.float32.w1 | 41.1 | – | 20.6% | – | 0.3082 |",
+        "vendor's peak: unknown",
+    ):
+        assert part in text
