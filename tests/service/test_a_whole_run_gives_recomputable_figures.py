@@ -184,3 +184,26 @@ def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Pa
     assert judged
     assert all(comparison["parity"] == "certified" for comparison in judged)
     assert "| keras.graph.float32.w2 | torch | as timed |" in (out / "report.md").read_text()
+
+
+def test_time_split_and_matrix_product(summary: dict[str, Any], raw: dict) -> None:
+    for cell in measured(summary):
+        header, _ = raw[cell["key"]][0]  # the first block's launch times the parts
+        assert all(rank["parts"] is None for rank in raw[cell["key"]][1][0]["ranks"])
+        parts = [rank["parts"] for rank in header["ranks"]]
+
+        def medians(name: str, parts: list[Any] = parts) -> list[float]:
+            return [statistics.median(one["nanoseconds"][name]) / 1e9 for one in parts]
+
+        pairs = zip(medians("step"), medians("step_without_reduce"), strict=True)
+        exchange = [whole - alone for whole, alone in pairs]
+        split = cell["time_split"]
+        assert split["exposed_communication_seconds"] == pytest.approx(min(exchange))
+        assert split["wait_seconds"] == pytest.approx(statistics.mean(exchange) - min(exchange))
+        assert split["compute_seconds"] == pytest.approx(statistics.mean(medians("forward_backward")))
+        product = sum(one["matmul_flops"] / median for one, median in zip(parts, medians("matmul"), strict=True))
+        used = cell["utilization"]
+        assert used["matmul_flops_per_second"] == pytest.approx(product)
+        flops = used["flops_per_sample"] * cell["samples_per_second"]["median"]
+        assert used["matmul_utilization"] == pytest.approx(flops / product)
+        assert (used["mfu"], used["joules_per_sample"], used["cost_per_million_samples"]) == (None, None, None)
