@@ -55,6 +55,20 @@ def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
         assert (spared["launches"], spared["launches_failed"]) == (3, 0)
 
 
+@pytest.mark.parametrize(("fault", "missing"), [("raise", "timing the parts failed"), ("kill", "no launch timed")])
+def test_what_happens_after_the_windows_costs_only_the_time_split(
+    stepmark: CommandLine, fault: str, missing: str
+) -> None:
+    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultBlock": 0, "faultStep": 30}
+    file = stepmark.scenario(
+        scale={"workers": [2], "batchPerWorker": 8}, workload={"model": "scripted", "params": params}
+    )
+    assert stepmark("run", file, "--launcher", "bare", "--out", "out").returncode == 0
+    [cell] = stepmark.summary(stepmark.folder / "out")["cells"]
+    assert (cell["launches"], cell["launches_failed"], cell["time_split"]) == (2, 0, None)
+    assert missing in cell["time_split_missing"]
+
+
 def test_the_last_lines_of_stderr_are_kept(stepmark: CommandLine) -> None:
     from stepmark.results.store import SqliteStore
 

@@ -53,7 +53,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         why_bad = _too_fast(header, figures.samples_per_second, flops_per_sample)
     if figures is None or why_bad is not None:
         return Launch(header.cell.key, header.block, why_bad)
-    ranks = header.ranks if header.ranks[0].parts is not None else ()
+    ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
     return Launch(header.cell.key, header.block, None, figures, _startup(header), use_of(header), ranks)
 
 

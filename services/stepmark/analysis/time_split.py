@@ -16,12 +16,12 @@ Ranks = Sequence[RankReport]
 
 def time_split(launches: Sequence[Ranks]) -> tuple[Breakdown | None, str]:
     """The split over all launches that timed their parts, or why there is none."""
+    missing = (rank.parts.missing for ranks in launches for rank in ranks if rank.parts is not None)
+    if reason := next(filter(None, missing), ""):
+        return None, reason
     timed = [parts for launch in launches if (parts := _parts(launch)) is not None]
     if not timed:
         return None, "no launch timed the parts of its step"
-    missing = next((parts.missing for ranks in timed for parts in ranks if parts.missing), "")
-    if missing:
-        return None, missing
     seconds = {name: _samples(timed, name) for name in _NAMES}
     if len(timed[0]) == 1:
         seconds["all_reduce"] = None  # it moves nothing

