@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,11 @@ def scenario_document(**changes: Any) -> dict[str, Any]:
     }
 
 
+def _heed_ctrl_c() -> None:
+    """A shell starts what it puts in the background with SIGINT ignored, and programs inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class CommandLine:
     """`stepmark` in a folder of the test's own."""
@@ -51,7 +57,14 @@ class CommandLine:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            command, stdout=pipe, stderr=pipe, text=True, cwd=self.folder, env=environment, start_new_session=True
+            command,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_heed_ctrl_c,
         )
         self.started.append(process)
         return process
