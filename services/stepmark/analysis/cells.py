@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
-from stepmark.analysis.intervals import geometric_mean
+from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.scaling import Mode, Scaling, scaling_of
 from stepmark.analysis.steady import MATERIAL, pooled_change_below
@@ -45,6 +45,11 @@ class StepSeconds(SummaryModel):
     percentiles: tuple[float, ...]
     launch_medians: tuple[float, ...]
     median_after_first: float | None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The median with its interval."""
+        return Estimate(value=self.median, low=self.low, high=self.high)
 
 
 class Rate(SummaryModel):
@@ -88,6 +93,16 @@ class CellResult(SummaryModel):
     utilization: Utilization | None = None
     peak_memory_bytes: int | None = None
     startup_seconds: StartupSeconds | None = None
+
+    @property
+    def state(self) -> str:
+        """The verdict with its reason."""
+        return ": ".join(part for part in (self.verdict, self.reason) if part)
+
+    @property
+    def refused_by_parity(self) -> bool:
+        """Whether it was checked, and trains another model than the reference."""
+        return self.parity is not None and self.parity.startswith("not comparable")
 
 
 class Facts(BaseModel):

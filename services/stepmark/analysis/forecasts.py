@@ -1,18 +1,18 @@
 """Forecasts of every curve of a run: one for each candidate, execution and precision, over its worker counts."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis.alike import Text
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.forecast import Point, Prediction, forecast
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
-from stepmark.errors import CannotRun, printable
+from stepmark.errors import CannotRun
 
-Text = Annotated[str, AfterValidator(printable)]
 Level = Literal[80, 95]
 
 TRUST = (
@@ -138,7 +138,7 @@ def _forecast(
     """Raises ValueError with the reason, where there is no forecast."""
     good = [cell for cell in cells if cell.step_seconds is not None]
     if not good:
-        raise ValueError("; ".join(dict.fromkeys(_state(cell) for cell in cells)))
+        raise ValueError("; ".join(dict.fromkeys(cell.state for cell in cells)))
     points = [_point(cell) for cell in good]
     beside = tuple(_doubts(cells))
     found = forecast(points, targets, workers_per_node, mode)
@@ -153,10 +153,6 @@ def _forecast(
     )
 
 
-def _state(cell: CellResult) -> str:
-    return ": ".join(part for part in (cell.verdict, cell.reason) if part)
-
-
 def _point(cell: CellResult) -> Point:
     assert cell.step_seconds is not None
     return Point(cell.workers, cell.step_seconds.median, cell.step_seconds.low, cell.step_seconds.high)
@@ -166,9 +162,9 @@ def _doubts(cells: Sequence[CellResult]) -> Iterator[str]:
     """What the forecast does not know of its own points."""
     for cell in cells:
         if cell.step_seconds is None:
-            yield f"{cell.workers} workers left out, {_state(cell)}"
+            yield f"{cell.workers} workers left out, {cell.state}"
         elif cell.verdict not in ("steady", "undecided"):
-            yield f"{cell.workers} workers: {_state(cell)}"
+            yield f"{cell.workers} workers: {cell.state}"
 
 
 def _measured(cell: CellResult, first: CellResult, mode: Mode) -> MeasuredPoint:
@@ -179,7 +175,7 @@ def _measured(cell: CellResult, first: CellResult, mode: Mode) -> MeasuredPoint:
     return MeasuredPoint(
         workers=cell.workers,
         global_batch=cell.global_batch,
-        step_seconds=Estimate(value=step.median, low=step.low, high=step.high),
+        step_seconds=step.estimate,
         samples_per_second=cell.global_batch / step.median,
         efficiency=base.median / (step.median * growth),
     )

@@ -182,14 +182,11 @@ def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
     if old and match.new is None:
         return "missing in new", "the new scenario does not ask for it", not allow_missing
     if old and match.new is not None:
-        return "no longer runs", _state(match.new), True
+        return "no longer runs", match.new.state, True
     if new:
-        return "not measured in old", _state(match.old) if match.old else "the old scenario did not ask for it", False
-    return "measured in neither", _state(match.new or match.old), False
-
-
-def _state(cell: CellResult | None) -> str:
-    return "" if cell is None else ": ".join(part for part in (cell.verdict, cell.reason) if part)
+        return "not measured in old", match.old.state if match.old else "the old scenario did not ask for it", False
+    either = match.new or match.old
+    return "measured in neither", either.state if either else "", False
 
 
 def _figures(match: _Match) -> dict[str, Any]:
@@ -217,8 +214,8 @@ def _notes(cell: CellResult | None) -> Iterator[str]:
     if cell.verdict == "undecided":
         yield "undecided whether its launches are steady"
     elif cell.verdict != "steady" or cell.launches_failed:
-        yield _state(cell)
-    if cell.parity is not None and cell.parity.startswith("not comparable"):
+        yield cell.state
+    if cell.refused_by_parity:
         yield f"parity: {cell.parity}"
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
+from stepmark.plan.cells import Cell
 from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
@@ -48,13 +49,14 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     """The record itself need not be kept."""
     header = record.header
     why_bad = _why_bad(record)
-    figures = None if why_bad else summarize(record)
-    if figures is not None:
-        why_bad = _too_fast(header, figures.samples_per_second, flops_per_sample)
-    if figures is None or why_bad is not None:
+    if why_bad is not None:
+        return Launch(header.cell.key, header.block, why_bad)
+    figures, use = summarize(record), use_of(header)
+    why_bad = _too_fast(header.cell, use.device, figures.samples_per_second, flops_per_sample)
+    if why_bad is not None:
         return Launch(header.cell.key, header.block, why_bad)
     ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
-    return Launch(header.cell.key, header.block, None, figures, _startup(header), use_of(header), ranks)
+    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, ranks)
 
 
 def _why_bad(record: LaunchRecord) -> str | None:
@@ -124,13 +126,12 @@ def _ranks_apart(record: LaunchRecord) -> str | None:
     return f"ranks disagree: their windows of the same steps differ by {apart / 1e9:.3f} s"
 
 
-def _too_fast(header: LaunchHeader, samples_per_second: float, flops_per_sample: int | None) -> str | None:
+def _too_fast(cell: Cell, device: str | None, samples_per_second: float, flops_per_sample: int | None) -> str | None:
     """More FLOPs than the device has."""
-    name = use_of(header).device
-    peak = peak_flops_per_second(name, header.cell.precision) if name is not None else None
+    peak = peak_flops_per_second(device, cell.precision) if device is not None else None
     if peak is None or flops_per_sample is None:
         return None
-    mfu = flops_per_sample * samples_per_second / (peak[0] * header.cell.workers)
+    mfu = flops_per_sample * samples_per_second / (peak[0] * cell.workers)
     return f"invalid: MFU of {mfu:.0%}, and no device exceeds its peak ({peak[1]})" if mfu > 1 else None
 
 

@@ -18,7 +18,7 @@ from stepmark.analysis.cells import (
 )
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
-from stepmark.analysis.launch import Launch, invalid, summarize
+from stepmark.analysis.launch import Launch, reduced
 from stepmark.analysis.many import reduced_rows
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
@@ -112,8 +112,9 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
     """Whether every measurable cell's interval is as narrow as asked for. Cells without good launches do not count."""
     by_cell: dict[str, dict[int, float]] = defaultdict(dict)
     for record in records:
-        if record.ok and invalid(record) is None:
-            by_cell[record.header.cell.key][record.header.block] = summarize(record).median_step_seconds
+        launch = reduced(record, None)
+        if launch.figures is not None:
+            by_cell[launch.cell][launch.block] = launch.figures.median_step_seconds
     measured = [by_cell[cell.key] for cell in cells if by_cell[cell.key]]
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 
@@ -143,4 +144,4 @@ def _start_and_step(launches: list[Launch], result: CellResult) -> tuple[Estimat
     start = startup_estimate({x.block: x.startup_seconds for x in launches if x.startup_seconds is not None})
     if step is None or start is None:
         return None
-    return start, Estimate(value=step.median, low=step.low, high=step.high)
+    return start, step.estimate

@@ -143,8 +143,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     buffer.phase = Phase.STEPPING
     device = engine.flags().get("device", "")
     compilations, joules = _run_windows(spec, recorder, engine.compilations, lambda: energy_joules(device))
-    report = _report(spec, startup, recorder, engine, first_loss, compilations)
-    report = report.model_copy(update={"energy_joules": joules})
+    report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
     (spec.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
     _write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
@@ -238,6 +237,7 @@ def _report(
     engine: Engine,
     first_loss: float,
     compilations: tuple[int | None, int | None],
+    energy_joules: float | None,
 ) -> RankReport:
     last_loss = engine.synchronize()
     return RankReport(
@@ -252,6 +252,7 @@ def _report(
         compilations_after_warmup=compilations[0],
         compilations_after_window=compilations[1],
         flags=engine.flags() | {"niceness": str(os.nice(0))},
+        energy_joules=energy_joules,
     )
 
 

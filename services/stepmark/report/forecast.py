@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.forecasts import CurveForecast, ForecastReport, MeasuredPoint, Predicted
+from stepmark.report.rich_tables import print_whole, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
 _HEADINGS = ("workers", "", "step ms", "80 % band", "95 % band", "samples/s", "80 % band", "efficiency")
@@ -17,10 +17,7 @@ _HEADINGS = ("workers", "", "step ms", "80 % band", "95 % band", "samples/s", "8
 def show(report: ForecastReport, console: Console) -> None:
     """A table for each curve, its warnings under it, then how far to trust it all."""
     for curve in report.curves:
-        table = _table(curve, report.mode)
-        unlimited = console.options.update(max_width=1000)
-        console.width = max(console.width, console.measure(table, options=unlimited).maximum)
-        console.print(table)
+        print_whole(_table(curve, report.mode), console)
         for line in _warnings(curve):
             console.print(escape(f"  warning: {line}"), style="yellow", soft_wrap=True)
     for left in report.left_out:
@@ -33,7 +30,7 @@ def _table(curve: CurveForecast, mode: str) -> Table:
     default = " (default)" if "default" in curve.levels else ""
     kept = "batch per worker" if mode == "weak" else "global batch"
     title = f"{curve.candidate} {curve.execution}{default} {curve.precision}: {mode} scaling, constant {kept}"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table = titled(title)
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
     for point in curve.measured:

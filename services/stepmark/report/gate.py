@@ -3,13 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.gate_report import GateCell, GateReport, named, sentence
 from stepmark.analysis.intervals import Estimate
+from stepmark.report.rich_tables import print_whole, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
 _FAR = 1000.0  # a ratio beyond this is a figure of nothing
@@ -17,14 +17,11 @@ _FAR = 1000.0  # a ratio beyond this is a figure of nothing
 
 def show(report: GateReport, console: Console) -> None:
     """What changed, the table of cells, what to know of them, and the answer last."""
-    table = _table(report)
-    unlimited = console.options.update(max_width=1000)
-    console.width = max(console.width, console.measure(table, options=unlimited).maximum)
     for line in unlike_lines(report):
         console.print(escape(line), style="bold yellow", soft_wrap=True)
     for change in report.changed:
         console.print(escape(f"  changed: {sentence(change)}"), soft_wrap=True)
-    console.print(table)
+    print_whole(_table(report), console)
     for line in _notes(report):
         console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
     for line in answer(report):
@@ -43,7 +40,7 @@ def _notes(report: GateReport) -> Iterator[str]:
 
 def _table(report: GateReport) -> Table:
     title = f"{report.old.folder} (old) against {report.new.folder} (new)"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table = titled(title)
     table.add_column("cell", no_wrap=True)
     ratio = f"new / old [{report.interval_level * 100:.5g} %]"
     for heading in ("launches", "old ms", "new ms", ratio):

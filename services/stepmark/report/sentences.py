@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison, Verdict
+from stepmark.analysis.gate_report import named
 from stepmark.analysis.stragglers import StragglerReport
 from stepmark.analysis.summary import Summary
 from stepmark.report import words
@@ -137,12 +138,7 @@ def split_missing(cells: Iterable[CellResult]) -> list[str]:
     for cell in cells:
         if cell.step_seconds is not None and cell.time_split is None:
             cells_of[cell.time_split_missing or "unknown"].append(cell.key)
-    return [f"{reason} ({_named(keys)})" for reason, keys in cells_of.items()]
-
-
-def _named(keys: list[str]) -> str:
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return f"{', '.join(keys[:3])}{more}"
+    return [f"{reason} ({named(keys)})" for reason, keys in cells_of.items()]
 
 
 def straggler_lines(summary: Summary, slow: bool) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.report import sentences, words
+from stepmark.report.rich_tables import print_whole, titled
 from stepmark.results.certificate import Certificate
 
 _COLOURS = {
@@ -19,12 +20,7 @@ _COLOURS = {
 
 def show(summary: Summary, console: Console) -> None:
     """Table of cells, notes, ranking and verdicts."""
-    table = _table(summary)
-    unlimited = console.options.update(max_width=1000)
-    console.width = max(
-        console.width, console.measure(table, options=unlimited).maximum
-    )  # wrapped, but never cut short
-    console.print(table)
+    print_whole(_table(summary), console)
     for cell in summary.cells:
         if cell.reason:
             console.print(escape(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
@@ -57,15 +53,14 @@ def show_certificates(certificates: Sequence[Certificate], console: Console) -> 
             errors = [words.error(error) for error in (f.forward, f.loss, f.gradient, f.weights)]
             row = [certificate.cell, stage.name, *errors, words.worst_tensor(stage)]
             table.add_row(*(escape(text) for text in row), style="green" if stage.passed else "red")
-    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=1000)).maximum)
-    console.print(table)
+    print_whole(table, console)
     for certificate in certificates:
         console.print(escape(f"  {certificate.cell}: {certificate.text}"), soft_wrap=True)
 
 
 def _table(summary: Summary) -> Table:
     title = f"{summary.scenario}: {summary.blocks} blocks, launcher {summary.launcher}"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table = titled(title)
     table.add_column("cell", no_wrap=True)
     for heading in ("workers", "launches", "step ms [95 %]", "samples/s", "efficiency"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -111,9 +111,7 @@ def strategy(cell: CellResult) -> str:
 
 def parity(cell: CellResult) -> str:
     """The certificate's badge; the reason of one that failed stands in the notes."""
-    if cell.parity is None:
-        return UNKNOWN
-    return "not comparable" if cell.parity.startswith("not comparable") else cell.parity
+    return "not comparable" if cell.refused_by_parity else cell.parity or UNKNOWN
 
 
 def error(value: float) -> str:
