@@ -1,5 +1,6 @@
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,16 @@ def test_a_foreign_results_file_is_said_to_be_one(stepmark: CommandLine) -> None
     done = stepmark("results", ".")
     assert done.returncode == 3
     assert "expected results of stepmark" in done.stderr
+
+
+def test_a_damaged_record_ends_with_3_and_no_traceback(stepmark: CommandLine) -> None:
+    stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "out")
+    with sqlite3.connect(stepmark.folder / "out" / "results.db") as database:
+        database.execute("update launches set header = '{}' where rowid = 1")
+    for verb, *more in (["results"], ["report"], ["forecast", "--workers", "4"], ["compare", "out"]):
+        done = stepmark(verb, "out", *more)
+        assert done.returncode == 3
+        assert "a stored launch: expected what stepmark writes" in done.stderr
 
 
 def test_misuse_ends_with_2_and_points_to_help(stepmark: CommandLine) -> None:

@@ -22,14 +22,8 @@ def compare(old: Path, new: Path, choices: Choices, as_json: bool, junit_file: P
 
     Raises:
         typer.Exit: 1, if a cell became slower or no longer runs.
-        typer.BadParameter: the minimum effect is no share.
         Unlike, CannotRun: as of `gate`; a folder has no results; the file cannot be written.
     """
-    effect = choices.minimum_effect
-    if effect is not None and not 0 <= effect <= 1:  # the range of an option lets nan pass, and nan fails no gate
-        raise typer.BadParameter(
-            f"expected a share from 0 to 1, such as 0.05, found {effect}.", param_hint="--minimum-effect"
-        )
     sides = (_side(old), _side(new))
     try:
         report = gate(*sides, choices)

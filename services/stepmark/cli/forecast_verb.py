@@ -19,9 +19,9 @@ def forecast(folder: Path, workers: str, workers_per_node: int | None, as_json: 
         typer.BadParameter: `workers` is no list of worker counts, or one lies below what was measured.
         CannotRun: the folder has no results, or nothing was measured.
     """
-    targets = targets_of(workers)
+    targets, summary = targets_of(workers), summary_of(folder)
     try:
-        report = forecasts(summary_of(folder), targets, workers_per_node)
+        report = forecasts(summary, targets, workers_per_node)
     except ValueError as error:
         raise refused(str(error), workers) from None
     if as_json:

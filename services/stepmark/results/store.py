@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from stepmark.errors import CannotRun
+from stepmark.errors import CannotRun, printable
 from stepmark.plan.cells import Machine
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
@@ -65,10 +65,13 @@ def record_of(row: Row) -> LaunchRecord:
     """A launch from its header's JSON and its packed steps.
 
     Raises:
-        ValueError: it is not one.
+        CannotRun: it is not one.
     """
     header, blob = row
-    return LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+    try:
+        return LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+    except ValueError as error:
+        raise CannotRun(_not_ours("a stored launch", error)) from None
 
 
 class SqliteStore:
@@ -152,7 +155,10 @@ class SqliteStore:
         """Cell key -> certificate."""
         with self._engine.connect() as connection:
             documents = connection.execute(sa.select(_certificates.c.document)).scalars()
-            found = [Certificate.model_validate_json(document) for document in documents]
+            try:
+                found = [Certificate.model_validate_json(document) for document in documents]
+            except ValueError as error:
+                raise CannotRun(_not_ours("a stored certificate", error)) from None
         return {certificate.cell: certificate for certificate in found}
 
     def rows(self) -> Iterator[Row]:
@@ -196,6 +202,11 @@ class _explained:
                 f"{self._folder}: expected to write results, found: {_short(error)}. "
                 "Make room or choose another folder; what was stored before is kept, and --resume goes on from it."
             ) from None
+
+
+def _not_ours(what: str, error: Exception) -> str:
+    """Of a row that is damaged, or of a version that this one cannot read."""
+    return f"{what}: expected what stepmark writes, found {printable(_short(error))}. Measure anew, or restore {FILE}."
 
 
 def _short(error: BaseException) -> str:
