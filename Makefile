@@ -1,15 +1,18 @@
-# make demo: a first verdict.  make test: everything that can be tested on this machine.  make help: the rest.
+# make demo: a first verdict.  make hub-demo: the same into a hub and Prometheus.  make test: everything that can be tested on this machine.  make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint requirements docs clean
+.PHONY: help demo hub-demo test test-cluster kind-up kind-down lint requirements generate clean
 
 help:  ## Print the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 demo: .venv/run  ## Install what is needed, then measure scenarios/quickstart.yaml into out/quickstart
 	rm -rf out/quickstart
 	$(BIN)/stepmark run scenarios/quickstart.yaml --out out/quickstart
+
+hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart into them, say which addresses to open
+	$(BIN)/python scripts/hub_demo.py
 
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
 	$(BIN)/python -m pytest
@@ -18,15 +21,17 @@ lint: .venv/dev  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: .venv/dev  ## Generate the scenario reference and the JSON Schema from the model
+generate: .venv/dev  ## Write what is generated from code: scenario reference and schema, CRD, dashboards, rules, chart values
 	$(BIN)/python -m stepmark.scenario.reference docs
+	$(BIN)/python -m stepmark.scenario.crd charts/stepmark/templates/crd/scenarios.yaml
+	$(BIN)/python -m stepmark.telemetry.boards
 
 .venv/bench: .venv/run requirements/bench.txt
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
 requirements:  ## Resolve the pinned requirements anew (needs uv)
-	for name in bootstrap run dev bench; do \
+	for name in bootstrap service run dev bench; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 

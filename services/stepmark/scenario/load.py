@@ -1,6 +1,7 @@
 """From a file or text to a `Scenario`. The only place that parses YAML, and it treats the text as hostile."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from stepmark import catalog
 from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
 from stepmark.scenario.explain import explain
+from stepmark.scenario.metadata import without_server_fields
 from stepmark.scenario.model import Candidate, Scenario
 from stepmark.workloads._batches import why_not_digits
 
@@ -18,11 +20,15 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
 
 
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_READ_OTHERWISE = (_INT, _FLOAT, "tag:yaml.org,2002:timestamp")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML's safe subset without duplicate keys, and without dates: the document has none, so text stays text."""
+    """YAML's safe subset without duplicate keys, dates and base 60. Numbers are those of JSON, as on a cluster."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, regexp) for tag, regexp in resolvers if tag not in _READ_OTHERWISE]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -35,6 +41,14 @@ class _Loader(yaml.SafeLoader):
                 raise ScenarioError(_where(key), "each key once", f"{key.value!r} twice", "Delete one of them.")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$|[-+]?\.inf$|\.nan$"),
+    list("-+.0123456789"),
+)
 
 
 def _where(item: yaml.Node | yaml.Event) -> str:
@@ -94,9 +108,13 @@ def scenario_from_text(text: str) -> Scenario:
 
 
 def scenario_from_object(document: dict[str, Any]) -> Scenario:
-    """Check a parsed document. JSON mode, so that lists become tuples while text never becomes a number."""
-    try:
-        scenario = Scenario.model_validate_json(json.dumps(document))
+    """Check a parsed document, or an object as the API server returns it.
+
+    Raises:
+        ScenarioErrors: everything that is wrong with it.
+    """
+    try:  # JSON mode, so that lists become tuples while text never becomes a number
+        scenario = Scenario.model_validate_json(json.dumps(without_server_fields(document)), by_name=False)
     except ValidationError as error:
         raise ScenarioErrors(explain(error, Scenario)) from None
     errors = list(_catalog_errors(scenario))
@@ -134,7 +152,7 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     """What the document's grammar cannot know: names that clash, and pairs that no engine or model has."""
     workload = catalog.load_workload(scenario.spec.workload.model)
     try:
-        workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params))
+        workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params), by_name=False)
     except ValidationError as error:
         yield from explain(error, workload.params_model, prefix="spec.workload.params")
     else:

@@ -4,14 +4,20 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.base import Name, StrictModel
+from stepmark.scenario.base import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
+from stepmark.scenario.metadata import Metadata
 
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
 Option = Literal["channels-last", "fused-optimizer", "cudnn-autotune"]
+
+# Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.
+_NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
+# What a cluster is told about the run beside what is measured: a cancelled run's results are still its results.
+_NOT_MEASURED = ("runPolicy", "cancel")
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
@@ -28,19 +34,12 @@ EngineName = _one_of(catalog.engine_names(), "the engines")
 ModelName = _one_of(catalog.workload_names(), "the models")
 
 
-class Metadata(StrictModel):
-    """Names the run. On a cluster this is the Kubernetes object's metadata."""
-
-    name: Name
-    """Up to 40 characters, lower-case letters, digits and dashes."""
-
-
 class WorkloadChoice(StrictModel):
     """Which model is trained."""
 
     model: ModelName  # type: ignore[valid-type]
     """Name of a workload: a file in stepmark/workloads."""
-    params: Annotated[dict[str, JsonValue], Field(max_length=32, default_factory=dict)]
+    params: dict[str, Scalar] = Field(default={}, max_length=32)
     """The model's own parameters, checked by that workload's `Params`."""
 
 
@@ -51,20 +50,24 @@ class Candidate(StrictModel):
     """How tables and verdicts call it."""
     engine: EngineName  # type: ignore[valid-type]
     """Name of an engine: a file in stepmark/engines."""
-    strategy: Annotated[str, Field(max_length=40)] = "single"
+    strategy: Name = "single"
     """How the work is spread over workers; each engine lists its own."""
-    variant: Annotated[str, Field(max_length=40)] | None = None
+    variant: Name | None = None
     """Another way of the same engine and strategy; absent is the engine's default way."""
-    options: Annotated[tuple[Option, ...], Field(max_length=8)] = ()
+    options: Annotated[tuple[Option, ...], Field(max_length=8, json_schema_extra=EACH_ONCE), EachOnce] = ()
     """Settings beyond the framework's defaults; each engine lists which it has. XLA is the execution `compiled`."""
 
 
 class Sweep(StrictModel):
     """Levels that every candidate is measured at."""
 
-    execution: Annotated[tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4)] = ("default",)
+    execution: Annotated[
+        tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4, json_schema_extra=EACH_ONCE), EachOnce
+    ] = ("default",)
     """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what an engine's users get unasked."""
-    precision: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=5)] = ("float32",)
+    precision: Annotated[
+        tuple[Precision, ...], Field(min_length=1, max_length=5, json_schema_extra=EACH_ONCE), EachOnce
+    ] = ("float32",)
     """float32 (TF32 off), tf32, float64, or the framework's mixed precision: bfloat16, float16 with loss scaling."""
 
 
@@ -80,7 +83,25 @@ class Training(StrictModel):
 class Scale(StrictModel):
     """Worker counts, and what stays constant while they grow."""
 
-    workers: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16)] = (1,)
+    model_config = ConfigDict(
+        json_schema_extra=in_cel(
+            (
+                "self.mode == 'weak' ? has(self.batchPerWorker) && !has(self.globalBatch)"
+                " : has(self.globalBatch) && !has(self.batchPerWorker)",
+                "batchPerWorker alone where mode is weak, globalBatch alone where it is strong",
+            ),
+            (
+                "!has(self.globalBatch) || self.workers.all(n, self.globalBatch % n == 0)",
+                "globalBatch to be a multiple of every worker count",
+            ),
+        )
+    )
+
+    workers: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=4096)], ...],
+        Field(min_length=1, max_length=16, json_schema_extra=EACH_ONCE),
+        EachOnce,
+    ] = (1,)
     """Numbers of data-parallel workers, one process each."""
     mode: Literal["weak", "strong"] = "weak"
     """weak: batchPerWorker is constant; strong: globalBatch is."""
@@ -97,8 +118,6 @@ class Scale(StrictModel):
             raise ValueError(f"{wanted} alone, since mode is {self.mode}")
         if self.global_batch is not None and any(self.global_batch % n for n in self.workers):
             raise ValueError(f"globalBatch to be a multiple of every worker count in {list(self.workers)}")
-        if len(set(self.workers)) != len(self.workers):
-            raise ValueError("each worker count once")
         return self
 
     def batch_of(self, workers: int) -> int:
@@ -115,6 +134,13 @@ class Data(StrictModel):
 
 class Measurement(StrictModel):
     """How much is measured, and when it is enough."""
+
+    model_config = ConfigDict(
+        json_schema_extra=in_cel(
+            ("self.maxSteps >= self.minSteps", "maxSteps of at least minSteps"),
+            ("!has(self.maxLaunches) || self.maxLaunches >= self.launches", "maxLaunches of at least launches"),
+        )
+    )
 
     launches: Annotated[int, Field(ge=2, le=100)] = 5
     """Launches per cell, each in a block of its own with fresh zygotes. Intervals stand on this number."""
@@ -154,14 +180,36 @@ class Measurement(StrictModel):
         return self
 
 
+class RunPolicy(StrictModel):
+    """What a cluster does to get the run done. It changes nothing of what is measured."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=5)] = 2
+    """Attempts, each on a Ray cluster of its own: another one follows where the infrastructure failed."""
+    start_timeout_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
+    """An attempt whose workers are not all there after this time ends. Time in a queue does not count."""
+    active_deadline_seconds: Annotated[int, Field(ge=60, le=2592000)] = 86400
+    """An attempt that takes longer, from the first start of its pods, is ended for good."""
+
+
 class Spec(StrictModel):
-    """What is compared, at which scale, and how it is measured."""
+    """What is compared, at which scale, and how it is measured. On a cluster only `cancel` can change."""
+
+    model_config = ConfigDict(
+        json_schema_extra=in_cel(
+            (
+                "self.scale.workers.all(n, (has(self.scale.batchPerWorker) ? self.scale.batchPerWorker"
+                " : has(self.scale.globalBatch) ? self.scale.globalBatch / n : 0)"
+                " % self.training.gradientAccumulation == 0)",
+                "gradientAccumulation to divide the batch per worker at every worker count",
+            ),
+        )
+    )
 
     profile: Name = "local"
     """Admin-owned settings of a cluster; 'local' is built in."""
     workload: WorkloadChoice
     """The model that all candidates train."""
-    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=16)]
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=16, json_schema_extra=_NAMES_ONCE)]
     """What is compared; the first one is the reference."""
     sweep: Sweep = Sweep()
     """Execution levels and precisions, for every candidate."""
@@ -176,6 +224,10 @@ class Spec(StrictModel):
     parity: Literal["required", "reported", "skipped"] = "required"
     """required: no verdict without certificates that both sides train the same model; reported: certificates, and
     verdicts all the same; skipped: no check."""
+    run_policy: RunPolicy = RunPolicy()
+    """Attempts and deadlines, on a cluster."""
+    cancel: bool = False
+    """True ends the run, on a cluster. It stays true."""
 
     @model_validator(mode="after")
     def _batches_can_be_cut(self) -> Self:
@@ -200,11 +252,17 @@ class Scenario(StrictModel):
 
     @property
     def name(self) -> str:
-        return self.metadata.name
+        """How results call it: the same for every object that one file with a generateName became."""
+        prefix = self.metadata.generate_name
+        return prefix.rstrip("-") if prefix is not None else self.metadata.name
 
     def canonical_json(self) -> str:
-        """The document with every default written out and its keys in order: equal text is an equal scenario."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+        """What is measured, with every default written out and keys in order: equal text is an equal scenario."""
+        document = self.model_dump(mode="json", by_alias=True)
+        document["metadata"] = {"name": self.name}
+        for key in _NOT_MEASURED:
+            del document["spec"][key]
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:
         """SHA-256 of `canonical_json`, in hexadecimal."""

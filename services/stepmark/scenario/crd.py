@@ -1,0 +1,141 @@
+"""The CustomResourceDefinition of `Scenario`, generated from the models.
+
+`python -m stepmark.scenario.crd` prints it, for `kubectl apply`; with a path it writes the chart's template there.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stepmark.scenario.base import NAME_PATTERN
+from stepmark.scenario.model import Scenario, Spec
+from stepmark.scenario.status import ScenarioStatus
+from stepmark.scenario.structural import CannotExpress, Schema, structural
+
+GROUP, VERSION, PLURAL = "stepmark.dev", "v1alpha1", "scenarios"
+
+_COLUMNS = (
+    ("Phase", "string", ".status.phase", 0),
+    ("Progress", "string", ".status.message", 0),
+    ("Verdict", "string", ".status.result.verdict", 0),
+    ("Attempt", "integer", ".status.attempts[-1:].number", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Profile", "string", ".spec.profile", 1),
+    ("Model", "string", ".spec.workload.model", 1),
+    ("Workers", "string", ".spec.scale.workers", 1),
+    ("Run", "string", ".status.result.runId", 1),
+)
+
+_HEAD = """{{- /* Generated from stepmark/scenario by `make docs`; a test fails when it is stale. */}}
+{{- if .Values.crds.install }}
+"""
+_KEEP = """  {{- if .Values.crds.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{- end }}
+"""
+
+
+def crd() -> Schema:
+    """The CustomResourceDefinition as an object."""
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _object()},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+    }
+    names = {
+        "kind": "Scenario",
+        "listKind": "ScenarioList",
+        "plural": PLURAL,
+        "singular": "scenario",
+        "shortNames": ["scn"],
+        "categories": ["all", "stepmark"],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _column(name: str, kind: str, path: str, priority: int) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+
+
+def _object() -> Schema:
+    name = {"type": "string", "maxLength": 40, "pattern": NAME_PATTERN}
+    return {
+        "type": "object",
+        "description": (Scenario.__doc__ or "").strip(),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object", "properties": {"name": name}},
+            "spec": _immutable(structural(Spec, "spec")),
+            "status": structural(ScenarioStatus, "status"),
+        },
+    }
+
+
+def _immutable(spec: Schema) -> Schema:
+    """One object is one run: each field of `spec` stays as it was created, but for `cancel`, which can become true."""
+    for key, field in spec["properties"].items():
+        if key not in spec["required"] and "default" not in field:
+            raise CannotExpress(f"spec.{key}: neither required nor with a default, so it could come and go")
+        rule = {"rule": "self == oldSelf", "message": _IMMUTABLE}
+        if key == "cancel":
+            rule = {"rule": "self || !oldSelf", "message": "a cancelled scenario stays cancelled: create another one"}
+        field["x-kubernetes-validations"] = [*field.get("x-kubernetes-validations", ()), rule]
+    return spec
+
+
+_IMMUTABLE = "a scenario is one run and cannot change: create another one under a new name, or use stepmark submit"
+
+
+def text() -> str:
+    """The CustomResourceDefinition as YAML."""
+    return _yaml(crd())
+
+
+def template() -> str:
+    """The same as a template of the Helm chart, with `crds.install` and `crds.keep` of its values.
+
+    Raises:
+        CannotExpress: a description looks like a template.
+    """
+    document = crd()
+    spec = _yaml({"spec": document.pop("spec")})
+    if "{{" in spec:
+        raise CannotExpress("a description has {{ in it, which Helm would evaluate")
+    return _HEAD + _yaml(document) + _KEEP + spec + "{{- end }}\n"
+
+
+def _yaml(document: Any) -> str:
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors, which the same rule in several places would become."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments:
+        print(text(), end="")
+        return
+    path = Path(arguments[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
