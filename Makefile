@@ -17,6 +17,15 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
 	$(BIN)/python -m pytest
 
+test-cluster: .venv/dev  ## The tests on a real Kubernetes cluster, brought up first and deleted afterwards
+	.ci/test-cluster
+
+kind-up:  ## A local Kubernetes cluster with KubeRay, Prometheus and stepmark
+	k8s/kind/up --with prometheus --with stepmark
+
+kind-down:  ## Delete it
+	k8s/kind/down
+
 lint: .venv/dev  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,7 +33,10 @@ lint: .venv/dev  ## Style and types
 generate: .venv/dev  ## Write what is generated from code: scenario reference and schema, CRD, dashboards, rules, chart values
 	$(BIN)/python -m stepmark.scenario.reference docs
 	$(BIN)/python -m stepmark.scenario.crd charts/stepmark/templates/crd/scenarios.yaml
+	$(BIN)/python -m stepmark.controller.chart_values charts/stepmark
 	$(BIN)/python -m stepmark.telemetry.boards
+	$(BIN)/python -m stepmark.telemetry.rules
+	$(BIN)/python -m stepmark.telemetry.page docs/metrics.md
 
 .venv/bench: .venv/run requirements/bench.txt
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/bench.txt

@@ -75,7 +75,7 @@ def answers(url: str) -> bool:
 def start_prometheus(services: ExitStack) -> bool:
     program = shutil.which("prometheus")
     if program is None:
-        print("No prometheus on the PATH, so there is none in this demo. Debian and Ubuntu: apt-get install prometheus.")
+        print("No prometheus on the PATH: none in this demo. Debian and Ubuntu: apt-get install prometheus.")
         return False
     config = FOLDER / "prometheus.yml"
     config.write_text(PROMETHEUS_CONFIG)
@@ -93,12 +93,8 @@ def say_addresses(has_prometheus: bool) -> None:
 
 def run_scenario(scenario: Path) -> int:
     """Each demo is a run of its own in the hub, so that its history grows."""
-    token = subprocess.run(
-        [*STEPMARK, "hub", "token", "create", f"demo-{int(time.time())}", "--right", "register", "--database", DATABASE],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+    create = ["hub", "token", "create", f"demo-{int(time.time())}", "--right", "register", "--database", DATABASE]
+    token = subprocess.run([*STEPMARK, *create], check=True, capture_output=True, text=True).stdout.strip()
     out = FOLDER / f"run-{time.strftime('%Y%m%d-%H%M%S')}"
     flags = ["--out", str(out), "--hub", f"http://{HUB}", "--live-listen", LIVE]
     return subprocess.run(

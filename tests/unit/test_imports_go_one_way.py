@@ -24,7 +24,14 @@ MAY_IMPORT = {
     "orchestrate": {"errors", "catalog", "workloads", "scenario", "plan", "parity", "launch", "results"},
     "analysis": {"errors", "catalog", "scenario", "plan", "results"},
     "report": {"analysis", "results"},
-    "cli": {"errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"},
+    "telemetry": {"errors", "plan", "results"},
+    "publish": {"errors", "results", "scenario"},
+    "hub": {"errors", "scenario", "plan", "results", "analysis", "report", "telemetry"},
+    "controller": {"errors", "scenario", "results", "telemetry", "publish"},
+    "cli": {
+        *("errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
+        *("telemetry", "publish", "hub", "controller"),
+    },
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
 
@@ -80,7 +87,7 @@ def test_every_package_is_in_the_table() -> None:
 
 def test_the_whole_slim_package_loads_without_a_framework() -> None:
     code = (
-        "import sys, stepmark.cli.run_verb, stepmark.cli.verbs, stepmark.cli.doctor\n"
+        "import sys, stepmark.cli.run_verb, stepmark.cli.verbs, stepmark.cli.doctor, stepmark.hub.app\n"
         f"loaded = {FRAMEWORKS!r} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )

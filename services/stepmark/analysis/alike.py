@@ -5,7 +5,7 @@ gate on, so it is only listed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -68,6 +68,20 @@ def rank_facts(header: LaunchHeader) -> dict[str, str]:
             values[name].add(value)
     nodes = len({rank.host for rank in header.ranks})
     return {name: ", ".join(sorted(found)) for name, found in values.items()} | {"nodes": str(nodes)}
+
+
+def facts_of(headers: Iterable[LaunchHeader], measured: set[str]) -> dict[str, dict[str, str]]:
+    """`Side.facts`, of each measured cell's first good launch: the first block has nearly all, the rest stays unread.
+
+    `headers`: in the order of the plan. `measured`: keys of cells.
+    """
+    facts: dict[str, dict[str, str]] = {}
+    for header in headers:
+        if header.failure is None and header.cell.key in measured:
+            facts.setdefault(header.cell.key, rank_facts(header))
+        if len(facts) == len(measured):
+            break
+    return facts
 
 
 def differences(old: Side, new: Side) -> tuple[Difference, ...]:

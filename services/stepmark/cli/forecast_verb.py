@@ -6,20 +6,24 @@ import typer
 from rich.console import Console
 
 from stepmark.analysis.forecasts import forecasts
+from stepmark.cli.hub_source import local_folder
+from stepmark.cli.publishing import HubChoices
 from stepmark.cli.verbs import summary_of
 from stepmark.report import forecast as terminal
 
 _MOST_WORKERS, _MOST_TARGETS = 1_000_000, 64
 
 
-def forecast(folder: Path, workers: str, workers_per_node: int | None, as_json: bool) -> None:
+def forecast(folder: Path, workers: str, workers_per_node: int | None, as_json: bool, hub: HubChoices) -> None:
     """Print the forecasts.
 
     Raises:
         typer.BadParameter: `workers` is no list of worker counts, or one lies below what was measured.
         CannotRun: the folder has no results, or nothing was measured.
     """
-    targets, summary = targets_of(workers), summary_of(folder)
+    targets = targets_of(workers)
+    with local_folder(folder, hub) as there:
+        summary = summary_of(there)
     try:
         report = forecasts(summary, targets, workers_per_node)
     except ValueError as error:

@@ -15,6 +15,8 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from stepmark import __version__
+from stepmark.cli import cluster_main, controller_main, hub_main
+from stepmark.cli.options import DrainSeconds, HubAttempt, HubFrom, HubTo, TokenFile, hub_choices
 from stepmark.errors import StepmarkError, Stopped
 
 app = typer.Typer(
@@ -22,7 +24,10 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="A scenario file, such as scenarios/quickstart.yaml.", show_default=False)]
-Folder = Annotated[Path, typer.Argument(help="The folder of a run, as given to `run --out`.", show_default=False)]
+Folder = Annotated[
+    Path,
+    typer.Argument(help="The folder of a run, as given to `run --out`; with --hub, a run's id.", show_default=False),
+]
 Price = Annotated[
     float | None,
     typer.Option(
@@ -89,6 +94,16 @@ def run(
     fresh_process: Annotated[
         bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
     ] = False,
+    hub: HubTo = None,
+    hub_token_file: TokenFile = None,
+    hub_attempt: HubAttempt = None,
+    hub_drain_seconds: DrainSeconds = 60.0,
+    live_listen: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STEPMARK_LIVE_LISTEN", help="HOST:PORT on which Prometheus can follow the run while it lasts."
+        ),
+    ] = None,
 ) -> None:
     """Measure a scenario and print the verdicts.
 
@@ -96,7 +111,31 @@ def run(
     """
     from stepmark.cli import run_verb
 
-    run_verb.run(file, out, run_verb.Choices(resume, launcher.value, fresh_process))
+    choices = run_verb.Choices(
+        resume,
+        launcher.value,
+        fresh_process,
+        hub=hub_choices(hub, hub_token_file, hub_attempt, hub_drain_seconds),
+        live_listen=live_listen,
+    )
+    run_verb.run(file, out, choices)
+
+
+@app.command()
+def upload(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, as given to `run --out`.", show_default=False)],
+    hub: HubTo = None,
+    hub_token_file: TokenFile = None,
+    hub_attempt: HubAttempt = None,
+    hub_drain_seconds: DrainSeconds = 60.0,
+) -> None:
+    """Bring a run's results to a hub: what is there already is not sent again.
+
+    Exit code 3 if not all of it could be brought there.
+    """
+    from stepmark.cli import upload_verb
+
+    upload_verb.upload(folder, hub_choices(hub, hub_token_file, hub_attempt, hub_drain_seconds))
 
 
 @app.command()
@@ -121,19 +160,28 @@ def parity(
 
 
 @app.command()
-def results(folder: Folder, price: Price = None, as_json: AsJson = False) -> None:
+def results(
+    folder: Folder,
+    price: Price = None,
+    as_json: AsJson = False,
+    hub: HubFrom = None,
+    hub_token_file: TokenFile = None,
+) -> None:
     """Print the result of a run again, from its raw records."""
     from stepmark.cli import verbs
 
-    verbs.results(folder, price, as_json)
+    verbs.results(folder, price, as_json, hub_choices(hub, hub_token_file))
 
 
 @app.command()
-def report(folder: Folder, price: Price = None) -> None:
-    """Write summary.json, report.md and report.html of a run again, from its raw records."""
+def report(folder: Folder, price: Price = None, hub: HubFrom = None, hub_token_file: TokenFile = None) -> None:
+    """Write summary.json, report.md and report.html of a run again, from its raw records.
+
+    Of a run in a hub they go into out/RUN_ID.
+    """
     from stepmark.cli import verbs
 
-    verbs.report(folder, price)
+    verbs.report(folder, price, hub_choices(hub, hub_token_file))
 
 
 @app.command()
@@ -155,6 +203,8 @@ def compare(
     ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for CI to this file.")] = None,
     as_json: AsJson = False,
+    hub: HubFrom = None,
+    hub_token_file: TokenFile = None,
 ) -> None:
     """Has a cell become slower? A gate for CI: two runs of one scenario, before and after a change.
 
@@ -165,7 +215,7 @@ def compare(
     from stepmark.cli import compare_verb
 
     choices = Choices(minimum_effect, allow_unlike_machines, allow_unlike_settings, allow_missing)
-    compare_verb.compare(old, new, choices, as_json, junit)
+    compare_verb.compare(old, new, choices, as_json, junit, hub_choices(hub, hub_token_file))
 
 
 @app.command()
@@ -177,6 +227,8 @@ def forecast(
         typer.Option(min=1, help="Workers that share a node, so that no network is between them. Default: not known."),
     ] = None,
     as_json: AsJson = False,
+    hub: HubFrom = None,
+    hub_token_file: TokenFile = None,
 ) -> None:
     """Predict step times at worker counts that were not measured, with bands and warnings.
 
@@ -184,7 +236,7 @@ def forecast(
     """
     from stepmark.cli import forecast_verb
 
-    forecast_verb.forecast(folder, workers, workers_per_node, as_json)
+    forecast_verb.forecast(folder, workers, workers_per_node, as_json, hub_choices(hub, hub_token_file))
 
 
 @app.command()
@@ -196,6 +248,12 @@ def doctor(as_json: AsJson = False) -> None:
     from stepmark.cli import doctor as doctor_verb
 
     doctor_verb.doctor(as_json)
+
+
+app.command()(cluster_main.submit)
+app.command()(cluster_main.cancel)
+app.add_typer(hub_main.app, name="hub")
+app.add_typer(controller_main.app, name="controller")
 
 
 def _stop(number: int, _: object) -> None:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stepmark import __version__
-from stepmark.analysis.summary import precise_enough
+from stepmark.analysis.summary import Summary, precise_enough
 from stepmark.cli import verbs
+from stepmark.cli.following import Follower, following
 from stepmark.cli.machine import check_installed, this_machine
+from stepmark.cli.publishing import HubChoices
 from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.orchestrate.driver import Options, check_launcher, measure
 from stepmark.plan.blocks import Plan, make_plan
@@ -39,6 +41,8 @@ class Choices:
     launcher: Literal["ray", "bare"]
     fresh_process: bool
     parity_only: bool = False
+    hub: HubChoices = field(default_factory=HubChoices)
+    live_listen: str | None = None
 
 
 def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
@@ -46,7 +50,7 @@ def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) 
     with tempfile.TemporaryDirectory() as scratch, _stored(file, out or Path(scratch), choices) as store:
         if store.run().parsed_scenario().spec.parity == "skipped":
             raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
-        _measure(store, out, choices)
+        _measure(store, out, choices, None)
         found = list(store.certificates().values())
     if not found:
         raise CannotRun(
@@ -64,9 +68,17 @@ def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) 
 def run(file: Path, out: Path | None, choices: Choices) -> None:
     scenario = scenario_from_file(file)
     folder = out if out is not None else Path("out") / scenario.name
-    with _stored(file, folder, choices) as store:
-        _measure(store, folder, choices)
-    _finish(folder)
+    with (
+        _stored(file, folder, choices) as store,
+        following(store, folder, choices.hub, choices.live_listen) as follower,
+    ):
+        _measure(store, folder, choices, follower)
+        summary = verbs.summary_of(folder)
+        if follower is not None:
+            follower.measured(summary.failed)
+        _show(folder, summary)
+    if summary.failed:
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -74,7 +86,7 @@ def _stored(file: Path, folder: Path, choices: Choices) -> Iterator[SqliteStore]
     """The store of this scenario's run in this folder, for us alone."""
     check_launcher(choices.launcher)
     scenario = scenario_from_file(file)
-    with _sole_user(folder):
+    with sole_user(folder):
         store = _open_store(folder, scenario, choices)
         try:
             yield store
@@ -83,7 +95,7 @@ def _stored(file: Path, folder: Path, choices: Choices) -> Iterator[SqliteStore]
 
 
 @contextmanager
-def _sole_user(folder: Path) -> Iterator[None]:
+def sole_user(folder: Path) -> Iterator[None]:
     """Two runs must not write into one folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,15 +155,18 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             )
 
 
-def _measure(store: SqliteStore, folder: Path | None, choices: Choices) -> None:
+def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
     """Without a folder, the store is not kept."""
     run = store.run()
     plan = make_plan(run.parsed_scenario(), run.machine)
-    precision = plan.scenario.spec.measurement.relative_precision
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only)
+
+    def enough() -> bool:
+        return precise_enough(plan.measurable, store.records(), plan.scenario.spec.measurement.relative_precision)
+
     try:
         with _progress(plan) as progress:
-            measure(plan, store, progress, options, lambda: precise_enough(plan.measurable, store.records(), precision))
+            measure(plan, store, progress, options, enough, follower)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
@@ -230,10 +245,7 @@ def _progress(plan: Plan) -> Iterator[_Bar | _Lines]:
         yield _Bar(bar)
 
 
-def _finish(folder: Path) -> None:
-    summary = verbs.summary_of(folder)
+def _show(folder: Path, summary: Summary) -> None:
     written = verbs.write_reports(folder, summary)
     terminal.show(summary, Console())
     typer.echo("written: " + ", ".join(str(path) for path in [folder / FILE, *written]))
-    if summary.failed:
-        raise typer.Exit(1)

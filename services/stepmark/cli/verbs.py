@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.summary import Summary, summarize_run
+from stepmark.cli.hub_source import is_in_hub, local_folder
 from stepmark.cli.machine import this_machine
+from stepmark.cli.publishing import HubChoices
 from stepmark.errors import CannotRun, ScenarioErrors
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
@@ -98,17 +100,29 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
         store.close()
 
 
-def results(folder: Path, price_per_worker_hour: float | None, as_json: bool) -> None:
-    summary = summary_of(folder, price_per_worker_hour)
+def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hub: HubChoices) -> None:
+    with local_folder(folder, hub) as there:
+        summary = summary_of(there, price_per_worker_hour)
     if as_json:
         typer.echo(summary.model_dump_json(indent=2))
     else:
         terminal.show(summary, Console())
 
 
-def report(folder: Path, price_per_worker_hour: float | None) -> None:
-    for path in write_reports(folder, summary_of(folder, price_per_worker_hour)):
+def report(folder: Path, price_per_worker_hour: float | None, hub: HubChoices) -> None:
+    """Of a run in a hub, into out/RUN_ID."""
+    with local_folder(folder, hub) as there:
+        summary = summary_of(there, price_per_worker_hour)
+    for path in write_reports(_made(Path("out") / folder) if is_in_hub(folder, hub) else folder, summary):
         typer.echo(str(path))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"{folder}: expected a folder to write reports to, found: {error.strerror}.") from None
+    return folder
 
 
 def write_reports(folder: Path, summary: Summary) -> list[Path]:

@@ -11,6 +11,7 @@ from stepmark.errors import CannotRun, printable
 from stepmark.launch import child
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE
+from stepmark.launch.pace import Pace, Tell
 from stepmark.launch.spawn import Child, ForkedChild, FreshChild, last_lines
 from stepmark.launch.spec import LaunchSpec, RankOutcome
 from stepmark.results.certificate import ProbeReport
@@ -22,18 +23,23 @@ _STEPS_BYTES = 1 << 24  # RankOutcome.steps_npz
 
 
 def run_child(
-    spec: LaunchSpec, zygote: Path | None, environment: Mapping[str, str], other_rank_failed: Callable[[], bool]
+    spec: LaunchSpec,
+    zygote: Path | None,
+    environment: Mapping[str, str],
+    other_rank_failed: Callable[[], bool],
+    tell: Tell | None = None,
 ) -> RankOutcome:
     """Run one rank to its end, however it ends. Never raises for what the child does.
 
     `other_rank_failed` is asked except while steps are timed, in which ranks notice each other's end by themselves
-    (`ControlGroup.watch`): TensorFlow joins its group with the interpreter's lock held, and cannot.
+    (`ControlGroup.watch`): TensorFlow joins its group with the interpreter's lock held, and cannot. `tell` is called
+    while it runs, where somebody wants to know its pace.
     """
     spec.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.directory / child.STAMPS, spec.max_steps)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
-        watch = _Watch(spec, buffer, other_rank_failed)
+        watch = _Watch(spec, buffer, other_rank_failed, tell)
         exit_code, killed_because = watch.until_end(started)
         if buffer.phase == Phase.MEASURED:  # whatever ended it then, its measurement is complete
             exit_code, killed_because = 0, None
@@ -47,11 +53,14 @@ def run_child(
 class _Watch:
     """Progress of one child, seen through its stamps; decides when it has hung."""
 
-    def __init__(self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool]) -> None:
+    def __init__(
+        self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool], tell: Tell | None
+    ) -> None:
         self._spec, self._buffer, self._other_rank_failed = spec, buffer, other_rank_failed
         self._deadline = time.monotonic() + spec.launch_timeout_seconds
         self._cursor = 1
         self._moved_at = time.monotonic()
+        self._pace = Pace(buffer, tell) if tell is not None else None
         self.steps_done = 0
 
     def until_end(self, started: Child) -> tuple[int, str | None]:
@@ -71,6 +80,8 @@ class _Watch:
             self._moved_at = time.monotonic()
         self._cursor = cursor
         self.steps_done += steps
+        if self._pace is not None:
+            self._pace.look(cursor)
 
     def _why_kill(self) -> str | None:
         now = time.monotonic()

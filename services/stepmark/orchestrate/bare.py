@@ -7,7 +7,7 @@ from typing import Literal, Self
 from stepmark.errors import Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.rank import Place, Settings, supervise
-from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard
+from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard, Telling
 from stepmark.plan.blocks import Launch
 
 
@@ -28,6 +28,9 @@ class _ThreadChannel:
 
     def has_failed(self, launch_id: str) -> bool:
         return self._switchboard.has_failed(launch_id)
+
+    def tell(self, launch_id: str, steps: int, seconds: float) -> None:
+        self._switchboard.tell(launch_id, steps, seconds)
 
     def barrier(self) -> None:
         self._barrier.wait()
@@ -69,7 +72,7 @@ class BareSession:
     def offer(self, block: tuple[Launch, ...]) -> None:
         self._switchboard.offer(block)
 
-    def take(self, timeout_seconds: float) -> list[Arrival]:
+    def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
         arrivals = self._switchboard.take(timeout_seconds)
         if not arrivals and self._problem is not None:
             raise Interrupted(self._problem)

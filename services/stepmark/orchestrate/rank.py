@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from stepmark.errors import CannotRun
+from stepmark.launch.pace import Tell
 from stepmark.launch.spawn import Zygote, child_environment
 from stepmark.launch.spec import LaunchSpec, ProbeSpec, RankOutcome
 from stepmark.launch.supervise import run_child
@@ -42,11 +44,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a session is told once."""
+    """What a session is told once. `tells`: rank 0 tells the driver how each launch goes."""
 
     run_id: str
     scenario: Scenario
     fresh_process: bool
+    tells: bool = False
 
 
 class Channel(Protocol):
@@ -56,6 +59,7 @@ class Channel(Protocol):
     def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]: ...
     def submit(self, launch_id: str, outcome: RankOutcome) -> None: ...
     def has_failed(self, launch_id: str) -> bool: ...
+    def tell(self, launch_id: str, steps: int, seconds: float) -> None: ...
     def barrier(self) -> None: ...
 
 
@@ -140,9 +144,19 @@ def _run_child(
     spec = _spec(place, settings, launch, endpoints)
     zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch.block)
     environment = _environment(place, settings, launch.cell.engine)
-    outcome = run_child(spec, zygote, environment, lambda: channel.has_failed(launch.id))
+    tell = _teller(settings, channel, launch) if place.rank == 0 else None
+    outcome = run_child(spec, zygote, environment, lambda: channel.has_failed(launch.id), tell)
     shutil.rmtree(spec.directory, ignore_errors=True)
     return outcome
+
+
+def _teller(settings: Settings, channel: Channel, launch: Launch) -> Tell | None:
+    """Says at once that the launch runs, and then its pace."""
+    if not settings.tells or launch.probe is not None:
+        return None
+    tell = partial(channel.tell, launch.id)
+    tell(0, 0.0)
+    return tell
 
 
 def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:

@@ -18,7 +18,7 @@ from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.folders import ray_folder
 from stepmark.orchestrate.rank import Place, Settings, supervise
-from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard
+from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard, Telling
 from stepmark.plan.blocks import Launch
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class _RayChannel:
 
     def has_failed(self, launch_id: str) -> bool:
         return self._call("has_failed", launch_id)
+
+    def tell(self, launch_id: str, steps: int, seconds: float) -> None:
+        self._switchboard.tell.remote(launch_id, steps, seconds)  # not waited for: the launch's watchdog is next
 
     def barrier(self) -> None:
         import ray.train.collective
@@ -170,8 +173,8 @@ class RaySession:
     def offer(self, block: tuple[Launch, ...]) -> None:
         self._get(self._switchboard.offer.remote(block))
 
-    def take(self, timeout_seconds: float) -> list[Arrival]:
-        arrivals: list[Arrival] = self._get(self._switchboard.take.remote(timeout_seconds))
+    def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
+        arrivals: list[Arrival | Telling] = self._get(self._switchboard.take.remote(timeout_seconds))
         if not arrivals and not self._thread.is_alive():
             raise Interrupted(self._problem or "the Ray Train run ended early")
         return arrivals
@@ -183,6 +186,8 @@ class RaySession:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
             raise Interrupted(f"Ray is gone: {_one_line(error)}") from None
+        except SystemError as error:  # Ray looks for signals itself, and knows none but Ctrl-C: Stopped is the cause
+            raise error.__cause__ or error from None
 
     def finish(self) -> None:
         self._get(self._switchboard.offer.remote(None))

@@ -7,7 +7,7 @@ import numpy as np
 
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.switchboard import Arrival
+from stepmark.orchestrate.switchboard import Arrival, Telling
 from stepmark.plan.blocks import Launch
 from stepmark.results.record import NO_STEPS, Failure, LaunchHeader, LaunchRecord, unpack_steps
 
@@ -20,8 +20,8 @@ class Session(Protocol):
     def offer(self, block: tuple[Launch, ...]) -> None:
         """Have this block measured next."""
 
-    def take(self, timeout_seconds: float) -> list[Arrival]:
-        """Outcomes since the last call; waits for some up to the time-out.
+    def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
+        """Outcomes and tellings since the last call; waits for some up to the time-out.
 
         Raises:
             Interrupted: the session has broken, and nothing more will come.

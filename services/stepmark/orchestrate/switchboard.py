@@ -1,7 +1,7 @@
 """Where the driver and the supervisors of one session meet: blocks go out, addresses are exchanged, outcomes come in.
 
 One object, thread-safe, with calls that wait. Under Ray it is an actor with a thread for each caller; without Ray it is
-shared by threads. No call is made while something is measured.
+shared by threads. While something is measured one call is made, `tell`, every two seconds and only where it is wanted.
 """
 
 import threading
@@ -29,13 +29,22 @@ class Arrival:
     outcome: RankOutcome
 
 
+@dataclass(frozen=True)
+class Telling:
+    """A launch runs, and made so many steps in so many seconds since its last telling. The first has no steps."""
+
+    launch_id: str
+    steps: int
+    seconds: float
+
+
 @dataclass
 class Switchboard:
     """State of one session. `None` as a block ends it."""
 
     _blocks: list[tuple[Launch, ...] | None] = field(default_factory=list)
     _endpoints: dict[str, dict[int, Endpoint]] = field(default_factory=dict)
-    _arrivals: list[Arrival] = field(default_factory=list)
+    _arrivals: list[Arrival | Telling] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -73,7 +82,13 @@ class Switchboard:
                 self._failed.add(launch_id)
             self._changed.notify_all()
 
-    def take(self, timeout_seconds: float) -> list[Arrival]:
+    def tell(self, launch_id: str, steps: int, seconds: float) -> None:
+        """From rank 0: how its launch goes."""
+        with self._changed:
+            self._arrivals.append(Telling(launch_id, steps, seconds))
+            self._changed.notify_all()
+
+    def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
         """From the driver: what has come in since the last call; waits for something up to the time-out."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._arrivals), timeout_seconds)

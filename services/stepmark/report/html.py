@@ -15,8 +15,13 @@ from stepmark.report.plots import scaling
 
 def render(summary: Summary) -> str:
     """The whole document."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stepmark.report", "."),
+    return environment().get_template("report.html.jinja").render(s=summary, v=views.page(summary))
+
+
+def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
+    """What every page is rendered with; `loaders` bring templates beside the report's own."""
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([*loaders, jinja2.PackageLoader("stepmark.report", ".")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
@@ -24,8 +29,8 @@ def render(summary: Summary) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"words": words, "sentences": sentences, "tables": tables, "mark_path": scaling.mark_path}
-    return environment.get_template("report.html.jinja").render(s=summary, v=views.page(summary))
+    made.globals |= {"words": words, "sentences": sentences, "tables": tables, "mark_path": scaling.mark_path}
+    return made
 
 
 def _finalize(value: object) -> object:

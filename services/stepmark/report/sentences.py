@@ -64,10 +64,10 @@ VERDICTS = {
 _DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
 
 
-def headline(summary: Summary) -> list[str]:
+def headline(comparisons: Iterable[Comparison]) -> list[str]:
     """The verdict of each pair of candidates in one line."""
     pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
-    for one in summary.comparisons:
+    for one in comparisons:
         pairs[one.candidate, one.reference].append(one)
     return [_pair(ours, theirs, found) for (ours, theirs), found in pairs.items()] or [NOTHING_TO_COMPARE]
 

@@ -1,0 +1,82 @@
+"""What follows a run from outside, where it is asked for: the live endpoint, and the way to a hub."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from stepmark.cli.publishing import HubChoices, Publisher, publishing, say
+from stepmark.errors import printable
+from stepmark.plan.blocks import Launch
+from stepmark.results.record import LaunchRecord
+from stepmark.results.standing import Board
+from stepmark.results.store import SqliteStore
+
+
+@dataclass(frozen=True)
+class Follower:
+    """The driver's watcher: writes on the board, and tells the publisher what there is to send."""
+
+    board: Board
+    publisher: Publisher | None
+
+    def planned(self, launches: int) -> None:
+        self.board.planned(launches)
+
+    def told(self, launch: Launch, steps: int, seconds: float) -> None:
+        self.board.told(launch.cell, steps, seconds)
+
+    def finished(self, record: LaunchRecord) -> None:
+        self.board.finished(record)
+        if self.publisher is not None:
+            self.publisher.stored()
+
+    def go_on(self) -> None:
+        if self.publisher is not None:
+            self.publisher.go_on()
+
+    def measured(self, failed: bool) -> None:
+        """The plan is at its end. `failed`: not all that was to be measured was."""
+        if self.publisher is not None:
+            self.publisher.measured(failed)
+
+
+@contextmanager
+def following(store: SqliteStore, folder: Path, hub: HubChoices, live_listen: str | None) -> Iterator[Follower | None]:
+    """None where nobody follows.
+
+    Raises:
+        CannotRun: the live endpoint or the way to the hub cannot be set up; a hub that is away is no such case.
+        Interrupted: at the end, where another execution has superseded this one.
+    """
+    if hub.url is None and live_listen is None:
+        yield None
+        return
+    board = Board(store.run().parsed_scenario().name, len(store.launch_ids()))
+    with ExitStack() as stack:
+        if live_listen is not None:
+            stack.enter_context(_live(live_listen, board))
+        publisher = stack.enter_context(publishing(hub, folder, board)) if hub.url is not None else None
+        yield Follower(board, publisher)
+
+
+@contextmanager
+def _live(listen: str, board: Board) -> Iterator[None]:
+    from stepmark.telemetry.live import serving
+
+    with serving(*_host_and_port(listen), board.now) as address:
+        say(f"live: {address}")
+        yield
+
+
+def _host_and_port(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (host and port.isascii() and port.isdigit() and int(port[:6]) <= 65_535):
+        raise typer.BadParameter(
+            f"expected HOST:PORT, such as 127.0.0.1:9464, found {printable(listen[:100])!r}. Correct it.",
+            param_hint="--live-listen",
+        )
+    return host, int(port)

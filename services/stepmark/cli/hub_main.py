@@ -1,0 +1,160 @@
+"""Serve results that outlive runs, make tokens, keep the database."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+token = typer.Typer(help="Tokens that read, register runs, or administer.", no_args_is_help=True)
+app.add_typer(token, name="token")
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        envvar="STEPMARK_HUB_DATABASE",
+        help="sqlite:///FILE, or postgresql+pg8000://USER@HOST/NAME. A password belongs into the environment variable.",
+    ),
+]
+DEFAULT_DATABASE = "sqlite:///stepmark-hub.db"
+
+
+class Right(StrEnum):
+    read = "read"
+    register = "register"
+    admin = "admin"
+
+
+@app.command()
+def serve(
+    database: Database = DEFAULT_DATABASE,
+    listen: Annotated[str, typer.Option(envvar="STEPMARK_HUB_LISTEN", help="HOST:PORT; port 0 takes a free one.")] = (
+        "127.0.0.1:8080"
+    ),
+    metrics_listen: Annotated[
+        str, typer.Option(envvar="STEPMARK_HUB_METRICS_LISTEN", help="HOST:PORT of /metrics, for Prometheus alone.")
+    ] = "127.0.0.1:9091",
+    public_url: Annotated[
+        str | None,
+        typer.Option(envvar="STEPMARK_HUB_PUBLIC_URL", help="Where people reach the hub, if through a proxy."),
+    ] = None,
+    anonymous_read: Annotated[
+        bool, typer.Option("--anonymous-read", envvar="STEPMARK_HUB_ANONYMOUS_READ", help="Everyone may read.")
+    ] = False,
+    admin_token_file: Annotated[
+        Path | None, typer.Option(envvar="STEPMARK_HUB_ADMIN_TOKEN_FILE", help="A file that holds an admin token.")
+    ] = None,
+    token_review_audience: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STEPMARK_HUB_TOKEN_REVIEW_AUDIENCE",
+            help="Accept tokens that Kubernetes confirms for this audience. Default: none.",
+        ),
+    ] = None,
+    token_review_user: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="STEPMARK_HUB_TOKEN_REVIEW_USER",
+            help="USER=RIGHT, such as system:serviceaccount:ci:runner=register. May be given again.",
+        ),
+    ] = None,
+    body_bytes_most: Annotated[
+        int | None,
+        typer.Option(envvar="STEPMARK_HUB_BODY_BYTES_MOST", help="Largest upload, in bytes. Default: 33554432."),
+    ] = None,
+    body_seconds_most: Annotated[
+        float | None,
+        typer.Option(envvar="STEPMARK_HUB_BODY_SECONDS_MOST", help="How long an upload may take. Default: 30."),
+    ] = None,
+    heartbeat_seconds: Annotated[
+        float | None,
+        typer.Option(envvar="STEPMARK_HUB_HEARTBEAT_SECONDS", help="Silence after which a run is lost. Default: 300."),
+    ] = None,
+    migrate: Annotated[
+        bool,
+        typer.Option(
+            "--migrate", envvar="STEPMARK_HUB_MIGRATE", help="Bring a PostgreSQL database to this version first."
+        ),
+    ] = False,
+) -> None:
+    """Take results from `stepmark run --hub`, and show them to people, programs and Prometheus. SIGTERM ends it."""
+    from stepmark.cli import hub_verbs
+
+    given = {
+        "database_url": database,
+        "listen": listen,
+        "metrics_listen": metrics_listen,
+        "public_url": public_url,
+        "anonymous_read": anonymous_read,
+        "admin_token_file": admin_token_file,
+        "token_review_audience": token_review_audience,
+        "token_review_users": hub_verbs.users(token_review_user or []),
+        "body_bytes_most": body_bytes_most,
+        "body_seconds_most": body_seconds_most,
+        "heartbeat_seconds": heartbeat_seconds,
+    }
+    hub_verbs.serve(given, migrate)
+
+
+@app.command()
+def migrate(database: Database = DEFAULT_DATABASE) -> None:
+    """Bring the database to the schema of this version. Take a backup first."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.migrate(database)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file.", show_default=False)],
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Copy everything into one file, while the hub serves. The file is a hub database in SQLite, whatever this is."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.backup(file, database)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `backup` wrote.", show_default=False)],
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Copy a backup into a database that holds nothing yet, SQLite or PostgreSQL."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.restore(file, database)
+
+
+@token.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Whom it is for: up to 63 of a-z, 0-9, -, .", show_default=False)],
+    right: Annotated[Right, typer.Option(help="read: look; register: also add runs; admin: everything.")],
+    expires_in_days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it is worth nothing.")] = 90,
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Make a token and print it: this once, since the database keeps only its hash."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.token_create(name, right.value, expires_in_days, database)
+
+
+@token.command("list")
+def token_list(database: Database = DEFAULT_DATABASE) -> None:
+    """Print name, right and end of every token."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.token_list(database)
+
+
+@token.command("revoke")
+def token_revoke(
+    name: Annotated[str, typer.Argument(help="As given to `create`.", show_default=False)],
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Make a token worth nothing, at once."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.token_revoke(name, database)

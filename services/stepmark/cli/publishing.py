@@ -1,0 +1,143 @@
+"""A run's way to a hub, as the command line sees it: begun with the run, ended with it, and never in its way."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepmark.errors import CannotRun, Interrupted, Stopped
+from stepmark.results.standing import Board
+from stepmark.results.wire import Reason
+
+if TYPE_CHECKING:
+    from stepmark.publish.access import Access
+    from stepmark.publish.identity import Ended, Identity
+    from stepmark.publish.uploader import Uploader
+
+DRAIN_SECONDS = 60.0
+_STOPPED_DRAIN_SECONDS = 10.0  # a person waits, or a cluster that kills after 30 s
+SUPERSEDED = "another execution of this attempt has superseded this one; the hub takes that one's results, not these"
+
+
+@dataclass(frozen=True)
+class HubChoices:
+    """Where results go, from the command line. `drain_seconds`: how long the end waits for a hub that is away."""
+
+    url: str | None = None
+    token_file: Path | None = None
+    attempt: str | None = None
+    drain_seconds: float = DRAIN_SECONDS
+
+
+def say(message: str) -> None:
+    """A line beside the progress, to whom `sys.stderr` belongs while it is drawn."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def access_of(hub: HubChoices) -> "Access":
+    """Raises CannotRun, as of `publish.access.access`. Warns where others can read the token on its way."""
+    from stepmark.publish.access import access
+
+    assert hub.url is not None
+    found = access(hub.url, hub.token_file, hub.attempt, os.environ)
+    if found.attempt is None and found.is_readable_on_the_way:
+        say(f"hub: {found.url} is plain http, and whoever is on the way can read the token. Use https.")
+    return found
+
+
+@contextmanager
+def publishing(hub: HubChoices, folder: Path, board: Board) -> Iterator["Publisher"]:
+    """Sends what is stored in this folder while inside, and at the end for as long as the end may take.
+
+    Raises:
+        CannotRun: before anything runs, where there is no token or no such address.
+        Interrupted: at the end, where another execution has superseded this one.
+    """
+    from stepmark.publish.identity import identity_of
+    from stepmark.publish.uploader import Uploader
+
+    access = access_of(hub)
+    identity = identity_of(folder, board.now().scenario, access.attempt)
+    uploader = Uploader(access, identity, folder, lambda: board.now().progress(), say)
+    publisher = Publisher(uploader, identity, folder, access)
+    publisher.keep(None)
+    uploader.start()
+    try:
+        yield publisher
+    except BaseException as error:
+        publisher.end(error, min(hub.drain_seconds, _STOPPED_DRAIN_SECONDS))
+        raise
+    publisher.end(None, hub.drain_seconds)
+    if uploader.superseded:
+        raise Interrupted(f"hub: {SUPERSEDED}.")
+
+
+class Publisher:
+    """One run's uploader, and what the run tells it."""
+
+    def __init__(self, uploader: "Uploader", identity: "Identity", folder: Path, access: "Access") -> None:
+        self._uploader, self._identity, self._folder, self._access = uploader, identity, folder, access
+        self._measured: Ended | None = None
+
+    def stored(self) -> None:
+        self._uploader.wake()
+
+    def go_on(self) -> None:
+        """A superseded execution of a cluster holds machines for nothing; a person's own run is theirs to stop.
+
+        Raises:
+            Interrupted: it has been superseded.
+        """
+        if self._access.attempt is not None and self._uploader.superseded:
+            raise Interrupted(SUPERSEDED)
+
+    def measured(self, failed: bool) -> None:
+        self._measured = outcome(failed)
+
+    def keep(self, ended: "Ended | None") -> None:
+        """In the folder, for a later `upload`. What cannot be kept is found out again from the results."""
+        try:
+            self._identity.model_copy(update={"ended": ended}).save(self._folder)
+        except OSError as error:
+            say(f"hub: the run's end is not noted in {self._folder}: {error.strerror}")
+
+    def end(self, error: BaseException | None, seconds: float) -> None:
+        """Say how it ended: as measured, or by this error."""
+        ended = self._measured or _ended_by(error, self._uploader.superseded)
+        self.keep(ended)
+        why_not = self._uploader.finish(ended, seconds)
+        if why_not is None:
+            say(f"hub: all of it is there, as run {self._identity.run_id}")
+        elif not self._uploader.superseded:
+            say(f"hub: not all of it is there: {why_not}. Catch up with: {catch_up(self._folder, self._access.url)}")
+
+
+def outcome(failed: bool) -> "Ended":
+    """Of a plan that has come to its end."""
+    from stepmark.publish.identity import Ended
+
+    return Ended(outcome="failed", reason="launch-failed") if failed else Ended(outcome="complete")
+
+
+def catch_up(folder: Path, url: str) -> str:
+    return f"stepmark upload {shlex.quote(str(folder))} --hub {shlex.quote(url)}"
+
+
+def _ended_by(error: BaseException | None, superseded: bool) -> "Ended":
+    from stepmark.publish.identity import Ended
+
+    match error:
+        case KeyboardInterrupt():
+            return Ended(outcome="interrupted", reason="stopped", message="stopped by Ctrl-C")
+        case Stopped():
+            return Ended(outcome="interrupted", reason="stopped", message=f"stopped by signal {error.args[0]}")
+        case Interrupted():
+            reason: Reason = "superseded" if superseded else "session-broke"
+            return Ended(outcome="interrupted", reason=reason, message=str(error)[:2000])
+        case CannotRun():
+            return Ended(outcome="failed", reason="cannot-run", message=str(error)[:2000])
+    return Ended(outcome="failed", reason="unknown", message=type(error).__name__)

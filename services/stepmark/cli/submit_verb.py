@@ -1,0 +1,176 @@
+"""`stepmark submit` and `stepmark cancel`: a scenario onto a cluster, what becomes of it there, and its end."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from stepmark.cli.hub_source import local_folder
+from stepmark.cli.publishing import HubChoices
+from stepmark.cli.verbs import summary_of
+from stepmark.controller import kube
+from stepmark.controller.conditions import condition
+from stepmark.controller.plan import is_final, status_of
+from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors, StepmarkError, printable
+from stepmark.report import terminal
+from stepmark.scenario.load import scenario_from_file
+from stepmark.scenario.status import ScenarioStatus
+
+_LOOK_SECONDS = 2.0
+_PREFIX_MOST = 34
+# What a person would see of `stepmark run` in the same case.
+_EXIT_CODES = {"InvalidSpec": 2, "UnknownProfile": 2, "BeyondLimits": 2, "CannotRun": 3}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a scenario goes. `name`: exactly this one; otherwise five characters are added to the file's."""
+
+    namespace: str | None
+    name: str | None = None
+
+
+def submit(file: Path, target: Target, watch: bool, hub: HubChoices) -> None:
+    """Create the scenario of this file; with `watch`, stay until it is over.
+
+    Raises:
+        ScenarioErrors: it is refused, by us or by the cluster.
+        CannotRun: the cluster cannot be reached, or does not know scenarios.
+        typer.Exit: with `watch`, the exit code that `stepmark run` would have ended with.
+    """
+    document = _document(file, target)
+    api = kube.Kube.connect(1)
+    namespace = target.namespace or document["metadata"].get("namespace") or api.namespace_of_context
+    document["metadata"]["namespace"] = namespace
+    try:
+        created = api.create(kube.SCENARIOS, namespace, document)
+    except kube.ApiError as error:
+        raise _explained(error, namespace, target) from None
+    metadata = created["metadata"]
+    where = f"{metadata['name']} -n {namespace}"
+    typer.echo(f"created scenario {metadata['name']} in namespace {namespace}")
+    if not watch:
+        typer.echo(f"its state:    kubectl get scenario {where}")
+        typer.echo(f"wait for it:  kubectl wait --for=condition=Complete --timeout=-1s scenario/{where}")
+        typer.echo(f"end it:       stepmark cancel {where}")
+        typer.echo(f"its results:  stepmark results {metadata['uid']} --hub URL")
+        return
+    try:
+        ended = _watch(api, created)
+    except KeyboardInterrupt:
+        typer.echo(f"The run goes on. To end it: stepmark cancel {where}", err=True)
+        raise
+    _finish(ended, hub)
+
+
+def cancel(name: str, target: Target) -> None:
+    """Have a run end.
+
+    Raises:
+        CannotRun: there is none of this name, or the cluster cannot be reached.
+    """
+    api = kube.Kube.connect(1)
+    namespace = target.namespace or api.namespace_of_context
+    try:
+        found = api.get(kube.SCENARIOS, namespace, name)
+        if is_final(found):
+            typer.echo(f"scenario {name} is over already: {status_of(found).phase}")
+            return
+        api.patch(kube.SCENARIOS, namespace, name, {"spec": {"cancel": True}})
+    except kube.ApiError as error:
+        raise _explained(error, namespace, Target(namespace, name)) from None
+    typer.echo(f"scenario {name} will end: its Ray cluster is removed, and nothing of the attempt is a result")
+
+
+def _document(file: Path, target: Target) -> dict[str, Any]:
+    """What the person wrote, and no defaults: those are the cluster's to fill in, and are the same."""
+    scenario = scenario_from_file(file)
+    document: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    metadata = {k: v for k, v in document["metadata"].items() if k in ("namespace", "labels", "annotations")}
+    if target.name is not None:
+        metadata["name"] = target.name
+    else:
+        prefix = scenario.metadata.generate_name or scenario.name
+        metadata["generateName"] = f"{prefix[:_PREFIX_MOST].rstrip('-')}-"
+    return {**document, "metadata": metadata}
+
+
+def _watch(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
+    """Until it is over; a line for every change. A cluster that does not answer for a while is waited for."""
+    metadata, said, away = created["metadata"], "", False
+    while True:
+        try:
+            found = api.get(kube.SCENARIOS, metadata["namespace"], metadata["name"])
+        except kube.NotFound:
+            raise CannotRun(f"scenario {metadata['name']}: expected it to be there, found it deleted.") from None
+        except kube.ApiError as error:
+            if not away:
+                typer.echo(f"the cluster does not answer, waiting: {error}", err=True)
+            away = True
+            time.sleep(_LOOK_SECONDS)
+            continue
+        away = False
+        line = _line(status_of(found))
+        if line != said:
+            typer.echo(line, err=True)
+            said = line
+        if is_final(found):
+            return found
+        time.sleep(_LOOK_SECONDS)
+
+
+def _line(status: ScenarioStatus) -> str:
+    attempt = f" (attempt {status.attempts[-1].number})" if status.attempts and status.attempts[-1].number > 1 else ""
+    return printable(f"{status.phase}{attempt}: {status.message or 'waiting for the controller'}")
+
+
+def _finish(scenario: dict[str, Any], hub: HubChoices) -> None:
+    """The result as after a local run, if the hub can be asked for it; and the same exit code."""
+    status = status_of(scenario)
+    failed = condition(status, "Failed")
+    code = 0 if status.phase == "Complete" else _EXIT_CODES.get(failed.reason if failed else "", 1)
+    if status.result is not None:
+        code = _show(status, hub) or code
+    if code:
+        raise typer.Exit(code)
+
+
+def _show(status: ScenarioStatus, hub: HubChoices) -> int:
+    """Print the table, or what the status knows of it; 1 if something was not measured."""
+    result = status.result
+    assert result is not None
+    if hub.url is not None:
+        try:
+            with local_folder(Path(result.run_id), hub) as folder:
+                summary = summary_of(folder)
+        except StepmarkError as error:
+            typer.echo(f"the hub does not give the results: {error}", err=True)
+        else:
+            terminal.show(summary, Console())
+            typer.echo(f"more of it: stepmark report {result.run_id} --hub {hub.url}")
+            return int(summary.failed)
+    for line in result.headlines or (result.verdict,):
+        typer.echo(printable(line))
+    page = f", {result.url}" if result.url else ""
+    typer.echo(f"its results: stepmark results {result.run_id} --hub URL{page}")
+    return 0
+
+
+def _explained(error: kube.ApiError, namespace: str, target: Target) -> StepmarkError:
+    """What the API server refused, with what to do about it."""
+    found = f"namespace {namespace}: {error}"
+    if error.status in (400, 422):
+        fix = "Correct the file, or bring the cluster's stepmark and yours to one version."
+        return ScenarioErrors([ScenarioError("the scenario", "one that this cluster takes", error.message, fix)])
+    if isinstance(error, kube.Conflict):
+        return CannotRun(f"{found}. One object is one run: choose another --name, or give none.")
+    if isinstance(error, kube.NotFound) and target.name and "not found" in error.message:
+        return CannotRun(f"scenario {target.name}: expected it in namespace {namespace}, found none. Check -n.")
+    if isinstance(error, kube.NotFound):
+        return CannotRun(f"{found}. Expected the kind Scenario, and the namespace. Install stepmark's chart.")
+    if error.status == 403:
+        return CannotRun(f"{found}. Ask the cluster's owner for the role stepmark-editor in this namespace.")
+    return CannotRun(f"{found}. Check the cluster: kubectl cluster-info.")

@@ -1,0 +1,286 @@
+"""Profiles: what the owner of a cluster decides about runs. A scenario only names one.
+
+The chart writes them into a ConfigMap, which the controller mounts; `values.schema.json` is made of the same models.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
+
+from stepmark.errors import CannotRun, ScenarioError
+from stepmark.scenario.base import Name, StrictModel
+from stepmark.scenario.explain import explain
+
+DEFAULT = "default"
+"""The profile of scenarios that name none: the document's own default, `local`, means it on a cluster."""
+
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+LabelKey = Annotated[
+    str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=317)
+]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+Image = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-zA-Z0-9.]*)(:[0-9]+)?(/[a-z0-9]([-a-z0-9._]*[a-z0-9])?)*"
+        r"(:[A-Za-z0-9_][-A-Za-z0-9_.]*)?(@sha256:[0-9a-f]{64})?$",
+        max_length=512,
+    ),
+]
+
+_CPU = r"^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9][0-9]{0,2})$"
+_MEMORY = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_FACTORS["Ti"] = 1 << 40
+
+
+def _number_as_text(value: object) -> object:
+    """4 and "4" are one quantity, as they are in a Pod."""
+    return format(value, "g") if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _number_or(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": ["string", "number"], "pattern": pattern, "exclusiveMinimum": 0, "maxLength": 16})
+
+
+Cpu = Annotated[str, Field(pattern=_CPU, max_length=16), BeforeValidator(_number_as_text), _number_or(_CPU)]
+"""Cores, as Kubernetes writes them: 4, "0.5" or "500m"."""
+Memory = Annotated[str, Field(pattern=_MEMORY, max_length=16)]
+"""Memory, as Kubernetes writes it: 16Gi."""
+
+
+def millicores(cpu: str) -> int:
+    """Thousandths of a core, of a `Cpu`."""
+    return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
+
+
+def memory_bytes(memory: str) -> int:
+    """Bytes of a `Memory`."""
+    digits = re.match(r"[0-9]+", memory)
+    assert digits is not None, "checked by its pattern"
+    return int(digits.group()) * _FACTORS[memory[digits.end() :]]
+
+
+class Devices(StrictModel):
+    """GPUs or other devices of the workers: an extended resource, or a claim template (DRA)."""
+
+    extended_resource: (
+        Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9._]*$", max_length=317)] | None
+    ) = None
+    """Name of the resource, such as nvidia.com/gpu."""
+    resource_claim_template_name: ObjectName | None = None
+    """A ResourceClaimTemplate of the namespace that the run is in. It claims the devices of one whole pod."""
+    count_per_worker: Annotated[int, Field(ge=1, le=16)] = 1
+    """Devices that each worker has."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.extended_resource is None) == (self.resource_claim_template_name is None):
+            raise ValueError("extendedResource or resourceClaimTemplateName, one of the two")
+        return self
+
+
+class Head(StrictModel):
+    """The pod of Ray's head, where the driver of the run is. It trains nothing and has no devices."""
+
+    cpu: Cpu = "1"
+    """Cores."""
+    memory: Memory = "4Gi"
+    """Memory. A head that runs out of it is what most often ends a run."""
+
+
+class Toleration(StrictModel):
+    """A taint that the pods accept, as in a Pod."""
+
+    key: LabelKey | None = None
+    """The taint's key; absent, with operator Exists: every key."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """How key and value are compared."""
+    value: LabelValue | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; absent: every one."""
+
+
+class Limits(StrictModel):
+    """What a scenario of this profile may ask for at most. More is refused before anything is created."""
+
+    max_workers: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Workers of the largest cell."""
+    max_cells: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Cells: candidates times executions, precisions and worker counts."""
+    max_seconds: Annotated[int, Field(ge=60, le=2592000)] = 86400
+    """Length of an attempt, counted from the first start of its pods: spec.runPolicy.activeDeadlineSeconds."""
+
+
+NcclName = Literal[
+    "GLOO_SOCKET_IFNAME",
+    "NCCL_ALGO",
+    "NCCL_BUFFSIZE",
+    "NCCL_CROSS_NIC",
+    "NCCL_DEBUG",
+    "NCCL_IB_DISABLE",
+    "NCCL_IB_GID_INDEX",
+    "NCCL_IB_HCA",
+    "NCCL_IB_TC",
+    "NCCL_IB_TIMEOUT",
+    "NCCL_MAX_NCHANNELS",
+    "NCCL_MIN_NCHANNELS",
+    "NCCL_NET_GDR_LEVEL",
+    "NCCL_NSOCKS_PERTHREAD",
+    "NCCL_NVLS_ENABLE",
+    "NCCL_P2P_DISABLE",
+    "NCCL_PROTO",
+    "NCCL_SHM_DISABLE",
+    "NCCL_SOCKET_IFNAME",
+    "NCCL_SOCKET_NTHREADS",
+]
+NcclValue = Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.,:=^]+$", max_length=200)]
+
+_OWN_LABELS = ("stepmark.dev/", "app.kubernetes.io/", "ray.io/originated-from", "kueue.x-k8s.io/queue-name")
+
+
+class Profile(StrictModel):
+    """How the runs of one kind are placed, supplied and bounded."""
+
+    image: Image
+    """The runner's image. With a digest (NAME@sha256:...) every attempt runs the very same bytes."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When a node asks the registry for it."""
+    image_pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = ()
+    """Secrets of the run's namespace that open the registry."""
+    devices: Devices | None = None
+    """GPUs or other devices of the workers; absent: they compute on CPUs."""
+    cpu_per_worker: Cpu = "2"
+    """Cores of each worker: whole ones, where the figures matter."""
+    memory_per_worker: Memory = "8Gi"
+    """Memory of each worker. What lies in /dev/shm counts as well."""
+    workers_per_pod: Annotated[int, Field(ge=1, le=64)] = 1
+    """Workers that share a pod, such as one for each GPU of a node."""
+    head: Head = Head()
+    """The pod of Ray's head."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)
+    """Labels of the nodes that workers may run on. They should select one kind of GPU."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
+    """Taints that the workers' pods accept."""
+    shm_size_bytes: Annotated[int, Field(ge=64 << 20, le=1 << 44)] = 2 << 30
+    """Size of /dev/shm in each pod. NCCL, Ray's object store and data loaders share it."""
+    object_store_bytes: Annotated[int, Field(ge=80 << 20, le=1 << 44)] = 512 << 20
+    """Ray's object store in each pod, a part of /dev/shm."""
+    nccl_environment: dict[NcclName, NcclValue] = Field(default={}, max_length=32)
+    """Settings of NCCL and Gloo: they depend on the network of the cluster. Other names are refused."""
+    queue_name: ObjectName | None = None
+    """LocalQueue of Kueue that the runs wait in; absent: they start at once."""
+    priority_class_name: ObjectName | None = None
+    """PriorityClass of the pods."""
+    scheduler_name: ObjectName | None = None
+    """Scheduler of the pods; absent: the cluster's own."""
+    extra_ray_job_labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
+    """Labels that another scheduler or an accounting system wants on the RayJob."""
+    limits: Limits = Limits()
+    """What a scenario may ask for at most."""
+    price_per_worker_hour: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """What a worker costs in an hour, in any currency; absent: reports say nothing of cost."""
+    read_only_root_filesystem: bool = True
+    """The pods' root file systems are read-only; /tmp and /dev/shm are not."""
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        if self.object_store_bytes > self.shm_size_bytes:
+            raise ValueError(f"objectStoreBytes of at most shmSizeBytes, {self.shm_size_bytes}")
+        pod_bytes = self.workers_per_pod * memory_bytes(self.memory_per_worker)
+        if self.shm_size_bytes >= pod_bytes:
+            raise ValueError(f"shmSizeBytes below the memory of a worker's pod, {pod_bytes}, as which it counts")
+        if self.object_store_bytes >= memory_bytes(self.head.memory):
+            raise ValueError(f"objectStoreBytes below head.memory, {self.head.memory}, as which it counts")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> Self:
+        taken = [key for key in self.extra_ray_job_labels if key.startswith(_OWN_LABELS)]
+        if taken:
+            raise ValueError(f"extraRayJobLabels without {taken[0]}, which the controller sets (the queue: queueName)")
+        return self
+
+    def canonical_json(self) -> str:
+        """Everything that is decided, with every default written out and keys in order."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json`, in hexadecimal: it stays with the results when the profile is changed."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def profiles_from_file(path: Path) -> dict[str, Profile]:
+    """The profiles that the chart has mounted.
+
+    Raises:
+        CannotRun: the file cannot be read, or something in it is refused; all of it is said at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRun(f"{path}: expected the profiles, found: {error}. Mount the chart's ConfigMap there.") from None
+    return profiles_from_text(text)
+
+
+def profiles_from_text(text: str) -> dict[str, Profile]:
+    """Profiles by name, of a YAML or JSON mapping.
+
+    Raises:
+        CannotRun: something in it is refused; all of it is said at once.
+    """
+    profiles, errors = _parsed(text)
+    if errors:
+        raise CannotRun("\n".join(map(str, errors)))
+    return profiles
+
+
+def profile_named(profiles: dict[str, Profile], name: str) -> Profile:
+    """The profile that a scenario asks for by `spec.profile`.
+
+    Raises:
+        ScenarioError: there is none of this name.
+    """
+    found = profiles.get(DEFAULT if name == "local" else name)
+    if found is None:
+        expected = f"a profile of this cluster ({', '.join(sorted(profiles)) or 'it has none'})"
+        raise ScenarioError("spec.profile", expected, repr(name), "Choose one of them, or ask the cluster's owner.")
+    return found
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def _parsed(text: str) -> tuple[dict[str, Profile], list[ScenarioError]]:
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        return {}, [ScenarioError("profiles", "YAML", " ".join(str(error).split()), "Correct the syntax there.")]
+    if not isinstance(document, dict) or not document:
+        return {}, [ScenarioError("profiles", "a mapping from names to profiles", repr(document)[:80], "Add one.")]
+    profiles: dict[str, Profile] = {}
+    errors: list[ScenarioError] = []
+    for name, given in document.items():
+        errors += _add(profiles, name, given)
+    return profiles, errors
+
+
+def _add(profiles: dict[str, Profile], name: Any, given: Any) -> list[ScenarioError]:
+    try:
+        _NAME.validate_python(name, strict=True)
+    except ValidationError:
+        expected = "a name of at most 40 lower-case letters, digits and dashes"
+        return [ScenarioError("profiles", expected, repr(name)[:80], "Rename it.")]
+    if name == "local":
+        return [ScenarioError("profiles.local", "another name", "'local', which means default", "Rename it.")]
+    try:  # JSON mode, so that lists become tuples while text never becomes a number
+        profiles[name] = Profile.model_validate_json(json.dumps(given, default=str))
+    except ValidationError as error:
+        return explain(error, Profile, prefix=f"profiles.{name}")
+    return []

@@ -1,0 +1,170 @@
+"""The HTTP API of version 1: what runners send (results/wire.py), and what programs ask."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from stepmark.analysis.history import History
+from stepmark.hub import ingest, reads
+from stepmark.hub.database import Database
+from stepmark.hub.refusals import Refused, invalid, not_found
+from stepmark.hub.rights import Principal
+from stepmark.results.certificate import Certificate
+from stepmark.results.wire import Claim, Id, LaunchUpload, Received, Refusal, Registration, State
+from stepmark.scenario.base import Name
+
+BODIES: tuple[type[BaseModel], ...] = (Registration, Claim, LaunchUpload, Certificate, State)
+"""Of the calls here; the OpenAPI document needs their schemas beside the paths."""
+
+RunId = Annotated[Id, Path(description="The run: one scenario object.")]
+Number = Annotated[int, Path(ge=1, le=99_999, description="The attempt, from 1.")]
+ExecutionId = Annotated[Id, Path(description="The process that measures.")]
+Key = Annotated[str, Path(min_length=1, max_length=400, pattern=r"^[-a-zA-Z0-9_.]+$")]
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Refusal, "description": "Refused; `code` says why."},
+    422: {"model": Refusal, "description": "Not understood: what was expected, and where."},
+    503: {"model": Refusal, "description": "The database is full, locked or gone. Retry-After says when to try again."},
+}
+_STORED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The hub had it already: nothing was changed."},
+    201: {"description": "Stored, and on disk."},
+}
+
+router = APIRouter(prefix="/api/v1")
+
+
+async def _raw(request: Request) -> bytes:
+    """The guard has it in memory already."""
+    return await request.body()
+
+
+Raw = Annotated[bytes, Depends(_raw)]
+
+
+def _put(path: str, body: type[BaseModel]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """A call that stores a body, which pydantic parses in the handler's thread: it bounds how deep JSON may be."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    taken = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return router.put(path, openapi_extra=taken, responses=_STORED, status_code=201, response_class=Response)
+
+
+def _answer(request: Request, kind: str, stored: bool) -> Response:
+    request.app.state.meters.received.labels(kind=kind, result="stored" if stored else "repeated").inc()
+    return Response(status_code=201 if stored else 200)
+
+
+def _database(request: Request) -> Database:
+    return request.app.state.database
+
+
+def _who(request: Request) -> Principal:
+    return request.state.principal
+
+
+@_put("/runs/{run_id}/attempts/{number}", Registration)
+def put_attempt(request: Request, run_id: RunId, number: Number, raw: Raw) -> Response:
+    """Register an attempt with the hash of its write token. Right: register."""
+    with _counted(request, "registration"):
+        body = Registration.model_validate_json(raw)
+        return _answer(request, "registration", ingest.register(_database(request), run_id, number, body))
+
+
+@_put("/runs/{run_id}/attempts/{number}/executions/{execution_id}", Claim)
+def put_claim(request: Request, run_id: RunId, number: Number, execution_id: ExecutionId, raw: Raw) -> Response:
+    """An execution begins, and supersedes earlier ones of its attempt. Right: the attempt's write token."""
+    with _counted(request, "claim"):
+        body = Claim.model_validate_json(raw)
+        stored = ingest.claim(_database(request), _who(request), run_id, number, execution_id, body)
+        return _answer(request, "claim", stored)
+
+
+@_put("/executions/{execution_id}/launches/{launch_id}", LaunchUpload)
+def put_launch(request: Request, execution_id: ExecutionId, launch_id: Key, raw: Raw) -> Response:
+    """One launch with all its steps. Right: the attempt's write token."""
+    with _counted(request, "launch"):
+        body = LaunchUpload.model_validate_json(raw)
+        samples = ingest.put_launch(_database(request), _who(request), execution_id, launch_id, body)
+        request.app.state.meters.step_samples.inc(samples or 0)
+        return _answer(request, "launch", samples is not None)
+
+
+@_put("/executions/{execution_id}/certificates/{cell}", Certificate)
+def put_certificate(request: Request, execution_id: ExecutionId, cell: Key, raw: Raw) -> Response:
+    """The proof that a cell trains the same model. Right: the attempt's write token."""
+    with _counted(request, "certificate"):
+        body = Certificate.model_validate_json(raw)
+        stored = ingest.put_certificate(_database(request), _who(request), execution_id, cell, body)
+        return _answer(request, "certificate", stored)
+
+
+@_put("/executions/{execution_id}/state", State)
+def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response:
+    """Where an execution stands; its heartbeat. Right: the attempt's write token."""
+    with _counted(request, "state"):
+        body = State.model_validate_json(raw)
+        return _answer(request, "state", ingest.put_state(_database(request), _who(request), execution_id, body))
+
+
+@router.get("/executions/{execution_id}/received")
+def get_received(request: Request, execution_id: ExecutionId) -> Received:
+    """What need not be sent again. Right: the attempt's write token."""
+    return ingest.received(_database(request), execution_id)
+
+
+@router.get("/runs")
+def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> reads.Page:
+    """The runs that pass all filters, newest first. Right: read."""
+    try:
+        with _database(request).read() as connection:
+            return reads.runs(connection, filters)
+    except ValueError:
+        raise Refused(422, "invalid", "cursor: expected the next_cursor of an answer, found another") from None
+
+
+@router.get("/runs/{run_id}")
+def get_run(request: Request, run_id: RunId) -> reads.RunView:
+    """One run with its attempts and executions. Right: read."""
+    with _database(request).read() as connection:
+        found = reads.run(connection, run_id)
+    if found is None:
+        raise not_found(f"run {run_id}")
+    return found
+
+
+@router.delete("/runs/{run_id}", status_code=204)
+def delete_run(request: Request, run_id: RunId) -> Response:
+    """Forget a run, with everything measured for it. Right: admin."""
+    ingest.delete_run(_database(request), run_id)
+    return Response(status_code=204)
+
+
+@router.get("/scenarios/{name}/history")
+def get_history(
+    request: Request, name: Annotated[Name, Path()], limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> History:
+    """How a scenario's figures changed over its newest ended runs, oldest first. Right: read."""
+    with _database(request).read() as connection:
+        found = reads.history(connection, name, limit)
+    if found is None:
+        raise not_found(f"scenario {name}")
+    return found
+
+
+class _counted:
+    """Counts conflicts, and turns what a body has wrong into a refusal."""
+
+    def __init__(self, request: Request, kind: str) -> None:
+        self._meters, self._kind = request.app.state.meters, kind
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Refused) and error.status == 409:
+            self._meters.received.labels(kind=self._kind, result=error.code).inc()
+        if isinstance(error, ValueError):
+            raise invalid(error) from None

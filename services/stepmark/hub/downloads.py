@@ -1,0 +1,143 @@
+"""A run to take away: its summary, its raw record as `stepmark run` writes it, and its steps as one Parquet table.
+
+Files are made in a folder of their own, opened, and unlinked before the first byte is sent: nothing is left behind,
+whatever becomes of the client.
+"""
+
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from stepmark.hub import parquet, reads
+from stepmark.hub.refusals import Refused, not_found
+from stepmark.hub.tables import certificates, executions, launches, runs
+from stepmark.results import store
+from stepmark.results.store import Run, SqliteStore
+from stepmark.results.wire import Id
+
+router = APIRouter(prefix="/api/v1/runs/{run_id}")
+
+_CHUNK_BYTES = 1 << 20
+_ROWS_AT_ONCE = 4  # a launch has up to 64 MiB of steps before they are packed
+_MADE_AT_ONE_TIME = threading.BoundedSemaphore(2)
+_WAIT_SECONDS = 30.0
+
+RunId = Annotated[Id, InPath(description="The run: one scenario object.")]
+
+
+@router.get("/summary", response_class=Response)
+def summary(request: Request, run_id: RunId) -> Response:
+    """Every figure, as `summary.json` has them, with an ETag. Right: read."""
+    with request.app.state.database.read() as connection:
+        found = reads.summary(connection, run_id)
+    if found is None or found.document is None:
+        raise not_found(f"figures of run {run_id}{f': {found.problem}' if found else ''}")
+    headers = {"ETag": found.etag, **_attached(f"{run_id}-summary.json")}
+    known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
+    if found.etag in known or "*" in known:
+        return Response(status_code=304, headers={"ETag": found.etag})
+    return Response(found.document, media_type="application/json", headers=headers)
+
+
+@router.get("/results.db", response_class=Response)
+def results(request: Request, run_id: RunId) -> Response:
+    """The raw record of the execution that counts: in a folder of its own, `stepmark report` reads it. Right: read."""
+    return _made(request, run_id, store.FILE, store.FILE, "application/vnd.sqlite3", write_store)
+
+
+@router.get("/steps.parquet", response_class=Response)
+def steps(request: Request, run_id: RunId) -> Response:
+    """Every step of every rank in one row. Right: read."""
+    name = f"{run_id}-{parquet.FILE}"
+    return _made(request, run_id, parquet.FILE, name, "application/vnd.apache.parquet", _write_parquet)
+
+
+_Writer = Callable[[sa.Connection, str, Path], None]
+
+
+def _made(request: Request, run_id: str, file: str, name: str, media_type: str, write: _Writer) -> Response:
+    """Let `write` make the file, and stream it."""
+    with request.app.state.database.read() as connection:
+        query = sa.select(runs.c.execution_id).where(runs.c.run_id == run_id)
+        execution_id = connection.execute(query).scalar()
+        if execution_id is None:
+            raise not_found(f"records of run {run_id}")
+        with _one_of_few(), tempfile.TemporaryDirectory(prefix="stepmark-download-") as folder:
+            write(connection, execution_id, Path(folder))
+            made = (Path(folder) / file).open("rb")
+    size = os.fstat(made.fileno()).st_size
+    headers = {"Content-Length": str(size), **_attached(name)}
+    return _FileResponse(made, media_type, headers)
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """So that many downloads at one time fill neither memory nor disk.
+
+    Raises:
+        Refused: too many are being made.
+    """
+    if not _MADE_AT_ONE_TIME.acquire(timeout=_WAIT_SECONDS):
+        raise Refused(503, "busy", "too many downloads are being made at one time. Try again later.")
+    try:
+        yield
+    finally:
+        _MADE_AT_ONE_TIME.release()
+
+
+class _FileResponse(StreamingResponse):
+    """An open file, closed however the sending ends: a client that goes away must not keep the disk."""
+
+    def __init__(self, file: BinaryIO, media_type: str, headers: dict[str, str]) -> None:
+        super().__init__(iter(lambda: file.read(_CHUNK_BYTES), b""), media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+def _attached(name: str) -> dict[str, str]:
+    """Names are made of ids, which hold letters, digits and hyphens only."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def write_store(connection: sa.Connection, execution_id: str, folder: Path) -> None:
+    """`results.db` with the rows of one execution."""
+    document = connection.execute(sa.select(executions.c.document).where(_of(executions, execution_id))).scalar_one()
+    SqliteStore.create(folder, Run.model_validate_json(document)).close()
+    columns = [launches.c[name] for name in ("launch_id", "block", "position", "header", "step_nanoseconds_npz")]
+    with closing(sqlite3.connect(folder / store.FILE)) as file, file:
+        file.execute("PRAGMA synchronous=OFF")  # it is thrown away if the machine stops
+        for row in _few_at_once(connection, sa.select(*columns).where(_of(launches, execution_id))):
+            file.execute(f"INSERT INTO launches ({', '.join(c.name for c in columns)}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+        proofs = sa.select(certificates.c.cell, certificates.c.document).where(_of(certificates, execution_id))
+        for row in _few_at_once(connection, proofs):
+            file.execute("INSERT INTO certificates (cell, document) VALUES (?, ?)", row)
+
+
+def _write_parquet(connection: sa.Connection, execution_id: str, folder: Path) -> None:
+    rows = sa.select(launches.c.header, launches.c.step_nanoseconds_npz).where(_of(launches, execution_id))
+    parquet.write(_few_at_once(connection, rows.order_by(launches.c.block, launches.c.position)), folder)
+
+
+def _of(table: sa.Table, execution_id: str) -> sa.ColumnElement[bool]:
+    return table.c.execution_id == execution_id
+
+
+def _few_at_once(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
+        yield tuple(row)

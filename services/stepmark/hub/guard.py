@@ -1,0 +1,258 @@
+"""What stands before every handler: who calls, what they may, how large and how slow a body may be; security headers.
+
+All of it is decided before a byte of the body is read, so that a stranger's 64 MB cost nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stepmark.errors import printable
+from stepmark.hub import rights
+from stepmark.hub.database import Database
+from stepmark.hub.refusals import Refused, log, unavailable
+from stepmark.hub.rights import ANONYMOUS, Principal
+from stepmark.hub.settings import Settings
+from stepmark.hub.token_review import TokenReviewer
+from stepmark.telemetry.hub_meters import HubMeters
+
+_OPEN = frozenset({"/healthz", "/readyz", "/login", "/logout", "/favicon.ico"})
+_HANDLED_AT_ONE_TIME = 2
+_LINGER_SECONDS = 2.0
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+class Guard:
+    """The outermost ASGI middleware."""
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, database: Database, meters: HubMeters, reviewer: TokenReviewer | None
+    ) -> None:
+        self._app, self._settings, self._database, self._meters = app, settings, database, meters
+        self._reviewer = reviewer
+        self._admin_sha256 = rights.admin_digest(settings.admin_token_file)
+        self._bodies_bytes = 0
+        self._handling = asyncio.Semaphore(_HANDLED_AT_ONE_TIME)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _with_security_headers(send)
+        try:
+            principal = await self._admit(scope)
+            scope.setdefault("state", {}).update(principal=principal, rights=principal.rights)
+            await self._pass_on(scope, receive, send)
+        except Refused as refused:
+            await self._refuse(refused, scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> Principal:
+        path = scope["path"]
+        if "\0" in path or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+            raise Refused(400, "invalid", "the address: expected text, found a NUL")
+        if path in _OPEN or path.startswith("/static/"):
+            return ANONYMOUS
+        headers = Headers(scope=scope)
+        try:
+            return await run_in_threadpool(self._authorized, headers, scope["method"], path)
+        except sa.exc.SQLAlchemyError as error:
+            self._meters.database_errors.inc()
+            raise unavailable(error) from None
+
+    def _authorized(self, headers: Headers, method: str, path: str) -> Principal:
+        """In a thread.
+
+        Raises:
+            Refused: no token where one is needed, a wrong one, or one with too few rights.
+            sqlalchemy.exc.SQLAlchemyError: the database is away.
+        """
+        if self._settings.anonymous_read and rights.needed(method, path) == "read" and "authorization" not in headers:
+            return Principal(rights.RIGHTS["read"])
+        token, reads_only = _token_of(headers)
+        with self._database.read() as connection:
+            principal = self._principal(connection, token)
+            if principal is None:
+                raise Refused(401, "unauthorized", "expected a token that is good here, found none")
+            if reads_only:
+                principal = Principal(principal.rights & {"read"})
+            if not rights.allowed(connection, principal, method, path):
+                need = rights.needed(method, path)
+                raise Refused(403, "forbidden", f"expected a token with the right `{need}` here, found another")
+        return principal
+
+    def _principal(self, connection: sa.Connection, token: str | None) -> Principal | None:
+        if token is None:
+            return None
+        if rights.is_ours(token):
+            return rights.principal_of(connection, token, time.time(), self._admin_sha256)
+        granted = self._reviewer.right_of(token) if self._reviewer is not None else None
+        return None if granted is None else Principal(rights.RIGHTS[granted])
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Receive the whole body, then let the handler run: what is slow, or too large, never reaches it.
+
+        Raises:
+            Refused: that.
+        """
+        if scope["method"] in ("GET", "HEAD"):
+            await self._handle(scope, receive, send)
+            return
+        held = _Held(self)
+        try:
+            body = await self._body(scope, receive, held)
+            if body is not None:
+                async with self._handling:
+                    await self._handle(scope, _replayed(body, receive), send)
+        finally:
+            held.release()
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises: Refused, where the handler has a mistake and has not answered yet."""
+        answered = False
+
+        async def noting(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            log.exception("a mistake of the hub, at %s %s", scope["method"], printable(scope["path"])[:200])
+            if answered:
+                raise
+            raise Refused(500, "internal", "a mistake of the hub; its log says more") from None
+
+    async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes | None:
+        """None if the client has gone.
+
+        Raises:
+            Refused: too large, too slow, or too many at one time.
+        """
+        most = self._most(scope["path"])
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdigit() or int(announced) > most:
+            raise _too_large(most)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.body_seconds_most):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        raise _too_large(most)
+                    held.grow_to(len(body))
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            limit = f"{self._settings.body_seconds_most:g} seconds"
+            raise Refused(408, "too-slow", f"the body: expected all of it within {limit}, found less") from None
+
+    def _most(self, path: str) -> int:
+        if path in _OPEN:
+            return 4096
+        small = self._settings.small_body_bytes_most
+        return self._settings.body_bytes_most if "/launches/" in path else min(small, self._settings.body_bytes_most)
+
+    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer without the body, and close."""
+        if refused.reason is not None:
+            self._meters.refused.labels(reason=refused.reason).inc()
+        response: Response = refused.response()
+        if refused.status == 401 and _wants_a_page(scope):
+            address = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+            response = RedirectResponse(f"/login?next={quote(address, safe='/')}", 303)
+        elif scope["method"] not in ("GET", "HEAD"):
+            response.headers["Connection"] = "close"
+            send = _lingering(receive, send)
+        await response(scope, receive, send)
+
+
+class _Held:
+    """How much memory one body takes, counted in the guard's total."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard, self._bytes = guard, 0
+
+    def grow_to(self, size: int) -> None:
+        """Raises: Refused, if all bodies together would become too large."""
+        self._guard._bodies_bytes += size - self._bytes
+        self._bytes = size
+        if self._guard._bodies_bytes > self._guard._settings.bodies_bytes_most:
+            raise Refused(503, "busy", "too many bodies are being received at one time. Try again later.")
+
+    def release(self) -> None:
+        self._guard._bodies_bytes -= self._bytes
+
+
+def _token_of(headers: Headers) -> tuple[str | None, bool]:
+    """The token, and whether it is good for reading only since a browser sent it by itself."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip() or None, False
+    if "authorization" in headers:
+        return None, False
+    return cookie_parser(headers.get("cookie", "")).get(rights.COOKIE), True
+
+
+def _wants_a_page(scope: Scope) -> bool:
+    accepts = Headers(scope=scope).get("accept", "")
+    return scope["method"] == "GET" and "text/html" in accepts and not scope["path"].startswith("/api/")
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(413, "too-large", f"the body: expected at most {most} bytes here, found more")
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was received, then whatever comes after it."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Whoever is still sending hears the answer first: a connection closed at once would take it away again."""
+
+    async def sending(message: Message) -> None:
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send({**message, "more_body": True} if last else message)
+        if last:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    while (heard := await receive())["type"] == "http.request" and heard.get("more_body", False):
+                        pass
+            await send({"type": "http.response.body", "body": b""})
+
+    return sending
+
+
+def _with_security_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _SECURITY.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

@@ -1,0 +1,60 @@
+"""Which execution's figures hold for a configuration now: the newest that ended by itself, complete or failed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepmark.hub.tables import cells, comparisons, executions, latest
+
+TABLES = {"cell": cells, "comparison": comparisons}
+_LABELS = {
+    "cell": ("scenario", "candidate", "engine", "strategy", "execution", "precision", "workers"),
+    "comparison": ("scenario", "candidate", "reference", "execution", "precision", "workers"),
+}
+ENDED = ("complete", "failed")
+
+
+def let_it_hold(connection: sa.Connection, execution_id: str) -> None:
+    """Where it is the newest. Its derived rows are stored already."""
+    let_others_hold(connection, execution_id)
+    for what, table in TABLES.items():
+        for row in connection.execute(table.select().where(table.c.execution_id == execution_id)).mappings().all():
+            _enter(connection, what, row)
+
+
+def let_others_hold(connection: sa.Connection, execution_id: str) -> None:
+    """Wherever it held, the newest other one does now."""
+    held = connection.execute(latest.select().where(latest.c.execution_id == execution_id)).all()
+    connection.execute(latest.delete().where(latest.c.execution_id == execution_id))
+    for row in held:
+        following = _newest_other(connection, row.what, row.configuration, row.key, execution_id)
+        if following is not None:
+            _enter(connection, row.what, following)
+
+
+def configuration_of(what: str, row: Mapping[str, Any]) -> str:
+    return "/".join(str(row[label]) for label in _LABELS[what])
+
+
+def _enter(connection: sa.Connection, what: str, row: Mapping[Any, Any]) -> None:
+    configuration = configuration_of(what, row)
+    own = sa.and_(latest.c.what == what, latest.c.configuration == configuration)
+    known = connection.execute(sa.select(latest.c.ended_at).where(own).with_for_update()).scalar()
+    if known is not None and known > row["ended_at"]:
+        return
+    connection.execute(latest.delete().where(own))
+    values = {name: row[name] for name in ("execution_id", "key", "ended_at")}
+    connection.execute(latest.insert().values(what=what, configuration=configuration, **values))
+
+
+def _newest_other(
+    connection: sa.Connection, what: str, configuration: str, key: str, execution_id: str
+) -> Mapping[Any, Any] | None:
+    table = TABLES[what]
+    labels = dict(zip(_LABELS[what], configuration.split("/"), strict=True))
+    alike = [table.c[label] == value for label, value in labels.items() if label != "workers"]
+    query = table.select().join(executions, executions.c.execution_id == table.c.execution_id)
+    query = query.where(*alike, table.c.key == key, table.c.execution_id != execution_id)
+    query = query.where(executions.c.outcome.in_(ENDED)).order_by(table.c.ended_at.desc()).limit(1)
+    return connection.execute(query).mappings().first()

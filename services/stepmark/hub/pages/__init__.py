@@ -1,0 +1,13 @@
+"""What people see of the hub: pages rendered on the server, in the style of the report, usable without a script."""
+
+from fastapi import FastAPI
+
+from stepmark.hub.pages import assets, compare_page, list_page, login_page, run_page, scenario_page
+
+_PARTS = (assets, list_page, run_page, compare_page, scenario_page, login_page)
+
+
+def include(app: FastAPI) -> None:
+    """Add every page; they are no part of the API's document."""
+    for one in _PARTS:
+        app.include_router(one.router, include_in_schema=False)

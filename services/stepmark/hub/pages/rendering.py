@@ -1,0 +1,66 @@
+"""Templates to answers: every page with the same policy, every part that a page refreshes with a tag for its state."""
+
+import functools
+import hashlib
+from contextlib import AbstractContextManager
+
+import jinja2
+import sqlalchemy as sa
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from stepmark.hub import rights
+from stepmark.hub.pages import assets, words
+from stepmark.report import html
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def reading(request: Request) -> AbstractContextManager[sa.Connection]:
+    """The database as it is now."""
+    return request.app.state.database.read()
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The report's, with the hub's templates."""
+    made = html.environment(jinja2.PackageLoader("stepmark.hub.pages"))
+    made.globals |= {"hub": words, "asset": assets.address}
+    return made
+
+
+def page(request: Request, template: str, values: dict[str, object], status: int = 200) -> HTMLResponse:
+    """A whole page."""
+    known = {"logged_in": rights.COOKIE in request.cookies, "path": request.url.path}
+    text = environment().get_template(f"{template}.html.jinja").render(known | values)
+    return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
+
+
+def problem(request: Request, status: int, title: str, text: str) -> HTMLResponse:
+    """A page that says what was expected, what was found and what to do."""
+    return page(request, "problem", {"title": title, "text": text}, status)
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the page that asks has this state already."""
+    return request.headers.get("if-none-match") == tag
+
+
+def part(request: Request, template: str, tag: str, ended: bool, values: dict[str, object]) -> Response:
+    """A part of a page as it is now; nothing but 304 where the page has this state already.
+
+    `ended`: that it will not change any more.
+    """
+    headers = {"ETag": tag, "Content-Security-Policy": POLICY, "Stepmark-Live": "ended" if ended else "on"}
+    if is_known(request, tag):
+        return Response(status_code=304, headers=headers)
+    text = environment().get_template(f"parts/{template}.html.jinja").render(values)
+    return HTMLResponse(text, headers=headers)
+
+
+def tag_of(*texts: str | None) -> str:
+    """An ETag for whatever is made of these."""
+    return f'"{hashlib.sha256(repr(texts).encode()).hexdigest()[:32]}"'

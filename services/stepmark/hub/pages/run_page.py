@@ -1,0 +1,89 @@
+"""One run: its state, the report of what is measured so far, downloads, and all that was tried."""
+
+import functools
+import time
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from markupsafe import Markup
+
+from stepmark.analysis.summary import Summary
+from stepmark.hub import reads
+from stepmark.hub.pages.rendering import environment, is_known, page, part, problem, reading, tag_of
+from stepmark.report import views
+
+router = APIRouter()
+
+_PARTS = ("state", "record", "report")
+_EARLIER = 20
+_REPORTS_KEPT = 8  # one with 200 cells takes half a second to render
+
+
+@router.get("/runs/{run_id}")
+def run(request: Request, run_id: str) -> Response:
+    """The whole page."""
+    with reading(request) as connection:
+        view = reads.run(connection, run_id)
+        if view is None:
+            return _missing(request, run_id)
+        earlier = reads.Filters(name=view.run.name, limit=_EARLIER, cursor=reads.cursor_after(view.run))
+        others = reads.runs(connection, earlier).runs
+        stored = reads.summary(connection, run_id)
+    return page(request, "run", {"others": others, "tags": _tags(view, stored), **_values(view, stored)})
+
+
+@router.get("/runs/{run_id}/{name}")
+def run_part(request: Request, run_id: str, name: str) -> Response:
+    """One part of it, as it is now."""
+    if name not in _PARTS:
+        return problem(request, 404, "No such page", "Expected a page of this hub, found none at this address.")
+    with reading(request) as connection:
+        view = reads.run(connection, run_id)
+        stored = reads.summary(connection, run_id)
+    if view is None:
+        return _missing(request, run_id)
+    tag = _tags(view, stored)[name]
+    values = {} if is_known(request, tag) else _values(view, stored)
+    return part(request, name, tag, view.settled, values)
+
+
+def _missing(request: Request, run_id: str) -> Response:
+    text = f"Expected a run that this hub has, found none named {run_id}. It may have been deleted."
+    return problem(request, 404, "No such run", text)
+
+
+def _tags(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str, str]:
+    """Of each part, from what it is made of: not from how long ago something was."""
+    figures = None if stored is None else stored.etag
+    whole = tag_of(view.model_dump_json(), figures)
+    return {"state": whole, "record": whole, "report": tag_of(figures, view.problem)}
+
+
+def _values(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str, object]:
+    document = None if stored is None else stored.document
+    return {
+        "view": view,
+        "run": view.run,
+        "counting": _counting(view),
+        "now": time.time(),
+        "has_summary": document is not None,
+        "report": None if document is None else _report(document),
+        "problem": view.problem,
+    }
+
+
+def _counting(view: reads.RunView) -> reads.ExecutionView | None:
+    """The execution that counts."""
+    tried = (one for attempt in view.attempts for one in attempt.executions)
+    return next((one for one in tried if one.execution_id == view.run.execution_id), None)
+
+
+@functools.lru_cache(_REPORTS_KEPT)
+def _report(document: str) -> Markup:
+    """The sections of the report; empty where the summary is of a version that this one cannot read."""
+    try:
+        summary = Summary.model_validate_json(document)
+    except ValueError:
+        return Markup("")
+    text = environment().get_template("parts/sections.html.jinja").render(s=summary, v=views.page(summary))
+    return Markup(text)  # noqa: S704  (escaped by the template)

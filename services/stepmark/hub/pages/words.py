@@ -1,0 +1,59 @@
+"""Times, durations and states as a person reads them."""
+
+from datetime import UTC, datetime
+
+from stepmark.hub.reads import RunLine
+from stepmark.report.words import UNKNOWN
+from stepmark.results.wire import Progress
+
+OUTCOMES = {
+    "waiting": "registered, and nothing has come yet",
+    "running": "being measured now",
+    "complete": "everything that was to be measured was",
+    "failed": "something that was to be measured was not",
+    "interrupted": "the plan ended early",
+    "cancelled": "someone ended it",
+    "lost": "nothing has been heard of it for too long",
+    "superseded": "another execution took its place",
+}
+CLASSES = {"waiting": "none", "running": "open", "complete": "good", "failed": "bad", "interrupted": "warn",
+           "cancelled": "none", "lost": "bad", "superseded": "none"}  # fmt: skip
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def moment(seconds: float | None) -> str:
+    """A time to the minute, UTC."""
+    return UNKNOWN if seconds is None else f"{_utc(seconds):%Y-%m-%d %H:%M} UTC"
+
+
+def machine_moment(seconds: float) -> str:
+    """The same for programs, to the second."""
+    return f"{_utc(seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest unit, rounded down."""
+    for size, name in _UNITS:
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {name}" if count == 1 else f"{count} {name}s"
+    return "0 seconds"
+
+
+def took(run: RunLine, now: float) -> str:
+    """From the claim to the end, or until now."""
+    if run.claimed_at is None:
+        return UNKNOWN
+    end = run.ended_at if run.ended_at is not None else (now if run.outcome == "running" else run.seen_at)
+    return UNKNOWN if end is None else span(max(0.0, end - run.claimed_at))
+
+
+def how_far(progress: Progress) -> str:
+    """Launches done, of how many."""
+    if progress.launches_total is None:
+        return f"{progress.launches_done} launches done"
+    return f"{progress.launches_done} of {progress.launches_total} launches"

@@ -1,0 +1,100 @@
+"""Answers of 400 and above: the body is always wire.Refusal, and never holds a secret."""
+
+import logging
+
+import sqlalchemy as sa
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from stepmark.errors import StepmarkError, printable
+from stepmark.results.wire import Refusal
+
+log = logging.getLogger("stepmark.hub")
+
+RETRY_AFTER_SECONDS = 5
+_MESSAGE_MOST = 1000
+_METERED = {401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "too-slow", 413: "too-large"}
+
+
+class Refused(Exception):
+    """A request that is not obeyed, with status, code for programs and message for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, code, message)
+        self.status, self.code, self.message = status, code, message
+
+    @property
+    def reason(self) -> str | None:
+        """The label of HubMeters.refused; None for what `received` counts."""
+        if self.status == 409:
+            return None
+        return "unavailable" if self.status >= 500 else _METERED.get(self.status, "invalid")
+
+    def response(self) -> JSONResponse:
+        headers = {}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="stepmark"'
+        if self.status == 503:
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        body = Refusal(code=self.code, message=printable(self.message)[:_MESSAGE_MOST])
+        return JSONResponse(body.model_dump(), self.status, headers)
+
+
+def not_found(what: str) -> Refused:
+    return Refused(404, "not-found", f"{what}: expected one that the hub has, found none")
+
+
+def invalid(error: ValidationError | StepmarkError | ValueError) -> Refused:
+    """What is wrong, without the values: a body may hold anything."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        return Refused(422, "invalid", f"{where}: {first['msg']}{more}")
+    return Refused(422, "invalid", str(error))
+
+
+def unavailable(error: Exception) -> Refused:
+    """The database is full, locked or gone. Details go to the log, in words that hold no values of rows."""
+    log.error("database: %s", database_words(error))
+    return Refused(503, "unavailable", "the database does not take this now; nothing was stored. Try again later.")
+
+
+def database_words(error: Exception) -> str:
+    """What went wrong, in one line. PostgreSQL's messages are left out but for their code, since they quote rows."""
+    cause = getattr(error, "orig", None) or error
+    fields = cause.args[0] if cause.args and isinstance(cause.args[0], dict) else None
+    if fields is not None:
+        return f"{type(cause).__name__} SQLSTATE {fields.get('C')}"
+    return printable(f"{type(cause).__name__}: {cause}".splitlines()[0])[:300]
+
+
+def response_to(request: Request, error: Exception) -> Response:
+    """The answer to an error that a handler raised, counted."""
+    refused = _refused(error)
+    meters = request.app.state.meters
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        meters.database_errors.inc()
+    if refused.reason is not None:
+        meters.refused.labels(reason=refused.reason).inc()
+    response = refused.response()
+    response.headers.update(getattr(error, "headers", None) or {})  # such as Allow
+    return response
+
+
+def _refused(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        return unavailable(error)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return Refused(422, "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if isinstance(error, HTTPException):
+        codes = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable"}
+        return Refused(error.status_code, codes.get(error.status_code, "invalid"), str(error.detail))
+    assert isinstance(error, StepmarkError)
+    return invalid(error)

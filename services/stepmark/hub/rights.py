@@ -1,0 +1,129 @@
+"""Who may do what. Tokens are random and shown once; the database has only their SHA-256, so it cannot leak them.
+
+read: GET. register: PUT of attempts as well. admin: everything. An attempt's write token: calls for its own executions.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from stepmark.errors import CannotRun
+from stepmark.hub.settings import Right
+from stepmark.hub.tables import attempts, executions, tokens
+
+COOKIE = "stepmark_read"
+RIGHTS: dict[Right, frozenset[str]] = {
+    "read": frozenset({"read"}),
+    "register": frozenset({"read", "register"}),
+    "admin": frozenset({"read", "register", "admin"}),
+}
+_TOKEN = re.compile(r"smk_[A-Za-z0-9_-]{32,200}")
+_ID = r"[a-z0-9][-a-z0-9]{0,62}"
+_ATTEMPT = re.compile(rf"/api/v1/runs/({_ID})/attempts/([0-9]{{1,5}})")
+_EXECUTION = re.compile(rf"/api/v1/executions/({_ID})/.+")
+_CLAIM = re.compile(rf"{_ATTEMPT.pattern}/executions/{_ID}")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls. `attempt`: (run, number) whose write token it is; `token_sha256`: of that token."""
+
+    rights: frozenset[str] = frozenset()
+    attempt: tuple[str, int] | None = None
+    token_sha256: str | None = None
+
+
+ANONYMOUS = Principal()
+
+
+def new_token() -> str:
+    """256 random bits."""
+    return f"smk_{secrets.token_urlsafe(32)}"
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def is_ours(token: str) -> bool:
+    """Whether it looks like a token of a hub."""
+    return _TOKEN.fullmatch(token) is not None
+
+
+def admin_digest(path: Path | None) -> str | None:
+    """The SHA-256 of the admin token in a mounted file.
+
+    Raises:
+        CannotRun: it cannot be read, or holds no token.
+    """
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRun(
+            f"{path}: expected the admin token, found {type(error).__name__}. Check --admin-token-file."
+        ) from None
+    if not is_ours(token):
+        raise CannotRun(f"{path}: expected smk_ and at least 32 letters, digits, - or _, found something else.")
+    return digest(token)
+
+
+def principal_of(connection: sa.Connection, token: str, now: float, admin_sha256: str | None) -> Principal | None:
+    """Whose token this is; None if nobody's, or if it has expired.
+
+    Looked up by its hash, which tells nothing about the token, and compared in constant time.
+    """
+    sha256 = digest(token)
+    if admin_sha256 is not None and hmac.compare_digest(sha256, admin_sha256):
+        return Principal(RIGHTS["admin"])
+    row = connection.execute(tokens.select().where(tokens.c.token_sha256 == sha256)).one_or_none()
+    if row is not None:
+        return Principal(RIGHTS[row.right]) if _holds(row, sha256, now) else None
+    row = connection.execute(attempts.select().where(attempts.c.token_sha256 == sha256)).one_or_none()
+    if row is not None and _holds(row, sha256, now):
+        return Principal(attempt=(row.run_id, row.number), token_sha256=sha256)
+    return None
+
+
+def _holds(row: sa.Row[tuple[object, ...]], sha256: str, now: float) -> bool:
+    return hmac.compare_digest(row.token_sha256, sha256) and now < row.expires_at
+
+
+def needed(method: str, path: str) -> str:
+    """The right that a request needs: read, register, write (an attempt's token) or admin."""
+    if method == "PUT":
+        if _ATTEMPT.fullmatch(path):
+            return "register"
+        return "write" if path.startswith("/api/v1/executions/") or _CLAIM.fullmatch(path) else "admin"
+    if method in ("GET", "HEAD"):
+        return "write" if path.startswith("/api/v1/executions/") else "read"
+    return "admin"
+
+
+def allowed(connection: sa.Connection, principal: Principal, method: str, path: str) -> bool:
+    """Whether these rights suffice. A write token's are for the executions of its own attempt alone."""
+    right = needed(method, path)
+    if "admin" in principal.rights:
+        return True
+    if right != "write":
+        return right in principal.rights
+    if principal.attempt is None:
+        return False
+    claimed = _CLAIM.fullmatch(path)
+    if claimed:
+        return (claimed[1], int(claimed[2])) == principal.attempt
+    named = _EXECUTION.fullmatch(path)
+    return named is not None and _owns(connection, principal.attempt, named[1])
+
+
+def _owns(connection: sa.Connection, attempt: tuple[str, int], execution_id: str) -> bool:
+    """An unknown execution belongs to nobody yet: that it is not there is for the handler to say."""
+    query = sa.select(executions.c.run_id, executions.c.attempt).where(executions.c.execution_id == execution_id)
+    row = connection.execute(query).one_or_none()
+    return row is None or (row.run_id, row.attempt) == attempt

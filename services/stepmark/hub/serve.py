@@ -1,0 +1,104 @@
+"""`stepmark hub serve`: the hub and its metrics, two servers in one process."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from stepmark.errors import CannotRun
+from stepmark.hub import migrate
+from stepmark.hub.app import create_app
+from stepmark.hub.connections import BoundedProtocol
+from stepmark.hub.database import Database
+from stepmark.hub.metrics import metrics_app
+from stepmark.hub.settings import Settings
+from stepmark.telemetry.hub_meters import HubMeters
+
+_CONNECTIONS_MOST = 1000
+_GRACE_SECONDS = 15
+_KEEP_ALIVE_SECONDS = 30
+
+
+def serve(settings: Settings, database: Database, migrate_first: bool) -> None:
+    """Until SIGTERM or SIGINT; then requests at hand are finished.
+
+    Raises:
+        CannotRun: an address is taken, or the database is away, or has another schema and may not be migrated.
+    """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if migrate_first or database.is_sqlite:
+        migrate.migrate(database)
+    else:
+        migrate.require_newest(database)
+    meters = HubMeters(CollectorRegistry())
+    app = create_app(settings, database, meters)
+    with _listening(settings.listen) as hub, _listening(settings.metrics_listen) as metrics:
+        asyncio.run(_serve_both(app, hub, metrics_app(database, meters), metrics))
+
+
+async def _serve_both(app: ASGIApp, hub: socket.socket, metrics: ASGIApp, metrics_socket: socket.socket) -> None:
+    servers = [_Server(_config(app)), _Server(_config(metrics))]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, servers)
+    served = asyncio.gather(*(server.serve([own]) for server, own in zip(servers, (hub, metrics_socket), strict=True)))
+    while not all(server.started for server in servers) and not served.done():
+        await asyncio.sleep(0.01)
+    if not served.done():
+        print(f"hub on {_address(hub)}, metrics on {_address(metrics_socket)}/metrics", flush=True)
+    await served
+
+
+class _Server(uvicorn.Server):
+    """Signals are for both servers: neither takes them for itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _end(servers: list[_Server]) -> None:
+    """A second signal ends what the first one waits for."""
+    for server in servers:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    """No access log: addresses may name what is nobody's business."""
+    return uvicorn.Config(
+        app, http=BoundedProtocol, ws="none", log_config=None, log_level="warning", access_log=False,
+        server_header=False, proxy_headers=False, limit_concurrency=_CONNECTIONS_MOST,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_GRACE_SECONDS,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _listening(address: str) -> Iterator[socket.socket]:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not port.isdigit() or int(port) > 65535:
+        raise CannotRun(f"{address}: expected an address such as 127.0.0.1:8080, found no port.")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.create_server((host, int(port)), family=family, backlog=256)
+    except OSError as error:
+        raise CannotRun(
+            f"{address}: expected an address to listen on, found: {error.strerror}. Choose another."
+        ) from None
+    with found:
+        # asyncio sets it only on sockets whose protocol is spelled out; without it each answer waits 40 ms for an ACK.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield found
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

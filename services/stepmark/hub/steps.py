@@ -1,0 +1,64 @@
+"""Packed steps from a stranger: how large they would be is known before any of it is unpacked."""
+
+import io
+import math
+import struct
+import zipfile
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepmark.results.record import LaunchHeader, unpack_steps
+from stepmark.results.wire import STEPS_BYTES_MOST
+
+_END, _ZIP64_END = b"PK\x05\x06", b"PK\x06\x07"
+_END_BYTES, _ZIP64_END_BYTES = 22, 20
+_DIRECTORY_BYTES_MOST = 1024
+_NPY_HEADER_BYTES_MOST = 1024
+
+
+def checked_steps(header: LaunchHeader, blob: bytes) -> NDArray[np.int64]:
+    """The array of `pack_steps`.
+
+    Raises:
+        ValueError: it is none, it is larger than allowed, or it is not the header's.
+    """
+    _refuse_bomb(blob)
+    steps = unpack_steps(blob)
+    if header.failure is not None:
+        if steps.size:
+            raise ValueError("steps_npz: expected no steps of a failed launch, found some")
+    elif len(steps) != len(header.ranks) or not header.ranks:
+        raise ValueError(f"steps_npz: expected a row for each of {len(header.ranks)} ranks, found {len(steps)}")
+    return steps
+
+
+def _refuse_bomb(blob: bytes) -> None:
+    """A .npz is a zip; its directory is read only if it is small, and its member only if that fits."""
+    if len(blob) < _END_BYTES or blob[-_END_BYTES:][:4] != _END:
+        raise ValueError("steps_npz: expected an .npz, found something else")
+    entries, directory_bytes = struct.unpack_from("<HL", blob, len(blob) - _END_BYTES + 10)
+    zip64 = blob[-_END_BYTES - _ZIP64_END_BYTES : -_END_BYTES][:4] == _ZIP64_END
+    if zip64 or entries != 1 or directory_bytes > _DIRECTORY_BYTES_MOST:
+        raise ValueError("steps_npz: expected an .npz of one array, found another zip")
+    try:
+        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+            [member] = archive.infolist()
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("steps_npz: expected deflate, found another compression")
+            if member.file_size > STEPS_BYTES_MOST + _NPY_HEADER_BYTES_MOST:
+                raise ValueError(f"steps_npz: expected at most {STEPS_BYTES_MOST} bytes of steps, found more")
+            with archive.open(member) as stream:
+                _refuse_false_shape(stream, member.file_size)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"steps_npz: expected an .npz, found {type(error).__name__}") from None
+
+
+def _refuse_false_shape(stream: IO[bytes], file_bytes: int) -> None:
+    """numpy makes room for what an array's header announces."""
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("steps_npz: expected an array of .npy version 1, found another")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER_BYTES_MOST)
+    if dtype != np.int64 or math.prod(shape) * 8 > file_bytes:
+        raise ValueError("steps_npz: expected 8 bytes for each step, found an array of another size")

@@ -1,0 +1,164 @@
+"""The database: what was received, and what was derived from it. Times are Unix seconds, UTC.
+
+Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
+`comparisons`, `latest`) may be dropped and derived again. Changes need a migration in `migrations/versions`.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_ID = sa.String(63)
+_TEXT = sa.String(400)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_sha256", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), nullable=False, unique=True),
+    sa.Column("right", sa.String(20), nullable=False),  # read | register | admin
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_id", _ID, primary_key=True),
+    sa.Column("name", sa.String(40), nullable=False),  # the scenario's
+    sa.Column("namespace", _ID),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("execution_id", _ID),  # the one that counts: the newest attempt's newest
+    sa.Index("runs_by_time", "created_at"),
+    sa.Index("runs_by_name", "name", "created_at"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("run_id", _ID, sa.ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("token_sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+
+executions = sa.Table(
+    "executions",
+    metadata,
+    sa.Column("execution_id", _ID, primary_key=True),
+    sa.Column("run_id", _ID, sa.ForeignKey("runs.run_id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),  # results.store.Run as JSON
+    sa.Column("scenario_digest", sa.String(64), nullable=False),
+    sa.Column("claimed_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),  # the last call of its runner
+    sa.Column("ended_at", sa.Double),
+    sa.Column("outcome", sa.String(20), nullable=False),  # wire.Outcome, or "lost", or "superseded"
+    sa.Column("reason", sa.String(40), nullable=False),  # wire.Reason
+    sa.Column("message", sa.String(2000), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("progress", sa.Text),  # wire.Progress as JSON
+    sa.Column("launches_expected", sa.Integer),
+    sa.Column("revision", sa.Integer, nullable=False),  # grows with every record
+    sa.Column("derived_revision", sa.Integer, nullable=False),  # what the derived rows stand on
+    sa.Index("executions_by_outcome", "outcome", "reason"),
+)
+_derivable = executions.c.revision > executions.c.derived_revision
+sa.Index("executions_to_derive", executions.c.outcome, sqlite_where=_derivable, postgresql_where=_derivable)
+
+launches = sa.Table(
+    "launches",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("launch_id", _TEXT, primary_key=True),
+    sa.Column("block", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("header", sa.Text, nullable=False),  # LaunchHeader as JSON
+    sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
+    sa.Column("body_sha256", sa.String(64), nullable=False),  # of header and array: tells a repeat from a conflict
+    sa.Column("received_at", sa.Double, nullable=False),
+)
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("cell", _TEXT, primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),  # Certificate as JSON
+)
+
+summaries = sa.Table(
+    "summaries",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("document", sa.Text),  # analysis.summary.Summary as JSON; absent where it could not be derived
+    sa.Column("problem", sa.Text, nullable=False),  # why not
+    sa.Column("derived_at", sa.Double, nullable=False),
+)
+
+cells = sa.Table(
+    "cells",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", _TEXT, primary_key=True),
+    sa.Column("scenario", sa.String(40), nullable=False),
+    sa.Column("candidate", sa.String(40), nullable=False),
+    sa.Column("engine", sa.String(40), nullable=False),
+    sa.Column("strategy", sa.String(40), nullable=False),
+    sa.Column("execution", sa.String(40), nullable=False),
+    sa.Column("precision", sa.String(40), nullable=False),
+    sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.String(40), nullable=False),  # analysis.cells.CellVerdict
+    sa.Column("parity", sa.String(40), nullable=False),  # certified | within limits | not comparable | not checked
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Column("samples_per_second", sa.Double),
+    sa.Column("samples_per_second_low", sa.Double),
+    sa.Column("samples_per_second_high", sa.Double),
+    sa.Column("step_seconds_p50", sa.Double),
+    sa.Column("step_seconds_p95", sa.Double),
+    sa.Column("step_seconds_p99", sa.Double),
+    sa.Column("speedup", sa.Double),
+    sa.Column("efficiency", sa.Double),
+    sa.Column("exposed_communication_ratio", sa.Double),  # of the step
+    sa.Column("wait_ratio", sa.Double),  # of the step
+    sa.Column("mfu", sa.Double),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("joules_per_sample", sa.Double),
+    sa.Index("cells_by_scenario", "scenario", "key", "ended_at"),
+)
+
+comparisons = sa.Table(
+    "comparisons",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", _TEXT, primary_key=True),  # candidate.level.precision.wN
+    sa.Column("scenario", sa.String(40), nullable=False),
+    sa.Column("candidate", sa.String(40), nullable=False),
+    sa.Column("reference", sa.String(40), nullable=False),
+    sa.Column("execution", sa.String(40), nullable=False),  # the level that is compared
+    sa.Column("precision", sa.String(40), nullable=False),
+    sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.String(40), nullable=False),  # analysis.compare.Verdict
+    sa.Column("ratio", sa.Double),  # step time over the reference's
+    sa.Column("ratio_low", sa.Double),
+    sa.Column("ratio_high", sa.Double),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Index("comparisons_by_scenario", "scenario", "key", "ended_at"),
+)
+
+# Which execution's row holds for a configuration now: what /metrics shows. `what` is "cell" or "comparison";
+# `configuration` is every label of the series, joined.
+latest = sa.Table(
+    "latest",
+    metadata,
+    sa.Column("what", sa.String(20), primary_key=True),
+    sa.Column("configuration", _TEXT, primary_key=True),
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("key", _TEXT, nullable=False),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Index("latest_by_time", "what", "ended_at"),
+)
+
+# Holds nothing: writing here shows whether the database can be written.
+readiness = sa.Table("readiness", metadata, sa.Column("probe", sa.LargeBinary, nullable=False))

@@ -1,0 +1,85 @@
+"""Bearer tokens of a Kubernetes cluster, such as a service account's: the API server says whose they are."""
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+from stepmark.errors import CannotRun
+from stepmark.hub.refusals import Refused, log
+from stepmark.hub.settings import Right, Settings
+
+_REMEMBERED = 1000
+_REMEMBERED_SECONDS = 60.0
+_TIMEOUT_SECONDS = 5.0
+_TOKEN_MOST = 16_384
+
+
+class TokenReviewer:
+    """Asks the API server, and remembers its answers by the token's hash for a minute."""
+
+    def __init__(self, audience: str, users: dict[str, Right]) -> None:
+        """Raises: CannotRun, if there is no cluster to ask."""
+        self._audience, self._users = audience, users
+        self._api = _api()
+        self._known: OrderedDict[str, tuple[float, Right | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def right_of(self, token: str) -> Right | None:
+        """What the token's user may; None if it is not good for this audience, or the user has no right here.
+
+        Raises:
+            Refused: the API server does not answer.
+        """
+        if len(token) > _TOKEN_MOST or not token.isascii() or not token.isprintable():
+            return None
+        key = hashlib.sha256(token.encode()).hexdigest()
+        with self._lock:
+            asked_at, right = self._known.get(key, (float("-inf"), None))
+        if time.monotonic() - asked_at < _REMEMBERED_SECONDS:
+            return right
+        right = self._ask(token)
+        with self._lock:
+            self._known[key] = (time.monotonic(), right)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return right
+
+    def _ask(self, token: str) -> Right | None:
+        from kubernetes import client
+
+        spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
+        try:
+            answer = self._api.create_token_review(
+                client.V1TokenReview(spec=spec), _request_timeout=_TIMEOUT_SECONDS
+            ).status
+        except Exception as error:  # the client and urllib3 raise many kinds, whose texts may quote the request
+            log.error("token review: the API server does not answer: %s", type(error).__name__)
+            raise Refused(503, "unavailable", "who you are cannot be asked now. Try again later.") from None
+        # An API server that knows no audiences would confirm a token made for another service.
+        if not answer.authenticated or self._audience not in (answer.audiences or ()):
+            return None
+        return self._users.get(answer.user.username)
+
+
+def reviewer_of(settings: Settings) -> TokenReviewer | None:
+    """None unless it is switched on."""
+    if settings.token_review_audience is None:
+        return None
+    return TokenReviewer(settings.token_review_audience, settings.token_review_users)
+
+
+def _api() -> Any:
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise CannotRun("token review: expected the kubernetes package, found none. Install stepmark[hub].") from None
+    try:
+        config.load_config()
+    except config.ConfigException:
+        raise CannotRun(
+            "token review: expected to run in a Kubernetes cluster, or a kubeconfig; found neither. "
+            "Leave --token-review-audience out."
+        ) from None
+    return client.AuthenticationV1Api()

@@ -1,0 +1,47 @@
+"""Tokens that outlive a run: made, listed and revoked by who can reach the database."""
+
+import re
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from stepmark.errors import CannotRun, printable
+from stepmark.hub import rights
+from stepmark.hub.database import Database
+from stepmark.hub.settings import Right
+from stepmark.hub.tables import tokens
+
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?")
+
+
+def create(database: Database, name: str, right: Right, expires_at: float) -> str:
+    """The new token: nobody can read it later.
+
+    Raises:
+        CannotRun: the name is taken, or not one.
+    """
+    if not _NAME.fullmatch(name):
+        raise CannotRun(f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another.")
+    token = rights.new_token()
+    row = {"token_sha256": rights.digest(token), "name": name, "right": right}
+    with database.write() as connection:
+        if connection.execute(tokens.select().where(tokens.c.name == name)).first() is not None:
+            raise CannotRun(f"{name}: expected a new name, found a token that has it. Revoke it, or choose another.")
+        connection.execute(tokens.insert().values(**row, created_at=time.time(), expires_at=expires_at))
+    return token
+
+
+def stored(database: Database) -> Sequence[sa.Row[str, str, float]]:
+    """All of them, without anything secret, by name."""
+    with database.read() as connection:
+        return connection.execute(
+            sa.select(tokens.c.name, tokens.c.right, tokens.c.expires_at).order_by(tokens.c.name)
+        ).all()
+
+
+def revoke(database: Database, name: str) -> None:
+    """Raises: CannotRun, if there is none of this name."""
+    with database.write() as connection:
+        if connection.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
+            raise CannotRun(f"{printable(name)[:80]}: expected a token of this name, found none.")

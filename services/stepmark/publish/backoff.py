@@ -1,0 +1,21 @@
+"""How long to wait before the next try: longer each time, by chance, so that many runners do not come at once."""
+
+import random
+
+_FIRST_SECONDS, _MOST_SECONDS = 0.5, 30.0
+_RETRY_AFTER_MOST_SECONDS = 300.0
+
+
+class Backoff:
+    """Full jitter: a time between nothing and a limit that doubles. What the hub asks for comes on top."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def reset(self) -> None:
+        self._failures = 0
+
+    def next_seconds(self, retry_after_seconds: float | None, most_seconds: float = _MOST_SECONDS) -> float:
+        limit = min(most_seconds, _FIRST_SECONDS * 2 ** min(self._failures, 10))
+        self._failures += 1
+        return min(retry_after_seconds or 0.0, _RETRY_AFTER_MOST_SECONDS) + random.uniform(0, limit)  # noqa: S311

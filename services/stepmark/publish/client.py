@@ -1,0 +1,184 @@
+"""The hub's HTTP API as calls, with two ways to fail: what may pass (`Away`), and what will not (`Refused`)."""
+
+import email.utils
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx2
+
+from stepmark import __version__
+from stepmark.errors import CannotRun, StepmarkError, printable
+from stepmark.results.wire import Received, Refusal, Registration, State
+
+_TIMEOUTS = httpx2.Timeout(30.0, connect=5.0)
+_BODY_BYTES_MOST = 16 << 20
+_DOWNLOAD_BYTES_MOST = 4 << 30
+_MAY_PASS = frozenset({408, 425, 429})  # besides 500 and above
+
+
+class HubError(StepmarkError):
+    """The hub did not do what was asked."""
+
+    exit_code = 3
+
+
+class Away(HubError):
+    """It cannot be reached, or is not well: the same call may succeed later."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Refused(HubError):
+    """It has answered that it will not do this, now or later."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+    @property
+    def superseded(self) -> bool:
+        """Whether another execution has taken over."""
+        return self.status == 409 and self.code == "superseded"
+
+    @property
+    def only_this_record(self) -> bool:
+        """Whether others may still be taken: it was too large, not valid, or not what is there under its name."""
+        return self.status in (400, 413, 422) or (self.status == 409 and not self.superseded)
+
+
+class Hub:
+    """One hub, one token.
+
+    Raises (from every call): Away, Refused.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        headers = {"Authorization": f"Bearer {token}", "User-Agent": f"stepmark/{__version__}"}
+        self._http = httpx2.Client(headers=headers, timeout=_TIMEOUTS, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def register(self, run_id: str, attempt: int, registration: Registration) -> None:
+        self._put(f"runs/{_part(run_id)}/attempts/{attempt}", registration.model_dump_json())
+
+    def claim(self, run_id: str, attempt: int, execution_id: str, run_json: str) -> None:
+        """`run_json`: `results.store.Run`."""
+        path = f"runs/{_part(run_id)}/attempts/{attempt}/executions/{_part(execution_id)}"
+        self._put(path, f'{{"run":{run_json}}}')
+
+    def received(self, execution_id: str) -> Received:
+        body = self._call("GET", f"executions/{_part(execution_id)}/received")
+        try:
+            return Received.model_validate_json(body)
+        except ValueError:
+            raise Away(f"{self.url}: expected a hub's answer, found another") from None
+
+    def put_launch(self, execution_id: str, launch_id: str, upload_json: bytes) -> None:
+        """`upload_json`: `wire.LaunchUpload`."""
+        self._put(f"executions/{_part(execution_id)}/launches/{_part(launch_id)}", upload_json)
+
+    def put_certificate(self, execution_id: str, cell: str, certificate_json: str) -> None:
+        self._put(f"executions/{_part(execution_id)}/certificates/{_part(cell)}", certificate_json)
+
+    def put_state(self, execution_id: str, state: State) -> None:
+        self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
+
+    def download_results(self, run_id: str, file: Path) -> None:
+        """The raw record of a run as a store, into this file."""
+        try:
+            with self._http.stream("GET", self._path(f"runs/{_part(run_id)}/results.db")) as response:
+                self._check(response)
+                _save(response, file)
+        except httpx2.HTTPError as error:
+            raise self._away(error) from None
+
+    def _put(self, path: str, body: str | bytes) -> None:
+        self._call("PUT", path, body)
+
+    def _call(self, method: str, path: str, body: str | bytes | None = None) -> bytes:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            with self._http.stream(method, self._path(path), content=body, headers=headers) as response:
+                self._check(response)
+                return _bounded(response)
+        except httpx2.HTTPError as error:
+            raise self._away(error) from None
+
+    def _path(self, path: str) -> str:
+        return f"{self.url}/api/v1/{path}"
+
+    def _away(self, error: httpx2.HTTPError) -> Away:
+        return Away(f"{self.url}: {_short(error)}")
+
+    def _check(self, response: httpx2.Response) -> None:
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        refusal = _refusal(response)
+        if status >= 500 or status in _MAY_PASS:
+            raise Away(f"{self.url}: {status} {refusal.message}", _retry_after(response))
+        raise Refused(f"{self.url} answers {status}: {refusal.message}", status, refusal.code)
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _short(error: Exception) -> str:
+    return printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _bounded(response: httpx2.Response) -> bytes:
+    """The body; what is too long for a hub's answer is cut."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > _BODY_BYTES_MOST:
+            break
+    return bytes(body)
+
+
+def _refusal(response: httpx2.Response) -> Refusal:
+    """What it says; something in front of the hub may answer in other words."""
+    try:
+        refusal = Refusal.model_validate_json(_bounded(response))
+        return Refusal(code=refusal.code[:100], message=printable(refusal.message)[:500])
+    except ValueError:
+        return Refusal(code="", message="no reason that stepmark understands; is the address that of a hub?")
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds, from either form of the header."""
+    text = response.headers.get("Retry-After", "")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _save(response: httpx2.Response, file: Path) -> None:
+    try:
+        with file.open("wb") as opened:
+            for chunk in response.iter_bytes():
+                if opened.tell() > _DOWNLOAD_BYTES_MOST:
+                    raise CannotRun(f"expected results of at most {_DOWNLOAD_BYTES_MOST >> 30} GiB, found more.")
+                opened.write(chunk)
+    except OSError as error:
+        raise CannotRun(f"{file}: expected to write the hub's answer there, found: {error.strerror}.") from None

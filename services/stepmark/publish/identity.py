@@ -1,0 +1,74 @@
+"""Who a folder's run is in a hub: `hub.json` beside the results, so that --resume and `upload` go on as the same.
+
+It holds no secret: the write token of an attempt is in memory only, and another one is registered by the next process.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from stepmark.errors import CannotRun
+from stepmark.publish.access import Attempt
+from stepmark.results.record import RecordModel
+from stepmark.results.wire import Id, Message, Outcome, Reason
+
+FILE = "hub.json"
+
+
+class Ended(RecordModel):
+    """How a run has ended."""
+
+    outcome: Outcome
+    reason: Reason = ""
+    message: Message = ""
+
+
+class Identity(RecordModel):
+    """`ended`: None while the run goes on, and where nobody could say."""
+
+    run_id: Id
+    attempt: Annotated[int, Field(ge=1)]
+    execution_id: Id
+    ended: Ended | None = None
+
+    def save(self, folder: Path) -> None:
+        """Raises OSError; then what was there before still is."""
+        scratch = folder / f"{FILE}.new"
+        try:
+            scratch.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            os.replace(scratch, folder / FILE)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def identity_of(folder: Path, scenario: str, attempt: Attempt | None) -> Identity:
+    """The folder's own, or a new one, which is then kept there. Another attempt than the kept one is another execution.
+
+    Raises:
+        CannotRun: the file cannot be read or written.
+    """
+    kept = _kept(folder)
+    if kept is not None and (attempt is None or attempt == Attempt(kept.run_id, kept.attempt)):
+        return kept
+    mine = attempt or Attempt(f"{scenario}-{secrets.token_hex(5)}", 1)
+    made = Identity(run_id=mine.run_id, attempt=mine.number, execution_id=secrets.token_hex(8))
+    try:
+        made.save(folder)
+    except OSError as error:
+        raise CannotRun(f"{folder / FILE}: expected to write there, found: {error.strerror}. Make room.") from None
+    return made
+
+
+def _kept(folder: Path) -> Identity | None:
+    try:
+        return Identity.model_validate_json((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise CannotRun(
+            f"{folder / FILE}: expected what stepmark writes there, found something else. "
+            "Delete it; the run will then be a new one in the hub."
+        ) from None

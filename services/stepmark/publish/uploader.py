@@ -1,0 +1,166 @@
+"""The thread that brings a run to a hub while it is measured, and waits for the rest at its end, for a bounded time.
+
+Whatever happens here, nothing of it reaches the measurement: errors end the thread and are said, never raised.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from stepmark.errors import printable
+from stepmark.publish.access import Access
+from stepmark.publish.backoff import Backoff
+from stepmark.publish.client import Away, Refused
+from stepmark.publish.delivery import Delivery
+from stepmark.publish.identity import Ended, Identity
+from stepmark.publish.spool import Spool
+from stepmark.results.wire import Progress
+
+HEARTBEAT_SECONDS = 10.0
+_SAY_EVERY_SECONDS = 5.0
+_LAST_TRIES_SECONDS = 2.0
+"""Between two tries when the run has ended and somebody waits."""
+
+Say = Callable[[str], None]
+
+
+class Uploader:
+    """`progress` says how far the run is; `say` tells a person what happens, from the thread."""
+
+    def __init__(
+        self, access: Access, identity: Identity, folder: Path, progress: Callable[[], Progress | None], say: Say
+    ) -> None:
+        self._access, self._identity, self._folder = access, identity, folder
+        self._progress, self._say = progress, say
+        self._changed, self._has_ended = threading.Event(), threading.Event()
+        self._ended: Ended | None = None
+        self._backoff = Backoff()
+        self._away: str | None = None
+        self._problem: str | None = None
+        self._moved_at = time.monotonic()
+        self._beat_at = 0.0
+        self._counts = (0, 0)
+        self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
+        self.superseded = False
+        self.delivered = False
+        """Everything that is stored has been sent, the end included, and the hub has taken it."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was stored."""
+        self._changed.set()
+
+    def finish(self, ended: Ended, seconds: float, while_it_moves: bool = False) -> str | None:
+        """Say how the run has ended, and wait until the hub has all. Returns why it has not, or None.
+
+        `seconds`: at most so long; `while_it_moves`: so long since the last record that it took.
+        """
+        self._ended = ended
+        self._has_ended.set()
+        self._changed.set()
+        began = said_at = time.monotonic()
+        while self._thread.is_alive():
+            now = time.monotonic()
+            if now - (max(began, self._moved_at) if while_it_moves else began) > seconds:
+                break
+            if now - said_at > _SAY_EVERY_SECONDS:
+                said_at = now
+                self._say(f"hub: {self._how_far()} there; waiting{f' ({self._away})' if self._away else ''}")
+            self._thread.join(0.1)
+        return None if self.delivered else self._why_not()
+
+    def _how_far(self) -> str:
+        there, stored = self._counts
+        return f"{there} of {stored} launches are"
+
+    def _why_not(self) -> str:
+        return f"{self._problem or self._away or 'no more time'}. {self._how_far()} there"
+
+    def _run(self) -> None:
+        try:
+            spool = Spool.open(self._folder)
+            try:
+                with Delivery(self._access, self._identity, spool) as delivery:
+                    self._deliver(delivery)
+            finally:
+                spool.close()
+        except Refused as refused:
+            self.superseded = refused.superseded
+            self._stop(str(refused))
+        except Exception as error:
+            self._stop(f"{type(error).__name__}: {printable(str(error))[:300]}")
+
+    def _stop(self, problem: str) -> None:
+        self._problem = problem
+        if not self._has_ended.is_set():  # at the end, `finish` returns it
+            self._say(f"hub: nothing more is sent. {problem}")
+
+    def _deliver(self, delivery: Delivery) -> None:
+        while True:
+            try:
+                delivery.connect()
+                self._is_back()
+                self._serve(delivery)
+                return
+            except Away as away:
+                self._counts = delivery.counts()
+                self._is_away(str(away))
+                self._pause(away.retry_after_seconds)
+
+    def _is_away(self, why: str) -> None:
+        if self._away is None and not self._has_ended.is_set():
+            self._say(f"hub: away, {why}. Measuring goes on; what it misses is sent when it is back.")
+        self._away = why
+
+    def _is_back(self) -> None:
+        if self._away is not None and not self._has_ended.is_set():
+            self._say("hub: back")
+        self._away = None
+
+    def _pause(self, retry_after_seconds: float | None) -> None:
+        """Until the next try; the end of the run cuts it short once, and then the tries are closer."""
+        if self._has_ended.is_set():
+            time.sleep(self._backoff.next_seconds(retry_after_seconds, _LAST_TRIES_SECONDS))
+        else:
+            self._has_ended.wait(self._backoff.next_seconds(retry_after_seconds))
+
+    def _serve(self, delivery: Delivery) -> None:
+        """Send what is there and what comes, until the run has ended and all of it is sent."""
+        self._counts = delivery.counts()
+        while True:
+            self._changed.clear()
+            ended = self._ended
+            self._send_records(delivery)
+            if ended is not None:
+                delivery.send_end(ended, self._progress())
+                self._finish(delivery)
+                return
+            self._beat(delivery)
+            self._changed.wait(max(0.0, self._beat_at - time.monotonic()))
+
+    def _send_records(self, delivery: Delivery) -> None:
+        delivery.send_certificates()
+        for launch_id in delivery.missing_launches():
+            delivery.send_launch(launch_id)
+            self._moved_at = time.monotonic()
+            self._counts = (delivery.there, max(self._counts[1], delivery.there))
+            self._backoff.reset()
+            self._beat(delivery)
+
+    def _beat(self, delivery: Delivery) -> None:
+        """A heartbeat, when it is time; none at the very end, whose state says more."""
+        if self._ended is None and time.monotonic() >= self._beat_at:
+            delivery.send_progress(self._progress())
+            self._beat_at = time.monotonic() + HEARTBEAT_SECONDS
+            self._backoff.reset()
+
+    def _finish(self, delivery: Delivery) -> None:
+        self._counts = delivery.counts()
+        if delivery.refused:
+            name, why = next(iter(delivery.refused.items()))
+            more = f", and {len(delivery.refused) - 1} more" if len(delivery.refused) > 1 else ""
+            self._problem = f"{name}: {why}{more}"
+        self.delivered = not delivery.refused

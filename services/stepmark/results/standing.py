@@ -1,0 +1,76 @@
+"""Where a running plan stands: written by its driver between launches, read by whoever shows it."""
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from stepmark.plan.cells import Cell
+from stepmark.results.record import LaunchRecord
+from stepmark.results.wire import Progress
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One moment. `cell` is measured now, at about `global_samples_per_second`; None where unknown.
+
+    `launches_planned` is None until the plan begins: parity comes first. `steps`: made so far, warm-up included.
+    """
+
+    scenario: str
+    launches_done: int
+    launches_planned: int | None = None
+    cell: Cell | None = None
+    global_samples_per_second: float | None = None
+    steps: dict[Cell, int] = field(default_factory=dict)
+
+    def progress(self) -> Progress:
+        """The same for a hub."""
+        return Progress(
+            launches_done=self.launches_done,
+            launches_total=self.launches_planned,
+            cell=self.cell.key if self.cell is not None else None,
+            global_samples_per_second=self.global_samples_per_second,
+        )
+
+
+class Board:
+    """The current `Standing`. Thread-safe: the driver writes, others read."""
+
+    def __init__(self, scenario: str, launches_done: int) -> None:
+        """`launches_done`: those that an earlier part of the run has stored."""
+        self._now = Standing(scenario, launches_done)
+        self._steps: dict[Cell, int] = defaultdict(int)
+        self._steps_of_launch = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> Standing:
+        with self._lock:
+            return replace(self._now, steps=dict(self._steps))
+
+    def planned(self, launches: int) -> None:
+        """So many are to come."""
+        with self._lock:
+            self._now = replace(self._now, launches_planned=self._now.launches_done + launches)
+
+    def told(self, cell: Cell, steps: int, seconds: float) -> None:
+        """A launch of this cell runs, and made so many steps since the last call; with the first call none."""
+        with self._lock:
+            if steps == 0:
+                self._steps_of_launch = 0
+                self._now = replace(self._now, cell=cell, global_samples_per_second=None)
+                return
+            self._steps_of_launch += steps
+            self._steps[cell] += steps
+            self._now = replace(self._now, cell=cell, global_samples_per_second=cell.global_batch * steps / seconds)
+
+    def finished(self, record: LaunchRecord) -> None:
+        """Its steps that were not told yet are counted now."""
+        with self._lock:
+            untold = record.step_nanoseconds.shape[1] - self._steps_of_launch
+            self._steps[record.header.cell] += max(0, untold)
+            self._steps_of_launch = 0
+            done = self._now.launches_done + 1
+            planned = max(done, self._now.launches_planned or 0)  # further blocks may have been asked for
+            self._now = replace(
+                self._now, launches_done=done, launches_planned=planned, cell=None, global_samples_per_second=None
+            )

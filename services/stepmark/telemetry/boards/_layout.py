@@ -1,0 +1,93 @@
+"""A board: its variables, its links to the others, and panels in rows on a grid of 24 columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    GridPos,
+    VariableRefresh,
+    VariableSort,
+)
+
+COLUMNS = 24
+TAG = "stepmark"
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Panel = Any  # the SDK's builders of panels share no type
+Variable = Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels beside each other, each with its width."""
+
+    title: str
+    height: int
+    panels: tuple[tuple[int, Panel], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is said of a board as a whole. `uid` never changes: links and bookmarks name it."""
+
+    uid: str
+    title: str
+    description: str
+    since: str = "now-7d"
+    refresh: str = "1m"
+
+
+def built(page: Page, variables: Sequence[Variable], rows: Sequence[Row]) -> Dashboard:
+    """The dashboard, with a variable for the data source and links to the others."""
+    links = dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).tags([TAG]).icon("external link")
+    source = dashboard.DatasourceVariable("datasource").type("prometheus").label("Data source")
+    board = (
+        dashboard.Dashboard(f"stepmark / {page.title}")
+        .uid(page.uid)
+        .description(page.description)
+        .tags([TAG])
+        .time(page.since, "now")
+        .refresh(page.refresh)
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .link(links.keep_time(True).include_vars(True))
+        .variables([source, *variables])
+    )
+    _place(board, rows)
+    return board.build()
+
+
+def _place(board: dashboard.Dashboard, rows: Sequence[Row]) -> None:
+    top, number = 0, 0
+    for row in rows:
+        number += 1
+        board.with_row(dashboard.Row(row.title).id(number).grid_pos(GridPos(h=1, w=COLUMNS, x=0, y=top)))
+        top, left = top + 1, 0
+        for width, panel in row.panels:
+            number += 1
+            board.with_panel(panel.id(number).grid_pos(GridPos(h=row.height, w=width, x=left, y=top)))
+            left += width
+        top += row.height
+
+
+def choice(name: str, label: str, query: str, regex: str = "") -> Variable:
+    """A variable with one of the values that a query finds."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(query)
+        .regex(regex)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.NUMERICAL_ASC if name == "workers" else VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def choices(name: str, label: str, query: str, regex: str = "") -> Variable:
+    """The same with any number of the values; all, if nothing is chosen."""
+    return choice(name, label, query, regex).multi(True).include_all(True).all_value(".+")

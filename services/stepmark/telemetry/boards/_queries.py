@@ -1,0 +1,61 @@
+"""PromQL made of names. Replicas of a hub, and a restarted one, show the same figures: here they are one series."""
+
+from stepmark.telemetry.names import External, Metric
+
+Labels = tuple[str, ...]
+
+SCENARIO = 'scenario=~"$scenario"'
+
+
+def newest(metric: Metric, selector: str = "") -> str:
+    """Each series once, whichever replica shows it."""
+    return f"max without (instance, pod) ({metric}{{{selector}}})"
+
+
+def by(labels: Labels, metric: Metric, selector: str = "") -> str:
+    """With these labels and no other: what a table shows."""
+    return f"max by ({', '.join(labels)}) ({metric}{{{selector}}})"
+
+
+def state(labels: Labels, metric: Metric, selector: str = "", words: Labels = ("state",)) -> str:
+    """What holds, as the labels `words`: one for each, even while replicas disagree."""
+    return f"topk by ({', '.join(labels)}) (1, {by((*labels, *words), metric, selector)})"
+
+
+def state_as(name: str, labels: Labels, metric: Metric, selector: str = "") -> str:
+    """The same, with the label `state` called otherwise."""
+    renamed = f'label_replace({state(labels, metric, selector)}, "{name}", "$1", "state", "(.*)")'
+    return f"max by ({', '.join((*labels, name))}) ({renamed})"
+
+
+def with_state(labels: Labels, value: Metric, states: Metric, selector: str = "") -> str:
+    """A figure with the state that goes with it."""
+    names = ", ".join(labels)
+    return f"{by(labels, value, selector)} * on ({names}) group_left (state) {state(labels, states, selector)}"
+
+
+def count_or_zero(found: str, of_all: str) -> str:
+    """How many there are: 0 where there are others, nothing where there is nothing at all."""
+    return f"count({found}) or 0 * count({of_all})"
+
+
+def of_workload(external: External, pods: str = "$workload") -> str:
+    """A series of another exporter by the pod whose work it is about, in base units.
+
+    Where a scrape keeps the exporter's own labels, that pod is `pod`; where it sets them aside, it is `exported_pod`,
+    and `pod` is the exporter. A GPU that no pod has is in neither case shown as the exporter's.
+    """
+    aside = _relabelled(f'{external.name}{{exported_pod=~"{pods}"}}', "exported_pod")
+    kept = _relabelled(f'{external.name}{{exported_pod="", pod=~"{pods}"}}', "pod")
+    if external.source == "dcgm-exporter":
+        kept += " unless on (job, pod) up"
+    found = f"max by ({', '.join(external.labels)}) ({aside} or {kept})"
+    return found if external.factor == 1 else f"{external.factor:.12g} * {found}"
+
+
+def _relabelled(selected: str, label: str) -> str:
+    return f'label_replace({selected}, "workload", "$1", "{label}", "(.+)")'
+
+
+CELL_LEGEND = "{{candidate}} {{execution}} {{precision}} w{{workers}}"
+PAIR_LEGEND = "{{candidate}} / {{reference}} {{execution}} {{precision}} w{{workers}}"

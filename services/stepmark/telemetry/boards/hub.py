@@ -1,0 +1,132 @@
+"""The hub itself: is what runners send taken, stored and turned into figures?"""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from stepmark.telemetry import names
+from stepmark.telemetry.boards import _panels as panels
+from stepmark.telemetry.boards._layout import Page, Row, built
+from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN
+from stepmark.telemetry.names import External, Metric
+
+_PAGE = Page(
+    "stepmark-hub", "Hub health", "Whether what runners send is taken, stored and turned into figures.", since="now-6h"
+)
+
+
+def board() -> Dashboard:
+    return built(_PAGE, [], [_now(), _ingest(), _derivation(), _bounds()])
+
+
+def _now() -> Row:
+    up = panels.figure(
+        "Database",
+        "Whether it has answered the last scrape.",
+        "none",
+        f"min({names.DATABASE_UP})",
+        [(None, BAD), (1, GOOD)],
+        {"0": "away", "1": "up"},
+    )
+    size = panels.figure("Database size", "On disk.", "bytes", f"max({names.DATABASE_BYTES})", [(None, PLAIN)])
+    queue = panels.figure(
+        "Ended runs without figures",
+        "Executions that have ended and whose records are not derived yet.",
+        "none",
+        f'max({names.QUEUE}{{state="ended"}})',
+        [(None, GOOD), (1, FAIR), (20, BAD)],
+    )
+    unseen = panels.figure(
+        "Most silent running run",
+        "Since the hub last heard of it; no data means that none is running.",
+        "s",
+        f"max({names.UNSEEN})",
+        [(None, GOOD), (60, FAIR), (120, BAD)],
+    )
+    version = panels.names("Version", "Of stepmark.", {"{{version}}": f"max by (version) ({names.BUILD})"})
+    schema = panels.names("Schema", "Revision of the tables.", {"{{revision}}": f"max by (revision) ({names.SCHEMA})"})
+    return Row("Now", 4, tuple((4, panel) for panel in (up, size, queue, unseen, version, schema)))
+
+
+def _per_second(metric: Metric, labels: str = "") -> str:
+    by = f" by ({labels})" if labels else ""
+    return f"sum{by} (rate({metric}[$__rate_interval]))"
+
+
+def _ingest() -> Row:
+    received = panels.graph(
+        "Calls accepted",
+        "By what was sent. `repeated` changes nothing; `conflict` and `superseded` were refused by the record itself.",
+        "reqps",
+        {"{{kind}} {{result}}": f"{_per_second(names.RECEIVED, 'kind, result')} > 0 or 0 * sum({names.RECEIVED})"},
+    )
+    refused = panels.graph(
+        "Calls refused",
+        "By reason. `unavailable` is the hub's own trouble; the others are the callers'.",
+        "reqps",
+        {"{{reason}}": _per_second(names.REFUSED, "reason")},
+    )
+    samples = panels.graph(
+        "Step samples received", "Steps x ranks.", "si:samples/s", {"samples": _per_second(names.STEP_SAMPLES)}
+    )
+    return Row("Ingest", 9, ((9, received), (9, refused), (6, samples)))
+
+
+def _derivation() -> Row:
+    waiting = panels.graph(
+        "Waiting for figures",
+        "Executions with records that no figure stands on yet. Of running ones some always wait.",
+        "short",
+        {"{{state}}": f"max by (state) ({names.QUEUE})"},
+    )
+    seconds_by_le = f"sum by (le) (rate({names.DERIVE_SECONDS}_bucket[$__rate_interval]))"
+    seconds = panels.graph(
+        "Time to derive",
+        "Of one execution's figures.",
+        "s",
+        {
+            "p50": f"histogram_quantile(0.5, {seconds_by_le})",
+            "p95": f"histogram_quantile(0.95, {seconds_by_le})",
+        },
+    )
+    errors = panels.graph(
+        "Failures",
+        "Derivations that failed, and calls that the database failed.",
+        "ops",
+        {
+            "derivations": f'sum(rate({names.DERIVATIONS}{{result="failed"}}[$__rate_interval]))',
+            "database": _per_second(names.DATABASE_ERRORS),
+        },
+    )
+    return Row("Figures", 9, ((9, waiting), (9, seconds), (6, errors)))
+
+
+def _of_hub(external: External) -> str:
+    return f"{external.name} and on (job, instance) {names.DATABASE_UP}"
+
+
+def _bounds() -> Row:
+    stored = panels.graph(
+        "Configurations",
+        "With a newest result.",
+        "short",
+        {"{{what}}": f"max by (what) ({names.CONFIGURATIONS})"},
+    )
+    left_out = panels.graph(
+        "Left out of /metrics",
+        "By reason: the limit of series; a name that is no label; the same labels twice. The hub's pages show them.",
+        "short",
+        {"{{what}} {{reason}}": f"max by (what, reason) ({names.LEFT_OUT})"},
+        stacked=True,
+    )
+    series = panels.graph(
+        "Series of a scrape", "At most 1,000.", "short", {"{{instance}}": _of_hub(names.SCRAPE_SAMPLES)}
+    )
+    seconds = panels.graph(
+        "Time of a scrape",
+        "As Prometheus sees it, and the part of it that reads the database.",
+        "s",
+        {
+            "{{instance}} scrape": _of_hub(names.SCRAPE_SECONDS),
+            "{{instance}} database": str(names.READ_SECONDS),
+        },
+    )
+    return Row("Bounds", 9, ((6, stored), (6, left_out), (6, series), (6, seconds)))

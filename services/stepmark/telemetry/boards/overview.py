@@ -1,0 +1,129 @@
+"""The first board: what is known, what is claimed, and what needs a look."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from stepmark.telemetry import names
+from stepmark.telemetry.boards import _panels as panels
+from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
+from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
+from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, by, count_or_zero, newest, state, with_state
+from stepmark.telemetry.names import CONFIGURATION, PAIR
+
+_PAGE = Page(
+    "stepmark-overview",
+    "Overview",
+    "All scenarios of a hub: the newest result of every configuration, and how the newest runs stand.",
+)
+_RUN = ("scenario", "outcome", "reason")
+
+
+def board() -> Dashboard:
+    scenario = choices("scenario", "Scenario", f"label_values({names.RUN_STATE}, scenario)")
+    return built(_PAGE, [scenario], [_now(), _verdicts(), _results(), _over_time()])
+
+
+def _now() -> Row:
+    hub = panels.figure(
+        "Hub",
+        "Whether the hub answers, and reaches its database.",
+        "none",
+        f"min({names.DATABASE_UP})",
+        [(None, BAD), (1, GOOD)],
+        {"0": "database away", "1": "up"},
+    )
+    scenarios = panels.figure(
+        "Scenarios",
+        "Scenarios that have a run.",
+        "none",
+        f'max({names.CONFIGURATIONS}{{what="scenario"}})',
+        [(None, PLAIN)],
+    )
+    active = panels.figure(
+        "Runs active",
+        "Runs that are measured now.",
+        "none",
+        f'max({names.RUNS}{{outcome="running"}})',
+        [(None, PLAIN), (1, "blue")],
+    )
+    failed = _trouble(
+        "Newest run failed or lost",
+        "Scenarios whose newest run gave no whole result.",
+        by(_RUN, names.RUN_STATE, 'outcome=~"failed|lost"'),
+        by(_RUN, names.RUN_STATE),
+        BAD,
+    )
+    unlike = _trouble(
+        "Not comparable",
+        "Configurations that train another model than the reference: their speed says nothing.",
+        by(CONFIGURATION, names.PARITY, 'state="not-comparable"'),
+        by(CONFIGURATION, names.PARITY),
+        BAD,
+    )
+    unsteady = _trouble(
+        "Without a steady result",
+        "Configurations whose verdict is another than `steady`.",
+        by(CONFIGURATION, names.VERDICT, 'state!="steady"'),
+        by(CONFIGURATION, names.VERDICT),
+        FAIR,
+    )
+    return Row("Now", 4, tuple((4, panel) for panel in (hub, scenarios, active, failed, unlike, unsteady)))
+
+
+def _trouble(title: str, about: str, found: str, of_all: str, color: str) -> Panel:
+    return panels.figure(title, about, "none", count_or_zero(found, of_all), [(None, GOOD), (1, color)])
+
+
+def _verdicts() -> Row:
+    runs = panels.rows(
+        "Newest runs",
+        "How the newest run of each scenario stands. A scenario opens its comparison.",
+        _RUN,
+        [Column("", state(("scenario",), names.RUN_STATE, SCENARIO, _RUN[1:]))],
+        link="stepmark-frameworks",
+    )
+    claims = panels.rows(
+        "Against the reference",
+        "Step time over the reference's, with its 95 % interval: below 1 is faster. The state is what may be claimed.",
+        (*PAIR, "state"),
+        [
+            Column("ratio", with_state(PAIR, names.PAIR_RATIO, names.PAIR_VERDICT, SCENARIO), decimals=3),
+            Column("low", with_state(PAIR, names.PAIR_LOW, names.PAIR_VERDICT, SCENARIO), decimals=3),
+            Column("high", with_state(PAIR, names.PAIR_HIGH, names.PAIR_VERDICT, SCENARIO), decimals=3),
+        ],
+        link="stepmark-frameworks",
+    )
+    return Row("Verdicts", 9, ((8, runs), (16, claims)))
+
+
+def _results() -> Row:
+    fastest = panels.rows(
+        "Fastest of each scenario",
+        "The configuration with the highest throughput, whatever its parity: see the comparison before choosing it.",
+        CONFIGURATION,
+        [Column("throughput", f"topk by (scenario) (1, {by(CONFIGURATION, names.THROUGHPUT, SCENARIO)})", SAMPLES)],
+        link="stepmark-frameworks",
+    )
+    age = panels.bars(
+        "Oldest result",
+        "Time since the run that a scenario's oldest shown result is of.",
+        "s",
+        {"{{scenario}}": f"time() - min by (scenario) ({names.LAST_RUN}{{{SCENARIO}}})"},
+    )
+    return Row("Results", 9, ((16, fastest), (8, age)))
+
+
+def _over_time() -> Row:
+    throughput = panels.graph(
+        "Throughput over time",
+        "The newest throughput of every configuration: a step in a line is a new run.",
+        SAMPLES,
+        {f"{{{{scenario}}}} {CELL_LEGEND}": newest(names.THROUGHPUT, SCENARIO)},
+    )
+    runs = panels.graph(
+        "Stored runs",
+        "Runs by how they stand.",
+        "short",
+        {"{{outcome}} {{reason}}": f"max by (outcome, reason) ({names.RUNS}) > 0"},
+        stacked=True,
+    )
+    return Row("Over time", 10, ((16, throughput), (8, runs)))

@@ -1,0 +1,82 @@
+"""One scenario, one level: how throughput grows with the workers, and what keeps it from growing."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from stepmark.telemetry import names
+from stepmark.telemetry.boards import _panels as panels
+from stepmark.telemetry.boards._layout import Page, Panel, Row, Variable, built, choice
+from stepmark.telemetry.boards._panels import SAMPLES
+from stepmark.telemetry.boards._queries import by, newest
+from stepmark.telemetry.names import Metric
+
+_PAGE = Page(
+    "stepmark-scaling",
+    "Scaling",
+    "Speed-up and efficiency against one worker of the same candidate, and where a step waits.",
+)
+_CELLS = 'scenario=~"$scenario", execution=~"$execution", precision=~"$precision"'
+_LEGEND = "{{candidate}} w{{workers}}"
+
+
+def board() -> Dashboard:
+    return built(_PAGE, _variables(), [_growth(), _waiting(), _over_time()])
+
+
+def _variables() -> list[Variable]:
+    one = f'{names.SPEEDUP}{{scenario=~"$scenario"}}'
+    return [
+        choice("scenario", "Scenario", f"label_values({names.SPEEDUP}, scenario)"),
+        choice("execution", "Execution", f"label_values({one}, execution)"),
+        choice("precision", "Precision", f"label_values({one}, precision)"),
+    ]
+
+
+def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
+    return panels.by_workers(title, about, unit, by(("candidate", "workers"), metric, _CELLS))
+
+
+def _growth() -> Row:
+    speedup = _bars(
+        "Speed-up", "Throughput over that of one worker; the number of workers is ideal.", "none", names.SPEEDUP
+    )
+    efficiency = _bars(
+        "Efficiency",
+        "Speed-up divided by the workers: 100 % is ideal; more than 105 % is worth a doubt.",
+        "percentunit",
+        names.EFFICIENCY,
+    )
+    throughput = _bars("Throughput", "Samples per second of the whole job.", SAMPLES, names.THROUGHPUT)
+    return Row("Growth", 10, ((8, speedup), (8, efficiency), (8, throughput)))
+
+
+def _waiting() -> Row:
+    exposed = _bars(
+        "Exposed communication",
+        "Share of a step that waits for the gradients' exchange, which compute does not hide.",
+        "percentunit",
+        names.EXPOSED,
+    )
+    wait = _bars(
+        "Waiting for slower ranks",
+        "Share of a step, mean over the ranks. High with one slow worker or uneven batches.",
+        "percentunit",
+        names.WAIT,
+    )
+    memory = _bars("Peak memory of a worker", "Grows with the workers where buffers do.", "bytes", names.MEMORY)
+    return Row("Where a step waits", 10, ((8, exposed), (8, wait), (8, memory)))
+
+
+def _over_time() -> Row:
+    efficiency = panels.graph(
+        "Efficiency over time",
+        "A step in a line is a new run.",
+        "percentunit",
+        {_LEGEND: newest(names.EFFICIENCY, _CELLS)},
+    )
+    step = panels.graph(
+        "Median step time over time",
+        "With weak scaling, ideal is the same for every number of workers.",
+        "s",
+        {_LEGEND: newest(names.STEP, f'{_CELLS}, stat="p50"')},
+    )
+    return Row("Over time", 10, ((12, efficiency), (12, step)))

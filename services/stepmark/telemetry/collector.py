@@ -1,0 +1,192 @@
+"""The series of a hub, built anew at every scrape from figures: what is gone there is gone here."""
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from stepmark.telemetry import names
+from stepmark.telemetry.figures import CellFigures, PairFigures, RunState, Service, Snapshot
+from stepmark.telemetry.names import Metric
+
+SERIES_MOST = 1000
+"""Of the whole endpoint: what a Prometheus has to take from one hub, whatever is stored."""
+SCENARIOS_MOST = 50
+RUN_COUNTS_MOST = 80
+_OTHERS = 70  # series that do not grow: the hub's own
+_CONFIGURATIONS_MOST = SERIES_MOST - SCENARIOS_MOST - RUN_COUNTS_MOST - _OTHERS
+_PAIRS_MOST = _CONFIGURATIONS_MOST // 4  # so that cells never leave no room for them
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+Labels = tuple[str, ...]
+Series = tuple[Metric, Labels, float]
+
+
+class HubCollector(Collector):
+    """`read` returns a snapshot, or None where the database does not answer."""
+
+    def __init__(self, read: Callable[[], Snapshot | None]) -> None:
+        self._read = read
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing, so that registering reads nothing."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        began = time.perf_counter()
+        snapshot = self._read()
+        yield from _families(
+            [
+                (names.DATABASE_UP, (), float(snapshot is not None)),
+                (names.READ_SECONDS, (), time.perf_counter() - began),
+                *(series(snapshot) if snapshot else ()),
+            ]
+        )
+
+
+def series(snapshot: Snapshot) -> Iterator[Series]:
+    """All series of a snapshot, at most `SERIES_MOST` with those that `HubMeters` counts."""
+    scenarios = _Shown("scenario", snapshot.scenarios_stored, SCENARIOS_MOST)
+    pairs = _Shown("comparison", snapshot.pairs_stored, _PAIRS_MOST)
+    yield from _service(snapshot.service)
+    yield from scenarios.of(map(_scenario, snapshot.scenarios))
+    yield from pairs.of(map(_pair, snapshot.pairs))
+    cells = _Shown("cell", snapshot.cells_stored, _CONFIGURATIONS_MOST - pairs.used)
+    yield from cells.of(map(_cell, snapshot.cells))
+    for shown in (scenarios, pairs, cells):
+        yield from shown.counts()
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """What `labels` tell from others, with its series. `words`: further label values that come from outside."""
+
+    labels: Labels
+    words: Labels
+    series: list[Series]
+
+
+@dataclass
+class _Shown:
+    """Chooses what is shown: whole configurations, the newest first, each once, as long as `most` series last."""
+
+    what: str
+    stored: int
+    most: int
+    used: int = 0
+    left_out: dict[str, int] = field(default_factory=lambda: {"limit": 0, "name": 0, "duplicate": 0})
+    seen: set[Labels] = field(default_factory=set)
+
+    def of(self, configurations: Iterable[_Configuration]) -> Iterator[Series]:
+        for one in configurations:
+            reason = self._why_not(one)
+            if reason is not None:
+                self.left_out[reason] += 1
+                continue
+            self.seen.add(one.labels)
+            self.used += len(one.series)
+            yield from one.series
+
+    def _why_not(self, one: _Configuration) -> str | None:
+        if not _are_labels((*one.labels, *one.words)):
+            return "name"
+        if one.labels in self.seen:
+            return "duplicate"  # Prometheus would refuse the whole scrape
+        if self.left_out["limit"] or self.used + len(one.series) > self.most:
+            return "limit"  # nor anything older, or what is shown would be no newest part
+        return None
+
+    def counts(self) -> Iterator[Series]:
+        unread = self.stored - len(self.seen) - sum(self.left_out.values())
+        self.left_out["limit"] += max(0, unread)
+        yield names.CONFIGURATIONS, (self.what,), self.stored
+        for reason, count in self.left_out.items():
+            yield names.LEFT_OUT, (self.what, reason), count
+
+
+def word(text: str) -> str:
+    """A word of the analysis as a label value: "no steady state" is "no-steady-state"; no word is "none"."""
+    return text.replace(" ", "-") or "none"
+
+
+def _are_labels(values: Labels) -> bool:
+    """Whether all are spelled like the names that a scenario may give: anything else could flood or deceive."""
+    return all(map(_LABEL.fullmatch, values))
+
+
+def _configuration(labels: Labels, figures: Iterable[tuple[Metric, Labels, float | None]]) -> _Configuration:
+    """Each figure with the labels that it has beside `labels`. What is unknown, or no number, is absent."""
+    known = [(metric, more, value) for metric, more, value in figures if value is not None and math.isfinite(value)]
+    words = tuple(word for _, more, _ in known for word in more)
+    return _Configuration(labels, words, [(metric, (*labels, *more), value) for metric, more, value in known])
+
+
+def _scenario(run: RunState) -> _Configuration:
+    return _configuration((run.scenario,), [(names.RUN_STATE, (run.outcome, word(run.reason)), 1)])
+
+
+def _pair(pair: PairFigures) -> _Configuration:
+    return _configuration(
+        tuple(str(getattr(pair, name)) for name in names.PAIR),
+        [
+            (names.PAIR_RATIO, (), pair.ratio),
+            (names.PAIR_LOW, (), pair.ratio_low),
+            (names.PAIR_HIGH, (), pair.ratio_high),
+            (names.PAIR_VERDICT, (word(pair.verdict),), 1),
+        ],
+    )
+
+
+def _cell(cell: CellFigures) -> _Configuration:
+    return _configuration(
+        tuple(str(getattr(cell, name)) for name in names.CONFIGURATION),
+        [
+            (names.THROUGHPUT, (), cell.samples_per_second),
+            (names.THROUGHPUT_LOW, (), cell.samples_per_second_low),
+            (names.THROUGHPUT_HIGH, (), cell.samples_per_second_high),
+            (names.STEP, ("p50",), cell.step_seconds_p50),
+            (names.STEP, ("p95",), cell.step_seconds_p95),
+            (names.STEP, ("p99",), cell.step_seconds_p99),
+            (names.SPEEDUP, (), cell.speedup),
+            (names.EFFICIENCY, (), cell.efficiency),
+            (names.EXPOSED, (), cell.exposed_communication_ratio),
+            (names.WAIT, (), cell.wait_ratio),
+            (names.MFU, (), cell.mfu),
+            (names.MEMORY, (), cell.peak_memory_bytes),
+            (names.ENERGY, (), cell.joules_per_sample),
+            (names.LAST_RUN, (), cell.ended_at),
+            (names.PARITY, (word(cell.parity),), 1),
+            (names.VERDICT, (word(cell.verdict),), 1),
+        ],
+    )
+
+
+def _service(service: Service) -> Iterator[Series]:
+    yield names.BUILD, (service.stepmark_version,), 1
+    if service.schema_revision is not None:
+        yield names.SCHEMA, (service.schema_revision,), 1
+    yield names.DATABASE_BYTES, (), service.database_bytes
+    yield names.QUEUE, ("running",), service.queue_running
+    yield names.QUEUE, ("ended",), service.queue_ended
+    if service.unseen_seconds is not None:
+        yield names.UNSEEN, (), service.unseen_seconds
+    for count in service.runs[:RUN_COUNTS_MOST]:
+        labels = (count.outcome, word(count.reason))
+        if _are_labels(labels):
+            yield names.RUNS, labels, count.runs
+
+
+def _families(found: Iterable[Series]) -> Iterator[GaugeMetricFamily]:
+    """By name: a family's series must follow each other."""
+    families: dict[str, GaugeMetricFamily] = {}
+    for metric, labels, value in found:
+        family = families.get(metric.name)
+        if family is None:
+            family = families[metric.name] = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+        family.add_metric(labels, value)
+    yield from families.values()

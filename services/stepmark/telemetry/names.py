@@ -1,0 +1,183 @@
+"""Every Prometheus series of stepmark in one table, and what its boards use of others.
+
+Names follow Prometheus' conventions: base units, the unit last, `_total` for counters. An interval's ends are names of
+their own, so that a sum over a name stays meaningful. What is not known is absent, never 0.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["gauge", "counter", "histogram"]
+
+CONFIGURATION = ("scenario", "candidate", "engine", "strategy", "execution", "precision", "workers")
+"""What tells the figures of one cell from those of another, whichever run they are of."""
+PAIR = ("scenario", "candidate", "reference", "execution", "precision", "workers")
+"""What tells one comparison from another. `execution` is the level that is compared."""
+STATS = ("p50", "p95", "p99")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One name. `unit`: of a value, in words; `labels`: all that stepmark itself puts on a series."""
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _cell(name: str, unit: str, help: str, *labels: str) -> Metric:
+    return Metric(f"stepmark_{name}", "gauge", unit, help, (*CONFIGURATION, *labels))
+
+
+def _pair(name: str, unit: str, help: str, *labels: str) -> Metric:
+    return Metric(f"stepmark_comparison_{name}", "gauge", unit, help, (*PAIR, *labels))
+
+
+def _hub(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
+    return Metric(f"stepmark_hub_{name}", kind, unit, help, labels)
+
+
+def _live(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
+    return Metric(f"stepmark_live_{name}", kind, unit, help, ("scenario", *labels))
+
+
+# The newest ended run of every configuration.
+THROUGHPUT = _cell(
+    "throughput_samples_per_second", "samples per second", "Samples per second of the whole job, mean over launches."
+)
+THROUGHPUT_LOW = _cell(
+    "throughput_low_samples_per_second", "samples per second", "Lower end of the throughput's 95 % interval."
+)
+THROUGHPUT_HIGH = _cell(
+    "throughput_high_samples_per_second", "samples per second", "Upper end of the throughput's 95 % interval."
+)
+STEP = _cell("step_seconds", "seconds", "Percentiles of the steady steps, slowest rank, all launches.", "stat")
+SPEEDUP = _cell("speedup_ratio", "ratio", "Throughput over that of one worker of the same candidate.")
+EFFICIENCY = _cell("efficiency_ratio", "ratio", "Speed-up divided by the number of workers.")
+EXPOSED = _cell(
+    "exposed_communication_ratio", "ratio of the step", "Share of a step that waits for the gradients' exchange."
+)
+WAIT = _cell("wait_ratio", "ratio of the step", "Share of a step that waits for slower ranks.")
+MFU = _cell(
+    "model_flops_utilization_ratio", "ratio of the peak", "FLOPs of the model over the vendor's peak of all workers."
+)
+MEMORY = _cell("peak_memory_bytes", "bytes", "Largest memory of a worker: the device's, or the process' on a CPU.")
+ENERGY = _cell("energy_joules_per_sample", "joules per sample", "Energy of all devices over the samples.")
+PARITY = _cell(
+    "parity_state", "always 1", "Whether it trains the reference's model; only what holds is there.", "state"
+)
+VERDICT = _cell("verdict_state", "always 1", "What may be said of its steps; only what holds is there.", "state")
+LAST_RUN = _cell("last_run_timestamp_seconds", "Unix time", "When the run that these figures are of has ended.")
+
+PAIR_RATIO = _pair("step_time_ratio", "ratio", "Median step time over the reference's: below 1 is faster.")
+PAIR_LOW = _pair("step_time_low_ratio", "ratio", "Lower end of the ratio's 95 % interval.")
+PAIR_HIGH = _pair("step_time_high_ratio", "ratio", "Upper end of the ratio's 95 % interval.")
+PAIR_VERDICT = _pair(
+    "verdict_state", "always 1", "What may be claimed of the comparison; only what holds is there.", "state"
+)
+
+RUN_STATE = Metric(
+    "stepmark_run_state",
+    "gauge",
+    "always 1",
+    "How the newest run of a scenario stands; only what holds is there.",
+    ("scenario", "outcome", "reason"),
+)
+
+# The hub itself, read from its database at each scrape.
+DATABASE_UP = _hub("database_up", "gauge", "1 or 0", "Whether the database has answered this scrape.")
+DATABASE_BYTES = _hub("database_bytes", "gauge", "bytes", "Size of the database.")
+BUILD = _hub("build_info", "gauge", "always 1", "The version of stepmark that serves.", "version")
+SCHEMA = _hub("schema_info", "gauge", "always 1", "The revision of the database's tables.", "revision")
+RUNS = _hub("runs", "gauge", "runs", "Runs by how they stand; every further try at one counts.", "outcome", "reason")
+UNSEEN = _hub(
+    "running_unseen_seconds", "gauge", "seconds", "How long the most silent running execution was not heard of."
+)
+QUEUE = _hub(
+    "derivation_queue", "gauge", "executions", "Executions with records that no figure stands on yet.", "state"
+)
+CONFIGURATIONS = _hub(
+    "configurations", "gauge", "configurations", "Cells, comparisons and scenarios that have a newest result.", "what"
+)
+LEFT_OUT = _hub(
+    "configurations_left_out",
+    "gauge",
+    "configurations",
+    "Of these, not shown here: beyond the limit of series, with a name that is no label, or there twice.",
+    "what",
+    "reason",
+)
+READ_SECONDS = _hub("read_seconds", "gauge", "seconds", "What reading the database for this scrape took.")
+
+# The hub itself, counted since it started.
+RECEIVED = _hub(
+    "received_total",
+    "counter",
+    "calls",
+    "Calls of runners that had the right, by what became of them.",
+    "kind",
+    "result",
+)
+REFUSED = _hub("refused_total", "counter", "calls", "Calls that were refused.", "reason")
+STEP_SAMPLES = _hub("step_samples_total", "counter", "samples", "Step times received: steps x ranks.")
+DERIVATIONS = _hub("derivations_total", "counter", "derivations", "Executions whose figures were derived.", "result")
+DERIVE_SECONDS = _hub("derive_seconds", "histogram", "seconds", "What deriving one execution's figures took.")
+DATABASE_ERRORS = _hub("database_errors_total", "counter", "errors", "Calls that the database has failed.")
+
+# A running plan, from its driver's own port.
+LIVE_LAUNCHES_DONE = _live("launches_done", "gauge", "launches", "Launches that have ended.")
+LIVE_LAUNCHES_PLANNED = _live("launches_planned", "gauge", "launches", "Launches of the plan as it stands.")
+LIVE_PROGRESS = _live("progress_ratio", "gauge", "ratio", "Launches that have ended over those planned.")
+LIVE_CELL = _live("cell_info", "gauge", "always 1", "The cell that is measured now.", *CONFIGURATION[1:])
+LIVE_SAMPLES_PER_SECOND = _live(
+    "samples_per_second", "gauge", "samples per second", "Running throughput of the current cell.", *CONFIGURATION[1:]
+)
+LIVE_STEPS = _live("steps_total", "counter", "steps", "Steps made, warm-up included.", *CONFIGURATION[1:])
+
+METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+
+@dataclass(frozen=True)
+class External:
+    """A series of somebody else that the boards show as context: `factor` x its value is in `unit`.
+
+    `labels`: what tells its series apart on a board; `workload` stands for the pod that it is about.
+    """
+
+    name: str
+    source: Literal["dcgm-exporter", "Ray", "Prometheus"]
+    unit: str
+    factor: float
+    help: str
+    labels: tuple[str, ...]
+
+
+def _gpu(name: str, unit: str, factor: float, help: str) -> External:
+    return External(f"DCGM_FI_{name}", "dcgm-exporter", unit, factor, help, ("workload", "gpu"))
+
+
+def _ray(name: str, unit: str, factor: float, help: str) -> External:
+    return External(f"ray_{name}", "Ray", unit, factor, help, ("workload",))
+
+
+GPU_UTILIZATION = _gpu("DEV_GPU_UTIL", "ratio", 0.01, "Share of time in which a kernel ran (percent).")
+GPU_MEMORY = _gpu("DEV_FB_USED", "bytes", 2.0**20, "Device memory in use (MiB).")
+GPU_POWER = _gpu("DEV_POWER_USAGE", "watts", 1, "Power.")
+GPU_CLOCK = _gpu("DEV_SM_CLOCK", "hertz", 1e6, "Clock of the multiprocessors (MHz).")
+GPU_TEMPERATURE = _gpu("DEV_GPU_TEMP", "degrees Celsius", 1, "Temperature.")
+GPU_TENSOR = _gpu("PROF_PIPE_TENSOR_ACTIVE", "ratio", 1, "Share of cycles in which the tensor cores were busy.")
+RAY_CPU = _ray("node_cpu_utilization", "ratio", 0.01, "Share of a node's CPUs in use (percent).")
+RAY_MEMORY = _ray("node_mem_used", "bytes", 1, "Memory in use on a node.")
+SCRAPE_SECONDS = External(
+    "scrape_duration_seconds", "Prometheus", "seconds", 1, "What a scrape took.", ("job", "instance")
+)
+SCRAPE_SAMPLES = External(
+    "scrape_samples_scraped", "Prometheus", "series", 1, "Series that a scrape has given.", ("job", "instance")
+)
+
+EXTERNAL: tuple[External, ...] = tuple(value for value in list(globals().values()) if isinstance(value, External))

@@ -1,0 +1,77 @@
+"""The generated parts of docs/metrics.md: `python -m stepmark.telemetry.page docs/metrics.md` puts them in place."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from stepmark.telemetry import rules
+from stepmark.telemetry.names import CONFIGURATION, EXTERNAL, METRICS, PAIR, Metric
+
+
+def with_parts(page: str) -> str:
+    """The page with every part between `<!-- NAME -->` and `<!-- end -->` made anew."""
+    for name, lines in (("series", _series()), ("external", _external()), ("alerts", _alerts())):
+        text = "\n".join(lines)
+        before, begin, rest = page.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not (begin and end):
+            raise ValueError(f"expected <!-- {name} --> and <!-- end --> in the page, found no such part")
+        page = f"{before}{begin}{text}\n{end}{after}"
+    return page
+
+
+def _series() -> Iterator[str]:
+    others = ("stepmark_comparison_", "stepmark_hub_", "stepmark_live_")
+    groups = {
+        "Results: the newest ended run of every configuration": [m for m in METRICS if not m.name.startswith(others)],
+        "Comparisons with the scenario's first candidate": _named("stepmark_comparison_"),
+        "The hub itself": _named("stepmark_hub_"),
+        "A running plan, from its driver": _named("stepmark_live_"),
+    }
+    for title, metrics in groups.items():
+        yield from ("", f"### {title}", "", "| name | kind | unit | labels | |", "|---|---|---|---|---|")
+        for metric in metrics:
+            yield f"| `{metric}` | {metric.kind} | {metric.unit} | {_labels(metric)} | {metric.help} |"
+    yield ""
+
+
+def _named(prefix: str) -> list[Metric]:
+    return [metric for metric in METRICS if metric.name.startswith(prefix)]
+
+
+def _labels(metric: Metric) -> str:
+    """The sets of labels that many have go by a name."""
+    for name, known in (("configuration", CONFIGURATION), ("pair", PAIR)):
+        if metric.labels[: len(known)] == known:
+            return ", ".join([f"*{name}*", *map(_code, metric.labels[len(known) :])])
+    return ", ".join(map(_code, metric.labels))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _external() -> Iterable[str]:
+    yield from ("| name | from | shown in | times | |", "|---|---|---|---|---|")
+    for one in EXTERNAL:
+        yield f"| `{one.name}` | {one.source} | {one.unit} | {one.factor:.12g} | {one.help} |"
+
+
+def _alerts() -> Iterator[str]:
+    for alert in rules.ALERTS:
+        waits = "" if alert.lasting == "0m" else f", after {alert.lasting}"
+        said = f"{alert.severity}{waits}: {_plain(alert.summary)}. {_plain(alert.about)}"
+        yield from ("", f"### {alert.name}", "", said[0].upper() + said[1:])
+        yield from ("", alert.what_to_do, "", "```", alert.expr, "```")
+    yield ""
+
+
+def _plain(template: str) -> str:
+    """`{{ $labels.scenario }}` as *scenario*."""
+    return re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", template)
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_parts(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""A real browser for tests, and pages that keep what they asked for and complained of.
+
+A test module asks for the fixture with `pytest_plugins = ["chromium"]`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium of the system. One at a time: playwright allows no second one."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"needs a browser on PATH, one of {', '.join(BROWSERS)}")
+    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=as_root)
+        yield started
+        started.close()
+
+
+@dataclass
+class Watched:
+    """What happened in all pages of a browser's context."""
+
+    context: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def page(self) -> Any:
+        page = self.context.new_page()
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        return page
+
+    def elsewhere(self, url: str) -> list[str]:
+        """Requests to anything but this address."""
+        return [one for one in self.requests if not one.startswith((f"{url}/", "data:"))]

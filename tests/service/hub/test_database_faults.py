@@ -1,0 +1,157 @@
+"""A killed hub, and a database that is full, locked or gone: nothing acknowledged is lost, and all heals by itself."""
+
+import json
+import resource
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from running_hub import Hub, Postgres, Results, Runner, wait_for
+
+pytest_plugins = ["running_hub"]
+StartHub = Callable[..., Hub]
+
+
+def ready(hub: Hub) -> bool:
+    with hub.client("") as client:
+        return client.get("/readyz").status_code == 200
+
+
+def alive(hub: Hub) -> bool:
+    with hub.client("") as client:
+        return client.get("/healthz").status_code == 200
+
+
+def assert_refused_for_now(hub: Hub, runner: Runner, index: int) -> None:
+    answer = runner.launch(index)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    wait_for(lambda: not ready(hub))
+    assert alive(hub)
+    assert "database: " in hub.log.read_text()
+
+
+def assert_healed(hub: Hub, runner: Runner, index: int) -> None:
+    wait_for(lambda: ready(hub))
+    assert runner.launch(index).status_code in (200, 201)
+
+
+def test_a_killed_hub_has_everything_that_it_acknowledged(
+    start_hub: StartHub, database_url: str, results: Results
+) -> None:
+    hub = start_hub(database_url)
+    runners = [hub.runner(results) for _ in range(6)]
+    acknowledged: list[tuple[int, int]] = []
+    threads = [threading.Thread(target=_upload, args=(index, one, acknowledged)) for index, one in enumerate(runners)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(acknowledged) >= 10)
+    hub.process.kill()
+    for thread in threads:
+        thread.join()
+    again = start_hub(database_url)
+    assert len(acknowledged) < len(runners) * len(results.rows), "it was killed too late to show anything"
+    for index, launch in acknowledged:
+        runners[index].hub = again
+        assert runners[index].launch(launch).status_code == 200, "known already"
+    assert ready(again)
+
+
+def _upload(index: int, runner: Runner, acknowledged: list[tuple[int, int]]) -> None:
+    try:
+        runner.claim()
+        for launch in range(len(runner.results.rows)):
+            if runner.launch(launch).status_code == 201:
+                acknowledged.append((index, launch))
+    except httpx2.TransportError:
+        return
+
+
+def test_sigterm_lets_requests_end(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
+    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
+    runner = hub.runner(results)
+    runner.claim()
+    launch_id, body = results.rows[0]
+    sent = threading.Event()
+
+    def halting() -> Iterator[bytes]:
+        yield b"{"
+        hub.process.terminate()
+        with pytest.raises(httpx2.ConnectError):
+            wait_for(lambda: not alive(hub))
+        sent.set()
+        yield json.dumps(body).encode()[1:]
+
+    with hub.client(runner.token) as client:
+        assert client.put(f"{runner.execution}/launches/{launch_id}", content=halting()).status_code == 201
+    assert sent.is_set()
+    assert hub.process.wait(timeout=30) == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk(start_hub: StartHub, small_disk: Path, results: Results) -> None:
+    hub = start_hub(f"sqlite:///{small_disk / 'hub.db'}")
+    runner = hub.runner(results)
+    runner.claim()
+    assert runner.launch(0).status_code == 201
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match="No space"):
+        ballast.write_bytes(bytes(16 << 20))
+    assert_refused_for_now(hub, runner, 1)
+    ballast.unlink()
+    assert_healed(hub, runner, 1)
+
+
+def test_a_file_that_may_not_grow(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
+    """A quota, here by the process' own limit."""
+    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
+    runner = hub.runner(results)
+    runner.claim()
+    limits = resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (8192, limits[1]))
+    assert_refused_for_now(hub, runner, 0)
+    resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert_healed(hub, runner, 0)
+
+
+def test_a_locked_database(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
+    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
+    runner = hub.runner(results)
+    runner.claim()
+    with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert_refused_for_now(hub, runner, 0)
+        with hub.client() as client:
+            assert client.get("/api/v1/runs").status_code == 200, "reading needs no lock"
+        other.execute("ROLLBACK")
+    assert_healed(hub, runner, 0)
+
+
+def test_a_database_server_that_stops_and_starts(start_hub: StartHub, postgres: Postgres, results: Results) -> None:
+    hub = start_hub(postgres.new_database())
+    runner = hub.runner(results)
+    runner.send_all()
+    try:
+        postgres.stop()
+        assert_refused_for_now(hub, runner, 0)
+    finally:
+        postgres.start()
+    assert_healed(hub, runner, 0)
+    assert hub.wait_until_derived(runner.run_id)

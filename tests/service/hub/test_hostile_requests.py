@@ -1,0 +1,237 @@
+"""What is too large, too slow, too deep or no request at all: refused, and the hub stays small and goes on serving."""
+
+import base64
+import contextlib
+import io
+import json
+import queue
+import socket
+import struct
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from running_hub import Hub, Results, Runner, wait_for
+from stepmark.hub.connections import HEAD_BYTES_MOST
+
+pytest_plugins = ["running_hub"]
+MIB = 1 << 20
+
+
+@contextmanager
+def grows_by_at_most(hub: Hub, bytes_most: int) -> Iterator[None]:
+    """The peak of the server's memory meanwhile, over what it has now."""
+    process = Path(f"/proc/{hub.process.pid}")
+
+    def status(name: str) -> int:
+        return int((process / "status").read_text().split(f"{name}:")[1].split()[0]) * 1024
+
+    (process / "clear_refs").write_text("5")
+    before = status("VmRSS")
+    yield
+    assert status("VmHWM") - before <= bytes_most, f"grew by {(status('VmHWM') - before) / MIB:.0f} MiB"
+
+
+@pytest.fixture
+def runner(hub: Hub, results: Results) -> Runner:
+    made = hub.runner(results)
+    assert made.claim().status_code == 201
+    return made
+
+
+def launch_path(runner: Runner) -> str:
+    return f"{runner.execution}/launches/{runner.results.rows[0][0]}"
+
+
+def connect(hub: Hub) -> socket.socket:
+    host, port = hub.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def head(path: str, token: str, *lines: str) -> bytes:
+    return "\r\n".join([f"PUT {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {token}", *lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize(("token", "expected"), [("none", b"401"), ("", b"413")])
+def test_64_megabytes_are_refused_before_any_of_them_is_read(runner: Runner, token: str, expected: bytes) -> None:
+    with connect(runner.hub) as to_hub:
+        to_hub.sendall(head(launch_path(runner), token or runner.token, f"Content-Length: {64 * MIB}"))
+        assert to_hub.recv(4096).split()[1] == expected
+
+
+@pytest.mark.parametrize(("token", "expected"), [("none", 401), ("", 413)])
+def test_a_client_that_sends_64_megabytes_hears_why_not(runner: Runner, token: str, expected: int) -> None:
+    with grows_by_at_most(runner.hub, 16 * MIB), runner.hub.client(token or runner.token) as client:
+        answer = client.put(launch_path(runner), content=bytes(64 * MIB))
+    assert answer.status_code == expected
+
+
+def test_a_body_without_an_announced_length_is_cut_off_at_the_limit(runner: Runner) -> None:
+    megabytes = (bytes(MIB) for _ in range(64))
+    with grows_by_at_most(runner.hub, 100 * MIB), runner.hub.client(runner.token) as client:
+        assert client.put(launch_path(runner), content=megabytes).status_code == 413
+
+
+def test_only_launches_may_be_large(runner: Runner) -> None:
+    body = {"sequence": 1, "outcome": "running", "message": "x" * 2 * MIB}
+    assert runner.put(f"{runner.execution}/state", body).status_code == 413
+
+
+def test_a_body_that_trickles_is_cut_off_and_others_do_not_wait(
+    start_hub: Callable[..., Hub], tmp_path: Path, results: Results
+) -> None:
+    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", "--body-seconds-most", "2")
+    runner = hub.runner(results)
+    runner.claim()
+    slow = [connect(hub) for _ in range(60)]
+    for one in slow:
+        one.sendall(head(launch_path(runner), runner.token, "Content-Length: 1000") + b"{")
+    ended = threading.Event()
+    threading.Thread(target=_trickle, args=(slow, ended), daemon=True).start()
+    assert runner.launch(0).status_code == 201
+    assert [one.recv(4096).split()[1] for one in slow] == [b"408"] * len(slow)
+    ended.set()
+
+
+def _trickle(connections: list[socket.socket], ended: threading.Event) -> None:
+    while not ended.wait(0.2):
+        for one in connections:
+            try:
+                one.sendall(b" ")
+            except OSError:
+                continue
+
+
+def test_endless_headers_are_cut_off(hub: Hub) -> None:
+    with connect(hub) as to_hub, grows_by_at_most(hub, 16 * MIB):
+        to_hub.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        with pytest.raises(OSError, match=r"reset|pipe|closed"):  # noqa: PT012
+            for _ in range(64):
+                to_hub.sendall(b"x" * HEAD_BYTES_MOST)
+                time.sleep(0.01)
+            assert to_hub.recv(1) == b"", "open"
+            raise ConnectionError("closed")
+
+
+def test_many_large_bodies_together_do_not_fill_the_memory(runner: Runner) -> None:
+    """Of twelve that never quite end, some are asked to come again."""
+    size = 30 * MIB
+    clients = [connect(runner.hub) for _ in range(12)]
+    answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    with grows_by_at_most(runner.hub, 400 * MIB):
+        for one in clients:
+            one.sendall(head(launch_path(runner), runner.token, f"Content-Length: {size}"))
+            threading.Thread(target=_send_most, args=(one, size, answers), daemon=True).start()
+        assert answers.get(timeout=25).split()[1] == b"503"
+        for one in clients:
+            one.close()
+    wait_for(lambda: runner.state(1).status_code in (200, 201))
+
+
+def _send_most(to_hub: socket.socket, size: int, answers: "queue.SimpleQueue[bytes]") -> None:
+    with contextlib.suppress(OSError):
+        for _ in range(size // MIB - 1):
+            to_hub.sendall(bytes(MIB))
+        answers.put(to_hub.recv(4096))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"nul", b"\xff\xfe", b'{"header": "\\ud800"}', b"[" * 500_000, b'{"header":' * 500_000],
+    ids=("empty", "cut", "list", "word", "bytes", "surrogate", "deep", "deeper"),
+)
+def test_what_is_no_launch_is_refused(runner: Runner, body: bytes) -> None:
+    with runner.hub.client(runner.token) as client, grows_by_at_most(runner.hub, 64 * MIB):
+        answer = client.put(launch_path(runner), content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+def zipped(name: str, contents: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr(name, contents)
+    return made.getvalue()
+
+
+def npy(shape: str, data: bytes = b"") -> bytes:
+    header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def false_size(blob: bytes) -> bytes:
+    """The directory of the zip says 1000 bytes."""
+    at = blob.rindex(b"PK\x01\x02")
+    return blob[: at + 24] + struct.pack("<L", 1000) + blob[at + 28 :]
+
+
+def many_entries() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for index in range(50_000):
+            archive.writestr(f"{index}", b"")
+    return made.getvalue()
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "zeros": lambda: zipped("step_nanoseconds.npy", npy("(1, 30000000)", bytes(240 * MIB))),
+    "lying": lambda: false_size(zipped("step_nanoseconds.npy", npy("(1, 30000000)", bytes(240 * MIB)))),
+    "shape": lambda: zipped("step_nanoseconds.npy", npy("(1, 999999999999)")),
+    "negative": lambda: zipped("step_nanoseconds.npy", npy("(-1, -1)")),
+    "objects": lambda: zipped("step_nanoseconds.npy", npy("(1, 1)").replace(b"'<i8'", b"'|O' ")),
+    "code": lambda: zipped("step_nanoseconds.npy", npy("__import__('os')")),
+    "lzma": lambda: zipped("step_nanoseconds.npy", npy("(1, 1)", bytes(8)), zipfile.ZIP_LZMA),
+    "many": many_entries,
+    "another": lambda: zipped("other.npy", npy("(1, 1)", bytes(8))),
+    "nothing": lambda: b"",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_packed_steps_that_are_none_are_refused_before_they_unfold(runner: Runner, bomb: str) -> None:
+    blob = BOMBS[bomb]()
+    body = runner.results.rows[0][1] | {"steps_npz": base64.b64encode(blob).decode()}
+    with grows_by_at_most(runner.hub, 64 * MIB):
+        answer = runner.put(launch_path(runner), body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+
+
+def test_steps_that_contradict_their_header_are_refused(runner: Runner) -> None:
+    made = io.BytesIO()
+    np.savez_compressed(made, step_nanoseconds=np.ones((5, 3), dtype=np.int64))
+    body = runner.results.rows[0][1] | {"steps_npz": base64.b64encode(made.getvalue()).decode()}
+    assert runner.put(launch_path(runner), body).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/api/v1/runs/%00", "/api/v1/runs?search=%00", "/api/v1/runs?cursor=%ff", "/%ff/x"])
+def test_odd_addresses_are_refused_in_words(hub: Hub, path: str) -> None:
+    with hub.client() as client:
+        answer = client.get(path)
+    assert answer.status_code in (400, 404, 422)
+    assert answer.json()["code"] in ("invalid", "not-found")
+
+
+def test_a_hostile_message_is_kept_as_harmless_text(runner: Runner) -> None:
+    assert runner.state(1, "failed", reason="unknown", message="\0\x1b[31m<script>").status_code == 201
+    view: Any = runner.hub.get(f"/api/v1/runs/{runner.run_id}")
+    assert view["attempts"][0]["executions"][0]["message"] == "\\x00\\x1b[31m<script>"
+
+
+def test_no_answer_quotes_what_was_sent(runner: Runner) -> None:
+    answer = runner.put(launch_path(runner), {"header": {"secret-9f": "secret-9f"}, "steps_npz": "secret-9f"})
+    assert answer.status_code == 422
+    assert "secret-9f" not in json.dumps(answer.json()).replace("header.secret-9f", "")
+
+
+def test_every_answer_says_how_browsers_must_treat_it(hub: Hub) -> None:
+    with hub.client("") as client:
+        for path in ("/healthz", "/api/v1/runs"):
+            headers = client.get(path).headers
+            assert "default-src 'none'" in headers["Content-Security-Policy"]
+            assert headers["X-Content-Type-Options"] == "nosniff"

@@ -1,0 +1,123 @@
+"""What pages and programs ask of the database: the right runs, once each, in order, with what may be said of them."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from running_hub import Hub, Results
+from stepmark.analysis.summary import Summary
+from stepmark.hub import migrate, reads, sides
+from stepmark.hub.database import Database
+from stepmark.hub.reads import Filters
+from stepmark.hub.tables import runs
+from stepmark.report import sentences
+from varied_results import elsewhere, slower
+
+pytest_plugins = ["running_hub"]
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty one."""
+    made = Database(database_url)
+    migrate.migrate(made)
+    yield made
+    made.close()
+
+
+def fill(database: Database, *rows: tuple[str, str, str | None, float]) -> None:
+    with database.write() as connection:
+        for run_id, name, namespace, created_at in rows:
+            connection.execute(
+                runs.insert().values(run_id=run_id, name=name, namespace=namespace, created_at=created_at)
+            )
+
+
+def found(database: Database, **filters: object) -> list[str]:
+    with database.read() as connection:
+        return [one.run_id for one in reads.runs(connection, Filters.model_validate(filters)).runs]
+
+
+def test_pages_show_every_run_once_newest_first_even_those_of_one_moment(database: Database) -> None:
+    fill(database, *((f"run-{index}", "test", None, 1000.5 + index // 3) for index in range(10)))
+    seen: list[str] = []
+    cursor = None
+    with database.read() as connection:
+        while True:
+            page = reads.runs(connection, Filters(limit=4, cursor=cursor))
+            seen += [one.run_id for one in page.runs]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    assert seen == [f"run-{index}" for index in reversed(range(10))]
+
+
+def test_filters_find_what_they_say_and_wildcards_mean_themselves(database: Database) -> None:
+    fill(database, ("one-1", "alpha", "team-a", 1), ("two-2", "beta", None, 2), ("three", "alpha-beta", None, 3))
+    assert found(database, name="alpha") == ["one-1"]
+    assert found(database, search="BETA") == ["three", "two-2"]
+    assert found(database, search="team") == ["one-1"]
+    assert found(database, search="wo-2", name="beta") == ["two-2"]
+    assert found(database, search="%") == found(database, search="_") == []
+    assert found(database, outcome="waiting") == ["three", "two-2", "one-1"]
+    assert found(database, outcome="running") == []
+    with database.read() as connection:
+        assert reads.names(connection) == ["alpha", "alpha-beta", "beta"]
+
+
+def test_a_cursor_that_is_none_is_refused(database: Database) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        found(database, cursor="nonsense")
+
+
+def test_what_is_not_there_is_none(database: Database) -> None:
+    with database.read() as connection:
+        assert reads.run(connection, "nobody") is None
+        assert reads.summary(connection, "nobody") is None
+        assert reads.history(connection, "nobody") is None
+        assert sides.side(connection, "nobody") is None
+
+
+def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.send_all()
+    summary = Summary.model_validate(hub.wait_until_derived(runner.run_id))
+    [line] = hub.get("/api/v1/runs", search=runner.run_id)["runs"]
+    assert line["verdict"] == sentences.headline(summary)
+    assert line["outcome"] == "complete"
+
+
+def test_a_running_run_says_how_far_it_is_and_is_not_settled(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    runner.launch(0)
+    runner.state(1, progress={"launches_done": 1, "launches_total": 8, "cell": "plain.eager.float32.w1"})
+    view = hub.get(f"/api/v1/runs/{runner.run_id}")
+    assert (view["settled"], view["run"]["progress"]["launches_done"]) == (False, 1)
+    [line] = hub.get("/api/v1/runs", search=runner.run_id)["runs"]
+    assert line["progress"]["launches_total"] == 8
+    assert abs(line["seen_at"] - time.time()) < 60
+
+
+def test_a_history_has_ended_runs_alone_oldest_first_with_facts_of_their_ranks(hub: Hub, results: Results) -> None:
+    before = len(hub.get("/api/v1/scenarios/test/history", limit=200)["runs"])
+    variations = (results, elsewhere(slower(results, 2), {"torch": "9.9"}))
+    ended = [hub.runner(one) for one in variations]
+    for runner in ended:
+        runner.send_all()
+        hub.wait_until_derived(runner.run_id)
+    running = hub.runner(results)
+    running.claim()
+    running.launch(0)
+    history = hub.get("/api/v1/scenarios/test/history", limit=200)
+    assert [one["run_id"] for one in history["runs"]][before:] == [one.run_id for one in ended]
+    assert "package torch" in " ".join(history["runs"][-1]["changed"])
+    assert "slower" in {cell["points"][-1]["change"] for cell in history["cells"]}
+    database = Database(hub.database_url)
+    with database.read() as connection:
+        side = sides.side(connection, ended[0].run_id)
+    database.close()
+    assert side is not None
+    assert {facts["nodes"] for facts in side.facts.values()} == {"1"}
+    assert len(side.facts) == 4

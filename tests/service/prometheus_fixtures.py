@@ -1,0 +1,197 @@
+"""A real Prometheus for tests, and what it scrapes beside a hub: other exporters, and results of a GPU machine."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import ROOT, scenario_document
+from running_hub import Results, wait_for
+from stepmark.plan.cells import Cell, cells
+from stepmark.results.certificate import Certificate
+from stepmark.results.record import LaunchHeader
+from stepmark.scenario.load import scenario_from_object
+from stepmark.telemetry.rules import FILE
+
+PROMETHEUS, PROMTOOL = shutil.which("prometheus") or "", shutil.which("promtool") or ""
+needs_prometheus = pytest.mark.skipif(
+    not (PROMETHEUS and PROMTOOL), reason="prometheus and promtool are not on the PATH (Debian: prometheus)"
+)
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Sample:
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs. Every method fails the test if Prometheus refuses."""
+
+    url: str
+
+    def get(self, path: str, **query: str) -> Any:
+        address = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            body = json.load(answer)
+        assert body["status"] == "success", body
+        return body["data"]
+
+    def query(self, expression: str) -> list[Sample]:
+        """As things stand now."""
+        found = self.get("/api/v1/query", query=expression)
+        assert found["resultType"] == "vector", expression
+        return [Sample(row["metric"], float(row["value"][1])) for row in found["result"]]
+
+    def value(self, expression: str) -> float:
+        """Of the only series."""
+        [sample] = self.query(expression)
+        return sample.value
+
+    def label_values(self, label: str, selector: str) -> list[str]:
+        return self.get(f"/api/v1/label/{label}/values", **{"match[]": selector})
+
+    def scraped(self, job: str) -> bool:
+        """Whether the job was scraped, at least once, with success."""
+        return any(sample.value == 1 for sample in self.query(f'up{{job="{job}"}}'))
+
+
+@contextmanager
+def prometheus(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> Iterator[Prometheus]:
+    """One with the committed rules, which scrapes these jobs every second. Its data may be in `folder`/data already."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config = {"global": every, "rule_files": [str(ROOT / FILE)], "scrape_configs": list(jobs)}
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    command = [
+        PROMETHEUS, f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
+    ]  # fmt: skip
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log, stdout=log)
+    try:
+        wait_for(lambda: _ready(port) or process.poll() is not None)
+        assert process.poll() is None, (folder / "prometheus.log").read_text()
+        yield Prometheus(f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def job(name: str, address: str, path: str = "/metrics", honor: bool = False, **labels: str) -> dict[str, Any]:
+    """`address`: HOST:PORT. `labels`: what a discovery puts on every series of the target."""
+    targets = [{"targets": [address], "labels": labels}]
+    return {"job_name": name, "metrics_path": path, "honor_labels": honor, "static_configs": targets}
+
+
+@contextmanager
+def static_exporter(folder: Path) -> Iterator[str]:
+    """A process that serves the folder's files; yields HOST:PORT."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        try:
+            yield f"127.0.0.1:{re.findall(r'port ([0-9]+)', said)[0]}"
+        finally:
+            process.kill()
+
+
+def backfill(folder: Path, openmetrics: str) -> None:
+    """Put a past into the data of a Prometheus that is not started yet."""
+    file = folder / "past.txt"
+    file.write_text(openmetrics)
+    command = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(file), str(folder / "data")]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+GPU_PODS = ("bench-worker-a", "bench-worker-b")
+DCGM = "".join(
+    f"# TYPE {name} gauge\n"
+    + "".join(f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}",pod="{pod}",namespace="bench",container="ray-worker"}} {value}\n'
+              for gpu, pod in enumerate(GPU_PODS))
+    + f'{name}{{gpu="9",UUID="GPU-9"}} 0\n'  # idle: it belongs to no pod
+    for name, value in {
+        "DCGM_FI_DEV_GPU_UTIL": 87, "DCGM_FI_DEV_FB_USED": 1024, "DCGM_FI_DEV_POWER_USAGE": 412,
+        "DCGM_FI_DEV_SM_CLOCK": 1980, "DCGM_FI_DEV_GPU_TEMP": 61, "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": 0.42,
+    }.items()
+)  # fmt: skip
+"""As dcgm-exporter writes it, with the pods that have the GPUs."""
+
+RAY = """# TYPE ray_node_cpu_utilization gauge
+ray_node_cpu_utilization{ip="10.0.0.1",SessionName="s",Version="2.60"} 55
+# TYPE ray_node_mem_used gauge
+ray_node_mem_used{ip="10.0.0.1",SessionName="s",Version="2.60"} 4294967296
+"""
+"""As a Ray node writes it; the pod is its own, so a discovery names it."""
+
+
+def results_of_gpus(measured: Results, name: str) -> Results:
+    """A campaign of two frameworks on one and two H100, with certificates and energy; the step times are `measured`."""
+    document = scenario_document(
+        workload={"model": "mlp", "params": {"features": 4096, "hidden": 8192}},
+        candidates=[
+            {"name": "torch", "engine": "torch", "strategy": "ddp"},
+            {"name": "keras", "engine": "keras-torch", "strategy": "ddp"},
+        ],
+        scale={"workers": [1, 2], "batchPerWorker": 8},
+        parity="required",
+    )
+    document["metadata"]["name"] = name
+    scenario = scenario_from_object(document)
+    run = measured.run.model_copy(update={"scenario": document, "scenario_digest": scenario.digest()})
+    planned = cells(scenario, run.machine)
+    rows = tuple(_launch(scenario.digest(), cell, old) for cell in planned for old in _alike(measured, cell))
+    return Results(measured.folder, run, rows, tuple(_certificate(cell, planned[0]) for cell in planned))
+
+
+def _alike(measured: Results, cell: Cell) -> Iterator[dict[str, Any]]:
+    """Launches of the sleeper with as many workers: the slower variant stands for Keras."""
+    candidate = {"torch": "plain", "keras": "slow"}[cell.candidate]
+    for _, row in measured.rows:
+        if (row["header"]["cell"]["candidate"], row["header"]["cell"]["workers"]) == (candidate, cell.workers):
+            yield row
+
+
+def _launch(digest: str, cell: Cell, old: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    header = LaunchHeader.model_validate(old["header"])
+    launch_id = f"b{header.block:03d}.{cell.key}"
+    ranks = tuple(
+        rank.model_copy(update={
+            "flags": {"device_name": "NVIDIA H100 80GB HBM3"}, "energy_joules": 31.0, "peak_memory_bytes": 5 << 30,
+        })
+        for rank in header.ranks
+    )  # fmt: skip
+    changed = header.model_copy(
+        update={"launch_id": launch_id, "scenario_digest": digest, "cell": cell, "ranks": ranks}
+    )
+    return launch_id, {"header": json.loads(changed.model_dump_json()), "steps_npz": old["steps_npz"]}
+
+
+def _certificate(cell: Cell, reference: Cell) -> Certificate:
+    badge = "certified" if cell.candidate == reference.candidate else "within limits"
+    return Certificate(cell=cell.key, reference=reference.key, badge=badge, text=badge)

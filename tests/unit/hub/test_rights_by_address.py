@@ -1,0 +1,26 @@
+"""Which right an address needs: whatever is not known needs the most."""
+
+import pytest
+
+from stepmark.hub.rights import needed
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("GET", "/", "read"),
+        ("HEAD", "/api/v1/runs", "read"),
+        ("GET", "/api/v1/executions/e/received", "write"),
+        ("PUT", "/api/v1/runs/r/attempts/1", "register"),
+        ("PUT", "/api/v1/runs/r/attempts/1/executions/e", "write"),
+        ("PUT", "/api/v1/executions/e/launches/b000.a", "write"),
+        ("PUT", "/api/v1/runs/r/attempts/1/", "admin"),
+        ("PUT", "/api/v1/runs/r/attempts/1/executions/e/x", "admin"),
+        ("PUT", "/api/v1/runs/r\n/attempts/1", "admin"),
+        ("DELETE", "/api/v1/runs/r", "admin"),
+        ("POST", "/api/v1/runs", "admin"),
+        ("TRACE", "/", "admin"),
+    ],
+)
+def test_the_right_that_an_address_needs(method: str, path: str, right: str) -> None:
+    assert needed(method, path) == right

@@ -1,0 +1,76 @@
+"""Which execution's figures are shown for a configuration, as executions end, are superseded and are deleted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from stepmark.hub import migrate
+from stepmark.hub.database import Database
+from stepmark.hub.derive import mark_lost
+from stepmark.hub.latest import let_it_hold, let_others_hold
+from stepmark.hub.tables import cells, executions, latest, runs
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'hub.db'}")
+    migrate.migrate(made)
+    yield made
+    made.close()
+
+
+def add(database: Database, name: str, ended_at: float, outcome: str = "complete", workers: int = 1) -> None:
+    """An execution with one cell."""
+    with database.write() as connection:
+        connection.execute(runs.insert().values(run_id=name, name="s", created_at=0, execution_id=name))
+        texts = {"document": "{}", "scenario_digest": "", "reason": "", "message": "", "outcome": outcome}
+        numbers = {"attempt": 1, "claimed_at": 0, "seen_at": ended_at, "sequence": 1, "revision": 1}
+        connection.execute(
+            executions.insert().values(execution_id=name, run_id=name, derived_revision=1, **texts, **numbers)
+        )
+        labels = {"candidate": "c", "engine": "e", "strategy": "t", "execution": "eager", "precision": "float32"}
+        words = {"scenario": "s", "verdict": "steady", "parity": "certified", "key": f"c.eager.float32.w{workers}"}
+        connection.execute(
+            cells.insert().values(execution_id=name, workers=workers, ended_at=ended_at, **labels, **words)
+        )
+        if outcome == "complete":
+            let_it_hold(connection, name)
+
+
+def holding(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        rows = connection.execute(latest.select())
+        return {row.configuration: row.execution_id for row in rows}
+
+
+def test_the_newest_that_ended_holds_whenever_it_was_derived(database: Database) -> None:
+    add(database, "second", 20)
+    add(database, "first", 10)
+    add(database, "two-workers", 5, workers=2)
+    assert holding(database) == {"s/c/e/t/eager/float32/1": "second", "s/c/e/t/eager/float32/2": "two-workers"}
+
+
+def test_the_one_before_holds_again_once_the_newest_is_gone(database: Database) -> None:
+    add(database, "first", 10)
+    add(database, "interrupted", 15, outcome="interrupted")
+    add(database, "second", 20)
+    with database.write() as connection:
+        let_others_hold(connection, "second")
+    assert set(holding(database).values()) == {"first"}
+    with database.write() as connection:
+        let_others_hold(connection, "first")
+        connection.execute(executions.update().values(outcome="superseded"))
+        let_others_hold(connection, "second")
+    assert holding(database) == {}
+
+
+def test_only_a_silent_execution_that_says_it_runs_is_lost(database: Database) -> None:
+    add(database, "silent", 10, outcome="running")
+    add(database, "heard", 30, outcome="running")
+    add(database, "ended", 10)
+    mark_lost(database, seen_before=20)
+    with database.read() as connection:
+        found = connection.execute(sa.select(executions.c.execution_id, executions.c.outcome, executions.c.ended_at))
+        assert set(found) == {("silent", "lost", 10.0), ("heard", "running", None), ("ended", "complete", None)}

@@ -1,0 +1,45 @@
+"""A snapshot made by hand."""
+
+from typing import Any
+
+from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunState, Service, Snapshot
+
+
+def cell(**changes: Any) -> CellFigures:
+    known: dict[str, Any] = {
+        "scenario": "cnn", "candidate": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored",
+        "execution": "graph", "precision": "float32", "workers": 2, "verdict": "no steady state",
+        "parity": "within limits", "ended_at": 1.7e9, "samples_per_second": 2000.0, "samples_per_second_low": 1990.0,
+        "samples_per_second_high": 2010.0, "step_seconds_p50": 0.032, "step_seconds_p95": 0.034,
+        "step_seconds_p99": 0.05, "speedup": 1.8, "efficiency": 0.9, "exposed_communication_ratio": 0.06,
+        "wait_ratio": 0.01, "mfu": 0.31, "peak_memory_bytes": 3 << 30, "joules_per_sample": 0.2,
+    }  # fmt: skip
+    return CellFigures(**known | changes)
+
+
+def pair(**changes: Any) -> PairFigures:
+    known: dict[str, Any] = {
+        "scenario": "cnn", "candidate": "keras", "reference": "torch", "execution": "default", "precision": "float32",
+        "workers": 2, "verdict": "no measurable difference", "ratio": 1.001, "ratio_low": 0.995, "ratio_high": 1.007,
+    }  # fmt: skip
+    return PairFigures(**known | changes)
+
+
+def service(**changes: Any) -> Service:
+    known: dict[str, Any] = {
+        "stepmark_version": "0.1.0", "schema_revision": "0001", "database_bytes": 4096,
+        "runs": (RunCount(outcome="failed", reason="launch-failed", runs=3),), "unseen_seconds": 12.5,
+        "queue_running": 1, "queue_ended": 2,
+    }  # fmt: skip
+    return Service(**known | changes)
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    known: dict[str, Any] = {
+        "cells": (cell(),), "pairs": (pair(),), "service": service(),
+        "scenarios": (RunState(scenario="cnn", outcome="failed", reason="launch-failed"),),
+    }  # fmt: skip
+    known |= changes
+    for name in ("cells", "pairs", "scenarios"):
+        known.setdefault(f"{name}_stored", len(known[name]))
+    return Snapshot(**known)

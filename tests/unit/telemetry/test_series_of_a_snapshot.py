@@ -1,0 +1,177 @@
+"""What /metrics shows of known figures; nothing hostile, nothing twice, never more than a bounded number."""
+
+import math
+from typing import Any
+
+import pytest
+from example_figures import cell, pair, service, snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stepmark.telemetry import names
+from stepmark.telemetry.collector import SERIES_MOST, HubCollector, series
+from stepmark.telemetry.figures import RunCount, RunState, Snapshot
+from stepmark.telemetry.hub_meters import HubMeters
+from stepmark.telemetry.names import Metric
+
+CELL = {
+    "scenario": "cnn", "candidate": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored",
+    "execution": "graph", "precision": "float32", "workers": "2",
+}  # fmt: skip
+PAIR = {
+    "scenario": "cnn", "candidate": "keras", "reference": "torch", "execution": "default", "precision": "float32",
+    "workers": "2",
+}  # fmt: skip
+
+
+def scraped(given: Snapshot | None) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """Name -> label sets with their values, through the text that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(HubCollector(lambda: given))
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def left_out(found: dict[str, Any], what: str) -> dict[str, float]:
+    """Reason -> how many, where there are any."""
+    rows = [(labels["reason"], value) for labels, value in found[names.LEFT_OUT.name] if labels["what"] == what]
+    return {reason: value for reason, value in rows if value}
+
+
+@pytest.mark.parametrize(
+    ("metric", "more", "value"),
+    [
+        (names.THROUGHPUT, {}, 2000.0), (names.THROUGHPUT_LOW, {}, 1990.0), (names.THROUGHPUT_HIGH, {}, 2010.0),
+        (names.SPEEDUP, {}, 1.8), (names.EFFICIENCY, {}, 0.9), (names.EXPOSED, {}, 0.06), (names.WAIT, {}, 0.01),
+        (names.MFU, {}, 0.31), (names.MEMORY, {}, float(3 << 30)), (names.ENERGY, {}, 0.2),
+        (names.LAST_RUN, {}, 1.7e9), (names.PARITY, {"state": "within-limits"}, 1.0),
+        (names.VERDICT, {"state": "no-steady-state"}, 1.0),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_cell_is_shown_with_its_figures(metric: Metric, more: dict[str, str], value: float) -> None:
+    assert scraped(snapshot())[metric.name] == [(CELL | more, value)]
+
+
+def test_step_times_are_told_apart_by_stat() -> None:
+    expected = [(CELL | {"stat": stat}, value) for stat, value in (("p50", 0.032), ("p95", 0.034), ("p99", 0.05))]
+    assert scraped(snapshot())[names.STEP.name] == expected
+
+
+def test_a_comparison_is_shown_with_its_interval_and_verdict() -> None:
+    found = scraped(snapshot())
+    assert found[names.PAIR_RATIO.name] == [(PAIR, 1.001)]
+    assert (found[names.PAIR_LOW.name], found[names.PAIR_HIGH.name]) == ([(PAIR, 0.995)], [(PAIR, 1.007)])
+    assert found[names.PAIR_VERDICT.name] == [(PAIR | {"state": "no-measurable-difference"}, 1)]
+
+
+def test_the_hub_shows_how_it_stands() -> None:
+    found = scraped(snapshot())
+    assert found[names.DATABASE_UP.name] == [({}, 1)]
+    assert found[names.RUN_STATE.name] == [({"scenario": "cnn", "outcome": "failed", "reason": "launch-failed"}, 1)]
+    assert found[names.RUNS.name] == [({"outcome": "failed", "reason": "launch-failed"}, 3)]
+    assert found[names.QUEUE.name] == [({"state": "running"}, 1), ({"state": "ended"}, 2)]
+    assert (found[names.UNSEEN.name], found[names.DATABASE_BYTES.name]) == ([({}, 12.5)], [({}, 4096)])
+    assert (found[names.BUILD.name], found[names.SCHEMA.name]) == (
+        [({"version": "0.1.0"}, 1)],
+        [({"revision": "0001"}, 1)],
+    )
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_what_is_unknown_or_no_number_is_absent(value: float | None) -> None:
+    unknown = cell(samples_per_second=value, mfu=value, step_seconds_p99=value)
+    found = scraped(snapshot(cells=(unknown,), service=service(unseen_seconds=None, schema_revision=None)))
+    assert not {names.THROUGHPUT.name, names.MFU.name, names.UNSEEN.name, names.SCHEMA.name} & set(found)
+    assert [labels["stat"] for labels, _ in found[names.STEP.name]] == ["p50", "p95"]
+    assert found[names.SPEEDUP.name] == [(CELL, 1.8)]
+
+
+def test_a_database_that_is_away_is_said_and_nothing_else_is() -> None:
+    found = scraped(None)
+    assert found[names.DATABASE_UP.name] == [({}, 0)]
+    assert set(found) == {names.DATABASE_UP.name, names.READ_SECONDS.name}
+
+
+HOSTILE = ['x"} 1\nfake{a="b', "x\n", "{{.Labels}}", "Ünïcode", "a" * 64, "", "-x", "x-", "a.b", "A", "a b\0"]
+
+
+@pytest.mark.parametrize("label", ["scenario", "candidate", "engine", "strategy", "execution", "precision"])
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_label_is_dropped_and_counted(label: str, value: str) -> None:
+    found = scraped(snapshot(cells=(cell(**{label: value}), cell())))
+    assert found[names.THROUGHPUT.name] == [(CELL, 2000.0)]
+    assert left_out(found, "cell") == {"name": 1}
+
+
+@pytest.mark.parametrize("label", ["verdict", "parity"])
+@pytest.mark.parametrize("value", [value for value in HOSTILE if value])
+def test_a_hostile_state_is_dropped_and_counted(label: str, value: str) -> None:
+    hostile = {label: value.replace(" ", "_")}
+    assert left_out(scraped(snapshot(cells=(cell(**hostile), cell()))), "cell") == {"name": 1}
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_at_all_breaks_the_answer(scenario: str, verdict: str, reason: str) -> None:
+    found = scraped(
+        snapshot(
+            cells=(cell(scenario=scenario, verdict=verdict),),
+            pairs=(pair(candidate=scenario, verdict=verdict),),
+            scenarios=(RunState(scenario=scenario, outcome="failed", reason=reason),),
+            service=service(runs=(RunCount(outcome=scenario, reason=reason, runs=1),)),
+        )
+    )
+    assert set(found) <= {metric.name for metric in names.METRICS}
+
+
+def test_the_same_labels_are_shown_once_with_the_newest_figure() -> None:
+    found = scraped(snapshot(cells=(cell(samples_per_second=5.0), cell(verdict="steady"))))
+    assert found[names.THROUGHPUT.name] == [(CELL, 5.0)]
+    assert left_out(found, "cell") == {"duplicate": 1}
+
+
+def many(count: int) -> Snapshot:
+    return snapshot(
+        cells=tuple(cell(scenario=f"s{index}") for index in range(count)),
+        pairs=tuple(pair(scenario=f"s{index}") for index in range(count)),
+        scenarios=tuple(RunState(scenario=f"s{index}", outcome="complete", reason="") for index in range(count)),
+        service=service(runs=tuple(RunCount(outcome=f"o{index}", reason="", runs=1) for index in range(count))),
+        cells_stored=10_000,
+    )
+
+
+def test_a_full_hub_stays_within_the_limit_and_shows_the_newest() -> None:
+    registry = CollectorRegistry()
+    HubMeters(registry)
+    registry.register(HubCollector(lambda: many(400)))
+    lines = [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
+    assert 900 < len(lines) <= SERIES_MOST
+    found = scraped(many(400))
+    shown = [labels["scenario"] for labels, _ in found[names.THROUGHPUT.name]]
+    assert shown == [f"s{index}" for index in range(len(shown))]
+    assert left_out(found, "cell") == {"limit": 10_000 - len(shown)}
+    assert {labels["what"]: value for labels, value in found[names.CONFIGURATIONS.name]}["cell"] == 10_000
+
+
+def test_a_configuration_is_shown_whole_or_not_at_all() -> None:
+    found = scraped(many(400))
+    for metric in (names.VERDICT, names.PARITY, names.LAST_RUN, names.ENERGY):
+        assert len(found[metric.name]) == len(found[names.THROUGHPUT.name])
+
+
+def test_comparisons_leave_their_room_to_cells_and_never_lose_it_to_them() -> None:
+    alone = scraped(snapshot(cells=many(400).cells, pairs=()))
+    both = scraped(many(400))
+    assert len(alone[names.THROUGHPUT.name]) > len(both[names.THROUGHPUT.name])
+    assert len(both[names.PAIR_RATIO.name]) > 40
+
+
+def test_a_series_has_the_labels_of_the_table() -> None:
+    for metric, labels, _ in series(snapshot()):
+        assert len(labels) == len(metric.labels)

@@ -1,0 +1,26 @@
+"""docs/metrics.md: its tables are what the code says, and every board and alert is described."""
+
+import pytest
+
+from conftest import ROOT
+from stepmark.telemetry import rules
+from stepmark.telemetry.names import METRICS
+from stepmark.telemetry.page import with_parts
+
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
+
+
+def test_the_generated_parts_are_fresh() -> None:
+    assert with_parts(PAGE) == PAGE, "stale: run python -m stepmark.telemetry.page docs/metrics.md"
+
+
+def test_every_series_board_and_alert_is_described() -> None:
+    boards = [path.stem for path in (ROOT / "charts" / "stepmark" / "dashboards").glob("*.json")]
+    described = [f"| `{metric}` |" for metric in METRICS] + [f"| `{uid}` |" for uid in boards]
+    assert [text for text in described if text not in PAGE] == []
+    assert [alert.name for alert in rules.ALERTS if f"### {alert.name}\n" not in PAGE] == []
+
+
+def test_a_page_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="series"):
+        with_parts("# Nothing here\n")
