@@ -46,6 +46,10 @@ def serve(
     admin_token_file: Annotated[
         Path | None, typer.Option(envvar="STEPMARK_HUB_ADMIN_TOKEN_FILE", help="A file that holds an admin token.")
     ] = None,
+    register_token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="STEPMARK_HUB_REGISTER_TOKEN_FILE", help="A file that holds the controller's token."),
+    ] = None,
     token_review_audience: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +93,7 @@ def serve(
         "public_url": public_url,
         "anonymous_read": anonymous_read,
         "admin_token_file": admin_token_file,
+        "register_token_file": register_token_file,
         "token_review_audience": token_review_audience,
         "token_review_users": hub_verbs.users(token_review_user or []),
         "body_bytes_most": body_bytes_most,

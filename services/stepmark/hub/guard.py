@@ -4,7 +4,6 @@ All of it is decided before a byte of the body is read, so that a stranger's 64 
 """
 
 import asyncio
-import contextlib
 import time
 from urllib.parse import quote
 
@@ -26,7 +25,6 @@ from stepmark.telemetry.hub_meters import HubMeters
 
 _OPEN = frozenset({"/healthz", "/readyz", "/login", "/logout", "/favicon.ico"})
 _HANDLED_AT_ONE_TIME = 2
-_LINGER_SECONDS = 2.0
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +43,7 @@ class Guard:
     ) -> None:
         self._app, self._settings, self._database, self._meters = app, settings, database, meters
         self._reviewer = reviewer
-        self._admin_sha256 = rights.admin_digest(settings.admin_token_file)
+        self._mounted = rights.mounted(settings)
         self._bodies_bytes = 0
         self._handling = asyncio.Semaphore(_HANDLED_AT_ONE_TIME)
 
@@ -99,7 +97,7 @@ class Guard:
         if token is None:
             return None
         if rights.is_ours(token):
-            return rights.principal_of(connection, token, time.time(), self._admin_sha256)
+            return rights.principal_of(connection, token, time.time(), self._mounted)
         granted = self._reviewer.right_of(token) if self._reviewer is not None else None
         return None if granted is None else Principal(rights.RIGHTS[granted])
 
@@ -172,7 +170,7 @@ class Guard:
         return self._settings.body_bytes_most if "/launches/" in path else min(small, self._settings.body_bytes_most)
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer without the body, and close."""
+        """Answer, and close: what is still on its way is not read."""
         if refused.reason is not None:
             self._meters.refused.labels(reason=refused.reason).inc()
         response: Response = refused.response()
@@ -181,7 +179,6 @@ class Guard:
             response = RedirectResponse(f"/login?next={quote(address, safe='/')}", 303)
         elif scope["method"] not in ("GET", "HEAD"):
             response.headers["Connection"] = "close"
-            send = _lingering(receive, send)
         await response(scope, receive, send)
 
 
@@ -229,22 +226,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return replay
-
-
-def _lingering(receive: Receive, send: Send) -> Send:
-    """Whoever is still sending hears the answer first: a connection closed at once would take it away again."""
-
-    async def sending(message: Message) -> None:
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await send({**message, "more_body": True} if last else message)
-        if last:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER_SECONDS):
-                    while (heard := await receive())["type"] == "http.request" and heard.get("more_body", False):
-                        pass
-            await send({"type": "http.response.body", "body": b""})
-
-    return sending
 
 
 def _with_security_headers(send: Send) -> Send:

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from stepmark.errors import CannotRun
-from stepmark.hub.settings import Right
+from stepmark.hub.settings import Right, Settings
 from stepmark.hub.tables import attempts, executions, tokens
 
 COOKIE = "stepmark_read"
@@ -55,33 +55,37 @@ def is_ours(token: str) -> bool:
     return _TOKEN.fullmatch(token) is not None
 
 
-def admin_digest(path: Path | None) -> str | None:
-    """The SHA-256 of the admin token in a mounted file.
+def mounted(settings: Settings) -> dict[str, Right]:
+    """The rights of the tokens in mounted files, by SHA-256.
 
     Raises:
-        CannotRun: it cannot be read, or holds no token.
+        CannotRun: a file cannot be read, or holds no token.
     """
-    if path is None:
-        return None
+    files: dict[Right, Path | None] = {"admin": settings.admin_token_file, "register": settings.register_token_file}
+    return {_digest_in(path, right): right for right, path in files.items() if path is not None}
+
+
+def _digest_in(path: Path, right: Right) -> str:
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CannotRun(
-            f"{path}: expected the admin token, found {type(error).__name__}. Check --admin-token-file."
+            f"{path}: expected the {right} token, found {type(error).__name__}. Check --{right}-token-file."
         ) from None
     if not is_ours(token):
         raise CannotRun(f"{path}: expected smk_ and at least 32 letters, digits, - or _, found something else.")
     return digest(token)
 
 
-def principal_of(connection: sa.Connection, token: str, now: float, admin_sha256: str | None) -> Principal | None:
+def principal_of(connection: sa.Connection, token: str, now: float, known: dict[str, Right]) -> Principal | None:
     """Whose token this is; None if nobody's, or if it has expired.
 
     Looked up by its hash, which tells nothing about the token, and compared in constant time.
     """
     sha256 = digest(token)
-    if admin_sha256 is not None and hmac.compare_digest(sha256, admin_sha256):
-        return Principal(RIGHTS["admin"])
+    for of_file, right in known.items():
+        if hmac.compare_digest(sha256, of_file):
+            return Principal(RIGHTS[right])
     row = connection.execute(tokens.select().where(tokens.c.token_sha256 == sha256)).one_or_none()
     if row is not None:
         return Principal(RIGHTS[row.right]) if _holds(row, sha256, now) else None

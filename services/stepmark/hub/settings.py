@@ -29,6 +29,7 @@ class Settings(BaseModel):
     public_url: str | None = None
     anonymous_read: bool = False
     admin_token_file: Path | None = None
+    register_token_file: Path | None = None
     token_review_audience: str | None = None
     token_review_users: dict[str, Right] = Field(default_factory=dict)
     body_bytes_most: Bytes = 32 << 20

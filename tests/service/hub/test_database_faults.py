@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -117,6 +118,15 @@ def test_a_full_disk(start_hub: StartHub, small_disk: Path, results: Results) ->
     assert_refused_for_now(hub, runner, 1)
     ballast.unlink()
     assert_healed(hub, runner, 1)
+
+
+def test_a_disk_with_little_room_left_is_not_ready(start_hub: StartHub, small_disk: Path) -> None:
+    """A byte would still fit, and a record would not."""
+    hub = start_hub(f"sqlite:///{small_disk / 'hub.db'}")
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - (300 << 10)))
+    assert not ready(hub)
+    (small_disk / "ballast").unlink()
+    wait_for(lambda: ready(hub))
 
 
 def test_a_file_that_may_not_grow(start_hub: StartHub, tmp_path: Path, results: Results) -> None:

@@ -83,6 +83,20 @@ def test_a_replaced_token_writes_no_more(hub: Hub, results: Results) -> None:
     assert runner.state(1).status_code == 201
 
 
+def test_a_token_that_is_replaced_while_its_body_is_on_the_way_writes_no_more(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    launch_id, body = results.rows[0]
+
+    def halting() -> Iterator[bytes]:
+        yield b"{"
+        Runner(hub, results, runner.run_id).register()
+        yield json.dumps(body).encode()[1:]
+
+    with hub.client(runner.token) as client:
+        assert client.put(f"{runner.execution}/launches/{launch_id}", content=halting()).status_code in (401, 403)
+
+
 def test_an_expired_token_is_worth_nothing(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()

@@ -49,8 +49,7 @@ def _may_read(request: Request, token: str) -> bool:
     settings = request.app.state.settings
     if rights.is_ours(token):
         with request.app.state.database.read() as connection:
-            admin = rights.admin_digest(settings.admin_token_file)
-            principal = rights.principal_of(connection, token, time.time(), admin)
+            principal = rights.principal_of(connection, token, time.time(), rights.mounted(settings))
         return principal is not None and "read" in principal.rights
     reviewer = reviewer_of(settings) if token else None
     return reviewer is not None and reviewer.right_of(token) is not None

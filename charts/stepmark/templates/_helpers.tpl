@@ -1,0 +1,148 @@
+{{/* Every name, label and recurring part, spelled once. Helpers that need a component take (list $ "controller"). */}}
+
+{{- define "stepmark.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $whole := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- default $whole .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "stepmark.name" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-%s" (include "stepmark.fullname" $root) (index . 1) -}}
+{{- end -}}
+
+{{- define "stepmark.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "stepmark.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "stepmark.selectorLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/part-of: stepmark
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* An image's name, with global.imageRegistry where it has no registry: (list $ "NAME"). */}}
+{{- define "stepmark.withRegistry" -}}
+{{- $registry := (index . 0).Values.global.imageRegistry -}}
+{{- $name := index . 1 -}}
+{{- $first := splitList "/" $name | first -}}
+{{- $has := and (contains "/" $name) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
+{{- if or $has (not $registry) -}}{{ $name }}{{- else -}}{{ trimSuffix "/" $registry }}/{{ $name }}{{- end -}}
+{{- end -}}
+
+{{- define "stepmark.image" -}}
+{{- $tag := printf ":%s" (default .Chart.AppVersion .Values.image.tag) -}}
+{{- if .Values.image.digest -}}{{- $tag = printf "@%s" .Values.image.digest -}}{{- end -}}
+{{- include "stepmark.withRegistry" (list . (printf "%s%s" .Values.image.repository $tag)) -}}
+{{- end -}}
+
+{{/* The profiles as the controller reads them: JSON, since YAML would write large numbers as floats. */}}
+{{- define "stepmark.profiles" -}}
+{{- $profiles := dict -}}
+{{- range $name, $profile := .Values.profiles -}}
+{{- $_ := set $profiles $name (merge (dict "image" (include "stepmark.withRegistry" (list $ $profile.image))) $profile) -}}
+{{- end -}}
+{{- $profiles | toJson -}}
+{{- end -}}
+
+{{/* Comma-separated; without any, the release's own. */}}
+{{- define "stepmark.watchNamespaces" -}}
+{{- .Values.watchNamespaces | default (list .Release.Namespace) | uniq | join "," -}}
+{{- end -}}
+
+{{- define "stepmark.tokensSecret" -}}
+{{- default (printf "%s-tokens" (include "stepmark.fullname" .)) .Values.hub.tokensSecret -}}
+{{- end -}}
+
+{{- define "stepmark.hubUrl" -}}
+{{- printf "http://%s.%s.svc:8080" (include "stepmark.name" (list . "hub")) .Release.Namespace -}}
+{{- end -}}
+
+{{/* The hub's pods as the controller is told of them, JSON: where runs may go beside their own pods and DNS. */}}
+{{- define "stepmark.hubPeer" -}}
+{{- $namespace := dict "kubernetes.io/metadata.name" .Release.Namespace -}}
+{{- dict "namespaceLabels" $namespace "podLabels" (include "stepmark.selectorLabels" (list . "hub") | fromYaml) "port" 8080 | toJson -}}
+{{- end -}}
+
+{{- define "stepmark.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "stepmark.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Where pods go, from a component's values: (list $ .Values.hub). */}}
+{{- define "stepmark.placement" -}}
+{{- $component := index . 1 -}}
+{{- with (index . 0).Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $component.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $component.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* (list "PORT" "PATH OF READINESS") */}}
+{{- define "stepmark.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: {{ index . 0 }}}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /healthz, port: {{ index . 0 }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: {{ index . 1 }}, port: {{ index . 0 }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end -}}
+
+{{/* Egress to the cluster's DNS, in a NetworkPolicy. */}}
+{{- define "stepmark.toDns" -}}
+- to:
+    - namespaceSelector: {}
+      podSelector:
+        matchLabels: {k8s-app: kube-dns}
+  ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end -}}
+
+{{/* A peer of a NetworkPolicy, from the labels of its namespace and of its pods. */}}
+{{- define "stepmark.peer" -}}
+- namespaceSelector:
+    matchLabels: {{- toYaml .namespaceLabels | nindent 6 }}
+  podSelector:
+    matchLabels: {{- toYaml .podLabels | nindent 6 }}
+{{- end -}}

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Sourced after ../lib.sh: binaries from Go modules. A version is written once, in modules/*/go.mod, and go.sum pins every byte.
+MODULES=$(cd "$(dirname "${BASH_SOURCE[0]}")/modules" && pwd)
+KUBERNETES_PARTS=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubeadm kubelet kubectl)
+
+module_of() { # the folder below modules/ and the package of a binary
+  case $1 in
+    kube-* | kubeadm | kubelet | kubectl) echo "kubernetes k8s.io/kubernetes k8s.io/kubernetes/cmd/$1" ;;
+    etcd) echo "etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3" ;;
+    kind) echo "kind sigs.k8s.io/kind sigs.k8s.io/kind" ;;
+    helm) echo "helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
+    crictl) echo "crictl sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
+    coredns) echo "coredns github.com/coredns/coredns github.com/coredns/coredns" ;;
+    ray-operator) echo "kuberay github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
+    kueue) echo "kueue sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
+    *) fail "unknown program: $1" ;;
+  esac
+}
+
+version() { # version FOLDER MODULE
+  awk -v module="$2" '$1 == module {print $2; exit} $2 == module && $1 == "require" {print $3; exit}' "$MODULES/$1/go.mod"
+}
+
+source_of() { # source_of FOLDER MODULE: where its source lies, downloaded if need be
+  need go "sources of Kubernetes' parts"
+  go -C "$MODULES/$1" mod download "$2" >&2
+  go -C "$MODULES/$1" list -m -f '{{.Dir}}' "$2"
+}
+
+binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
+  local folder module package version stamp="k8s.io/component-base/version" flags="-s -w"
+  read -r folder module package <<<"$(module_of "$1")"
+  version=$(version "$folder" "$module")
+  [ -x "$BIN/$1" ] && [ -e "$BIN/$1-$version" ] && return
+  need go "building $1"
+  [ "$folder" != kubernetes ] ||
+    flags+=" -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$(cut -d. -f2 <<<"$version")"
+  timed "building $1 $version" env CGO_ENABLED=0 \
+    go -C "$MODULES/$folder" build -mod=readonly -trimpath -ldflags="$flags" -o "$BIN/$1.new" "$package"
+  rm -f "$BIN/$1"-v[0-9]*
+  mv "$BIN/$1.new" "$BIN/$1"
+  touch "$BIN/$1-$version"
+}
+
+have_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+binary_image() { # binary_image IMAGE BINARY PATH_INSIDE [USER]: an image of one static binary
+  have_image "$1" && return
+  local folder=$CACHE/image
+  rm -rf "$folder" # left by an interrupted one
+  mkdir "$folder"
+  ln "$BIN/$2" "$folder/binary"
+  printf 'FROM scratch\nCOPY binary /%s\nUSER %s\nENTRYPOINT ["/%s"]\n' "$3" "${4:-0}" "$3" >"$folder/Dockerfile"
+  timed "image $1" docker build -q -t "$1" "$folder"
+  rm -r "$folder"
+}

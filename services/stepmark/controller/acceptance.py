@@ -1,0 +1,61 @@
+"""Whether a scenario may run here: its text again, its profile, and that profile's limits. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stepmark.controller.profiles import Profile, profile_named
+from stepmark.errors import ScenarioError, ScenarioErrors
+from stepmark.scenario.load import scenario_from_object
+from stepmark.scenario.model import Scenario
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A scenario that may run, and how."""
+
+    scenario: Scenario
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One that may not. `reason`: of the condition Accepted."""
+
+    reason: str
+    message: str
+
+
+def accept(document: dict[str, Any], profiles: dict[str, Profile]) -> Accepted | Refused:
+    """Check an object as the API server gave it: it may be older than today's grammar."""
+    try:
+        scenario = scenario_from_object(document)
+    except ScenarioErrors as errors:
+        return Refused("InvalidSpec", str(errors))
+    try:
+        profile = profile_named(profiles, scenario.spec.profile)
+    except ScenarioError as error:
+        return Refused("UnknownProfile", str(error))
+    beyond = list(_beyond(scenario, profile))
+    if beyond:
+        return Refused("BeyondLimits", " ".join(map(str, beyond)))
+    return Accepted(scenario, profile)
+
+
+def _beyond(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:
+    spec, limits = scenario.spec, profile.limits
+    cells = len(spec.candidates) * len(spec.sweep.execution) * len(spec.sweep.precision) * len(spec.scale.workers)
+    asked = (
+        ("spec.scale.workers", "workers", max(spec.scale.workers), limits.max_workers),
+        ("spec", "cells (candidates x executions x precisions x worker counts)", cells, limits.max_cells),
+        (
+            "spec.runPolicy.activeDeadlineSeconds",
+            "seconds",
+            spec.run_policy.active_deadline_seconds,
+            limits.max_seconds,
+        ),
+    )
+    for path, what, wanted, most in asked:
+        if wanted > most:
+            expected = f"at most {most} {what}, the limit of profile {spec.profile}"
+            yield ScenarioError(path, expected, str(wanted), "Ask for less, or for another profile.")

@@ -1,0 +1,1 @@
+"""What the controller may decide to do, and the objects that it makes. Pure: nothing here talks to anyone."""

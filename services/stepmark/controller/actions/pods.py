@@ -1,0 +1,159 @@
+"""Pod templates of a run: head, workers, submitter. They pass Pod Security `restricted`; no text of a scenario is here.
+
+Probes are TCP: KubeRay's own start a shell and a client every 5 s, on the very cores that are measured.
+"""
+
+import math
+from typing import Any, Literal
+
+from stepmark.controller.actions import names
+from stepmark.controller.facts import Capabilities
+from stepmark.controller.profiles import Profile, memory_bytes, millicores
+
+SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
+DASHBOARD_PORT, AGENT_PORT, METRICS_PORT = 8265, 52365, 8080
+
+# Neither of the two node autoscalers may move a run to save a node.
+_STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+_SUBMITTER = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+
+
+def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities, hub_url: str) -> dict[str, Any]:
+    """Ray's head with the driver in it: no devices, and nothing is trained there."""
+    environment = {
+        **_environment(can),
+        "STEPMARK_HUB_URL": hub_url,
+        "STEPMARK_HUB_ATTEMPT": f"{scenario['metadata']['uid']}/{number}",
+        "STEPMARK_HUB_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
+    }
+    container = _container("ray-head", profile, environment, DASHBOARD_PORT)
+    container["resources"] = _resources(millicores(profile.head.cpu), profile.head.memory)
+    container["ports"] = [
+        {"name": "gcs-server", "containerPort": 6379},
+        {"name": "dashboard", "containerPort": DASHBOARD_PORT},
+        {"name": "metrics", "containerPort": METRICS_PORT},
+    ]
+    name = names.child_name(scenario, number)
+    volumes = [
+        {"name": "scenario", "configMap": {"name": name, "defaultMode": 0o444}},
+        {"name": "token", "secret": {"secretName": name, "defaultMode": 0o444}},
+    ]
+    container["volumeMounts"] += [
+        {"name": "scenario", "mountPath": SCENARIO_FOLDER, "readOnly": True},
+        {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True},
+    ]
+    return _template(scenario, number, "head", profile, container, volumes)
+
+
+def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
+    """A pod of `workersPerPod` workers, with their devices."""
+    environment: dict[str, str] = {**_environment(can), **dict(profile.nccl_environment.items())}
+    container = _container("ray-worker", profile, environment, AGENT_PORT)
+    container["ports"] = [{"name": "metrics", "containerPort": METRICS_PORT}]
+    container["resources"] = _resources(
+        profile.workers_per_pod * millicores(profile.cpu_per_worker),
+        str(profile.workers_per_pod * memory_bytes(profile.memory_per_worker)),
+    )
+    template = _template(scenario, number, "worker", profile, container, [])
+    _add_devices(template["spec"], container["resources"], profile)
+    if profile.node_selector:
+        template["spec"]["nodeSelector"] = dict(profile.node_selector)
+    if profile.tolerations:
+        template["spec"]["tolerations"] = [t.model_dump(by_alias=True, exclude_none=True) for t in profile.tolerations]
+    return template
+
+
+def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
+    """The pod that hands the job to Ray and follows its log. KubeRay adds the command."""
+    container = _container("ray-job-submitter", profile, _environment(can), None)
+    container["resources"] = _SUBMITTER
+    template = _template(scenario, number, "submitter", profile, container, [])
+    template["spec"]["restartPolicy"] = "Never"
+    return template
+
+
+def devices_per_pod(profile: Profile) -> int:
+    """GPUs that Ray is told of. It finds them by itself for some resource names only, so it is always told."""
+    return 0 if profile.devices is None else profile.workers_per_pod * profile.devices.count_per_worker
+
+
+def worker_pods(most_workers: int, profile: Profile) -> int:
+    return math.ceil(most_workers / profile.workers_per_pod)
+
+
+def _environment(can: Capabilities) -> dict[str, str]:
+    """Where KubeRay cannot hand Ray a token, that is said explicitly: Ray's default differs by version."""
+    paths = {"HOME": "/tmp", "RAY_TMPDIR": "/tmp"}  # noqa: S108  (a volume of the pod's own)
+    return paths if can.auth_options else {**paths, "RAY_AUTH_MODE": "disabled"}
+
+
+def _container(name: str, profile: Profile, environment: dict[str, str], port: int | None) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": name,
+        "image": profile.image,
+        "imagePullPolicy": profile.image_pull_policy,
+        "env": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": profile.read_only_root_filesystem,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+    }
+    if port is not None:
+        socket = {"tcpSocket": {"port": port}}
+        container["readinessProbe"] = {**socket, "initialDelaySeconds": 5, "periodSeconds": 5, "failureThreshold": 3}
+        container["livenessProbe"] = {**socket, "initialDelaySeconds": 60, "periodSeconds": 15, "failureThreshold": 8}
+    return container
+
+
+def _template(
+    scenario: dict[str, Any],
+    number: int,
+    role: Literal["head", "worker", "submitter"],
+    profile: Profile,
+    container: dict[str, Any],
+    volumes: list[dict[str, Any]],
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,  # variables of other people's services
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(profile.shm_size_bytes)}},
+            *volumes,
+        ],
+    }
+    if profile.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in profile.image_pull_secrets]
+    if profile.priority_class_name is not None:
+        spec["priorityClassName"] = profile.priority_class_name
+    if profile.scheduler_name is not None:
+        spec["schedulerName"] = profile.scheduler_name
+    pod_labels = {**names.labels(scenario, number), names.ROLE: role}
+    return {"metadata": {"labels": pod_labels, "annotations": dict(_STAY)}, "spec": spec}
+
+
+def _resources(cpu_millicores: int, memory: str) -> dict[str, Any]:
+    """Whole cores are the pod's alone where the node can do that; parts of one are a request, to be exceeded."""
+    cpu = f"{cpu_millicores}m"
+    limits = {"memory": memory} if cpu_millicores % 1000 else {"cpu": cpu, "memory": memory}
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
+
+
+def _add_devices(spec: dict[str, Any], resources: dict[str, Any], profile: Profile) -> None:
+    devices = profile.devices
+    if devices is None:
+        return
+    if devices.extended_resource is not None:
+        count = str(devices_per_pod(profile))
+        for part in ("requests", "limits"):
+            resources[part] = {**resources[part], devices.extended_resource: count}
+    else:
+        claim = {"name": "devices", "resourceClaimTemplateName": devices.resource_claim_template_name}
+        spec["resourceClaims"] = [claim]
+        resources["claims"] = [{"name": "devices"}]

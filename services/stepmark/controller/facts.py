@@ -1,0 +1,191 @@
+"""What the controller sees of one scenario: frozen facts, read from the API server's objects and from the hub.
+
+All that a decision may depend on is here, so that decisions are pure. What was not looked at, or did not answer, is
+None.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+Role = Literal["head", "worker", "submitter"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the installed KubeRay can do, read from its CRD."""
+
+    rayjobs: bool = True
+    auth_options: bool = False
+    pre_running_deadline: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The last call for this scenario that failed, until it is tried again. `reason` is a condition's."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RayJob:
+    """A RayJob as KubeRay reports it."""
+
+    name: str
+    uid: str
+    owner_uid: str | None
+    created_at: datetime
+    deleted_at: datetime | None = None
+    suspend: bool = False
+    deployment: str = ""
+    job_status: str = ""
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    cluster_ready_at: datetime | None = None
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Self:
+        """From the API server's object."""
+        metadata, status = found["metadata"], found.get("status") or {}
+        cluster = status.get("rayClusterStatus") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=owner_uid(found),
+            created_at=_required_time(metadata.get("creationTimestamp")),
+            deleted_at=_time(metadata.get("deletionTimestamp")),
+            suspend=bool(found.get("spec", {}).get("suspend", False)),
+            deployment=status.get("jobDeploymentStatus") or "",
+            job_status=status.get("jobStatus") or "",
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            started_at=_time(status.get("startTime")),
+            ended_at=_time(status.get("endTime")),
+            cluster_ready_at=_time((cluster.get("stateTransitionTimes") or {}).get("ready")),
+        )
+
+    @property
+    def finished(self) -> bool:
+        """KubeRay does nothing more with it but remove its cluster."""
+        return self.deployment in ("Complete", "Failed")
+
+    @property
+    def suspended(self) -> bool:
+        return self.suspend or self.deployment in ("Suspending", "Suspended")
+
+    @property
+    def submitted(self) -> bool:
+        """All its pods were ready once, and the job was handed to Ray."""
+        return self.deployment in ("Running", "Complete", "Failed") and self.reason != "ValidationFailed"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of an attempt."""
+
+    name: str
+    role: Role
+    created_at: datetime
+    ready: bool = False
+    restarts: int = 0
+    disrupted: str = ""  # the reason of its DisruptionTarget condition
+    trouble: str = ""  # why it does not start, in Kubernetes' words
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Self:
+        """From the API server's object."""
+        metadata, status = found["metadata"], found.get("status") or {}
+        conditions = {c.get("type"): c for c in status.get("conditions") or () if isinstance(c, dict)}
+        containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+        disruption = conditions.get("DisruptionTarget", {})
+        return cls(
+            name=metadata["name"],
+            role=_role((metadata.get("labels") or {}).get("stepmark.dev/role")),
+            created_at=_required_time(metadata.get("creationTimestamp")),
+            ready=conditions.get("Ready", {}).get("status") == "True",
+            restarts=sum(int(c.get("restartCount") or 0) for c in status.get("containerStatuses") or ()),
+            disrupted=disruption.get("reason") or "Disrupted" if disruption.get("status") == "True" else "",
+            trouble=_trouble(conditions, containers),
+        )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One process that claimed the attempt at the hub. `silent_seconds`: since its last call, by the hub's clock."""
+
+    execution_id: str
+    outcome: str
+    reason: str = ""
+    message: str = ""
+    launches: int = 0
+    launches_expected: int | None = None
+    progress: str = ""
+    silent_seconds: float = 0.0
+
+    @property
+    def recorded(self) -> bool:
+        """The plan came to its end, and the hub has every record that the execution speaks of."""
+        every = self.launches_expected is None or self.launches >= self.launches_expected
+        return every and self._came_to_its_end
+
+    @property
+    def ended_early(self) -> bool:
+        """The hub has its last word, and the plan had not come to its end."""
+        return self.outcome in ("interrupted", "cancelled", "failed") and not self._came_to_its_end
+
+    @property
+    def _came_to_its_end(self) -> bool:
+        return self.outcome == "complete" or (self.outcome == "failed" and self.reason in ("", "launch-failed"))
+
+
+@dataclass(frozen=True)
+class HubView:
+    """What the hub knows of the attempt. `executions`: newest first. `answering_seconds`: since it last failed to."""
+
+    executions: tuple[Execution, ...] = ()
+    settled: bool = False
+    problem: str = ""
+    verdict: tuple[str, ...] = ()
+    answering_seconds: float = 0.0
+
+    @property
+    def execution(self) -> Execution | None:
+        return self.executions[0] if self.executions else None
+
+
+def owner_uid(found: dict[str, Any]) -> str | None:
+    """UID of the object's controller, by its ownerReferences."""
+    for reference in found.get("metadata", {}).get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference.get("uid"))
+    return None
+
+
+def _role(label: str | None) -> Role:
+    return "head" if label == "head" else "submitter" if label == "submitter" else "worker"
+
+
+def _trouble(conditions: dict[Any, dict[str, Any]], containers: list[dict[str, Any]]) -> str:
+    """The scheduler's words, or the kubelet's for a container that cannot start."""
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"{scheduled.get('reason') or 'Unschedulable'}: {scheduled.get('message') or ''}"
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            return f"{waiting['reason']}: {waiting.get('message') or ''}"
+    return ""
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _required_time(text: str | None) -> datetime:
+    found = _time(text)
+    if found is None:
+        raise ValueError("expected creationTimestamp, found none")
+    return found

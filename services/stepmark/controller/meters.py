@@ -1,0 +1,49 @@
+"""What the controller says about itself to Prometheus."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stepmark.controller.reasons import ENDINGS
+
+PHASES = ("Pending", "Queued", "Starting", "Running", "Complete", "Failed", "Cancelled")
+_SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
+
+
+class Meters:
+    """Series of one controller, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._last = Gauge(
+            "stepmark_controller_last_sync_timestamp_seconds", "When the last tick was completed.", registry=registry
+        )
+        self._tick = Histogram(
+            "stepmark_controller_reconcile_seconds", "Time of a tick.", registry=registry, buckets=_SECONDS
+        )
+        self._errors = Counter("stepmark_controller_errors", "Calls that failed.", ["kind"], registry=registry)
+        self._scenarios = Gauge("stepmark_controller_scenarios", "Scenarios there are.", ["phase"], registry=registry)
+        self._ended = Counter(
+            "stepmark_controller_attempts_ended", "Attempts that are over.", ["reason"], registry=registry
+        )
+        self._active = Gauge(
+            "stepmark_controller_active", "1 for the controller that holds the Lease.", registry=registry
+        )
+
+    def ticked(self, seconds: float, phases: dict[str, int]) -> None:
+        """A tick was completed."""
+        self._last.set(time.time())
+        self._tick.observe(seconds)
+        for phase in PHASES:
+            self._scenarios.labels(phase).set(phases.get(phase, 0))
+
+    def error(self, kind: str) -> None:
+        """`kind`: api, hub, conflict, event, tick."""
+        self._errors.labels(kind).inc()
+
+    def event(self, reason: str) -> None:
+        """Something was said; there is one event for each end of an attempt."""
+        if reason in ENDINGS:
+            self._ended.labels(reason).inc()
+
+    def active(self, active: bool) -> None:
+        self._active.set(active)

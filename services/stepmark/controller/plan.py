@@ -1,0 +1,197 @@
+"""Decisions: from what is seen of one scenario to the actions that follow. Pure, and level-triggered.
+
+Whatever was done before, by whoever, completely or in part: the same facts give the same actions, and each action
+brings the facts nearer to an end. An attempt is written down before anything of it is created, and it is over only when
+its RayJob is.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from stepmark.controller import reasons
+from stepmark.controller.acceptance import Accepted, Refused, accept
+from stepmark.controller.actions import manifests
+from stepmark.controller.actions.kinds import (
+    Action,
+    CreateChild,
+    DeleteRayJob,
+    GiveToken,
+    TellCancelled,
+)
+from stepmark.controller.draft import Draft
+from stepmark.controller.facts import Capabilities, HubView, Pod, Problem, RayJob
+from stepmark.controller.judge import Case, End, Wait, ending_is_over, judge
+from stepmark.controller.profiles import Profile
+from stepmark.controller.settings import Settings
+from stepmark.scenario.status import Attempt, ScenarioStatus
+
+FINAL = ("Complete", "Failed", "Cancelled")
+PREEMPTIONS_MOST = 4
+
+
+@dataclass(frozen=True)
+class Here:
+    """What holds for all scenarios: the admin's profiles, the settings, and what the installed KubeRay can do."""
+
+    settings: Settings
+    profiles: dict[str, Profile]
+    can: Capabilities
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one scenario. `hub`: None where it did not answer. `problem`: while a failed call rests."""
+
+    ray_job: RayJob | None = None
+    pods: tuple[Pod, ...] = ()
+    hub: HubView | None = None
+    problem: Problem | None = None
+
+
+def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> list[Action]:
+    """What to do now about this scenario; nothing where it is over, or going on as it should.
+
+    `scenario`: the object as the API server gave it. A PatchStatus is always the last: what follows from it is decided
+    when it has been written.
+    """
+    status = status_of(scenario)
+    if is_final(scenario) or scenario["metadata"].get("deletionTimestamp"):
+        return []
+    draft = Draft(scenario, status, now)
+    accepted = accept(scenario, here.profiles)
+    alive = living(status)
+    if alive is None:
+        actions = _without_attempt(draft, accepted, here)
+    else:
+        actions = _with_attempt(draft, alive, seen, accepted, here)
+    patch = draft.patch()
+    return actions if patch is None else [*actions, patch]
+
+
+def status_of(scenario: dict[str, Any]) -> ScenarioStatus:
+    """The status as it was written. One that cannot be read counts as none: children are found again by their names."""
+    try:
+        return ScenarioStatus.model_validate_json(json.dumps(scenario.get("status") or {}))
+    except ValidationError:
+        return ScenarioStatus()
+
+
+def is_final(scenario: dict[str, Any]) -> bool:
+    """Whether nothing will ever be done again about it."""
+    status = scenario.get("status")
+    return isinstance(status, dict) and status.get("phase") in FINAL
+
+
+def living(status: ScenarioStatus) -> Attempt | None:
+    """The attempt that is not over, if there is one: at most the last one."""
+    last = status.attempts[-1] if status.attempts else None
+    return None if last is None or last.state == "Ended" else last
+
+
+def _without_attempt(draft: Draft, accepted: Accepted | Refused, here: Here) -> list[Action]:
+    """Before the first attempt, or between two."""
+    if draft.scenario["spec"].get("cancel") is True:
+        draft.cancelled()
+    elif isinstance(accepted, Refused):
+        draft.refused(accepted)
+    elif not here.can.rayjobs:
+        draft.accepted(accepted)
+        draft.problem(Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay."))
+    else:
+        draft.accepted(accepted)
+        draft.begin()
+    return []
+
+
+def _with_attempt(draft: Draft, attempt: Attempt, seen: Seen, accepted: Accepted | Refused, here: Here) -> list[Action]:
+    ray_job = _ours(draft.scenario, attempt, seen.ray_job)
+    if seen.problem is not None and seen.problem.reason != "NameTaken":
+        draft.problem(seen.problem)
+    elif attempt.ended_at is not None:
+        return _ending(draft, attempt, ray_job, accepted)
+    elif draft.wants_cancel:
+        draft.end(attempt, End("Cancelled", ""), seen.hub)
+    elif seen.problem is not None:
+        draft.end(attempt, End("NameTaken", seen.problem.message), seen.hub)
+    elif attempt.ray_job_uid is None and ray_job is None:
+        return _create(draft, attempt, accepted, here)
+    else:
+        _go_on(draft, attempt, ray_job, seen, accepted, here)
+    return []
+
+
+def _go_on(
+    draft: Draft, attempt: Attempt, ray_job: RayJob | None, seen: Seen, accepted: Accepted | Refused, here: Here
+) -> None:
+    """The attempt's RayJob was created: see what has become of it."""
+    if attempt.ray_job_uid is None and ray_job is not None:
+        attempt = draft.created(attempt, ray_job)
+    queued = isinstance(accepted, Accepted) and accepted.profile.queue_name is not None
+    judgement = judge(Case(attempt.state, ray_job, seen.pods, seen.hub, draft.policy(), queued), draft.now)
+    if isinstance(judgement, Wait):
+        draft.wait(attempt, judgement, seen.hub, here.can)
+        return
+    draft.end(attempt, judgement, seen.hub, _page(draft.scenario, here.settings))
+    if ending_is_over(ray_job, draft.now):
+        _conclude(draft, accepted)
+
+
+def _page(scenario: dict[str, Any], settings: Settings) -> str | None:
+    base = settings.hub_public_url
+    return None if base is None else f"{base.rstrip('/')}/runs/{scenario['metadata']['uid']}"
+
+
+def _ours(scenario: dict[str, Any], attempt: Attempt, ray_job: RayJob | None) -> RayJob | None:
+    """The attempt's RayJob, and not one that somebody else made under its name."""
+    if ray_job is None or ray_job.name != attempt.ray_job_name or ray_job.owner_uid != scenario["metadata"]["uid"]:
+        return None
+    return None if attempt.ray_job_uid not in (None, ray_job.uid) else ray_job
+
+
+def _create(draft: Draft, attempt: Attempt, accepted: Accepted | Refused, here: Here) -> list[Action]:
+    """The attempt is written down: create what belongs to it, the RayJob last, since with it everything begins."""
+    if isinstance(accepted, Refused):  # its profile was changed just now
+        draft.end(attempt, End("Cancelled", accepted.message), None)
+        return []
+    scenario, number = draft.scenario, attempt.number
+    profile, can, settings = accepted.profile, here.can, here.settings
+    return [
+        CreateChild(manifests.config_map(scenario, number, profile)),
+        GiveToken(manifests.secret(scenario, number), number),
+        CreateChild(manifests.network_policy(scenario, number, settings)),
+        CreateChild(manifests.ray_job(scenario, number, accepted.scenario, profile, can, settings)),
+    ]
+
+
+def _ending(draft: Draft, attempt: Attempt, ray_job: RayJob | None, accepted: Accepted | Refused) -> list[Action]:
+    """It has been decided that the attempt is over: its RayJob must go before anything else begins."""
+    if ray_job is not None and ray_job.deleted_at is None and not ray_job.finished:
+        return [DeleteRayJob(ray_job.name, ray_job.uid)]
+    if not ending_is_over(ray_job, draft.now):
+        return []
+    _conclude(draft, accepted)
+    if attempt.reason == "Cancelled" and attempt.execution_id is not None:
+        return [TellCancelled(attempt.execution_id, attempt.ray_job_name)]
+    return []
+
+
+def _conclude(draft: Draft, accepted: Accepted | Refused) -> None:
+    """Nothing of the last attempt is left to wait for: the scenario is over, or another attempt follows."""
+    reason = draft.conclude()
+    then = reasons.ENDINGS[reason].then
+    if draft.wants_cancel and then != "complete":
+        draft.cancelled()
+    elif then == "complete":
+        draft.complete()
+    elif then == "failed":
+        draft.failed(reason)
+    elif isinstance(accepted, Refused):
+        draft.refused(accepted)
+    elif draft.status.preemptions > PREEMPTIONS_MOST:
+        draft.failed("PreemptedTooOften")
+    elif draft.counted >= accepted.scenario.spec.run_policy.max_attempts:
+        draft.failed(reason)

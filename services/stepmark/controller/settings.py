@@ -1,0 +1,67 @@
+"""Settings of the controller: one frozen model, filled from the command line and STEPMARK_CONTROLLER_... variables."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from stepmark.controller.profiles import LabelKey, LabelValue
+from stepmark.scenario.base import StrictModel
+
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
+Labels = dict[LabelKey, LabelValue]
+
+
+class Peer(StrictModel):
+    """Pods that a run may talk to, or that may talk to it. Empty labels: every namespace, or every pod there."""
+
+    namespace_labels: Labels = Field(default={})
+    pod_labels: Labels = Field(default={})
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Of the pods, for what goes to them; absent: every port."""
+
+
+class Settings(StrictModel):
+    """Everything that the controller is told when it starts."""
+
+    namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64)] = ()
+    """Namespaces that it looks after; empty: all of them."""
+    profiles_file: Path
+    """The profiles, as the chart mounts them."""
+    hub_url: HttpUrl
+    """The hub, as the controller and the runs reach it."""
+    hub_token_file: Path
+    """A token of the right `register`."""
+    hub_public_url: HttpUrl | None = None
+    """The hub's pages, as people reach them."""
+    hub_peer: Peer | None = None
+    """The hub's pods, where they are in this cluster: all that a run may reach beside its own pods and DNS."""
+    operator_peer: Peer = Peer(pod_labels={"app.kubernetes.io/name": "kuberay"})
+    """KubeRay's operator, which asks each run's dashboard."""
+    prometheus_peer: Peer | None = None
+    """Prometheus, which reads Ray's metrics."""
+    tick_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Time between two looks at everything."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Scenarios that are worked on at the same time."""
+    listen: Annotated[str, Field(max_length=100)] = "0.0.0.0"  # noqa: S104  (in its pod)
+    """Address of /healthz and /metrics."""
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """Port of /healthz."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    """Port of /metrics."""
+    stale_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """/healthz fails where the last completed tick is older."""
+    lease_namespace: Namespace | None = None
+    """Namespace of the Lease that makes one controller the active one; absent: no Lease is used."""
+    lease_name: Namespace = "stepmark-controller"
+    """Name of the Lease."""
+    lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
+    """Another controller takes over when the Lease was not renewed for this long."""
+
+    @model_validator(mode="after")
+    def _a_tick_is_not_stale(self) -> Self:
+        if self.stale_seconds <= self.tick_seconds:
+            raise ValueError(f"staleSeconds above tickSeconds, {self.tick_seconds}")
+        return self

@@ -1,0 +1,248 @@
+"""Carries out what was decided about one scenario, and decides again, until there is nothing to do but wait.
+
+A call that fails rests for a while, longer each time; meanwhile its reason stands in the scenario's conditions.
+"""
+
+import base64
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from stepmark.controller import kube
+from stepmark.controller.actions.kinds import (
+    Action,
+    CreateChild,
+    DeleteRayJob,
+    Event,
+    GiveToken,
+    PatchStatus,
+    TellCancelled,
+)
+from stepmark.controller.actions.names import described
+from stepmark.controller.facts import Problem, RayJob, owner_uid
+from stepmark.controller.hub_client import HubError
+from stepmark.controller.meters import Meters
+from stepmark.controller.plan import Here, Seen, plan
+from stepmark.controller.ports import Api, Hub
+
+_ROUNDS_MOST = 8
+
+
+class NotActive(Exception):
+    """Another controller has taken over: leave everything as it is."""
+
+
+@dataclass(frozen=True)
+class _Rest:
+    failures: int
+    until: float
+    problem: Problem
+
+
+class Rests:
+    """Which scenarios wait after a failed call, and why. In memory only: a new controller tries at once."""
+
+    def __init__(self, patience: kube.Patience | None = None, clock: Callable[[], float] = monotonic) -> None:
+        self._patience, self._clock = patience or kube.Patience(), clock
+        self._rests: dict[str, _Rest] = {}
+        self._lock = threading.Lock()
+
+    def problem(self, uid: str) -> Problem | None:
+        """Why this scenario rests now."""
+        with self._lock:
+            rest = self._rests.get(uid)
+        return rest.problem if rest is not None and self._clock() < rest.until else None
+
+    def failed(self, uid: str, problem: Problem, retry_after_seconds: float | None) -> None:
+        with self._lock:
+            before = self._rests.get(uid)
+            failures = before.failures + 1 if before is not None else 1
+            until = self._clock() + self._patience.seconds(failures, retry_after_seconds)
+            self._rests[uid] = _Rest(failures, until, problem)
+
+    def succeeded(self, uid: str) -> None:
+        with self._lock:
+            self._rests.pop(uid, None)
+
+    def keep_only(self, uids: set[str]) -> None:
+        with self._lock:
+            self._rests = {uid: rest for uid, rest in self._rests.items() if uid in uids}
+
+
+class Worker:
+    """Works on one scenario at a time for each thread that calls it. `active`: whether this controller may act."""
+
+    def __init__(
+        self, api: Api, hub: Hub, meters: Meters, active: Callable[[], bool] = lambda: True, rests: Rests | None = None
+    ) -> None:
+        self._api, self._hub, self._meters, self._active = api, hub, meters, active
+        self.rests = rests if rests is not None else Rests()
+
+    def work(self, scenario: dict[str, Any], seen: Seen, here: Here) -> None:
+        """Decide and act, several rounds of it."""
+        uid = scenario["metadata"]["uid"]
+        seen = replace(seen, problem=seen.problem or self.rests.problem(uid))
+        try:
+            self._rounds(scenario, seen, here)
+        except NotActive:
+            return
+        except kube.Conflict:
+            self._meters.error("conflict")  # somebody was faster: the next tick sees what they did
+        except (kube.ApiError, HubError) as error:
+            self._meters.error("hub" if isinstance(error, HubError) else "api")
+            if seen.problem is None:
+                self._rest(scenario, seen, here, error)
+
+    def _rounds(self, scenario: dict[str, Any], seen: Seen, here: Here) -> None:
+        for _ in range(_ROUNDS_MOST):
+            actions = plan(scenario, seen, here, datetime.now(UTC))
+            if not actions:
+                if seen.problem is None:
+                    self.rests.succeeded(scenario["metadata"]["uid"])
+                return
+            resting = seen.problem
+            for action in actions:
+                if not self._active():
+                    raise NotActive
+                scenario, seen = self._do(action, scenario, seen)
+                if seen.problem is not resting:
+                    break  # a child's name is taken: nothing more of this attempt
+            else:
+                if isinstance(actions[-1], CreateChild | DeleteRayJob):
+                    self.rests.succeeded(scenario["metadata"]["uid"])
+                    return  # KubeRay's turn
+
+    def _rest(self, scenario: dict[str, Any], seen: Seen, here: Here, error: kube.ApiError | HubError) -> None:
+        uid, problem = scenario["metadata"]["uid"], problem_of(error, scenario["metadata"]["namespace"])
+        self.rests.failed(uid, problem, error.retry_after_seconds if isinstance(error, kube.ApiError) else None)
+        try:  # from what is there now: the first rounds may have written already
+            fresh = self._api.get(kube.SCENARIOS, scenario["metadata"]["namespace"], scenario["metadata"]["name"])
+            for action in plan(fresh, replace(seen, problem=problem), here, datetime.now(UTC)):
+                if isinstance(action, PatchStatus) and fresh["metadata"]["uid"] == uid:
+                    self._do(action, fresh, seen)
+        except (kube.ApiError, HubError):
+            self._meters.error("api")
+
+    def _do(self, action: Action, scenario: dict[str, Any], seen: Seen) -> tuple[dict[str, Any], Seen]:
+        """The scenario and the facts after it."""
+        namespace = scenario["metadata"]["namespace"]
+        match action:
+            case PatchStatus():
+                return self._patch(action, scenario), seen
+            case CreateChild(manifest):
+                found = self._create(scenario, manifest)
+                if found is None:
+                    return scenario, replace(seen, problem=_taken(manifest))
+                return scenario, replace(seen, ray_job=RayJob.of(found)) if manifest["kind"] == "RayJob" else seen
+            case GiveToken(manifest, number):
+                if not self._give_token(scenario, manifest, number):
+                    return scenario, replace(seen, problem=_taken(manifest))
+            case DeleteRayJob(name, uid):
+                self._delete(namespace, name, uid)
+            case TellCancelled(execution_id, secret):
+                self._tell_cancelled(namespace, execution_id, secret)
+        return scenario, seen
+
+    def _patch(self, action: PatchStatus, scenario: dict[str, Any]) -> dict[str, Any]:
+        metadata = scenario["metadata"]
+        status = action.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        change = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
+        written = self._api.patch(kube.SCENARIOS, metadata["namespace"], metadata["name"], change, status=True)
+        for event in action.events:
+            self._meters.event(event.reason)
+            self._say(event, written)
+        return written
+
+    def _create(self, scenario: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any] | None:
+        """The child, whoever of us created it; None if its name is somebody else's."""
+        resource = kube.RESOURCE_OF_KIND[manifest["kind"]]
+        metadata = manifest["metadata"]
+        try:
+            return self._api.create(resource, metadata["namespace"], manifest)
+        except kube.Conflict:
+            found = self._api.get(resource, metadata["namespace"], metadata["name"])
+        return found if owner_uid(found) == scenario["metadata"]["uid"] else None
+
+    def _give_token(self, scenario: dict[str, Any], manifest: dict[str, Any], number: int) -> bool:
+        """The Secret decides which token it is: of two controllers that draw one, both register that one."""
+        drawn = f"smk_{secrets.token_urlsafe(32)}"
+        found = self._create(scenario, {**manifest, "data": {"token": base64.b64encode(drawn.encode()).decode()}})
+        if found is None:
+            return False
+        self._hub.register(scenario, number, _token_in(found))
+        return True
+
+    def _delete(self, namespace: str, name: str, uid: str) -> None:
+        try:
+            self._api.delete(kube.RAYJOBS, namespace, name, uid)
+        except (kube.NotFound, kube.Conflict):
+            return  # it is gone, or another one has its name
+
+    def _tell_cancelled(self, namespace: str, execution_id: str, secret: str) -> None:
+        try:
+            self._hub.cancel(execution_id, _token_in(self._api.get(kube.SECRETS, namespace, secret)))
+        except (kube.ApiError, HubError, ValueError):
+            self._meters.error("hub")
+
+    def _say(self, event: Event, scenario: dict[str, Any]) -> None:
+        try:
+            self._api.create(kube.EVENTS, scenario["metadata"]["namespace"], event_manifest(event, scenario))
+        except kube.ApiError:
+            self._meters.error("event")  # nobody waits for it, and the status says the same
+
+
+def event_manifest(event: Event, scenario: dict[str, Any]) -> dict[str, Any]:
+    """Named by what it says, so that it is said once."""
+    metadata = scenario["metadata"]
+    digest = hashlib.sha256(f"{metadata['uid']}{event.reason}{event.message}".encode()).hexdigest()[:16]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": scenario["apiVersion"],
+            "kind": scenario["kind"],
+            **{key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")},
+        },
+        "type": event.kind,
+        "reason": event.reason,
+        "message": event.message,
+        "source": {"component": "stepmark-controller"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+
+
+def problem_of(error: kube.ApiError | HubError, namespace: str) -> Problem:
+    """A failed call in the words of a condition."""
+    if isinstance(error, HubError):
+        away = error.status in (0, 429) or error.status >= 500
+        return Problem("HubUnavailable" if away else "HubRefused", str(error))
+    text = error.message.lower()
+    if error.status == 403 and "exceeded quota" in text:
+        return Problem("QuotaExceeded", error.message)
+    if error.status == 403:
+        found = f"expected the right to {error.verb} {error.what} in namespace {namespace}, found none: {error.message}"
+        return Problem("Forbidden", found)
+    if error.status == 404 and error.what == kube.RAYJOBS:
+        return Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay.")
+    if error.status >= 500 and "kueue" in text:
+        return Problem("QueueUnavailable", error.message)
+    if error.status == 429 or error.status >= 500 or error.status == 0:
+        return Problem("ServerUnavailable", str(error))
+    return Problem("Refused", str(error))
+
+
+def _taken(manifest: dict[str, Any]) -> Problem:
+    return Problem("NameTaken", f"{described(manifest)} belongs to somebody else")
+
+
+def _token_in(secret: dict[str, Any]) -> str:
+    return base64.b64decode(secret["data"]["token"]).decode("ascii")

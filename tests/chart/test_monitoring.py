@@ -1,0 +1,63 @@
+"""charts/stepmark/templates/monitoring."""
+
+import json
+
+import pytest
+import yaml
+from rendering import CHART, kind, objects
+
+KINDS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+
+
+def test_nothing_of_it_is_there_unless_asked_for() -> None:
+    found = objects()
+    assert not [one for one in found if one["kind"] in KINDS]
+    assert set(kind(found, "ConfigMap")) == {"stepmark-profiles", "stepmark-test"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_labels_and_namespace_are_the_values(name: str) -> None:
+    for found in kind(objects("everything"), name).values():
+        assert found["metadata"]["labels"]["release"] == "monitoring"
+        assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "stepmark"
+        assert found["metadata"]["namespace"] == "monitoring"
+
+
+def test_the_monitors_select_the_metrics_services_and_nothing_else() -> None:
+    found = objects("everything")
+    services = kind(found, "Service")
+    for name, monitor in kind(found, "ServiceMonitor").items():
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        chosen = [key for key, one in services.items() if wanted <= one["metadata"]["labels"].items()]
+        assert chosen == [f"{name}-metrics"]
+        assert monitor["spec"]["namespaceSelector"]["matchNames"] == ["bench"]
+        assert monitor["spec"]["sampleLimit"] == 20000
+
+
+def test_the_pods_of_runs_are_scraped_in_the_watched_namespaces() -> None:
+    spec = kind(objects("everything-in-two-namespaces"), "PodMonitor")["stepmark-runs"]["spec"]
+    assert spec["namespaceSelector"]["matchNames"] == ["team-a", "team-b"]
+    assert {"key": "stepmark.dev/scenario-uid", "operator": "Exists"} in spec["selector"]["matchExpressions"]
+    endpoint = spec["podMetricsEndpoints"][0]
+    assert (endpoint["port"], endpoint["honorLabels"]) == ("metrics", False)
+    assert endpoint["metricRelabelings"][0]["action"] == "keep"
+
+
+def test_every_alert_rule_is_in_the_prometheus_rule() -> None:
+    written = [
+        g for path in sorted((CHART / "rules").glob("*.yaml")) for g in yaml.safe_load(path.read_text())["groups"]
+    ]
+    assert written
+    assert kind(objects("everything"), "PrometheusRule")["stepmark"]["spec"]["groups"] == written
+
+
+def test_every_board_is_in_a_config_map_unchanged() -> None:
+    boards = {path.name: json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")}
+    assert boards
+    found = [
+        one
+        for one in kind(objects("everything"), "ConfigMap").values()
+        if "grafana_dashboard" in one["metadata"]["labels"]
+    ]
+    assert {name: json.loads(text) for one in found for name, text in one["data"].items()} == boards
+    assert all(len(json.dumps(one)) < 1_000_000 for one in found)  # an object's limit is 1.5 MB

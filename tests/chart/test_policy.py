@@ -1,0 +1,54 @@
+"""charts/stepmark/templates/policy; tests/cluster proves the admission policy on a real API server."""
+
+from typing import Any
+
+from rendering import kind, objects
+
+
+def test_quota_limits_and_admission_are_there_only_if_asked_for() -> None:
+    kinds = {one["kind"] for one in objects()}
+    assert not {"ResourceQuota", "LimitRange", "ValidatingAdmissionPolicy"} & kinds
+
+
+def test_quota_and_limits_are_in_every_watched_namespace() -> None:
+    found = objects("everything-in-two-namespaces")
+    for name in ("ResourceQuota", "LimitRange"):
+        assert set(kind(found, name)) == {"team-a/stepmark", "team-b/stepmark"}
+    assert kind(found, "ResourceQuota")["team-a/stepmark"]["spec"]["hard"] == {"requests.cpu": "64", "pods": 100}
+
+
+def admission(**values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    found = objects(policy={"admission": {"enabled": True} | values.pop("admission", {})}, **values)
+    policies = kind(found, "ValidatingAdmissionPolicy"), kind(found, "ValidatingAdmissionPolicyBinding")
+    (policy,), (binding,) = (tuple(one.values()) for one in policies)
+    return policy["spec"], binding["spec"]
+
+
+def test_the_admission_policy_is_bound_to_the_watched_namespaces() -> None:
+    policy, binding = admission(watchNamespaces=["team-a", "team-b"])
+    chosen = binding["matchResources"]["namespaceSelector"]["matchExpressions"][0]
+    assert chosen == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
+    assert (policy["failurePolicy"], binding["validationActions"]) == ("Fail", ["Deny"])
+
+
+def test_it_can_be_tried_without_denying_anything() -> None:
+    assert admission(admission={"actions": ["Warn", "Audit"]})[1]["validationActions"] == ["Warn", "Audit"]
+
+
+def test_it_allows_the_images_of_the_profiles_and_the_controller_of_this_release() -> None:
+    policy, _ = admission(profiles={"own": {"image": "other.example/runner:2"}})
+    rules = " ".join(rule["expression"] for rule in policy["validations"])
+    assert 'c.image in ["other.example/runner:2","stepmark/runner:0.1.0"]' in rules
+    assert "'system:serviceaccount:bench:stepmark-controller'" in rules
+
+
+def test_people_get_rights_on_scenarios_through_kubernetes_own_roles() -> None:
+    roles = kind(objects(), "ClusterRole")
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    added = {
+        name: {key.removeprefix(prefix) for key in role["metadata"]["labels"] if key.startswith(prefix)}
+        for name, role in roles.items()
+    }
+    assert added["stepmark-bench-viewer"] == {"view", "edit", "admin"}
+    assert added["stepmark-bench-editor"] == {"edit", "admin"}
+    assert set(kind(objects("little"), "ClusterRole")) == {"stepmark-controller-bench"}

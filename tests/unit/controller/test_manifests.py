@@ -1,0 +1,159 @@
+"""What a run's pods may do, and that no text of a scenario reaches a shell, an image, a variable or a label."""
+
+import json
+from typing import Any
+
+import pytest
+from worlds import scenario, settings
+
+from stepmark.controller.actions import manifests
+from stepmark.controller.actions.names import child_name
+from stepmark.controller.facts import Capabilities
+from stepmark.controller.profiles import Devices, Head, Profile, Toleration
+from stepmark.controller.settings import Peer
+from stepmark.scenario.load import scenario_from_object
+
+MARK = "hostile-mark"
+GPU = Profile(
+    image="runner@sha256:" + "a" * 64,
+    devices=Devices(extended_resource="nvidia.com/gpu", count_per_worker=2),
+    workers_per_pod=2,
+    cpu_per_worker="4",
+    head=Head(cpu="500m", memory="4Gi"),
+    nccl_environment={"NCCL_SOCKET_IFNAME": "eth0"},
+    node_selector={"nvidia.com/gpu.product": "H100"},
+    tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists"),),
+    queue_name="gpus",
+    extra_ray_job_labels={"team": "vision"},
+)
+
+
+def ray_job(profile: Profile = GPU, can: Capabilities | None = None, **spec: Any) -> dict[str, Any]:
+    document = scenario(scale={"workers": [1, 2, 5], "batchPerWorker": 8}, **spec)
+    return manifests.ray_job(document, 1, scenario_from_object(document), profile, can or Capabilities(), settings())
+
+
+def templates(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    cluster = job["spec"]["rayClusterSpec"]
+    return {
+        "head": cluster["headGroupSpec"]["template"],
+        "worker": cluster["workerGroupSpecs"][0]["template"],
+        "submitter": job["spec"]["submitterPodTemplate"],
+    }
+
+
+@pytest.mark.parametrize("role", ["head", "worker", "submitter"])
+def test_every_pod_passes_pod_security_restricted(role: str) -> None:
+    spec = templates(ray_job())[role]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & spec.keys()
+    assert all({"emptyDir", "configMap", "secret"} & volume.keys() for volume in spec["volumes"])
+    for container in spec["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
+def test_the_entrypoint_is_constant_and_nothing_of_the_scenario_is_in_the_job() -> None:
+    document = scenario(
+        workload={"model": "scripted", "params": {"stepSeconds": 0.1}},
+        candidates=[{"name": MARK, "engine": "sleeper", "strategy": "parallel"}],
+    )
+    document["metadata"] |= {"labels": {MARK: MARK}, "annotations": {MARK: MARK}}
+    checked = scenario_from_object(document)
+    job = manifests.ray_job(document, 1, checked, GPU, Capabilities(), settings())
+    assert job["spec"]["entrypoint"] == "stepmark run /etc/stepmark/scenario/scenario.json --out /tmp/stepmark/out"
+    assert MARK not in json.dumps(job)
+    held = manifests.config_map(document, 1, GPU)
+    assert held["immutable"] is True
+    read = scenario_from_object(json.loads(held["data"]["scenario.json"]))
+    assert read.digest() == checked.digest()
+    assert json.loads(held["data"]["scenario.json"])["metadata"] == {"name": "cnn"}
+    assert Profile.model_validate_json(held["data"]["profile.json"]) == GPU
+
+
+def test_the_head_trains_nothing_and_workers_are_counted_by_pods() -> None:
+    cluster = ray_job()["spec"]["rayClusterSpec"]
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    group = cluster["workerGroupSpecs"][0]
+    assert (group["replicas"], group["minReplicas"], group["maxReplicas"]) == (3, 3, 3)
+    assert group["rayStartParams"] | {"num-cpus": "2", "num-gpus": "4"} == group["rayStartParams"]
+    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == "4"
+    assert "nvidia.com/gpu" not in json.dumps(cluster["headGroupSpec"])
+
+
+def test_whole_cores_are_limits_and_parts_of_one_are_not() -> None:
+    found = {role: t["spec"]["containers"][0]["resources"] for role, t in templates(ray_job()).items()}
+    assert found["worker"]["requests"]["cpu"] == found["worker"]["limits"]["cpu"] == "8000m"
+    assert found["head"]["requests"]["cpu"] == "500m"
+    assert "cpu" not in found["head"]["limits"]
+    assert found["head"]["requests"]["memory"] == found["head"]["limits"]["memory"]
+
+
+def test_a_claim_template_is_claimed_by_the_workers_pod() -> None:
+    profile = Profile(image="r:1", devices=Devices(resource_claim_template_name="gpus"))
+    spec = templates(ray_job(profile))["worker"]["spec"]
+    assert spec["resourceClaims"] == [{"name": "devices", "resourceClaimTemplateName": "gpus"}]
+    assert spec["containers"][0]["resources"]["claims"] == [{"name": "devices"}]
+
+
+def test_what_the_installed_kuberay_can_do_is_used_and_the_rest_is_said_explicitly() -> None:
+    old, new = ray_job(), ray_job(can=Capabilities(auth_options=True, pre_running_deadline=True))
+    assert "authOptions" not in old["spec"]["rayClusterSpec"]
+    assert "preRunningDeadlineSeconds" not in old["spec"]
+    assert new["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
+    assert new["spec"]["preRunningDeadlineSeconds"] == 1800
+    for role in ("head", "worker", "submitter"):
+        off = {"name": "RAY_AUTH_MODE", "value": "disabled"}
+        assert off in templates(old)[role]["spec"]["containers"][0]["env"]
+        assert off not in templates(new)[role]["spec"]["containers"][0]["env"]
+
+
+def test_the_admins_labels_are_on_the_job_and_ours_win() -> None:
+    labels = ray_job()["metadata"]["labels"]
+    assert labels["team"] == "vision"
+    assert labels["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert labels["stepmark.dev/attempt"] == "1"
+
+
+def test_the_network_policy_names_everyone_who_may() -> None:
+    peers = {
+        "hub_peer": Peer(
+            namespace_labels={"kubernetes.io/metadata.name": "stepmark"}, pod_labels={"a": "hub"}, port=8080
+        ),
+        "prometheus_peer": Peer(namespace_labels={"kubernetes.io/metadata.name": "monitoring"}),
+    }
+    spec = manifests.network_policy(scenario(), 1, settings(**peers))["spec"]
+    own = {"podSelector": spec["podSelector"]}
+    assert own["podSelector"]["matchLabels"]["stepmark.dev/scenario-uid"] == "00000000-cnn"
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["ingress"][0] == {"from": [own]}
+    assert [rule["ports"][0]["port"] for rule in spec["ingress"][1:]] == [8265, 8080]
+    to_own, dns, hub = spec["egress"]
+    assert to_own == {"to": [own]}
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert hub["ports"] == [{"protocol": "TCP", "port": 8080}]
+    assert hub["to"][0]["podSelector"]["matchLabels"] == {"a": "hub"}
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://hub:8080", 8080), ("https://hub.example.com", 443), ("http://hub/path", 80)]
+)
+def test_a_hub_elsewhere_is_reached_by_its_port(url: str, port: int) -> None:
+    egress = manifests.network_policy(scenario(), 1, settings(hub_url=url))["spec"]["egress"]
+    assert egress[-1] == {"ports": [{"protocol": "TCP", "port": port}]}
+
+
+def test_the_longest_name_is_as_long_as_kuberay_allows() -> None:
+    assert len(child_name(scenario("n" * 40), 9)) == 47
+    with pytest.raises(ValueError, match="from 1 to 9"):
+        child_name(scenario(), 10)
+
+
+def test_a_secret_holds_no_token_before_it_is_created() -> None:
+    assert "data" not in manifests.secret(scenario(), 1)

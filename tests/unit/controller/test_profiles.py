@@ -1,0 +1,122 @@
+"""Profiles: what the chart mounts is read whole, or refused in words that name the place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepmark.controller import profiles
+from stepmark.errors import CannotRun, ScenarioError
+
+GPU: dict[str, Any] = {
+    "image": "registry.example/team/runner:1.0@sha256:" + "0" * 64,
+    "devices": {"extendedResource": "nvidia.com/gpu"},
+    "cpuPerWorker": 8,
+    "memoryPerWorker": "32Gi",
+    "workersPerPod": 4,
+    "shmSizeBytes": 16 << 30,
+    "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    "ncclEnvironment": {"NCCL_SOCKET_IFNAME": "eth0"},
+    "queueName": "benchmarks",
+}
+
+
+def read(**given: Any) -> dict[str, profiles.Profile]:
+    return profiles.profiles_from_text(json.dumps(given))
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(CannotRun) as caught:
+        read(default=GPU | changes)
+    return str(caught.value)
+
+
+def test_a_profile_is_read_with_its_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text(json.dumps({"default": {"image": "runner:1"}, "gpu": GPU}))
+    found = profiles.profiles_from_file(file)
+    assert found["default"].devices is None
+    assert found["default"].read_only_root_filesystem
+    assert found["gpu"].cpu_per_worker == "8"
+    assert found["gpu"].devices == profiles.Devices(extended_resource="nvidia.com/gpu")
+
+
+def test_yaml_and_json_mean_the_same() -> None:
+    assert profiles.profiles_from_text("default:\n  image: runner:1\n  cpuPerWorker: 0.5") == read(
+        default={"image": "runner:1", "cpuPerWorker": "0.5"}
+    )
+
+
+def test_every_decision_changes_the_digest_and_writing_out_a_default_does_not() -> None:
+    one, same, other = (
+        read(default=GPU | changes)["default"].digest()
+        for changes in ({}, {"imagePullPolicy": "IfNotPresent", "cpuPerWorker": "8"}, {"schedulerName": "kai"})
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"imgae": "x"}, "profiles.default.imgae: expected one of the keys image,"),
+        ({"image": "$(reboot)"}, "profiles.default.image: expected text like"),
+        ({"cpuPerWorker": "many"}, "profiles.default.cpuPerWorker"),
+        ({"cpuPerWorker": True}, "profiles.default.cpuPerWorker: expected text"),
+        ({"memoryPerWorker": 64}, "profiles.default.memoryPerWorker: expected text"),
+        ({"memoryPerWorker": "4Gi", "workersPerPod": 1}, "shmSizeBytes below the memory of a worker's pod, 4294967296"),
+        ({"head": {"memory": "512Mi"}}, "objectStoreBytes below head.memory, 512Mi"),
+        ({"objectStoreBytes": 1 << 40}, "objectStoreBytes of at most shmSizeBytes"),
+        ({"devices": {}}, "profiles.default.devices: expected extendedResource or resourceClaimTemplateName"),
+        ({"devices": {"extendedResource": "gpu", "count": 1}}, "profiles.default.devices.extendedResource"),
+        ({"tolerations": [{"key": "a", "operater": "Exists"}]}, "Did you mean 'operator'?"),
+        ({"ncclEnvironment": {"LD_PRELOAD": "/tmp/evil.so"}}, "profiles.default.ncclEnvironment.LD_PRELOAD"),
+        ({"ncclEnvironment": {"NCCL_DEBUG": "a b"}}, "profiles.default.ncclEnvironment.NCCL_DEBUG"),
+        ({"extraRayJobLabels": {"kueue.x-k8s.io/queue-name": "x"}}, "extraRayJobLabels without kueue"),
+        ({"extraRayJobLabels": {"stepmark.dev/attempt": "9"}}, "extraRayJobLabels without stepmark.dev/attempt"),
+        ({"limits": {"maxWorkers": 0}}, "profiles.default.limits.maxWorkers: expected a number of at least 1"),
+        ({"pricePerWorkerHour": -1}, "profiles.default.pricePerWorkerHour: expected a number above 0"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(**changes)
+
+
+def test_all_mistakes_are_said_at_once() -> None:
+    with pytest.raises(CannotRun) as caught:
+        read(a={"image": "x", "nope": 1}, b={}, local={"image": "x"}, Bad={"image": "x"})
+    said = str(caught.value)
+    assert all(part in said for part in ("profiles.a.nope", "profiles.b.image", "profiles.local", "'Bad'"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "default", "a: [", "default: null", "&a [*a]", "1: {image: x}"])
+def test_what_is_no_mapping_of_profiles_is_refused(text: str) -> None:
+    with pytest.raises(CannotRun, match="profiles"):
+        profiles.profiles_from_text(text)
+
+
+def test_a_missing_file_says_what_to_mount(tmp_path: Path) -> None:
+    with pytest.raises(CannotRun, match="Mount the chart's ConfigMap"):
+        profiles.profiles_from_file(tmp_path / "none.yaml")
+
+
+def test_a_scenario_that_names_no_profile_gets_the_default() -> None:
+    found = read(default={"image": "a:1"}, gpu=GPU)
+    assert profiles.profile_named(found, "local") is found["default"]
+    assert profiles.profile_named(found, "gpu") is found["gpu"]
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ScenarioError, match=r"spec.profile: expected a profile of this cluster \(default, gpu\)"):
+        profiles.profile_named(read(default={"image": "a:1"}, gpu=GPU), "gpus")
+
+
+@pytest.mark.parametrize(("text", "millis"), [("4", 4000), ("0.5", 500), ("250m", 250), ("1.25", 1250)])
+def test_cores_are_counted(text: str, millis: int) -> None:
+    assert profiles.millicores(text) == millis
+
+
+@pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("2Gi", 2 << 30), ("3G", 3 * 10**9), ("1k", 1000)])
+def test_memory_is_counted(text: str, size: int) -> None:
+    assert profiles.memory_bytes(text) == size

@@ -1,0 +1,182 @@
+"""The loop around it: health by the age of the last look, back-off, the Lease, settings from the command line."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from fake_api import FakeApi
+from typer.testing import CliRunner
+from worlds import CRD, FakeHub, scenario, settings
+
+from stepmark.cli import controller_main, controller_verb
+from stepmark.controller import kube
+from stepmark.controller.capabilities import of_crd
+from stepmark.controller.facts import Pod
+from stepmark.controller.lease import Lease
+from stepmark.controller.serve import Controller, Pulse, _health_server
+from stepmark.errors import CannotRun
+
+
+def health(pulse: Pulse, path: str = "/healthz") -> int:
+    server = _health_server("127.0.0.1", 0, pulse)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_health_is_the_age_of_the_last_look() -> None:
+    assert health(Pulse(60)) == 200
+    assert health(Pulse(-1)) == 503
+    assert health(Pulse(60), "/else") == 404
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Path:
+    (tmp_path / "profiles.yaml").write_text("default: {image: 'runner:1'}\n")
+    return tmp_path / "profiles.yaml"
+
+
+def served(api: FakeApi, profiles: Path, said: list[str], until: str) -> Controller:
+    """A controller that has run until a call of this verb and kind was made."""
+    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub(), said.append)
+    seen = threading.Event()
+
+    def watch(verb: str, resource: str, committed: bool) -> None:
+        if f"{verb} {resource}" == until:
+            seen.set()
+
+    api.on_call = watch
+    thread = threading.Thread(target=controller.run)
+    thread.start()
+    assert seen.wait(20)
+    controller.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    return controller
+
+
+def test_it_looks_again_and_again_and_counts(profiles: Path) -> None:
+    api = FakeApi()
+    api.create(kube.CRDS, None, CRD)
+    api.create(kube.SCENARIOS, "runs", scenario())
+    controller = served(api, profiles, [], f"create {kube.RAYJOBS}")
+    assert controller.registry.get_sample_value("stepmark_controller_reconcile_seconds_count") >= 1
+    assert controller.registry.get_sample_value("stepmark_controller_last_sync_timestamp_seconds") > 1e9
+    assert controller.registry.get_sample_value("stepmark_controller_active") == 1
+
+
+def test_a_look_that_fails_is_said_counted_and_not_the_end(profiles: Path) -> None:
+    api, said = FakeApi(), list[str]()
+    api.create(kube.CRDS, None, CRD)
+    text = profiles.read_text()
+    profiles.write_text("default: {imaeg: x}")
+    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub(), said.append)
+    assert controller._look() > 0
+    assert "imaeg" in said[0]
+    assert controller.registry.get_sample_value("stepmark_controller_errors_total", {"kind": "tick"}) == 1
+    profiles.write_text(text)
+    controller._look()
+    assert controller.registry.get_sample_value("stepmark_controller_errors_total", {"kind": "tick"}) == 1
+
+
+def test_scenarios_are_counted_by_phase(profiles: Path) -> None:
+    api = FakeApi()
+    api.create(kube.CRDS, None, CRD)
+    api.create(kube.SCENARIOS, "runs", scenario("one"))
+    api.create(kube.SCENARIOS, "runs", scenario("two", profile="nowhere"))
+    controller = Controller(settings(profiles), api, FakeHub(), lambda line: None)
+    controller._look()
+    controller._look()
+    count = controller.registry.get_sample_value
+    assert count("stepmark_controller_scenarios", {"phase": "Failed"}) == 1
+    assert count("stepmark_controller_scenarios", {"phase": "Complete"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("failures", "asked", "least", "most"), [(1, None, 0.5, 1), (4, None, 4, 8), (99, None, 30, 60)]
+)
+def test_patience_grows_is_jittered_and_heeds_the_server(
+    failures: int, asked: float | None, least: float, most: float
+) -> None:
+    patience = kube.Patience()
+    assert patience.seconds(failures, asked, 0.0) == least
+    assert patience.seconds(failures, asked, 1.0) == most
+    assert patience.seconds(failures, 120.0, 0.0) == 120
+
+
+def test_a_lease_is_lost_by_its_holder_before_another_takes_it() -> None:
+    now, api = [0.0], FakeApi()
+    one, two = (Lease(api, "ns", "turn", name, 15, clock=lambda: now[0]) for name in ("one", "two"))
+    one.renew()
+    two.renew()
+    assert (one.held(), two.held()) == (True, False)
+    now[0] = 10.5
+    assert not one.held()
+    two.renew()
+    assert not two.held()
+    now[0] = 15.5
+    two.renew()
+    assert two.held()
+    one.renew()
+    assert not one.held()
+
+
+def test_a_controller_that_lost_the_lease_creates_nothing_more(profiles: Path) -> None:
+    api = FakeApi()
+    api.create(kube.CRDS, None, CRD)
+    api.create(kube.SCENARIOS, "runs", scenario())
+    controller = Controller(settings(profiles, lease_namespace="runs"), api, FakeHub(), lambda line: None)
+    assert controller._look() == 1.0
+    assert not api.only(kube.RAYJOBS)
+
+
+def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(controller_verb, "serve", lambda found, say: given.update(found.model_dump()))
+    variables = {
+        "STEPMARK_CONTROLLER_PROFILES_FILE": "/p.yaml",
+        "STEPMARK_CONTROLLER_HUB_URL": "http://hub:8080",
+        "STEPMARK_CONTROLLER_HUB_TOKEN_FILE": "/token",
+        "STEPMARK_CONTROLLER_NAMESPACES": "a,b",
+        "STEPMARK_CONTROLLER_HUB_PEER": json.dumps({"podLabels": {"app": "hub"}, "port": 8080}),
+        "STEPMARK_CONTROLLER_LEASE_NAMESPACE": "stepmark",
+    }
+    done = CliRunner().invoke(controller_main.app, ["run"], env=variables)
+    assert done.exit_code == 0, done.output
+    assert given["namespaces"] == ("a", "b")
+    assert given["hub_peer"] == {"namespace_labels": {}, "pod_labels": {"app": "hub"}, "port": 8080}
+    assert given["lease_namespace"] == "stepmark"
+
+
+@pytest.mark.parametrize(("name", "value"), [("hub_url", "ftp://x"), ("namespaces", "A B"), ("hub_peer", "{")])
+def test_a_setting_that_is_refused_is_named(name: str, value: str) -> None:
+    good = {"profiles_file": Path("p"), "hub_url": "http://h", "hub_token_file": Path("t"), "namespaces": ""}
+    with pytest.raises(CannotRun, match=name.replace("_", "[-_]")):
+        controller_verb._settings({**good, name: value})
+
+
+def test_capabilities_are_those_of_the_served_version() -> None:
+    assert of_crd(CRD).rayjobs
+    assert not of_crd(CRD).auth_options
+    assert not of_crd({"spec": {"versions": []}}).rayjobs
+
+
+def test_a_pods_troubles_are_the_schedulers_or_the_kubelets_words() -> None:
+    pod = {
+        "metadata": {"name": "p", "creationTimestamp": "2026-11-25T12:00:00Z", "labels": {"stepmark.dev/role": "head"}}
+    }
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    assert Pod.of({**pod, "status": {"containerStatuses": [waiting]}}).trouble == "ImagePullBackOff: no such image"
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    assert Pod.of({**pod, "status": {"conditions": [condition]}}).trouble == "Unschedulable: 0/1 nodes"
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    assert Pod.of({**pod, "status": {"conditions": [target]}}).disrupted == "EvictionByEvictionAPI"
+    assert Pod.of(pod).role == "head"

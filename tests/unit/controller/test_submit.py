@@ -1,0 +1,152 @@
+"""`stepmark submit` and `cancel` against the tests' API server: what is created, what is said, how it ends."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from fake_api import FakeApi
+
+from conftest import scenario_document
+from stepmark.cli import submit_verb
+from stepmark.cli.publishing import HubChoices
+from stepmark.cli.submit_verb import Target
+from stepmark.controller import kube
+from stepmark.errors import CannotRun, ScenarioErrors
+
+NO_HUB = HubChoices(None, None)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    made = FakeApi()
+    made.namespace_of_context = "default"  # type: ignore[attr-defined]
+    monkeypatch.setattr(kube.Kube, "connect", lambda threads: made)
+    monkeypatch.setattr(submit_verb, "_LOOK_SECONDS", 0.01)
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(scenario_document()))
+    return path
+
+
+def named(api: FakeApi) -> None:
+    """The real server draws the five characters; this one is told a name."""
+    create = api.create
+
+    def with_name(resource: str, namespace: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
+        metadata = dict(manifest["metadata"])
+        metadata["name"] = metadata.pop("generateName") + "x2x4z"
+        return create(resource, namespace, {**manifest, "metadata": metadata})
+
+    api.create = with_name  # type: ignore[method-assign]
+
+
+def test_the_files_name_is_the_prefix_of_a_new_one(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named(api)
+    submit_verb.submit(file, Target("bench"), False, NO_HUB)
+    made = api.only(kube.SCENARIOS, "bench")[0]
+    assert made["metadata"]["name"] == "test-x2x4z"
+    assert made["spec"] == scenario_document()["spec"]
+    said = capsys.readouterr().out
+    assert "created scenario test-x2x4z in namespace bench" in said
+    assert "stepmark cancel test-x2x4z -n bench" in said
+
+
+def test_a_name_that_is_taken_is_refused_with_the_way_out(api: FakeApi, file: Path) -> None:
+    submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+    assert api.only(kube.SCENARIOS, "default")
+    with pytest.raises(CannotRun, match="choose another --name"):
+        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+
+
+def test_what_we_refuse_never_reaches_the_cluster(api: FakeApi, file: Path) -> None:
+    file.write_text(yaml.safe_dump(scenario_document(parity="maybe")))
+    with pytest.raises(ScenarioErrors, match="parity"):
+        submit_verb.submit(file, Target(None), False, NO_HUB)
+    assert not api.log
+
+
+def test_what_the_cluster_refuses_has_the_exit_code_of_a_refused_scenario(api: FakeApi, file: Path) -> None:
+    def refuse(verb: str, resource: str, committed: bool) -> None:
+        raise kube.ApiError(422, "spec.workload: Invalid value", "create", resource, None)
+
+    api.on_call = refuse
+    with pytest.raises(ScenarioErrors, match=r"spec\.workload") as error:
+        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+    assert error.value.exit_code == 2
+
+
+def ended(phase: str, reason: str, **more: Any) -> dict[str, Any]:
+    condition = {
+        "type": "Complete" if phase == "Complete" else "Failed",
+        "status": "True",
+        "reason": reason,
+        "lastTransitionTime": "2026-11-25T12:00:00Z",
+    }
+    return {"phase": phase, "message": f"it is {phase}", "conditions": [condition], **more}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (ended("Complete", "Complete", result={"runId": "r-1", "verdict": "torch is faster"}), 0),
+        (ended("Failed", "LaunchFailed", result={"runId": "r-1", "verdict": "inconclusive"}), 1),
+        (ended("Failed", "BeyondLimits"), 2),
+        (ended("Failed", "CannotRun"), 3),
+        (ended("Cancelled", "Cancelled"), 1),
+    ],
+)
+def test_watch_ends_as_a_local_run_would(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str], status: dict[str, Any], code: int
+) -> None:
+    def end(verb: str, resource: str, committed: bool) -> None:
+        if verb == "get":
+            api.objects[kube.SCENARIOS, "default", "mine"]["status"] = status
+
+    api.on_call = end
+    try:
+        submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+        found = 0
+    except typer.Exit as exit:
+        found = exit.exit_code
+    said = capsys.readouterr()
+    assert found == code
+    assert f"{status['phase']}: it is {status['phase']}" in said.err
+    assert ("stepmark results r-1" in said.out) is ("result" in status)
+
+
+def test_watch_waits_for_a_cluster_that_does_not_answer(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([kube.ApiError(0, "no answer", "get", "scenarios", None), None])
+
+    def away(verb: str, resource: str, committed: bool) -> None:
+        if verb == "get":
+            error = next(answers)
+            if error is not None:
+                raise error
+            api.objects[kube.SCENARIOS, "default", "mine"]["status"] = ended("Complete", "Complete")
+
+    api.on_call = away
+    submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+    assert "the cluster does not answer, waiting" in capsys.readouterr().err
+
+
+def test_cancel_sets_it_and_says_where_there_is_nothing_to_end(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+    submit_verb.cancel("mine", Target(None))
+    assert api.only(kube.SCENARIOS, "default")[0]["spec"]["cancel"] is True
+    api.objects[kube.SCENARIOS, "default", "mine"]["status"] = ended("Complete", "Complete")
+    submit_verb.cancel("mine", Target(None))
+    assert "over already: Complete" in capsys.readouterr().out
+    with pytest.raises(CannotRun, match="expected it in namespace default"):
+        submit_verb.cancel("other", Target(None))

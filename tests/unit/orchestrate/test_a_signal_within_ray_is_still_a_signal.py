@@ -1,0 +1,21 @@
+from typing import Any
+
+import pytest
+
+from conftest import scenario_document
+from stepmark.errors import Stopped
+from stepmark.orchestrate.rank import Settings
+from stepmark.orchestrate.ray_train import RaySession
+from stepmark.scenario.load import scenario_from_object
+
+
+def test_what_the_handler_raises_arrives_though_ray_wraps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="needs Ray")
+
+    def get(_: object) -> Any:
+        raise SystemError("returned a result with an exception set") from Stopped(15)
+
+    monkeypatch.setattr(ray, "get", get)
+    session = RaySession(1, Settings("0" * 16, scenario_from_object(scenario_document()), fresh_process=False))
+    with pytest.raises(Stopped, match="15"):
+        session._get(None)
