@@ -5,10 +5,14 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import HubFrom, TokenFile, hub_choices
+from stepmark.cli.options import TokenFile, hub_choices
 
 Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Default: the file's, or that of the kubectl context.")
+]
+
+Hub = Annotated[
+    str | None, typer.Option("--hub", envvar="STEPMARK_HUB_URL", help="The cluster's hub: with --watch, for the table.")
 ]
 
 
@@ -21,7 +25,7 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Stay, print progress, and at the end what `run` prints.")] = (
         False
     ),
-    hub: HubFrom = None,
+    hub: Hub = None,
     hub_token_file: TokenFile = None,
 ) -> None:
     """Create a scenario on the cluster of the current kubectl context, where stepmark's chart is installed.

@@ -49,8 +49,10 @@ class Database:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True)
+    engine = sa.create_engine(
+        url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS, hide_parameters=True
+    )
 
     # Python's own driver begins late and lazily: a transaction that first reads, then writes, could find that it lost.
     @sa.event.listens_for(engine, "connect")

@@ -2,9 +2,7 @@
 
 import base64
 
-import sqlalchemy as sa
-
-from stepmark.results.store import SqliteStore, _launches
+from stepmark.results.store import SqliteStore
 
 
 class Spool(SqliteStore):
@@ -12,8 +10,5 @@ class Spool(SqliteStore):
 
     def upload_json(self, launch_id: str) -> bytes:
         """`wire.LaunchUpload` of one launch, its stored bytes unchanged."""
-        query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
-        with self._engine.connect() as connection:
-            row = connection.execute(query.where(_launches.c.launch_id == launch_id)).one()
-        steps = base64.b64encode(row.step_nanoseconds_npz)
-        return b"".join((b'{"header":', row.header.encode(), b',"steps_npz":"', steps, b'"}'))
+        header, steps_npz = self.row(launch_id)
+        return b"".join((b'{"header":', header.encode(), b',"steps_npz":"', base64.b64encode(steps_npz), b'"}'))

@@ -38,6 +38,7 @@ class Uploader:
         self._backoff = Backoff()
         self._away: str | None = None
         self._problem: str | None = None
+        self._broke_off = False  # and what was stored after that is not counted
         self._moved_at = time.monotonic()
         self._beat_at = 0.0
         self._counts = (0, 0)
@@ -77,6 +78,8 @@ class Uploader:
         return f"{there} of {stored} launches are"
 
     def _why_not(self) -> str:
+        if self._broke_off:
+            return str(self._problem)
         return f"{self._problem or self._away or 'no more time'}. {self._how_far()} there"
 
     def _run(self) -> None:
@@ -94,7 +97,7 @@ class Uploader:
             self._stop(f"{type(error).__name__}: {printable(str(error))[:300]}")
 
     def _stop(self, problem: str) -> None:
-        self._problem = problem
+        self._problem, self._broke_off = problem, True
         if not self._has_ended.is_set():  # at the end, `finish` returns it
             self._say(f"hub: nothing more is sent. {problem}")
 

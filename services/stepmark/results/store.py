@@ -168,6 +168,13 @@ class SqliteStore:
             for row in connection.execute(query.order_by(_launches.c.block, _launches.c.position)):
                 yield row.header, row.step_nanoseconds_npz
 
+    def row(self, launch_id: str) -> Row:
+        """One launch, as it is stored."""
+        query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(_launches.c.launch_id == launch_id)).one()
+        return row.header, row.step_nanoseconds_npz
+
     def records(self) -> Iterator[LaunchRecord]:
         """All launches in the order of the plan."""
         return map(record_of, self.rows())
