@@ -101,10 +101,10 @@ def test_a_person_logs_in_finds_a_run_and_opens_it(
     assert page.locator("tbody tr").count() == 1
     page.get_by_role("link", name="test", exact=True).click()
     assert "other-machine-run" in page.locator(".head").inner_text()
-    assert page.get_by_role("heading", name="Verdict").is_visible()
+    page.get_by_role("heading", name="Verdict").wait_for()
     page.get_by_role("button", name="Log out").click()
     page.goto(hub.url)
-    assert page.get_by_label("Token").is_visible()
+    page.get_by_label("Token").wait_for()
     assert token not in "".join(watched.requests)
     watched.context.close()
 
@@ -117,7 +117,7 @@ def test_two_ticked_runs_are_compared_the_older_one_as_the_old(
     for name in ("slower-run", "plain-run"):
         page.get_by_label(f"Compare {name}").check()
     page.get_by_role("button", name="Compare the two ticked").click()
-    assert page.get_by_role("heading", name="Slower, or no longer running").is_visible()
+    page.get_by_role("heading", name="Slower, or no longer running").wait_for()
     assert re.search(r"plain-run \(old.* against slower-run \(new", page.locator("main").inner_text())
     assert "package torch: 2.13.0 -> 2.14.0" in page.locator("main").inner_text()
     assert page.locator("svg.strip rect.range.bad").count() > 0
@@ -130,11 +130,11 @@ def test_unlike_machines_are_not_compared_until_someone_asks_for_it(
     page.goto(f"{hub.url}/runs/other-machine-run")
     page.get_by_label("The old run").fill("plain-run")
     page.get_by_role("button", name="Compare", exact=True).click()
-    assert page.get_by_role("heading", name="Not compared").is_visible()
+    page.get_by_role("heading", name="Not compared").wait_for()
     assert "cpu_model" in page.locator("main").inner_text()
     page.get_by_label("unlike machines").check()
     page.get_by_role("button", name="Compare", exact=True).click()
-    assert page.get_by_role("heading", name="No slowdown established").is_visible()
+    page.get_by_role("heading", name="No slowdown established").wait_for()
     assert "compared across unlike machine" in page.locator("main").inner_text()
 
 
@@ -175,7 +175,7 @@ def test_a_run_appears_and_ends_without_a_reload(inside: Watched, hub: Hub, resu
     page = inside.page()
     page.clock.install()
     page.goto(f"{hub.url}/?search=live-run")
-    assert page.get_by_text("No run matches").is_visible()
+    page.get_by_text("No run matches").wait_for()
     page.evaluate("document.title = 'the same page'")
     runner = hub.runner(results, "live-run")
     page.clock.run_for(2100)
@@ -348,8 +348,8 @@ def test_without_a_script_everything_is_there_after_a_reload(
     page = context.new_page()
     page.goto(f"{hub.url}/?search=plain-run")
     page.get_by_role("link", name="test", exact=True).click()
-    assert page.get_by_role("heading", name="Ranking").is_visible()
+    page.get_by_role("heading", name="Ranking").wait_for()
     page.get_by_label("The old run").fill("slower-run")
     page.get_by_role("button", name="Compare", exact=True).click()
-    assert page.get_by_role("heading", name="No slowdown established").is_visible()
+    page.get_by_role("heading", name="No slowdown established").wait_for()
     context.close()
