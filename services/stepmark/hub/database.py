@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: connections for reading and for writing, and what is said when it is away."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,7 @@ class Database:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True)
+        return _postgresql(url)
     engine = sa.create_engine(
         url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS, hide_parameters=True
     )
@@ -65,5 +66,19 @@ def _engine(url: sa.URL) -> sa.Engine:
     def _begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True)
+
+    # A server that goes away while it is being asked for TLS shows as a plain OSError, which nobody expects.
+    @sa.event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _: object, arguments: Any, named: Any) -> Any:
+        try:
+            return dialect.connect(*arguments, **named)
+        except (OSError, struct.error) as error:
+            raise dialect.loaded_dbapi.InterfaceError(f"no connection: {error}") from error
 
     return engine

@@ -54,6 +54,9 @@ class Deriver:
                 self._meters.database_errors.inc()
                 log.error("derivation waits for the database: %s", database_words(error))
                 wait = _AFTER_ERROR_SECONDS
+            except Exception:  # without this thread no run would ever get its figures
+                log.exception("derivation failed, and is tried again")
+                wait = _AFTER_ERROR_SECONDS
 
     def _derive_next(self) -> bool:
         """Whether there was one. Those that have ended come first."""

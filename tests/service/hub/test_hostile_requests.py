@@ -121,9 +121,9 @@ def test_endless_headers_are_cut_off(hub: Hub) -> None:
 
 
 def test_many_large_bodies_together_do_not_fill_the_memory(runner: Runner) -> None:
-    """Of twelve that never quite end, some are asked to come again."""
+    """Of six that never quite end, some are asked to come again."""
     size = 30 * MIB
-    clients = [connect(runner.hub) for _ in range(12)]
+    clients = [connect(runner.hub) for _ in range(6)]
     answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     with grows_by_at_most(runner.hub, 400 * MIB):
         for one in clients:
