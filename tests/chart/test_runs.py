@@ -15,7 +15,11 @@ from stepmark.controller.facts import Capabilities
 from stepmark.controller.profiles import Profile, profiles_from_text
 from stepmark.controller.settings import Settings
 
-NAMES = [(case, name) for case, values in CASES.items() for name in {"default", "sandbox", *values.get("profiles", {})}]
+NAMES = [
+    (case, name)
+    for case, values in CASES.items()
+    for name in sorted({"default", "sandbox", *values.get("profiles", {})})
+]
 SETTINGS = Settings(
     profiles_file=Path("/none"), hub_url="http://stepmark-hub.bench.svc:8080", hub_token_file=Path("/none")
 )
