@@ -14,12 +14,12 @@ from starlette.exceptions import HTTPException
 from stepmark import __version__
 from stepmark.errors import StepmarkError
 from stepmark.hub import api, downloads, health, pages
+from stepmark.hub.callers import Callers
 from stepmark.hub.database import Database
 from stepmark.hub.derive import Deriver
 from stepmark.hub.guard import Guard
 from stepmark.hub.refusals import Refused, response_to
 from stepmark.hub.settings import Settings
-from stepmark.hub.token_review import reviewer_of
 from stepmark.telemetry.hub_meters import HubMeters
 
 _ERRORS = (Refused, StepmarkError, RequestValidationError, HTTPException, sa.exc.SQLAlchemyError)
@@ -47,9 +47,8 @@ def create_app(settings: Settings, database: Database, meters: HubMeters) -> Fas
     pages.include(app)
     for kind in _ERRORS:
         app.add_exception_handler(kind, response_to)
-    app.add_middleware(
-        Guard, settings=settings, database=database, meters=meters, reviewer=reviewer_of(settings)
-    )  # fmt: skip
+    app.state.callers = callers = Callers(settings)
+    app.add_middleware(Guard, settings=settings, database=database, meters=meters, callers=callers)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

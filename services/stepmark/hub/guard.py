@@ -4,7 +4,6 @@ All of it is decided before a byte of the body is read, so that a stranger's 64 
 """
 
 import asyncio
-import time
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -16,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepmark.errors import printable
 from stepmark.hub import rights
+from stepmark.hub.callers import Callers
 from stepmark.hub.database import Database
 from stepmark.hub.refusals import Refused, log, unavailable
 from stepmark.hub.rights import ANONYMOUS, Principal
 from stepmark.hub.settings import Settings
-from stepmark.hub.token_review import TokenReviewer
 from stepmark.telemetry.hub_meters import HubMeters
 
 _OPEN = frozenset({"/healthz", "/readyz", "/login", "/logout", "/favicon.ico"})
@@ -39,11 +38,10 @@ class Guard:
     """The outermost ASGI middleware."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, database: Database, meters: HubMeters, reviewer: TokenReviewer | None
+        self, app: ASGIApp, settings: Settings, database: Database, meters: HubMeters, callers: Callers
     ) -> None:
         self._app, self._settings, self._database, self._meters = app, settings, database, meters
-        self._reviewer = reviewer
-        self._mounted = rights.mounted(settings)
+        self._callers = callers
         self._bodies_bytes = 0
         self._handling = asyncio.Semaphore(_HANDLED_AT_ONE_TIME)
 
@@ -83,7 +81,7 @@ class Guard:
             return Principal(rights.RIGHTS["read"])
         token, reads_only = _token_of(headers)
         with self._database.read() as connection:
-            principal = self._principal(connection, token)
+            principal = self._callers.principal(connection, token)
             if principal is None:
                 raise Refused(401, "unauthorized", "expected a token that is good here, found none")
             if reads_only:
@@ -92,14 +90,6 @@ class Guard:
                 need = rights.needed(method, path)
                 raise Refused(403, "forbidden", f"expected a token with the right `{need}` here, found another")
         return principal
-
-    def _principal(self, connection: sa.Connection, token: str | None) -> Principal | None:
-        if token is None:
-            return None
-        if rights.is_ours(token):
-            return rights.principal_of(connection, token, time.time(), self._mounted)
-        granted = self._reviewer.right_of(token) if self._reviewer is not None else None
-        return None if granted is None else Principal(rights.RIGHTS[granted])
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive the whole body, then let the handler run: what is slow, or too large, never reaches it.

@@ -1,6 +1,5 @@
 """A browser's way in: a token that may read, kept in a cookie that is good for looking only."""
 
-import time
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -9,7 +8,6 @@ from fastapi.responses import RedirectResponse, Response
 
 from stepmark.hub import rights
 from stepmark.hub.pages.rendering import page, problem
-from stepmark.hub.token_review import reviewer_of
 
 router = APIRouter()
 
@@ -46,13 +44,9 @@ async def log_out(request: Request) -> Response:
 
 
 def _may_read(request: Request, token: str) -> bool:
-    settings = request.app.state.settings
-    if rights.is_ours(token):
-        with request.app.state.database.read() as connection:
-            principal = rights.principal_of(connection, token, time.time(), rights.mounted(settings))
-        return principal is not None and "read" in principal.rights
-    reviewer = reviewer_of(settings) if token else None
-    return reviewer is not None and reviewer.right_of(token) is not None
+    with request.app.state.database.read() as connection:
+        principal = request.app.state.callers.principal(connection, token)
+    return principal is not None and "read" in principal.rights
 
 
 def _from_elsewhere(request: Request) -> bool:

@@ -1,0 +1,32 @@
+"""Whose token it is: one of the hub's own, or one that Kubernetes vouches for. Asked by the guard and by the login."""
+
+import time
+
+import sqlalchemy as sa
+
+from stepmark.hub import rights
+from stepmark.hub.rights import Principal
+from stepmark.hub.settings import Settings
+from stepmark.hub.token_review import reviewer_of
+
+
+class Callers:
+    """Mounted token files are read once, and answers of Kubernetes remembered in one place."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises: CannotRun, if a token file or the cluster for token reviews is missing."""
+        self._mounted = rights.mounted(settings)
+        self._reviewer = reviewer_of(settings)
+
+    def principal(self, connection: sa.Connection, token: str | None) -> Principal | None:
+        """None if the token is nobody's.
+
+        Raises:
+            Refused: Kubernetes does not answer.
+        """
+        if not token:
+            return None
+        if rights.is_ours(token):
+            return rights.principal_of(connection, token, time.time(), self._mounted)
+        granted = self._reviewer.right_of(token) if self._reviewer is not None else None
+        return None if granted is None else Principal(rights.RIGHTS[granted])
