@@ -15,10 +15,9 @@ from typing import Any
 import httpx2
 import yaml
 
-from stepmark.hub import rights
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run, SqliteStore
-from stepmark.results.wire import Claim, Registration, State
+from stepmark.results.wire import Claim, Registration, State, new_token, token_sha256
 
 STEPMARK = [sys.executable, "-m", "stepmark"]
 
@@ -76,10 +75,10 @@ class Hub:
 
     def send(self, client: httpx2.Client, measured: Measured) -> str:
         """All of it, as a new run; returns the run's id."""
-        run_id, execution, token = f"run-{secrets.token_hex(8)}", f"ex-{secrets.token_hex(8)}", rights.new_token()
+        run_id, execution, token = f"run-{secrets.token_hex(8)}", f"ex-{secrets.token_hex(8)}", new_token()
         write = {"Authorization": f"Bearer {token}"}
         attempt = f"/api/v1/runs/{run_id}/attempts/1"
-        _put(client, attempt, Registration(name="bench", token_sha256=rights.digest(token)).model_dump_json(), {})
+        _put(client, attempt, Registration(name="bench", token_sha256=token_sha256(token)).model_dump_json(), {})
         _put(client, f"{attempt}/executions/{execution}", Claim(run=measured.run).model_dump_json(), write)
         for launch_id, body in measured.bodies:
             _put(client, f"/api/v1/executions/{execution}/launches/{launch_id}", body, write)
@@ -96,7 +95,7 @@ def _put(client: httpx2.Client, path: str, body: Any, headers: dict[str, str]) -
 @contextmanager
 def serving(folder: Path) -> Iterator[Hub]:
     """A hub, for as long as the block lasts."""
-    token = rights.new_token()
+    token = new_token()
     (folder / "token").write_text(token)
     listen = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--admin-token-file", "token")
     command = [*STEPMARK, "hub", "serve", *listen, "--database", "sqlite:///hub.db"]

@@ -28,10 +28,9 @@ from typer.testing import CliRunner
 from conftest import scenario_document
 from stepmark.cli import hub_main
 from stepmark.errors import StepmarkError
-from stepmark.hub import rights
 from stepmark.results.certificate import Certificate
 from stepmark.results.store import Run, SqliteStore
-from stepmark.results.wire import Claim, Registration, State
+from stepmark.results.wire import Claim, Registration, State, new_token, token_sha256
 
 STEPMARK = [sys.executable, "-m", "stepmark"]
 
@@ -113,11 +112,11 @@ class Runner:
     run_id: str
     number: int = 1
     execution_id: str = field(default_factory=lambda: f"ex-{secrets.token_hex(8)}")
-    token: str = field(default_factory=rights.new_token)
+    token: str = field(default_factory=new_token)
 
     def register(self, **changes: Any) -> httpx2.Response:
         name = self.results.run.scenario["metadata"]["name"]
-        body = Registration(**{"name": name, "token_sha256": rights.digest(self.token)} | changes)
+        body = Registration(**{"name": name, "token_sha256": token_sha256(self.token)} | changes)
         with self.hub.client() as client:
             return client.put(f"/api/v1/runs/{self.run_id}/attempts/{self.number}", content=body.model_dump_json())
 
@@ -178,7 +177,7 @@ def serve(folder: Path, database_url: str, *options: str, **environment: str) ->
     """Start one, and wait until it listens. The caller ends it."""
     token_file, log, out = folder / "admin-token", folder / "hub.log", folder / "hub.out"
     if not token_file.exists():
-        token_file.write_text(rights.new_token())
+        token_file.write_text(new_token())
     command = [
         *STEPMARK, "hub", "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--migrate",
         "--admin-token-file", str(token_file), *options,

@@ -13,6 +13,7 @@ from chromium import Watched
 from running_hub import Hub, Results, Runner, serve
 from stepmark.cli.verbs import summary_of
 from stepmark.hub import rights
+from stepmark.results.wire import new_token
 from varied_results import broken, elsewhere, slower
 
 pytest_plugins = ["running_hub", "chromium"]
@@ -88,7 +89,7 @@ def test_a_person_logs_in_finds_a_run_and_opens_it(
     watched = Watched(browser.new_context())
     page = watched.page()
     page.goto(f"{hub.url}/?search=slower")
-    page.get_by_label("Token").fill(rights.new_token())
+    page.get_by_label("Token").fill(new_token())
     page.get_by_role("button", name="Log in").click()
     assert "not good here" in page.get_by_role("alert").inner_text()
     page.get_by_label("Token").fill(token)

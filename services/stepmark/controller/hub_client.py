@@ -1,6 +1,5 @@
 """The controller's side of the hub: register attempts, and read what became of them. Thread-safe."""
 
-import hashlib
 import threading
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stepmark.controller.facts import Execution, HubView
 from stepmark.errors import printable
-from stepmark.results.wire import Progress, Registration, State
+from stepmark.results.wire import Progress, Registration, State, token_sha256
 
 _TIMEOUT_SECONDS = 5.0
 _LAST = 2**53
@@ -81,7 +80,7 @@ class HubClient:
         body = Registration(
             name=metadata["name"],
             namespace=metadata["namespace"],
-            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+            token_sha256=token_sha256(token),
             expires_in_seconds=_TOKEN_DAYS * 86_400,
         )
         self._call("PUT", f"/api/v1/runs/{metadata['uid']}/attempts/{number}", body.model_dump_json())

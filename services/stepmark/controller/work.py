@@ -5,7 +5,6 @@ A call that fails rests for a while, longer each time; meanwhile its reason stan
 
 import base64
 import hashlib
-import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from stepmark.controller.hub_client import HubError
 from stepmark.controller.meters import Meters
 from stepmark.controller.plan import Here, Seen, plan
 from stepmark.controller.ports import Api, Hub
+from stepmark.results.wire import new_token
 
 _ROUNDS_MOST = 8
 
@@ -170,7 +170,7 @@ class Worker:
 
     def _give_token(self, scenario: dict[str, Any], manifest: dict[str, Any], number: int) -> bool:
         """The Secret decides which token it is: of two controllers that draw one, both register that one."""
-        drawn = f"smk_{secrets.token_urlsafe(32)}"
+        drawn = new_token()
         found = self._create(scenario, {**manifest, "data": {"token": base64.b64encode(drawn.encode()).decode()}})
         if found is None:
             return False

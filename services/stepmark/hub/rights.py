@@ -3,10 +3,8 @@
 read: GET. register: PUT of attempts as well. admin: everything. An attempt's write token: calls for its own executions.
 """
 
-import hashlib
 import hmac
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import sqlalchemy as sa
 from stepmark.errors import CannotRun
 from stepmark.hub.settings import Right, Settings
 from stepmark.hub.tables import attempts, executions, tokens
+from stepmark.results.wire import token_sha256
 
 COOKIE = "stepmark_read"
 RIGHTS: dict[Right, frozenset[str]] = {
@@ -41,15 +40,6 @@ class Principal:
 ANONYMOUS = Principal()
 
 
-def new_token() -> str:
-    """256 random bits."""
-    return f"smk_{secrets.token_urlsafe(32)}"
-
-
-def digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def is_ours(token: str) -> bool:
     """Whether it looks like a token of a hub."""
     return _TOKEN.fullmatch(token) is not None
@@ -74,7 +64,7 @@ def _digest_in(path: Path, right: Right) -> str:
         ) from None
     if not is_ours(token):
         raise CannotRun(f"{path}: expected smk_ and at least 32 letters, digits, - or _, found something else.")
-    return digest(token)
+    return token_sha256(token)
 
 
 def principal_of(connection: sa.Connection, token: str, now: float, known: dict[str, Right]) -> Principal | None:
@@ -82,7 +72,7 @@ def principal_of(connection: sa.Connection, token: str, now: float, known: dict[
 
     Looked up by its hash, which tells nothing about the token, and compared in constant time.
     """
-    sha256 = digest(token)
+    sha256 = token_sha256(token)
     for of_file, right in known.items():
         if hmac.compare_digest(sha256, of_file):
             return Principal(RIGHTS[right])

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from stepmark.errors import CannotRun, printable
-from stepmark.hub import rights
 from stepmark.hub.database import Database
 from stepmark.hub.settings import Right
 from stepmark.hub.tables import tokens
+from stepmark.results.wire import new_token, token_sha256
 
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?")
 
@@ -23,8 +23,8 @@ def create(database: Database, name: str, right: Right, expires_at: float) -> st
     """
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another.")
-    token = rights.new_token()
-    row = {"token_sha256": rights.digest(token), "name": name, "right": right}
+    token = new_token()
+    row = {"token_sha256": token_sha256(token), "name": name, "right": right}
     with database.write() as connection:
         if connection.execute(tokens.select().where(tokens.c.name == name)).first() is not None:
             raise CannotRun(f"{name}: expected a new name, found a token that has it. Revoke it, or choose another.")

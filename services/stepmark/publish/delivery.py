@@ -1,7 +1,5 @@
 """Bringing one execution to a hub: say who we are, ask what is there, send what is not. Without threads or patience."""
 
-import hashlib
-import secrets
 import time
 from collections import Counter
 from types import TracebackType
@@ -11,7 +9,7 @@ from stepmark.publish.access import Access
 from stepmark.publish.client import Away, Hub, Refused
 from stepmark.publish.identity import Ended, Identity
 from stepmark.publish.spool import Spool
-from stepmark.results.wire import Progress, Registration, State
+from stepmark.results.wire import Progress, Registration, State, new_token, token_sha256
 
 
 class Delivery:
@@ -22,7 +20,7 @@ class Delivery:
 
     def __init__(self, access: Access, identity: Identity, spool: Spool) -> None:
         self._access, self._identity, self._spool = access, identity, spool
-        self._token = access.token if access.attempt is not None else f"smk_{secrets.token_urlsafe(32)}"
+        self._token = access.token if access.attempt is not None else new_token()
         self._hub = Hub(access.url, self._token)
         self._registered = access.attempt is not None
         self._sequence = 0
@@ -53,7 +51,7 @@ class Delivery:
         who = self._identity
         registration = Registration(
             name=self._spool.run().parsed_scenario().name,
-            token_sha256=hashlib.sha256(self._token.encode()).hexdigest(),
+            token_sha256=token_sha256(self._token),
         )
         with Hub(self._access.url, self._access.token) as hub:
             hub.register(who.run_id, who.attempt, registration)

@@ -12,6 +12,8 @@ name are refused (409 "conflict"). A second execution of an attempt supersedes t
 then on (409 "superseded"): two executions never mix.
 """
 
+import hashlib
+import secrets
 from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, Field
@@ -26,6 +28,18 @@ Message = Annotated[str, Field(max_length=2000)]
 
 STEPS_BYTES_MOST = 64 << 20
 """Of one launch, unpacked: 8 bytes for each step of each rank."""
+
+
+
+def new_token() -> str:
+    """256 random bits, spelt as a hub's token."""
+    return f"smk_{secrets.token_urlsafe(32)}"
+
+
+def token_sha256(token: str) -> str:
+    """What a hub stores of a token, and is told of one."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
 
 Outcome = Literal["running", "complete", "failed", "interrupted", "cancelled"]
 """complete: everything that was to be measured was. failed: something was not. interrupted: the plan ended early."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from running_hub import Hub, Results, Runner
-from stepmark.hub import rights
+from stepmark.results.wire import new_token
 
 pytest_plugins = ["running_hub"]
 
@@ -109,7 +109,7 @@ def test_a_good_token_becomes_a_cookie_that_scripts_and_other_sites_never_see(hu
     assert (status, location) == (303, "/runs/x?y=1")
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    assert log_in(hub, rights.new_token())[::2] == (401, "")
+    assert log_in(hub, new_token())[::2] == (401, "")
     assert log_in(hub, "")[::2] == (401, "")
 
 

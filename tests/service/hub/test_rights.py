@@ -15,6 +15,7 @@ from stepmark.hub import rights, tokens
 from stepmark.hub.database import Database
 from stepmark.hub.settings import Right
 from stepmark.hub.tables import attempts
+from stepmark.results.wire import new_token, token_sha256
 
 pytest_plugins = ["running_hub"]
 DAY = 86_400
@@ -53,7 +54,7 @@ def test_a_browser_is_sent_to_the_login(hub: Hub) -> None:
 )
 def test_a_token_may_what_its_right_says(hub: Hub, right: Right, expected: tuple[int, ...]) -> None:
     token = token_of(hub, right)
-    body = {"name": "test", "token_sha256": rights.digest(rights.new_token())}
+    body = {"name": "test", "token_sha256": token_sha256(new_token())}
     found = (
         status(hub, token, "GET", "/api/v1/runs"),
         status(hub, token, "PUT", f"/api/v1/runs/{right}-makes/attempts/1", json=body),
@@ -77,7 +78,7 @@ def test_a_write_token_is_for_its_own_attempt_alone(hub: Hub, results: Results) 
 def test_a_replaced_token_writes_no_more(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
-    old, runner.token = runner.token, rights.new_token()
+    old, runner.token = runner.token, new_token()
     assert runner.register().status_code == 201
     assert runner.put(f"{runner.execution}/state", {"sequence": 1, "outcome": "running"}, old).status_code == 401
     assert runner.state(1).status_code == 201
@@ -129,7 +130,7 @@ def test_anonymous_reading_is_switched_on_and_is_no_more_than_reading(
     runner = hub.runner(results)
     runner.claim()
     assert status(hub, "", "GET", "/api/v1/runs") == 200
-    assert status(hub, rights.new_token(), "GET", "/api/v1/runs") == 401, "a wrong token is no stranger"
+    assert status(hub, new_token(), "GET", "/api/v1/runs") == 401, "a wrong token is no stranger"
     assert status(hub, "", "GET", f"{runner.execution}/received") == 401
     assert status(hub, "", "DELETE", f"/api/v1/runs/{runner.run_id}") == 401
 
@@ -152,7 +153,7 @@ def test_tokens_are_made_listed_and_revoked_at_the_command_line(hub: Hub) -> Non
 def test_no_token_is_in_the_log_the_database_or_an_answer(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
-    wrong = rights.new_token()
+    wrong = new_token()
     told = [runner.put(f"{runner.execution}/state", "{", token=t).text for t in (runner.token, wrong, hub.admin_token)]
     told += [runner.put("/api/v1/executions/none/state", {}, token=runner.token).text]
     told += [hub.log.read_text(), *everything_in(hub.database_url)]
