@@ -26,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
         "publicUrl": "https://stepmark.example",
         "anonymousRead": True,
         "postgresql": {"urlSecret": "database"},
+        "tokenReview": {"audience": "stepmark", "users": {"system:serviceaccount:ci:runner": "register"}},
         "priorityClassName": "services",
         "tolerations": [{"operator": "Exists"}],
         "extraEnv": [{"name": "A", "value": "b"}],

@@ -82,8 +82,9 @@ def test_api_and_metrics_are_two_services() -> None:
     assert services["stepmark-hub-metrics"]["spec"]["type"] == "ClusterIP"
 
 
-def test_it_has_no_token_of_kubernetes() -> None:
+def test_it_has_a_token_of_kubernetes_only_to_have_others_reviewed() -> None:
     assert hub()["template"]["spec"]["automountServiceAccountToken"] is False
+    assert hub("everything")["template"]["spec"]["automountServiceAccountToken"] is True
 
 
 def test_probes_ask_whether_it_lives_and_whether_it_can_store() -> None:
@@ -114,6 +115,7 @@ def test_with_sqlite_it_asks_nobody_and_with_postgresql_dns_and_the_database() -
     dns, database = policy("postgresql")["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert database == {"ports": [{"port": 5432}]}
+    assert policy("everything")["egress"][2] == {"ports": [{"port": 443}, {"port": 6443}]}
 
 
 def test_without_network_policies_there_are_none() -> None:
@@ -133,6 +135,8 @@ def test_its_command_line_is_one_that_the_hub_takes(monkeypatch: pytest.MonkeyPa
     assert (values["listen"], values["metrics_listen"]) == ("0.0.0.0:8080", "0.0.0.0:9090")
     assert values["public_url"] == "https://stepmark.example"
     assert values["anonymous_read"] is values["migrate"] is True
+    assert values["token_review_audience"] == "stepmark"
+    assert values["token_review_users"] == {"system:serviceaccount:ci:runner": "register"}
     assert values["admin_token_file"] == Path("/etc/stepmark/tokens/admin")
 
 

@@ -93,6 +93,11 @@ class PodDisruptionBudget(StrictModel):
     max_unavailable: Annotated[int, Field(ge=1)]
 
 
+class TokenReview(StrictModel):
+    audience: Annotated[str, Field(pattern=r"^[-A-Za-z0-9.:/_]*$", max_length=200)]
+    users: dict[Annotated[str, Field(pattern=r"^[^\s=]{1,300}$")], Literal["read", "register", "admin"]]
+
+
 class Hub(Component):
     replicas: Annotated[int, Field(ge=1, le=20)]
     public_url: _or_empty(HttpUrl)  # type: ignore[valid-type]
@@ -100,6 +105,7 @@ class Hub(Component):
     postgresql: Postgresql
     persistence: Persistence
     tokens_secret: _or_empty(ObjectName)  # type: ignore[valid-type]
+    token_review: TokenReview
     service: Service
     pod_disruption_budget: PodDisruptionBudget
 
