@@ -1,13 +1,15 @@
 """A cluster for the tests of this folder, and the images that they run: what is there is used, what is missing is made.
 
-The cluster is `dev`, or what STEPMARK_TEST_CLUSTER names, as `k8s/kind/up` makes it. It stays up, for the next run.
+The cluster is `dev`, or what STEPMARK_TEST_CLUSTER names, as `k8s/kind/up --nodes 3` makes it. It is left running.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +43,31 @@ class Cluster:
     def helm(self, *arguments: str, **more: Any) -> Done:
         return self._run("helm", *arguments, **more)
 
-    def load(self, image: str) -> None:
-        """Put an image of the engine into every node; quick if it is there."""
-        done = self._run("kind", "load", "docker-image", "--name", self.name, image, timeout=_BUILD_SECONDS)
+    def load(self, image: str, *nodes: str) -> None:
+        """Put an image of the engine into these nodes, or into all; quick if it is there."""
+        only = ("--nodes", ",".join(nodes)) if nodes else ()
+        done = self._run("kind", "load", "docker-image", "--name", self.name, image, *only, timeout=_BUILD_SECONDS)
         assert done.returncode == 0, done.stderr
+
+    def nodes(self) -> list[str]:
+        """The control plane first."""
+        items = json.loads(self.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+        control = "node-role.kubernetes.io/control-plane"
+        ordered = sorted(items, key=lambda node: (control not in node["metadata"]["labels"], node["metadata"]["name"]))
+        return [node["metadata"]["name"] for node in ordered]
+
+    @contextmanager
+    def forwarded(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """The address of a service, here."""
+        kubectl = shutil.which("kubectl", path=self.environment["PATH"]) or "kubectl"
+        command = [kubectl, "port-forward", "--namespace", namespace, f"service/{service}", f":{port}"]
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                said = process.stdout.readline()  # Forwarding from 127.0.0.1:40001 -> 8080
+                yield "http://" + said.removeprefix("Forwarding from ").split()[0]
+            finally:
+                process.kill()
 
     def add(self, addon: str) -> None:
         """Have `kueue` or `prometheus` in the cluster."""
@@ -68,7 +91,7 @@ def cluster(engine: str, pytestconfig: pytest.Config) -> Cluster:
     if shutil.which("go") is None:
         pytest.skip("go was not found: the parts of a cluster are built from Go modules")
     with _output_shown(pytestconfig):
-        exports = _exports([str(KIND / "up"), "--name", NAME])
+        exports = _exports([str(KIND / "up"), "--name", NAME, "--nodes", "3"])
         _exports([str(KIND / "tools"), "helm"])
     environment = os.environ | {"PATH": f"{exports['PATH']}:{os.environ['PATH']}", "KUBECONFIG": exports["KUBECONFIG"]}
     return Cluster(NAME, Path(exports["KUBECONFIG"]), dict(environment))

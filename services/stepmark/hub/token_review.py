@@ -1,6 +1,7 @@
 """Bearer tokens of a Kubernetes cluster, such as a service account's: the API server says whose they are."""
 
 import hashlib
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -76,8 +77,11 @@ def _api() -> Any:
     except ImportError:
         raise CannotRun("token review: expected the kubernetes package, found none. Install stepmark[hub].") from None
     try:
-        config.load_config()
-    except config.ConfigException:
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            config.load_kube_config(os.environ.get("KUBECONFIG") or None)
+    except (config.ConfigException, OSError):
         raise CannotRun(
             "token review: expected to run in a Kubernetes cluster, or a kubeconfig; found neither. "
             "Leave --token-review-audience out."
