@@ -6,6 +6,7 @@ listens on the loopback only and lies in out/hub-demo, results of earlier demos 
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ scrape_configs:
 def main() -> int:
     scenario = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "scenarios/quickstart.yaml")
     FOLDER.mkdir(parents=True, exist_ok=True)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # else the services would outlive a closed terminal
+        signal.signal(ending, signal.default_int_handler)
     with ExitStack() as services:
         hub = ["hub", "serve", "--listen", HUB, "--metrics-listen", METRICS, "--database", DATABASE, "--anonymous-read"]
         start(services, "hub", [*STEPMARK, *hub], f"http://{HUB}/readyz")
