@@ -1,10 +1,10 @@
 # docker build --target service .                                   hub and controller; no framework, no Ray, no shell
 # docker build --target runner --build-arg ENGINES="sleeper" .      Ray and engines: sleeper, torch, keras, jax, in any combination
+#   --build-arg ACCELERATOR=cuda                                    keras and jax with their CUDA libraries; torch has its own always
 FROM debian:bookworm-slim AS python
 RUN apt-get update && apt-get install -y --no-install-recommends python3 ca-certificates && rm -rf /var/lib/apt/lists/*
 
-# uv, and stepmark's wheel
-FROM python AS build
+FROM python AS uv
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv binutils && rm -rf /var/lib/apt/lists/*
 ENV UV_NO_CACHE=1 UV_SYSTEM_CERTS=true UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy PATH=/uv/bin:$PATH
 WORKDIR /build
@@ -12,24 +12,41 @@ COPY requirements requirements
 RUN python3 -m venv /uv && pip install --quiet --no-cache-dir --require-hashes -r requirements/bootstrap.txt \
  && awk '/^[^ ]/ {wanted = /^setuptools==/} wanted' requirements/run.txt > builder.txt \
  && uv pip install --python /uv/bin/python --require-hashes -r builder.txt
+
+# What stepmark and its extras need, alone: whatever else changes in that file, the frameworks are not installed anew.
+FROM uv AS needs
+COPY pyproject.toml /
+RUN python3 -c 'import json, tomllib; project = tomllib.load(open("/pyproject.toml", "rb"))["project"]; \
+      extras = [f"{name} = {json.dumps(needs)}" for name, needs in project["optional-dependencies"].items()]; \
+      own = ["name = \"stepmark\"", "version = \"0\"", "dependencies = " + json.dumps(project["dependencies"])]; \
+      print("[project]", *own, "[project.optional-dependencies]", *extras, sep="\n")' > requirements/pyproject.toml
+
+# stepmark itself, for all interpreters of an image: in a folder of its own, so that a new version is a small new layer.
+FROM uv AS stepmark
 COPY pyproject.toml README.md LICENSE ./
 COPY services services
-RUN uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /wheel
+RUN uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /wheel \
+ && uv venv --python /usr/bin/python3 /opt/stepmark \
+ && uv pip install --python /opt/stepmark/bin/python --target /opt/stepmark-code --no-deps /wheel/*.whl \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/stepmark-code
 
-FROM build AS service-files
+FROM uv AS service-files
 RUN uv venv --python /usr/bin/python3 /opt/stepmark \
  && uv pip install --python /opt/stepmark/bin/python --require-hashes -r requirements/service.txt \
- && uv pip install --python /opt/stepmark/bin/python --no-deps /wheel/*.whl
+ && echo /opt/stepmark-code > $(echo /opt/stepmark/lib/python3*/site-packages)/stepmark.pth
 # What nothing here runs: tests, headers, type stubs, debugging symbols (not of the *.libs, which strip breaks), the asyncio half of the
-# Kubernetes client and its HTTP library. What is large and needed, in MB: SciPy 87, DuckDB 66, NumPy 48, the Kubernetes client 23.
+# Kubernetes client and its HTTP library, SciPy's parts that neither stepmark nor the rest of SciPy imports.
 RUN cd /opt/stepmark/lib/python3*/site-packages \
  && uv pip uninstall --python /opt/stepmark/bin/python aiohttp aiohttp-retry aiosignal aiohappyeyeballs frozenlist multidict propcache yarl \
- && rm -rf kubernetes/aio \
+ && rm -rf kubernetes/aio numpy/distutils numpy/_core/_simd.*.so sqlalchemy/testing alembic/testing \
+      scipy/cluster scipy/datasets scipy/differentiate scipy/fftpack scipy/io scipy/misc scipy/odr scipy/signal \
  && find . -depth -type d \( -name tests -o -name test \) -exec rm -rf {} + \
  && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.a' \) -delete \
  && find . -type f -name '*.so' -not -path '*.libs/*' -exec strip --strip-unneeded {} +
-# Python itself and the libraries that it and the packages load, and nothing else of Debian.
+# Python itself and the libraries that it and the packages load, and nothing else of Debian. Without its modules for terminals, Berkeley
+# databases and NIS, which bring libraries that nothing else loads.
 RUN python=/usr/lib/python3.11 && cd $python && rm -rf test ensurepip idlelib lib2to3 tkinter pydoc_data distutils config-3.11-* \
+      curses lib-dynload/_curses* lib-dynload/readline.* lib-dynload/_dbm.* lib-dynload/nis.* lib-dynload/_test* \
  && find / -xdev \( -path '/opt/stepmark/*.so*' -o -path "$python/*.so" -o -path /usr/bin/python3.11 \) -type f -exec ldd {} + 2>/dev/null \
     | awk '$2 == "=>" && $3 ~ /^\/(usr\/)?lib/ {print $3} $1 ~ /^\/lib.*\/ld-linux/ {print $1}' | sort -u > /libraries \
  && mkdir -p /image/tmp /image/etc /image/usr/bin && chmod 1777 /image/tmp && cd / \
@@ -37,15 +54,19 @@ RUN python=/usr/lib/python3.11 && cd $python && rm -rf test ensurepip idlelib li
  && cp -a --parents $python /etc/ssl/certs/ca-certificates.crt /usr/bin/python3.11 /opt/stepmark /image \
  && ln -s python3.11 /image/usr/bin/python3 \
  && echo 'stepmark:x:65532:65532::/tmp:/nonexistent' > /image/etc/passwd && echo 'stepmark:x:65532:' > /image/etc/group
-# Compiled beforehand, since the root file system is read-only; what is not ours without its sources, which would add 75 MB.
+# Compiled beforehand, since the root file system is read-only, and without the sources, which would add 75 MB. Without docstrings where
+# they are 11 MB: in SciPy, whose makers test that too, and in the generated parts of the Kubernetes client, which have no `assert` to lose.
 RUN cd /image && find . -name __pycache__ -prune -exec rm -rf {} + \
- && find . -name '*.py' -not -path '*/site-packages/stepmark/*' > sources \
- && python3 -m compileall -q -b -i sources && xargs rm < sources && rm sources \
- && python3 -m compileall -q --invalidation-mode unchecked-hash opt/stepmark/lib/python3*/site-packages/stepmark
+ && find . -name '*.py' > sources && grep -E 'site-packages/(scipy|kubernetes/client/(api|models))/' sources > documented \
+ && ! grep /kubernetes/ documented | xargs grep -lE '^ *assert ' \
+ && python3 -m compileall -q -b -s . -p / -o 2 -i documented && python3 -m compileall -q -b -s . -p / -i sources \
+ && xargs rm < sources && rm sources documented && hardlink -q -t /image/opt/stepmark
 
 FROM scratch AS service
 COPY --from=service-files /image /
-ENV PATH=/opt/stepmark/bin:/usr/bin HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+COPY --from=stepmark /opt/stepmark-code /opt/stepmark-code
+ENV PATH=/opt/stepmark-code/bin:/opt/stepmark/bin:/usr/bin HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["stepmark"]
@@ -55,33 +76,40 @@ LABEL org.opencontainers.image.title="stepmark service" org.opencontainers.image
       org.opencontainers.image.description="The hub and the controller of stepmark" \
       org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
 
-FROM build AS runner-files
-ARG ENGINES="torch keras jax"
-# The services' packages (less the controller's client and DuckDB), Ray, and the engines asked for: as run.txt pins them, by hash.
-RUN awk -F== 'NR == FNR {names[$1]; next} /^[^ ]/ {wanted = $1 in names && $1 !~ /^(kubernetes|duckdb)$/} wanted' \
-      requirements/service.txt requirements/run.txt > base.txt \
- && extras="--extra ray" \
- && for engine in $ENGINES; do case $engine in \
-      sleeper) ;; \
-      torch | keras | jax) extras="$extras --extra $engine --extra digits" ;; \
-      *) echo "ENGINES: expected some of sleeper, torch, keras, jax; found $engine" >&2; exit 1 ;; \
-    esac; done \
- && uv venv --python /usr/bin/python3 /opt/stepmark \
- && uv pip install --python /opt/stepmark/bin/python --compile-bytecode --require-hashes \
-      -r base.txt -r pyproject.toml $extras -c requirements/run.txt \
- && uv pip install --python /opt/stepmark/bin/python --compile-bytecode --no-deps /wheel/*.whl
-
 FROM python AS runner
 ARG ENGINES="torch keras jax"
+ARG ACCELERATOR=none
+RUN for engine in $ENGINES; do case $engine in sleeper | torch | keras | jax) ;; \
+      *) echo "ENGINES: expected some of sleeper, torch, keras, jax; found $engine" >&2; exit 1 ;; esac; done \
+ && case $ACCELERATOR in none | cuda) ;; *) echo "ACCELERATOR: expected none or cuda; found $ACCELERATOR" >&2; exit 1 ;; esac
 # KubeRay's probes call wget; torch.compile calls a C++ compiler.
 RUN apt-get update && apt-get install -y --no-install-recommends wget \
       $(case " $ENGINES " in *" torch "*) echo g++ python3-dev ;; esac) \
  && rm -rf /var/lib/apt/lists/* \
  && echo 'stepmark:x:65532:65532::/tmp:/bin/bash' >> /etc/passwd && echo 'stepmark:x:65532:' >> /etc/group \
 # KubeRay starts Ray in a login shell, which sets PATH anew
- && echo 'PATH=/opt/stepmark/bin:$PATH' > /etc/profile.d/stepmark.sh
-COPY --from=runner-files /opt/stepmark /opt/stepmark
-ENV PATH=/opt/stepmark/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
+ && echo 'PATH=/opt/stepmark-code/bin:/opt/stepmark/bin:$PATH' > /etc/profile.d/stepmark.sh
+# One interpreter for Ray and stepmark, and one for each framework, whose CUDA libraries collide in one (services/stepmark/interpreters.py).
+# All as the requirements pin them, by hash. What they have in common is on the disk once: hard links to uv's cache of this step.
+RUN --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
+    --mount=type=bind,from=needs,source=/build/requirements,target=/requirements \
+    export UV_CACHE_DIR=/tmp/uv UV_LINK_MODE=hardlink UV_SYSTEM_CERTS=true UV_PYTHON_DOWNLOADS=never && cd /requirements \
+ && packages() { folder=$1 && shift && uv venv --python /usr/bin/python3 $folder \
+      && uv pip install --python $folder/bin/python --compile-bytecode --require-hashes -r pyproject.toml "$@" -c run.txt \
+      && echo /opt/stepmark-code > $(echo $folder/lib/python3*/site-packages)/stepmark.pth; } \
+# the services' packages, less the controller's client and what writes the hub's Parquet
+ && awk -F== 'NR == FNR {names[$1]; next} /^[^ ]/ {wanted = $1 in names && $1 !~ /^(kubernetes|arro3)/} wanted' \
+      service.txt run.txt > /tmp/base.txt \
+ && packages /opt/stepmark -r /tmp/base.txt --extra ray \
+ && for engine in $ENGINES; do case $engine-$ACCELERATOR in \
+      sleeper-*) ;; \
+      keras-cuda | jax-cuda) packages /opt/stepmark-engines/$engine -r $engine-cuda.txt --extra digits ;; \
+      *) packages /opt/stepmark-engines/$engine --extra $engine --extra digits ;; \
+    esac || exit 1; done \
+ && rm -rf /tmp/uv /tmp/base.txt
+COPY --from=stepmark /opt/stepmark-code /opt/stepmark-code
+ENV PATH=/opt/stepmark-code/bin:/opt/stepmark/bin:$PATH STEPMARK_ENGINE_PYTHONS=/opt/stepmark-engines \
+    HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["stepmark"]

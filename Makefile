@@ -46,7 +46,7 @@ generate: .venv/dev  ## Write what is generated from code: scenario reference an
 	@touch $@
 
 requirements:  ## Resolve the pinned requirements anew (needs uv)
-	for name in bootstrap service run dev bench; do \
+	for name in bootstrap service run keras-cuda jax-cuda dev bench; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 

@@ -1,18 +1,29 @@
 """The images of the Dockerfile, as a cluster runs them: another user than root, nothing writable but /tmp."""
 
 import json
+import secrets
+import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import duckdb
+import httpx2
 import pytest
 
 from cluster.conftest import Done
+from running_hub import Hub, Results, wait_for
 from stepmark import __version__
+from stepmark.analysis.summary import Summary
+from stepmark.cli.verbs import summary_of
+from stepmark.results.wire import new_token
 
+pytest_plugins = ["running_hub"]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 MEGABYTE = 1_000_000
-LARGEST_SERVICE = 325 * MEGABYTE  # 245 without DuckDB, which writes the hub's Parquet
+LARGEST_SERVICE = 250 * MEGABYTE
 FRAMEWORKS = ["ray", "torch", "tensorflow", "keras", "jax"]
 # Every module of ours, less the parts that only a runner or a developer has, and what is no module but a script.
 IMPORT_ALL = """
@@ -38,9 +49,9 @@ def service(image: Image) -> str:
     return image("service")
 
 
-def run(engine: str, image: str, *command: str, program: str | None = None) -> Done:
+def run(engine: str, image: str, *command: str, program: str | None = None, options: tuple[str, ...] = ()) -> Done:
     entry = [] if program is None else ["--entrypoint", program]
-    docker = [engine, "run", "--rm", "--network", "none", *RESTRICTED, *entry, image, *command]
+    docker = [engine, "run", "--rm", "--network", "none", *RESTRICTED, *options, *entry, image, *command]
     return subprocess.run(docker, capture_output=True, text=True, timeout=240)
 
 
@@ -89,6 +100,66 @@ def test_the_service_lacks_no_module_that_it_needs(engine: str, service: str) ->
     assert done.stdout == "all\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    "verb", [("results", "out", "--json"), ("forecast", "out", "--workers", "4"), ("compare", "out", "out")]
+)
+def test_the_services_libraries_compute_what_whole_ones_do(
+    engine: str, service: str, results: Results, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    """Between them they call all of SciPy that stepmark does."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o777)  # SQLite writes beside the file that it reads
+    shutil.copy(results.folder / "results.db", tmp_path / "out")
+    (tmp_path / "out" / "results.db").chmod(0o666)
+    here = [sys.executable, "-m", "stepmark", *verb]
+    expected = subprocess.run(here, cwd=tmp_path, capture_output=True, text=True).stdout
+    done = run(
+        engine, service, *verb, options=("--volume", f"{tmp_path / 'out'}:/measured/out", "--workdir", "/measured")
+    )
+    assert done.stdout == expected, done.stderr
+    assert expected
+
+
+@pytest.fixture
+def hub(engine: str, service: str, tmp_path: Path) -> Iterator[Hub]:
+    """One in a container, with an address here."""
+    token, name = new_token(), f"stepmark-test-{secrets.token_hex(4)}"
+    (tmp_path / "token").write_text(token)
+    more = ["--name", name, "--publish", "127.0.0.1::8080", "--volume", f"{tmp_path / 'token'}:/token:ro"]
+    serve = ["hub", "serve", "--listen", "0.0.0.0:8080", "--admin-token-file", "/token"]
+    command = [engine, "run", "--rm", *RESTRICTED, *more, service, *serve]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        address = wait_for(
+            lambda: subprocess.run([engine, "port", name, "8080"], capture_output=True, text=True).stdout
+        )
+        hub = Hub(f"http://{address.strip()}", "", "", token, tmp_path / "log", process)
+        wait_for(lambda: answers(hub))
+        yield hub
+    finally:
+        subprocess.run([engine, "rm", "--force", name], capture_output=True)
+        process.wait()
+
+
+def answers(hub: Hub) -> bool:
+    with hub.client() as client:
+        try:
+            return client.get("/api/v1/runs").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+def test_a_hub_in_it_derives_figures_and_writes_parquet(hub: Hub, results: Results, tmp_path: Path) -> None:
+    runner = hub.runner(results)
+    runner.send_all()
+    assert Summary.model_validate(hub.wait_until_derived(runner.run_id)) == summary_of(results.folder)
+    with hub.client() as client:
+        (tmp_path / "steps").write_bytes(client.get(f"/api/v1/runs/{runner.run_id}/steps.parquet").content)
+    launches = duckdb.sql(f"SELECT count(DISTINCT launch_id) FROM read_parquet('{tmp_path / 'steps'}')").fetchall()
+    assert launches == [(len(results.rows),)]
+
+
 def test_the_service_has_no_shell(engine: str, service: str) -> None:
     assert run(engine, service, "-c", "true", program="/bin/sh").returncode == 127
 
@@ -106,6 +177,23 @@ def test_the_runner_can_take_jobs(engine: str, image: Image) -> None:
     done = run(engine, runner, *login_shell, program="bash")
     assert done.returncode == 0, done.stderr
     assert python(engine, runner, "import ray.dashboard.modules.job.job_head").returncode == 0
+
+
+def test_each_framework_has_an_interpreter_of_its_own(engine: str, image: Image) -> None:
+    """And what all of them need is on the disk once."""
+    runner = image("runner", "torch keras")
+    found = json.loads(run(engine, runner, "doctor", "--json").stdout)["findings"]
+    installed = {finding["subject"] for finding in found if finding["ok"] and finding["subject"].startswith("engine")}
+    assert installed == {f"engine {name}" for name in ("torch", "keras-torch", "keras-tensorflow", "sleeper")}
+    code = f"""
+import glob, importlib.util as u, os
+print([n for n in {FRAMEWORKS} if u.find_spec(n)])
+print([os.stat(f).st_nlink for f in glob.glob("/opt/stepmark/lib/*/site-packages/numpy/version.py")])
+"""
+    expected = {"": ["ray"], "-engines/torch": ["torch", "keras"], "-engines/keras": ["tensorflow", "keras"]}
+    for folder, frameworks in expected.items():
+        done = run(engine, runner, "-c", code, program=f"/opt/stepmark{folder}/bin/python")
+        assert done.stdout == f"{frameworks}\n[3]\n", done.stderr
 
 
 def test_an_unknown_engine_is_refused(engine: str, image: Image) -> None:

@@ -14,13 +14,14 @@ PACKAGE = ROOT / "services" / "stepmark"
 MAY_IMPORT = {
     "errors": set(),
     "catalog": {"engines", "workloads"},  # their protocols, for the type checker only
+    "interpreters": {"errors", "catalog"},
     "scenario": {"errors", "catalog", "workloads"},
     "plan": {"errors", "catalog", "scenario", "engines"},  # an engine's data, for the type checker only
     "workloads": {"errors", "scenario"},
     "engines": {"errors", "workloads"},
-    "results": {"errors", "scenario", "plan"},
+    "results": {"errors", "interpreters", "scenario", "plan"},
     "parity": {"engines", "workloads", "plan", "results"},
-    "launch": {"errors", "catalog", "engines", "workloads", "results", "parity"},
+    "launch": {"errors", "catalog", "interpreters", "engines", "workloads", "results", "parity"},
     "orchestrate": {"errors", "catalog", "workloads", "scenario", "plan", "parity", "launch", "results"},
     "analysis": {"errors", "catalog", "scenario", "plan", "results"},
     "report": {"analysis", "results"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "hub": {"errors", "scenario", "plan", "results", "analysis", "report", "telemetry"},
     "controller": {"errors", "scenario", "results", "telemetry", "publish"},
     "cli": {
-        *("errors", "catalog", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
+        *("errors", "catalog", "interpreters", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
         *("telemetry", "publish", "hub", "controller"),
     },
 }

@@ -1,13 +1,11 @@
 """`stepmark doctor`: what this machine can run, and what to do about the rest."""
 
-import importlib.util
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -15,8 +13,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stepmark import catalog
+from stepmark import catalog, interpreters
 from stepmark.cli.machine import find_program, install_hint, missing_modules
+
+_CPU_ONLY = "{}-cpu"  # the name under which TensorFlow's package without CUDA goes
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def findings() -> Iterator[Finding]:
     yield _shared_memory()
     for engine in catalog.engine_names():
         yield _engine(engine)
-    yield _package("launcher ray", "ray", "pip install 'stepmark[ray]', or run with --launcher bare")
+    yield _package("launcher ray", "ray", {sys.executable}, "pip install 'stepmark[ray]', or run with --launcher bare")
     compiler = find_program("c++")
     yield Finding(
         "compiler for torch.compile", compiler is not None, compiler or "none", "" if compiler else "Install g++."
     )
-    yield _package("data source digits", "scikit-learn", "pip install 'stepmark[digits]'", module="sklearn")
+    yield _package("data source digits", "scikit-learn", _pythons_of_frameworks(), "pip install 'stepmark[digits]'")
     yield _gpus()
 
 
@@ -106,27 +106,24 @@ def _engine(name: str) -> Finding:
     support = catalog.load_engine(name).SUPPORT
     if missing:
         return Finding(f"engine {name}", False, f"no module {', '.join(missing)}", install_hint(name))
-    versions = ", ".join(f"{module} {_version(module)}" for module in support.requires) or "built in, for tests"
-    return Finding(f"engine {name}", True, f"{versions}; strategies {', '.join(support.strategies)}")
+    python = interpreters.python_of(name)
+    versions = interpreters.versions(python, [*support.requires, *map(_CPU_ONLY.format, support.requires)])
+    said = ", ".join(f"{package} {version}" for package, version in versions.items()) or "built in, for tests"
+    where = "" if python == sys.executable else f"; {python}"
+    return Finding(f"engine {name}", True, f"{said}; strategies {', '.join(support.strategies)}{where}")
 
 
-def _package(subject: str, package: str, remedy: str, module: str | None = None) -> Finding:
-    installed = importlib.util.find_spec(module or package) is not None
-    return Finding(
-        subject,
-        installed,
-        f"{package} {_version(package)}" if installed else "not installed",
-        "" if installed else remedy,
-    )
+def _pythons_of_frameworks() -> set[str]:
+    engines = [name for name in catalog.engine_names() if catalog.load_engine(name).SUPPORT.requires]
+    return {interpreters.python_of(name) for name in engines if not missing_modules(name)} or {sys.executable}
 
 
-def _version(package: str) -> str:
-    for name in (package, f"{package}-cpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "of unknown version"
+def _package(subject: str, package: str, pythons: set[str], remedy: str) -> Finding:
+    """Installed only if each of these interpreters has it."""
+    found = [interpreters.versions(python, [package]).get(package) for python in sorted(pythons)]
+    if None in found:
+        return Finding(subject, False, "not installed", remedy)
+    return Finding(subject, True, f"{package} {', '.join(dict.fromkeys(map(str, found)))}")
 
 
 def _gpus() -> Finding:

@@ -1,10 +1,9 @@
 """What this machine offers to a plan, and whether what a plan needs is installed here."""
 
-import importlib.util
 import os
 import shutil
 
-from stepmark import catalog
+from stepmark import catalog, interpreters
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
@@ -27,8 +26,13 @@ def find_program(name: str) -> str | None:
 
 
 def missing_modules(engine: str) -> list[str]:
-    """Modules that an engine needs and that are not installed. Imports nothing."""
-    return [name for name in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(name) is None]
+    """Modules that an engine needs and that are not installed where it runs. Imports none of them."""
+    return interpreters.missing(interpreters.python_of(engine), catalog.load_engine(engine).SUPPORT.requires)
+
+
+def _lacks_digits(engine: str) -> bool:
+    """Whether the digits cannot be read where the engine runs."""
+    return bool(interpreters.missing(interpreters.python_of(engine), ["sklearn"]))
 
 
 def install_hint(engine: str) -> str:
@@ -38,12 +42,13 @@ def install_hint(engine: str) -> str:
 
 def check_installed(plan: Plan) -> None:
     """Raise CannotRun, naming everything at once, if an engine or data source of the plan is not installed."""
+    engines = dict.fromkeys(cell.engine for cell in plan.measurable)
     problems = [
         f"engine {engine}: expected the module {', '.join(missing)}, found none. {install_hint(engine)}"
-        for engine in dict.fromkeys(cell.engine for cell in plan.measurable)
+        for engine in engines
         if (missing := missing_modules(engine))
     ]
-    if plan.scenario.spec.data.source == "digits" and importlib.util.find_spec("sklearn") is None:
+    if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
     if problems:
         raise CannotRun("\n".join(problems))

@@ -38,7 +38,7 @@ SUPPORT = Support(
     },
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
-    extra="keras",
+    extra="torch",
     environment={
         "KERAS_BACKEND": "torch",
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",

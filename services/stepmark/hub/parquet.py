@@ -1,35 +1,28 @@
-"""The steps of a run as one Parquet table, written by DuckDB from a table on disk, so that memory stays bounded.
+"""The steps of a run as one Parquet table, written batch by batch from a stream, so that memory stays bounded."""
 
-DuckDB may open files of one folder alone, loads no extension and reaches no network.
-"""
-
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import numpy as np
-from numpy.typing import NDArray
+from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, list_array
+from arro3.io import write_parquet
 
 from stepmark.results.record import LaunchHeader, LaunchRecord
 from stepmark.results.store import Row, record_of
 
 FILE = "steps.parquet"
-_STEPS_AT_ONCE = 1_000_000
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "256MB",
-    "threads": 1,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
+_STEPS_AT_ONCE = 1 << 13  # no other thread runs while they are encoded, and each has its launch's texts
+_STEPS_IN_A_GROUP = 1 << 20  # what is kept, encoded, until it is written
+
+_TEXT, _INTEGER = DataType.utf8(), DataType.int32()
+_TEXTS = DataType.list(Field("item", _TEXT, nullable=True))
 _CELL = {
-    "candidate": "VARCHAR", "engine": "VARCHAR", "strategy": "VARCHAR", "variant": "VARCHAR", "execution": "VARCHAR",
-    "precision": "VARCHAR", "options": "VARCHAR[]", "workers": "INTEGER", "batch_per_worker": "INTEGER",
+    "candidate": _TEXT, "engine": _TEXT, "strategy": _TEXT, "variant": _TEXT, "execution": _TEXT,
+    "precision": _TEXT, "options": _TEXTS, "workers": _INTEGER, "batch_per_worker": _INTEGER,
 }  # fmt: skip
-_LAUNCH = {"launch_id": "VARCHAR", **_CELL, "block": "INTEGER"}
-_STEP = {"rank": "INTEGER", "step": "INTEGER", "step_nanoseconds": "BIGINT", "warmup": "BOOLEAN"}
+_LAUNCH = {"launch_id": _TEXT, **_CELL, "block": _INTEGER}
+_STEP = {"rank": _INTEGER, "step": _INTEGER, "step_nanoseconds": DataType.int64(), "warmup": DataType.bool()}
+_SCHEMA = Schema([Field(name, kind, nullable=True) for name, kind in (_LAUNCH | _STEP).items()])
 
 
 def write(rows: Iterable[Row], folder: Path) -> None:
@@ -38,45 +31,49 @@ def write(rows: Iterable[Row], folder: Path) -> None:
     Raises:
         CannotRun: a row is no launch.
     """
-    inside = _quoted(folder)
-    with closing(duckdb.connect(str(folder / "steps.duckdb"), config=_SETTINGS)) as table:
-        table.execute(f"SET temp_directory = {inside}")
-        table.execute(f"SET allowed_directories = [{inside}]")
-        table.execute("SET enable_external_access = false")
-        table.execute("SET lock_configuration = true")
-        columns = ", ".join(f"{name} {kind}" for name, kind in (_LAUNCH | _STEP).items())
-        table.execute(f"CREATE TABLE steps ({columns})")
-        for row in rows:
-            _append(table, record_of(row))
-        table.execute(f"COPY steps TO {_quoted(folder / FILE)} (FORMAT parquet, COMPRESSION zstd)")
+    failed: list[Exception] = []
+
+    def batches() -> Iterator[RecordBatch]:
+        try:
+            yield from _batches(rows)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    stream = RecordBatchReader.from_batches(_SCHEMA, batches())
+    try:
+        write_parquet(stream, folder / FILE, compression="zstd(3)", max_row_group_size=_STEPS_IN_A_GROUP)
+    except Exception:  # of Arrow's, which keeps nothing of ours but its text
+        if failed:
+            raise failed[0] from None
+        raise
 
 
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _batches(rows: Iterable[Row]) -> Iterator[RecordBatch]:
+    for row in rows:
+        record = record_of(row)
+        if record.ok:
+            yield from _launch_batches(record)
 
 
-def _append(table: duckdb.DuckDBPyConnection, record: LaunchRecord) -> None:
-    if not record.ok:
-        return
-    known = _launch(record.header)
-    marks = ", ".join(f"CAST(? AS {kind})" for kind in _LAUNCH.values())
+def _launch_batches(record: LaunchRecord) -> Iterator[RecordBatch]:
+    launch = _launch(record.header)
     for rank, steps in enumerate(record.step_nanoseconds):
         for first in range(0, len(steps), _STEPS_AT_ONCE):
-            table.register("part", _part(steps, first))
-            insert = f"INSERT INTO steps SELECT {marks}, ?, step, step_nanoseconds, step < ? FROM part"  # noqa: S608
-            table.execute(insert, [*known, rank, record.warmup_steps])
-            table.unregister("part")
+            some = np.ascontiguousarray(steps[first : first + _STEPS_AT_ONCE])
+            index = np.arange(first, first + len(some), dtype=np.int32)
+            own = (np.full_like(index, rank), index, some, index < record.warmup_steps)
+            same = [value.take(np.zeros_like(index, dtype=np.uint32)) for value in launch]
+            yield RecordBatch.from_arrays([*same, *map(Array.from_numpy, own)], schema=_SCHEMA)
 
 
-def _launch(header: LaunchHeader) -> list[Any]:
-    cell = header.cell.model_dump(include=set(_CELL))
-    return [header.launch_id, *(_plain(cell[name]) for name in _CELL), header.block]
+def _launch(header: LaunchHeader) -> list[Array]:
+    """What all steps of a launch have in common: arrays of one value."""
+    values = {"launch_id": header.launch_id, **header.cell.model_dump(include=set(_CELL)), "block": header.block}
+    return [_one(values[name], kind) for name, kind in _LAUNCH.items()]
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _part(steps: NDArray[np.int64], first: int) -> dict[str, NDArray[Any]]:
-    some = steps[first : first + _STEPS_AT_ONCE]
-    return {"step": np.arange(first, first + len(some), dtype=np.int32), "step_nanoseconds": np.ascontiguousarray(some)}
+def _one(value: object, kind: DataType) -> Array:
+    if isinstance(value, tuple):
+        return list_array(np.array([0, len(value)], dtype=np.int32), Array(list(value), _TEXT), type=kind)
+    return Array([value], kind)

@@ -5,12 +5,11 @@ import os
 import select
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from stepmark import catalog
+from stepmark import catalog, interpreters
 from stepmark.errors import CannotRun
 from stepmark.launch import process
 from stepmark.launch.spec import LaunchSpec
@@ -43,7 +42,7 @@ class Zygote:
         self._log = path.with_suffix(".log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stepmark.launch.zygote", engine, str(path)],
+                [interpreters.python_of(engine), "-m", "stepmark.launch.zygote", engine, str(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -106,7 +105,7 @@ class FreshChild:
 
     def __init__(self, spec: LaunchSpec, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "stepmark.launch.child"],
+            [interpreters.python_of(spec.engine), "-m", "stepmark.launch.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -2,11 +2,12 @@
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, ConfigDict
+
+from stepmark import interpreters
 
 _PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy")
 
@@ -41,15 +42,15 @@ def describe() -> Environment:
         cgroup_memory_limit_bytes=_cgroup_memory(),
         cgroup_cpu_limit=_cgroup_cpus(),
         load_average_1m=round(os.getloadavg()[0], 2),
-        packages={name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        packages=_packages(),
     )
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _packages() -> dict[str, str]:
+    """Of all interpreters. Where they differ in a package, each version once, this interpreter's first."""
+    found = [interpreters.versions(python, _PACKAGES) for python in interpreters.pythons()]
+    every = {name: dict.fromkeys(one[name] for one in found if name in one) for name in _PACKAGES}
+    return {name: ", ".join(versions) for name, versions in every.items() if versions}
 
 
 def _read(path: Path) -> str | None:

@@ -30,7 +30,6 @@ STEPS_BYTES_MOST = 64 << 20
 """Of one launch, unpacked: 8 bytes for each step of each rank."""
 
 
-
 def new_token() -> str:
     """256 random bits, spelt as a hub's token."""
     return f"smk_{secrets.token_urlsafe(32)}"
