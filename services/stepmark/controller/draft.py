@@ -113,7 +113,8 @@ class Draft:
             execution_id=execution,
         )
         said = f"{ending.meaning}: {end.message}" if end.message else ending.meaning
-        self._update(message=clipped(f"attempt {attempt.number}: {said}", _MESSAGE_MOST))
+        short = f"{end.reason}: {end.message}" if end.message else said  # what is foreign says most, and is long
+        self._update(message=clipped(f"attempt {attempt.number}: {short}", _MESSAGE_MOST))
         if ending.then not in ("complete", "cancelled"):  # the scenario's own event says the same
             self._event(Event("Warning", end.reason, clipped(f"attempt {attempt.number}: {said}", 1000)))
         self._condition("Running", "False", end.reason, said)

@@ -74,16 +74,21 @@ def judge(case: Case, now: datetime) -> Judgement:
     if execution is not None and execution.ended_early:
         return _ended_early(execution)
     if ray_job.submitted:
-        return _running(hub, execution, case.pods)
+        return _running(case, ray_job, now)
     return _starting(case, ray_job, now)
 
 
 def _recorded(ray_job: RayJob | None, hub: HubView, execution: Execution, now: datetime) -> Judgement:
-    """The hub's record decides, whatever became of the RayJob; only the verdict is still waited for."""
-    if ray_job is not None and not ray_job.finished:
+    """The hub's record decides, whatever became of the RayJob; only the verdict is still waited for.
+
+    A job that is preempted now does not end by itself: it would begin again, and measure what has been measured.
+    """
+    if ray_job is not None and not ray_job.finished and not ray_job.suspended:
         return Wait("Running", "Finishing", "everything is recorded; the Ray cluster is ending", recorded=True)
     ended = None if ray_job is None else ray_job.ended_at
-    if not hub.settled and not hub.problem and ended is not None and _age(ended, now) < _DERIVE_SECONDS:
+    preempted = ray_job is not None and not ray_job.finished
+    derives = preempted or (ended is not None and _age(ended, now) < _DERIVE_SECONDS)
+    if derives and not hub.settled and not hub.problem:
         return Wait("Running", "Deriving", "everything is recorded; the hub works out the verdict", recorded=True)
     if execution.outcome == "complete":
         return End("Complete", "")
@@ -144,12 +149,13 @@ def _replaced(ray_job: RayJob, pods: tuple[Pod, ...]) -> Iterator[End]:
             yield End("PodReplaced", f"pod {pod.name} came after the cluster was ready")
 
 
-def _running(hub: HubView | None, execution: Execution | None, pods: tuple[Pod, ...]) -> Judgement:
+def _running(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
+    hub, execution = case.hub, None if case.hub is None else case.hub.execution
     if hub is None:
         return Wait("Running", "HubUnavailable", "running; the hub does not answer", recorded=None)
-    if execution is None:
-        return Wait("Running", "DriverStarting", "the driver starts")
-    head_is_well = any(pod.role == "head" and pod.ready for pod in pods)
+    if execution is None:  # KubeRay calls it running as soon as the submitter's pod exists, whether it starts or not
+        return _late(case, ray_job, now) or Wait("Running", "DriverStarting", _worst(case.pods) or "the driver starts")
+    head_is_well = any(pod.role == "head" and pod.ready for pod in case.pods)
     silent = min(execution.silent_seconds, hub.answering_seconds)
     if silent > _LOST_SECONDS or (silent > _SILENT_SECONDS and not head_is_well):
         return End("HeartbeatLost", f"nothing was heard of the driver for {silent:.0f} s")
@@ -161,12 +167,16 @@ def _starting(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
     not_begun = ray_job.deployment in ("", "Suspended", "Suspending")
     if ray_job.suspended or (case.queued and not_begun):
         return Wait("Queued", "Queued", "waiting in the queue for quota")
-    trouble = _worst(case.pods)
-    since = _age(ray_job.started_at or ray_job.created_at, now)
-    if since > case.policy.start_timeout_seconds:
-        return End("StartTimeout", trouble or "the pods were not ready in time")
     ready = sum(pod.ready for pod in case.pods)
-    return Wait("Starting", "PodsStarting", trouble or f"{ready} of {len(case.pods)} pods ready")
+    waits = Wait("Starting", "PodsStarting", _worst(case.pods) or f"{ready} of {len(case.pods)} pods ready")
+    return _late(case, ray_job, now) or waits
+
+
+def _late(case: Case, ray_job: RayJob, now: datetime) -> End | None:
+    since = _age(ray_job.started_at or ray_job.created_at, now)
+    if since <= case.policy.start_timeout_seconds:
+        return None
+    return End("StartTimeout", _worst(case.pods) or "the pods were not ready, or no driver spoke up, in time")
 
 
 def _worst(pods: tuple[Pod, ...]) -> str:

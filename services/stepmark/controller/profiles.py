@@ -85,15 +85,6 @@ class Devices(StrictModel):
         return self
 
 
-class Head(StrictModel):
-    """The pod of Ray's head, where the driver of the run is. It trains nothing and has no devices."""
-
-    cpu: Cpu = "1"
-    """Cores."""
-    memory: Memory = "4Gi"
-    """Memory. A head that runs out of it is what most often ends a run."""
-
-
 class Toleration(StrictModel):
     """A taint that the pods accept, as in a Pod."""
 
@@ -105,6 +96,19 @@ class Toleration(StrictModel):
     """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """The taint's effect; absent: every one."""
+
+
+class Head(StrictModel):
+    """The pod of Ray's head, where the driver of the run is. It trains nothing and has no devices."""
+
+    cpu: Cpu = "1"
+    """Cores."""
+    memory: Memory = "4Gi"
+    """Memory. A head that runs out of it is what most often ends a run."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)
+    """Labels of the nodes that it may run on, and the pod that hands the job to it: such as those without GPUs."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
+    """Taints that those two pods accept."""
 
 
 class Limits(StrictModel):
@@ -162,6 +166,8 @@ class Profile(StrictModel):
     """Memory of each worker. What lies in /dev/shm counts as well."""
     workers_per_pod: Annotated[int, Field(ge=1, le=64)] = 1
     """Workers that share a pod, such as one for each GPU of a node."""
+    one_pod_per_node: bool = False
+    """No two pods of a run's workers share a node: more than workersPerPod workers cross the network."""
     head: Head = Head()
     """The pod of Ray's head."""
     node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)

@@ -22,7 +22,9 @@ ENDINGS: dict[str, Ending] = {
     "DeadlineExceeded": Ending("failed", False, "it took longer than spec.runPolicy.activeDeadlineSeconds"),
     "RejectedByKubeRay": Ending("failed", False, "KubeRay refused the RayJob that the controller made"),
     "NameTaken": Ending("failed", False, "an object of the attempt's name belongs to somebody else"),
-    "StartTimeout": Ending("retry", False, "its pods were not all ready after spec.runPolicy.startTimeoutSeconds"),
+    "StartTimeout": Ending(
+        "retry", False, "its pods were not all ready, or the driver not there, after spec.runPolicy.startTimeoutSeconds"
+    ),
     "SubmissionFailed": Ending("retry", False, "the job could not be handed to Ray"),
     "DriverFailed": Ending("retry", False, "the driver ended with an error of its own, or without a record at the hub"),
     "SessionBroke": Ending("retry", False, "the Ray Train run ended before the plan did"),

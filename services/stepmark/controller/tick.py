@@ -107,13 +107,15 @@ class Ticker:
         found = next((one for one in ray_jobs if one["metadata"]["name"] == attempt.ray_job_name), None)
         if found is None and attempt.ray_job_uid is not None:
             found = self._once_more(scenario, attempt.ray_job_name)
+        hub = self._hub_view(scenario, attempt.number) if attempt.ray_job_uid or found else None
+        if found is not None and hub is not None and hub.execution is not None and hub.execution.ended_early:
+            found = self._once_more(scenario, attempt.ray_job_name)  # suspended since it was listed? That ends drivers
         ray_job = None if found is None else RayJob.of(found)
         own = [pod for pod in pods if pod["metadata"]["labels"].get(names.ATTEMPT) == str(attempt.number)]
-        hub = self._hub_view(scenario, attempt.number) if attempt.ray_job_uid or ray_job else None
         return Seen(ray_job, tuple(map(Pod.of, own)), hub)
 
     def _once_more(self, scenario: dict[str, Any], name: str) -> dict[str, Any] | None:
-        """Whether it is really gone: what is at stake is the whole attempt."""
+        """As it is now, or None if it is really gone: what is at stake is the whole attempt."""
         try:
             return self.api.get(kube.RAYJOBS, scenario["metadata"]["namespace"], name)
         except kube.NotFound:

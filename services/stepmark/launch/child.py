@@ -6,7 +6,6 @@ Run as `python -m stepmark.launch.child` with a LaunchSpec on standard input, or
 import json
 import os
 import resource
-import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -242,7 +241,7 @@ def _report(
     last_loss = engine.synchronize()
     return RankReport(
         rank=spec.rank,
-        host=socket.gethostname(),
+        host=spec.node,
         cpus=tuple(sorted(os.sched_getaffinity(0))),
         startup_seconds=startup,
         windows=tuple(recorder.windows),

@@ -39,6 +39,7 @@ class LaunchSpec(BaseModel):
     data_source: str
     global_batch: int
     rank: int
+    node: str
     world_size: int
     replicas: int
     addresses: tuple[str, ...]

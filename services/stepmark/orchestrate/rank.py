@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -81,6 +82,11 @@ def _serve_block(place: Place, settings: Settings, channel: Channel, block: tupl
             if place.rank < launch.cell.processes:
                 channel.submit(launch.id, _run(place, settings, channel, launch, problems))
             channel.barrier()  # ranks outside a smaller world wait here, not in a collective
+
+
+def _node_name() -> str:
+    """The machine that this rank is on. A pod has a host name of its own, and the controller tells it its node's."""
+    return os.environ.get("STEPMARK_NODE_NAME") or socket.gethostname()
 
 
 def _socket(settings: Settings, engine: str, block: int) -> Path:
@@ -178,6 +184,7 @@ def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endp
         data_source=settings.scenario.spec.data.source,
         global_batch=cell.global_batch,
         rank=place.rank,
+        node=_node_name(),
         world_size=cell.processes,
         replicas=cell.workers // cell.processes,
         addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),

@@ -20,7 +20,7 @@ from worlds import CRD, FakeHub, FakeKubeRay, scenario, settings
 
 from stepmark.controller import kube
 from stepmark.controller.actions.names import child_name
-from stepmark.controller.facts import Capabilities
+from stepmark.controller.facts import Capabilities, Execution, HubView
 from stepmark.controller.meters import Meters
 from stepmark.controller.plan import Here, Seen
 from stepmark.controller.profiles import Profile
@@ -229,6 +229,21 @@ def test_a_rayjob_that_a_paused_controller_made_too_late_is_swept_away(world: Wo
     world.api.create(kube.RAYJOBS, "runs", late)
     world.controller().tick()
     assert not world.api.only(kube.RAYJOBS)
+
+
+def test_a_job_that_is_suspended_while_the_hub_is_asked_was_preempted_and_not_stopped(world: World) -> None:
+    world.settle(2)
+    ended = Execution("e-1", "interrupted", reason="stopped")
+
+    class Hub(FakeHub):
+        def view(self, run_id: str, number: int) -> HubView | None:
+            job = world.api.only(kube.RAYJOBS)[0]["metadata"]["name"]
+            world.api.objects[kube.RAYJOBS, "runs", job]["spec"]["suspend"] = True
+            return HubView((ended,), answering_seconds=1000)
+
+    world.hub = Hub()
+    world.controller().tick()
+    assert world.scenario["status"]["attempts"][0]["reason"] == "Preempted"
 
 
 def test_a_foreign_secret_of_the_attempts_name_is_not_used(world: World) -> None:

@@ -87,6 +87,21 @@ def test_the_head_trains_nothing_and_workers_are_counted_by_pods() -> None:
     assert "nvidia.com/gpu" not in json.dumps(cluster["headGroupSpec"])
 
 
+def test_pods_of_workers_keep_off_each_others_nodes_only_where_the_profile_says_so() -> None:
+    assert "affinity" not in templates(ray_job())["worker"]["spec"]
+    apart = templates(ray_job(GPU.model_copy(update={"one_pod_per_node": True})))
+    assert "affinity" not in apart["head"]["spec"]
+    rules = apart["worker"]["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    selected = apart["worker"]["metadata"]["labels"]
+    assert rules == [{"labelSelector": {"matchLabels": selected}, "topologyKey": "kubernetes.io/hostname"}]
+    assert {"stepmark.dev/scenario-uid", "stepmark.dev/attempt", "stepmark.dev/role"} <= selected.keys()
+
+
+def test_workers_are_told_which_node_they_are_on() -> None:
+    told = {"name": "STEPMARK_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    assert told in templates(ray_job())["worker"]["spec"]["containers"][0]["env"]
+
+
 def test_whole_cores_are_limits_and_parts_of_one_are_not() -> None:
     found = {role: t["spec"]["containers"][0]["resources"] for role, t in templates(ray_job()).items()}
     assert found["worker"]["requests"]["cpu"] == found["worker"]["limits"]["cpu"] == "8000m"
@@ -157,3 +172,12 @@ def test_the_longest_name_is_as_long_as_kuberay_allows() -> None:
 
 def test_a_secret_holds_no_token_before_it_is_created() -> None:
     assert "data" not in manifests.secret(scenario(), 1)
+
+
+def test_head_and_submitter_go_where_the_head_may_be_and_workers_where_they_may() -> None:
+    place = Head(node_selector={"kind": "cpu"}, tolerations=(Toleration(key="cpu-only", operator="Exists"),))
+    found = templates(ray_job(GPU.model_copy(update={"head": place})))
+    for role in ("head", "submitter"):
+        assert found[role]["spec"]["nodeSelector"] == {"kind": "cpu"}
+        assert [one["key"] for one in found[role]["spec"]["tolerations"]] == ["cpu-only"]
+    assert found["worker"]["spec"]["nodeSelector"] == dict(GPU.node_selector)

@@ -121,11 +121,20 @@ def test_pods_that_never_start_end_the_attempt_and_it_is_tried_once_more() -> No
     run.see(starting, HEAD, stuck, after=1000)
     assert run.status.message == "pod worker: ImagePullBackOff: no such image"
     assert kinds(run.see(starting, HEAD, stuck, after=1801))[-1] == "DeleteRayJob"
-    assert "ImagePullBackOff" in run.status.message
+    assert run.status.message == "attempt 1: StartTimeout: pod worker: ImagePullBackOff: no such image"
     run.see(None, after=1810)
     assert [a.reason for a in run.status.attempts] == ["StartTimeout", None]
     assert run.status.attempts[0].validity == "invalid"
     assert run.status.attempts[1].ray_job_name != run.status.attempts[0].ray_job_name
+
+
+def test_a_submitter_that_never_starts_does_the_same_though_kuberay_calls_the_job_running() -> None:
+    run = Run().begun()
+    stuck = Pod("submitter", "submitter", NOON, trouble="ErrImageNeverPull: no such image")
+    run.see(RUNNING, HEAD, WORKER, stuck, after=1000)
+    assert run.status.message == "pod submitter: ErrImageNeverPull: no such image"
+    assert kinds(run.see(RUNNING, HEAD, WORKER, stuck, after=1801))[-1] == "DeleteRayJob"
+    assert run.status.attempts[0].reason == "StartTimeout"
 
 
 def test_kuberays_own_start_deadline_means_the_same() -> None:

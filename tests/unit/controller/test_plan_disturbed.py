@@ -47,6 +47,17 @@ def test_a_preempted_attempt_does_not_count_up_to_a_cap() -> None:
     assert run.condition("Failed") == ("True", "PreemptedTooOften")
 
 
+def test_a_job_that_is_preempted_after_everything_was_recorded_does_not_begin_again() -> None:
+    run = Run(here(Profile(image="r:1", queue_name="gpus"))).begun()
+    suspended, done = replace(RUNNING, suspend=True), replace(MEASURING, outcome="complete")
+    run.see(suspended, hub=hub(done))
+    assert run.condition("Running") == ("True", "Deriving")
+    assert kinds(run.see(suspended, hub=hub(done, settled=True)))[-1] == "DeleteRayJob"
+    run.see(None, hub=hub(done, settled=True))
+    assert run.condition("Complete") == ("True", "Complete")
+    assert run.status.attempts[0].validity == "valid"
+
+
 def test_a_deadline_fails_the_scenario_for_good() -> None:
     run = Run().begun()
     run.see(failed("DeadlineExceeded"), hub=hub(MEASURING))

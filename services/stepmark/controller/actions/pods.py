@@ -8,13 +8,19 @@ from typing import Any, Literal
 
 from stepmark.controller.actions import names
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import Profile, memory_bytes, millicores
+from stepmark.controller.profiles import Head, Profile, memory_bytes, millicores
 
 SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
+_NODE = "kubernetes.io/hostname"
 DASHBOARD_PORT, AGENT_PORT, METRICS_PORT = 8265, 52365, 8080
+
+# To measure again costs more than to wait for a hub that comes back.
+_DRAIN_SECONDS = 1800
 
 # Neither of the two node autoscalers may move a run to save a node.
 _STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+# A pod's own name says nothing of where its ranks were: see orchestrate/rank.py.
+_NODE_NAME = {"name": "STEPMARK_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 _SUBMITTER = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 
 
@@ -25,6 +31,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
         "STEPMARK_HUB_URL": hub_url,
         "STEPMARK_HUB_ATTEMPT": f"{scenario['metadata']['uid']}/{number}",
         "STEPMARK_HUB_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
+        "STEPMARK_HUB_DRAIN_SECONDS": str(_DRAIN_SECONDS),
     }
     container = _container("ray-head", profile, environment, DASHBOARD_PORT)
     container["resources"] = _resources(millicores(profile.head.cpu), profile.head.memory)
@@ -42,13 +49,16 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
         {"name": "scenario", "mountPath": SCENARIO_FOLDER, "readOnly": True},
         {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True},
     ]
-    return _template(scenario, number, "head", profile, container, volumes)
+    template = _template(scenario, number, "head", profile, container, volumes)
+    _place(template["spec"], profile.head)
+    return template
 
 
 def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
     """A pod of `workersPerPod` workers, with their devices."""
     environment: dict[str, str] = {**_environment(can), **dict(profile.nccl_environment.items())}
     container = _container("ray-worker", profile, environment, AGENT_PORT)
+    container["env"].append(_NODE_NAME)
     container["ports"] = [{"name": "metrics", "containerPort": METRICS_PORT}]
     container["resources"] = _resources(
         profile.workers_per_pod * millicores(profile.cpu_per_worker),
@@ -56,10 +66,9 @@ def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabil
     )
     template = _template(scenario, number, "worker", profile, container, [])
     _add_devices(template["spec"], container["resources"], profile)
-    if profile.node_selector:
-        template["spec"]["nodeSelector"] = dict(profile.node_selector)
-    if profile.tolerations:
-        template["spec"]["tolerations"] = [t.model_dump(by_alias=True, exclude_none=True) for t in profile.tolerations]
+    _place(template["spec"], profile)
+    if profile.one_pod_per_node:
+        _keep_apart(template)
     return template
 
 
@@ -69,6 +78,7 @@ def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capa
     container["resources"] = _SUBMITTER
     template = _template(scenario, number, "submitter", profile, container, [])
     template["spec"]["restartPolicy"] = "Never"
+    _place(template["spec"], profile.head)
     return template
 
 
@@ -143,6 +153,19 @@ def _resources(cpu_millicores: int, memory: str) -> dict[str, Any]:
     cpu = f"{cpu_millicores}m"
     limits = {"memory": memory} if cpu_millicores % 1000 else {"cpu": cpu, "memory": memory}
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
+
+
+def _place(spec: dict[str, Any], wanted: Profile | Head) -> None:
+    """Which nodes the scheduler may take."""
+    if wanted.node_selector:
+        spec["nodeSelector"] = dict(wanted.node_selector)
+    if wanted.tolerations:
+        spec["tolerations"] = [t.model_dump(by_alias=True, exclude_none=True) for t in wanted.tolerations]
+
+
+def _keep_apart(template: dict[str, Any]) -> None:
+    others = {"labelSelector": {"matchLabels": template["metadata"]["labels"]}, "topologyKey": _NODE}
+    template["spec"]["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [others]}}
 
 
 def _add_devices(spec: dict[str, Any], resources: dict[str, Any], profile: Profile) -> None:
