@@ -83,7 +83,9 @@ def start_prometheus(services: ExitStack) -> bool:
     config = FOLDER / "prometheus.yml"
     config.write_text(PROMETHEUS_CONFIG)
     flags = [f"--config.file={config}", f"--storage.tsdb.path={FOLDER / 'prometheus'}"]
-    start(services, "prometheus", [program, *flags, f"--web.listen-address={PROMETHEUS}"], f"http://{PROMETHEUS}/-/ready")
+    start(
+        services, "prometheus", [program, *flags, f"--web.listen-address={PROMETHEUS}"], f"http://{PROMETHEUS}/-/ready"
+    )
     return True
 
 

@@ -20,7 +20,7 @@ from conftest import ROOT
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 
 NAMESPACE = "quickstart"
-FREE_BYTES = 45 << 30
+FREE_BYTES = 45 << 30  # the image, in the engine and in a node
 QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
 ENGINES = {"torch", "keras-tensorflow"}
 
@@ -101,11 +101,12 @@ def install(cluster: Any, image: Callable[..., str]) -> None:
     cluster.load(runner, node)
     repository, tag = service.split(":")
     profile = f"profiles.default.image={runner},profiles.default.imagePullPolicy=Never"
+    host = f"kubernetes\\.io/hostname={node}"
     done = cluster.helm(
         *("install", "stepmark", str(ROOT / "charts" / "stepmark"), "--namespace", NAMESPACE),
         *("--values", str(ROOT / "k8s" / "profiles" / "cpu-sandbox.yaml"), "--take-ownership", "--wait"),
-        *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never"),
-        *("--set", f"{profile},profiles.default.nodeSelector.kubernetes\\.io/hostname={node}"),
+        *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never,{profile}"),
+        *("--set", f"profiles.default.nodeSelector.{host},profiles.default.head.nodeSelector.{host}"),
     )
     assert done.returncode == 0, done.stderr
 
