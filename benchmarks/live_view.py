@@ -1,27 +1,28 @@
-"""What the live view costs those it watches: the step time with it over that without it.
+"""What the live view costs those it watches: the time of a step with it over that without it, within one launch.
 
-    python benchmarks/live_view.py [BLOCKS]        target: 1.005 at most; 12 blocks by default, about five minutes
+    python benchmarks/live_view.py [LAUNCHES [RATE]]     target: 1.005 at most at rate 1; 6 launches, 7 minutes
 
-Real launches: PyTorch DDP on two workers. Each block has two of them from one zygote, one watched and one not, in ABBA
-order. Watched is all of it: rank 0's supervisor reads the stamps and tells the driver, the driver writes the board, and
-a client scrapes the endpoint every second. A launch's figure is its median step; the ratio is that of pairs in a block.
-Also printed: the processor time that the driver's process takes (supervisors, endpoint and client are its threads): a
-busy machine blurs it less, and what watching takes more is what it can take away from those it watches.
+Real launches: PyTorch DDP on two workers. While one runs, watching is switched on and off every six seconds, in ABBA
+order. On is all of it: rank 0's supervisor reads the stamps and tells the driver, the driver writes the board, and a
+client scrapes the endpoint every second. An interval's figure is the mean of its steps, since what disturbs one step in
+a hundred does not move a median; the ratio is that of neighbouring intervals, so that what drifts, drifts for both.
+
+RATE: tells and scrapes that many times as often. Each is one event that does not know of the others, so a cost that
+is too small to be seen at rate 1 is a tenth of that at rate 10.
 """
 
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from _parts import ratio, shown
 
 from stepmark.cli.following import Follower
 from stepmark.cli.machine import this_machine
-from stepmark.orchestrate import rank
+from stepmark.launch import pace as pace_module
+from stepmark.launch.pace import Pace
 from stepmark.orchestrate.driver import Options, measure
 from stepmark.plan.blocks import make_plan
 from stepmark.results.certificate import Certificate
@@ -30,18 +31,16 @@ from stepmark.results.standing import Board
 from stepmark.scenario.load import scenario_from_object
 from stepmark.telemetry.live import serving
 
+INTERVAL_SECONDS = 6.0
 SCENARIO = {
     "apiVersion": "stepmark.dev/v1alpha1",
     "kind": "Scenario",
     "metadata": {"name": "live-view"},
     "spec": {
         "workload": {"model": "resnet", "params": {"depth": 8, "imageSize": 16, "channels": 1, "classes": 10}},
-        "candidates": [
-            {"name": "unwatched", "engine": "torch", "strategy": "ddp"},
-            {"name": "watched", "engine": "torch", "strategy": "ddp"},
-        ],
+        "candidates": [{"name": "torch", "engine": "torch", "strategy": "ddp"}],
         "scale": {"workers": [2], "batchPerWorker": 32},
-        "measurement": {"minSteps": 100, "minSeconds": 6, "warmupSteps": 20, "warmupSeconds": 1},
+        "measurement": {"minSteps": 100, "minSeconds": 60, "warmupSteps": 20, "warmupSeconds": 1},
         "parity": "skipped",
     },
 }
@@ -68,11 +67,44 @@ class Kept:
     def finished(self, record: LaunchRecord) -> None: ...
 
 
-class Client:
-    """Scrapes once a second, while it may."""
+class Switch:
+    """In the place of `Pace.look`: watching and not watching by turns. Keeps the mean step of every interval."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self.scrapes = url, 0
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._look = Pace.look
+        self.launches: list[list[tuple[bool, float]]] = []
+        """Of every launch: whether it was watched, and its mean step in seconds, by interval."""
+        self._pace: Pace | None = None
+
+    def look(self, pace: Pace, cursor: int) -> None:
+        now = time.monotonic()
+        if pace is not self._pace:
+            self._pace, self._began_at, self._interval, self._from = pace, now, 0, cursor
+            self.launches.append([])
+        interval = int((now - self._began_at) / INTERVAL_SECONDS)
+        if interval != self._interval:
+            self._keep(pace, cursor)
+            self._interval, self._from = interval, cursor
+            pace._told_to, pace._next_at = cursor, now
+            (self._client.may.set if self._on() else self._client.may.clear)()
+        if self._on():
+            self._look(pace, cursor)
+
+    def _on(self) -> bool:
+        return self._interval % 4 in (1, 2)
+
+    def _keep(self, pace: Pace, cursor: int) -> None:
+        steps, seconds = pace._buffer.steps_between(self._from, cursor) if cursor > self._from else (0, 0.0)
+        if seconds > 0.9 * INTERVAL_SECONDS:  # less: imports, compiling, the timing of parts
+            self.launches[-1].append((self._on(), seconds / steps))
+
+
+class Client:
+    """Scrapes once a second at rate 1, while it may."""
+
+    def __init__(self, url: str, rate: float) -> None:
+        self._url, self._rate, self.scrapes = url, rate, 0
         self.may, self._over = threading.Event(), threading.Event()
         threading.Thread(target=self._scrape, daemon=True).start()
 
@@ -82,49 +114,44 @@ class Client:
             with urllib.request.urlopen(self._url) as answer:
                 answer.read()
             self.scrapes += 1
-            self._over.wait(1.0)
+            self._over.wait(1.0 / self._rate)
 
 
-def only_the_watched(
-    run_child: Callable[..., Any], client: Client, used: dict[bool, list[float]]
-) -> Callable[..., Any]:
-    """Launches of the other candidate are run as if nobody had asked. `used`: processor seconds per second."""
-
-    def run(spec: Any, zygote: Any, environment: Any, failed: Any, tell: Any) -> Any:
-        watched = ".watched." in spec.launch_id
-        (client.may.set if watched else client.may.clear)()
-        wall, own = time.monotonic(), time.process_time()
-        outcome = run_child(spec, zygote, environment, failed, tell if watched else None)
-        if spec.rank == 0:
-            used[watched].append((time.process_time() - own) / (time.monotonic() - wall))
-        return outcome
-
-    return run
-
-
-def medians(records: list[LaunchRecord], candidate: str) -> list[float]:
-    """Of a block each, in order: the median step of the slowest rank."""
-    chosen = sorted((r for r in records if r.header.cell.candidate == candidate), key=lambda r: r.header.block)
-    return [float(np.median(r.step_nanoseconds[:, r.warmup_steps :].max(axis=0))) / 1e9 for r in chosen]
+def pairs(launches: list[list[tuple[bool, float]]]) -> tuple[list[float], list[float]]:
+    """Neighbours of which one was watched: the steps with it, and those without."""
+    with_it, without = [], []
+    for intervals in launches:
+        rest = list(intervals)
+        while len(rest) >= 2:
+            (first_on, first), (second_on, second) = rest[:2]
+            if first_on == second_on:
+                rest.pop(0)
+                continue
+            with_it.append(first if first_on else second)
+            without.append(second if first_on else first)
+            del rest[:2]
+    return with_it, without
 
 
-def main(blocks: int) -> None:
-    SCENARIO["spec"]["measurement"]["launches"] = blocks  # type: ignore[index]
+def main(launches: int, rate: float) -> None:
+    SCENARIO["spec"]["measurement"]["launches"] = launches  # type: ignore[index]
+    pace_module.TELL_SECONDS /= rate
     plan = make_plan(scenario_from_object(SCENARIO), this_machine())
     kept, board = Kept(), Board("live-view", 0)
-    used: dict[bool, list[float]] = {True: [], False: []}
     with serving("127.0.0.1", 0, board.now) as url:
-        client = Client(url)
-        rank.run_child = only_the_watched(rank.run_child, client, used)
+        client = Client(url, rate)
+        switch = Switch(client)
+        Pace.look = lambda pace, cursor: switch.look(pace, cursor)  # type: ignore[method-assign]
         measure(plan, kept, kept, Options(launcher="bare"), lambda: True, Follower(board, None))
         client.may.clear()
-    with_it, without = medians(kept.records, "watched"), medians(kept.records, "unwatched")
+    with_it, without = pairs(switch.launches)
     for pair in zip(with_it, without, strict=True):
-        print(f"watched {1e3 * pair[0]:.2f} ms, unwatched {1e3 * pair[1]:.2f} ms, ratio {pair[0] / pair[1]:.4f}")
-    print(f"watched / unwatched {shown(ratio(with_it, without))}, {blocks} blocks, {client.scrapes} scrapes")
-    milliseconds = {watched: 1e3 * float(np.mean(shares)) for watched, shares in used.items()}
-    print(f"the driver's own: {milliseconds[True]:.2f} ms a second watched, {milliseconds[False]:.2f} ms unwatched")
+        print(f"watched {1e3 * pair[0]:.3f} ms, unwatched {1e3 * pair[1]:.3f} ms, ratio {pair[0] / pair[1]:.4f}")
+    found = ratio(with_it, without)
+    print(f"watched / unwatched at rate {rate:g}: {shown(found)}, {len(with_it)} pairs, {client.scrapes} scrapes")
+    at_one = 1e2 * (np.array([found.value, found.low, found.high]) - 1) / rate
+    print("so at rate 1: {:+.3f} % [{:+.3f}, {:+.3f}]".format(*at_one))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 12)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 6, float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
