@@ -2,17 +2,20 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browser.test_the_html_report_in_a_browser import CONTRAST, WIDTHS
+from browser.measures import CONTRAST, WIDTHS
 from chromium import Watched
 from running_hub import Hub, Results, Runner, serve
 from stepmark.cli.verbs import summary_of
 from stepmark.hub import rights
+from stepmark.hub.database import Database
+from stepmark.hub.derive import mark_lost
 from stepmark.results.wire import new_token
 from varied_results import broken, elsewhere, slower
 
@@ -218,6 +221,32 @@ def test_a_run_appears_and_ends_without_a_reload(inside: Watched, hub: Hub, resu
     asked = len(inside.requests)
     page.clock.run_for(60_000)
     assert len(inside.requests) == asked
+
+
+def test_a_lost_run_that_is_heard_of_again_comes_back_on_its_open_page(
+    inside: Watched, hub: Hub, results: Results
+) -> None:
+    runner = hub.runner(results, "lost-run")
+    runner.claim()
+    runner.launch(0)
+    database = Database(hub.database_url)
+    mark_lost(database, time.time() + 1)
+    database.close()
+    hub.wait_until_derived("lost-run")
+    page = inside.page()
+    page.clock.install()
+    page.goto(f"{hub.url}/runs/lost-run")
+    page.locator("#state .pill", has_text="lost").wait_for()
+    with page.expect_response("**/runs/lost-run/state"):
+        page.clock.run_for(2100)
+    asked = len(inside.requests)
+    page.clock.run_for(20_000)
+    assert len(inside.requests) == asked, "a page of a run that has ended asks less often"
+
+    runner.state(1)
+    with page.expect_response("**/runs/lost-run/state"):
+        page.clock.run_for(31_000)
+    page.locator("#state .pill", has_text="running").wait_for()
 
 
 def _run_until(page: Any, role: str, name: str) -> None:

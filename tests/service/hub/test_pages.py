@@ -64,6 +64,19 @@ def test_a_part_that_has_not_changed_is_not_sent_again(hub: Hub, runner: Runner)
             assert first.headers["stepmark-live"] == ("on" if address == "/rows" else "ended")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "pace"), [("complete", "ended"), ("cancelled", "ended"), ("failed", "slow"), ("interrupted", "slow")]
+)
+def test_a_run_that_may_come_back_is_asked_for_slowly(hub: Hub, results: Results, outcome: str, pace: str) -> None:
+    """A plan that ended early may be resumed; a failed one may be tried once more."""
+    sent = hub.runner(results)
+    sent.send_all(outcome)
+    hub.wait_until_derived(sent.run_id)
+    with hub.client() as client:
+        assert client.get(f"/runs/{sent.run_id}/state").headers["stepmark-live"] == pace
+        assert ("data-ended" in client.get(f"/runs/{sent.run_id}").text) == (pace == "ended")
+
+
 def test_the_page_and_its_parts_agree_on_what_they_show(hub: Hub, runner: Runner) -> None:
     with hub.client() as client:
         page = client.get(f"/runs/{runner.run_id}").text

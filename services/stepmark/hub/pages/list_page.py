@@ -37,7 +37,7 @@ def rows(request: Request) -> Response:
             found = reads.runs(connection, reads.Filters.model_validate(_asked(request)))
     except ValueError:
         return Response(status_code=422)
-    return part(request, "rows", _tag(found), False, _rows(request, found))
+    return part(request, "rows", _tag(found), "on", _rows(request, found))
 
 
 def _asked(request: Request) -> dict[str, str]:

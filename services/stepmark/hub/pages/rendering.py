@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from contextlib import AbstractContextManager
+from typing import Literal
 
 import jinja2
 import sqlalchemy as sa
@@ -17,6 +18,9 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+Pace = Literal["on", "slow", "ended"]
+"""How a page goes on asking for its parts; ended: they will not change any more."""
 
 
 def reading(request: Request) -> AbstractContextManager[sa.Connection]:
@@ -49,12 +53,9 @@ def is_known(request: Request, tag: str) -> bool:
     return request.headers.get("if-none-match") == tag
 
 
-def part(request: Request, template: str, tag: str, ended: bool, values: dict[str, object]) -> Response:
-    """A part of a page as it is now; nothing but 304 where the page has this state already.
-
-    `ended`: that it will not change any more.
-    """
-    headers = {"ETag": tag, "Content-Security-Policy": POLICY, "Stepmark-Live": "ended" if ended else "on"}
+def part(request: Request, template: str, tag: str, pace: Pace, values: dict[str, object]) -> Response:
+    """A part of a page as it is now; nothing but 304 where the page has this state already."""
+    headers = {"ETag": tag, "Content-Security-Policy": POLICY, "Stepmark-Live": pace}
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
     text = environment().get_template(f"parts/{template}.html.jinja").render(values)

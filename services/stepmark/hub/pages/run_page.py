@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
 from stepmark.hub import reads
-from stepmark.hub.pages.rendering import environment, is_known, page, part, problem, reading, tag_of
+from stepmark.hub.pages.rendering import Pace, environment, is_known, page, part, problem, reading, tag_of
 from stepmark.report import views
 
 router = APIRouter()
 
 _PARTS = ("state", "record", "report")
+_FINAL = ("complete", "cancelled")
 _EARLIER = 20
 _REPORTS_KEPT = 8  # one with 200 cells takes half a second to render
 
@@ -44,7 +45,7 @@ def run_part(request: Request, run_id: str, name: str) -> Response:
         return _missing(request, run_id)
     tag = _tags(view, stored)[name]
     values = {} if is_known(request, tag) else _values(view, stored)
-    return part(request, name, tag, view.settled, values)
+    return part(request, name, tag, _pace(view), values)
 
 
 def _missing(request: Request, run_id: str) -> Response:
@@ -64,12 +65,20 @@ def _values(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str
     return {
         "view": view,
         "run": view.run,
+        "pace": _pace(view),
         "counting": _counting(view),
         "now": time.time(),
         "has_summary": document is not None,
         "report": None if document is None else _report(document),
         "problem": view.problem,
     }
+
+
+def _pace(view: reads.RunView) -> Pace:
+    """What was lost may be heard of again; what ended early may be resumed or tried once more."""
+    if not view.settled:
+        return "on"
+    return "ended" if view.run.outcome in _FINAL else "slow"
 
 
 def _counting(view: reads.RunView) -> reads.ExecutionView | None:

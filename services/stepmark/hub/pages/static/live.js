@@ -18,8 +18,9 @@ function watch(part) {
       else if (answer.status === 401 || answer.status === 403) return say("Your login has ended. Reload this page.");
       else if (answer.status !== 304) throw new Error(answer.status);
       say("");
-      wait = EVERY;
-      if (answer.headers.get("Stepmark-Live") === "ended") return undefined;
+      const pace = answer.headers.get("Stepmark-Live");
+      if (pace === "ended") return undefined;
+      wait = pace === "slow" ? SLOWEST : EVERY;
     } catch {
       wait = Math.min(2 * wait, SLOWEST);
       say("The hub does not answer; this page tries again by itself.");
