@@ -1,4 +1,4 @@
-"""A real Prometheus with everything that the boards ask for: a hub with results, a run that is measured, exporters.
+"""A real Prometheus with all that the boards ask for: a hub with results, a run, a controller, exporters.
 
 A test module asks for `world` with `pytest_plugins = ["running_hub", "prometheus_world"]`.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
+from prometheus_controller import controller
 from prometheus_fixtures import DCGM, RAY, Prometheus, job, prometheus, results_of_gpus, static_exporter
 
 from conftest import ROOT, scenario_document
@@ -89,10 +90,11 @@ def world(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (exported / "dcgm").write_text(DCGM)
     (exported / "ray").write_text(RAY)
     hub = serve(folder, f"sqlite:///{folder / 'hub.db'}")
-    with _running(folder) as live, static_exporter(exported) as others:
+    with _running(folder) as live, static_exporter(exported) as others, controller(folder) as controlled:
         jobs = [
             job("hub", hub.metrics_url.removeprefix("http://").removesuffix("/metrics")),
             job("live", live, pod="driver"),
+            job("controller", controlled, pod="controller-1"),
             job("dcgm", others, "/dcgm", pod="dcgm-exporter-x", namespace="monitoring", container="exporter"),
             job("dcgm-honoured", others, "/dcgm", honor=True, pod="dcgm-exporter-y"),
             job("ray", others, "/ray", pod="bench-head"),

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real hub, a run that is being measured, and the exporters of GPUs and of Ray.
+"""A real Prometheus scrapes a real hub, a run that is being measured, a controller, the exporters of GPUs and of Ray.
 
 Every query of every panel and variable is asked: it is accepted, gives something, and gives what the database holds.
 """
@@ -150,6 +150,16 @@ def test_the_hub_board_shows_what_was_sent(world: World) -> None:
     assert world.ask("stepmark-hub", "Ended runs without figures") == {(): 0}
     assert 0 <= world.ask("stepmark-hub", "Most silent running run")[()] < 60
     assert world.ask("stepmark-hub", "Configurations") == {("cell",): 8, ("comparison",): 4, ("scenario",): 2}
+
+
+def test_the_controller_board_shows_what_became_of_the_scenarios(world: World) -> None:
+    shown = {title: world.ask("stepmark-controller", title) for title in ("Active", "Running", "Waiting")}
+    assert shown == {"Active": {(): 1}, "Running": {(): 0}, "Waiting": {(): 2}}
+    assert 0 <= world.ask("stepmark-controller", "Last look")[()] < 60
+    phases = world.ask("stepmark-controller", "Scenarios by phase")
+    assert (phases["Failed",], sum(phases.values())) == (1, 3)
+    assert world.prometheus.value(f'{names.ATTEMPTS_ENDED}{{reason="RayJobVanished"}}') == 1
+    assert world.prometheus.value(f'{names.CONTROLLER_ERRORS}{{kind="event"}}') > 0
 
 
 def test_a_running_plan_is_shown_beside_its_stored_result(world: World) -> None:

@@ -1,4 +1,7 @@
-"""Every alert's expression, asked of a real Prometheus that scrapes a hub in trouble and remembers its better days."""
+"""Every alert's expression, asked of a real Prometheus.
+
+It scrapes a hub and a controller in trouble, and remembers their better days.
+"""
 
 import time
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_fixtures import Prometheus, backfill, job, needs_prometheus, prometheus, static_exporter
 
 from running_hub import wait_for
+from stepmark.controller.meters import Meters
 from stepmark.telemetry import names, rules
 from stepmark.telemetry.collector import HubCollector
 from stepmark.telemetry.figures import CellFigures, RunCount, RunState, Service, Snapshot
@@ -37,8 +41,11 @@ TROUBLE = Snapshot(
 
 
 def exposed(snapshot: Snapshot | None) -> bytes:
+    """Of a hub, and of a controller that has never completed a look."""
     registry = CollectorRegistry()
     registry.register(HubCollector(lambda: snapshot))
+    if snapshot is not None:
+        Meters(registry)
     return generate_latest(registry)
 
 
@@ -48,6 +55,7 @@ def past(now: float) -> str:
     counters = (
         f'{names.REFUSED}{{job="trouble",reason="unavailable"}}', f'{names.DATABASE_ERRORS}{{job="trouble"}}',
         f'{names.DERIVATIONS}{{job="trouble",result="failed"}}',
+        f'{names.ATTEMPTS_ENDED}{{job="trouble",reason="StartTimeout"}}',
     )  # fmt: skip
     steady = {
         f'{rules.THROUGHPUT_NOW}{{job="trouble",{labels}}}': (100, 240, 12),

@@ -42,6 +42,10 @@ def _hub(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
     return Metric(f"stepmark_hub_{name}", kind, unit, help, labels)
 
 
+def _controller(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
+    return Metric(f"stepmark_controller_{name}", kind, unit, help, labels)
+
+
 def _live(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
     return Metric(f"stepmark_live_{name}", kind, unit, help, ("scenario", *labels))
 
@@ -128,6 +132,18 @@ STEP_SAMPLES = _hub("step_samples_total", "counter", "samples", "Step times rece
 DERIVATIONS = _hub("derivations_total", "counter", "derivations", "Executions whose figures were derived.", "result")
 DERIVE_SECONDS = _hub("derive_seconds", "histogram", "seconds", "What deriving one execution's figures took.")
 DATABASE_ERRORS = _hub("database_errors_total", "counter", "errors", "Calls that the database has failed.")
+
+# The controller on a cluster.
+LAST_LOOK = _controller("last_sync_timestamp_seconds", "gauge", "Unix time", "When the last tick was completed.")
+LOOK_SECONDS = _controller("reconcile_seconds", "histogram", "seconds", "Time of a tick.")
+CONTROLLER_ERRORS = _controller("errors_total", "counter", "calls", "Calls that failed.", "kind")
+SCENARIOS = _controller("scenarios", "gauge", "scenarios", "Scenarios there are.", "phase")
+ATTEMPTS_ENDED = _controller("attempts_ended_total", "counter", "attempts", "Attempts that are over.", "reason")
+ACTIVE = _controller("active", "gauge", "1 or 0", "1 for the controller that holds the Lease.")
+
+REGULAR_ENDINGS = "Complete|LaunchFailed|CannotRun|DeadlineExceeded|Preempted|Cancelled|Stopped"
+"""Reasons of attempts that ended as their scenario or somebody wanted it; any other is the cluster's trouble."""
+IRREGULAR = f'reason!~"{REGULAR_ENDINGS}"'
 
 # A running plan, from its driver's own port.
 LIVE_LAUNCHES_DONE = _live("launches_done", "gauge", "launches", "Launches that have ended.")

@@ -22,11 +22,12 @@ def with_parts(page: str) -> str:
 
 
 def _series() -> Iterator[str]:
-    others = ("stepmark_comparison_", "stepmark_hub_", "stepmark_live_")
+    others = ("stepmark_comparison_", "stepmark_hub_", "stepmark_controller_", "stepmark_live_")
     groups = {
         "Results: the newest ended run of every configuration": [m for m in METRICS if not m.name.startswith(others)],
         "Comparisons with the scenario's first candidate": _named("stepmark_comparison_"),
         "The hub itself": _named("stepmark_hub_"),
+        "The controller on a cluster": _named("stepmark_controller_"),
         "A running plan, from its driver": _named("stepmark_live_"),
     }
     for title, metrics in groups.items():

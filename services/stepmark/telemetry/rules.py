@@ -51,6 +51,12 @@ def _newest(metric: Metric, selector: str = "") -> str:
     return f"max without (instance, pod) ({metric}{selector})"
 
 
+def _vanished(metric: Metric) -> str:
+    """What was scraped within an hour and is not any more."""
+    each = "group without (instance, pod)"
+    return f"({each} (present_over_time({metric}[1h])) unless {each} ({metric}))"
+
+
 RECORDINGS = (
     Recording(THROUGHPUT_NOW, _newest(names.THROUGHPUT), "The newest throughput of a configuration, from any replica."),
     Recording(
@@ -123,8 +129,7 @@ RUN_ALERTS = (
 HUB_ALERTS = (
     Alert(
         "StepmarkHubNotScraped",
-        f"absent({names.DATABASE_UP})\nor\n(group without (instance, pod) (present_over_time({names.DATABASE_UP}[1h]))"
-        f" unless group without (instance, pod) ({names.DATABASE_UP}))",
+        f"absent({names.DATABASE_UP})\nor\n{_vanished(names.DATABASE_UP)}",
         "5m",
         "critical",
         "Prometheus gets nothing from a stepmark hub",
@@ -185,7 +190,37 @@ HUB_ALERTS = (
     ),
 )
 
-ALERTS = (*RUN_ALERTS, *HUB_ALERTS)
+_STALE_SECONDS = 60
+"""As /healthz of the controller has it."""
+
+CONTROLLER_ALERTS = (
+    Alert(
+        "StepmarkControllerNotLooking",
+        f"(time() - {_newest(names.LAST_LOOK)}) > {_STALE_SECONDS}\nor\n{_vanished(names.LAST_LOOK)}",
+        "5m",
+        "critical",
+        "The stepmark controller does not look at its scenarios",
+        "It has completed no look for minutes, or Prometheus gets nothing from it. New scenarios wait meanwhile; runs"
+        " that are under way go on, and are judged later.",
+        "Is the controller running, and what does its log say after `tick failed`? Usual causes: a right that it lost,"
+        " a profile that is no longer valid, an API server that does not answer. If it looks, though Prometheus gets"
+        " nothing: NetworkPolicy, ServiceMonitor's labels. A controller that comes back takes everything up.",
+    ),
+    Alert(
+        "StepmarkAttemptsBreak",
+        f"sum without (instance, pod, reason) (increase({names.ATTEMPTS_ENDED}{{{names.IRREGULAR}}}[1h])) > 2.5",
+        "0m",
+        "warning",
+        "{{ $value | printf `%.0f` }} attempts at runs broke within an hour",
+        "The cluster ended them: pods that do not start or were replaced, drivers that fell silent, jobs that KubeRay"
+        " gave up.",
+        "The board Controller shows the reasons; docs/kubernetes.md says what each means. `kubectl describe scenario`"
+        " has the attempts of one, with what was found. What was preempted, cancelled or stopped, and launches that"
+        " failed, do not count here.",
+    ),
+)
+
+ALERTS = (*RUN_ALERTS, *HUB_ALERTS, *CONTROLLER_ALERTS)
 
 
 def text() -> str:
@@ -194,6 +229,7 @@ def text() -> str:
         {"name": "stepmark-records", "rules": [{"record": one.record, "expr": one.expr} for one in RECORDINGS]},
         {"name": "stepmark-runs", "rules": list(_rules(RUN_ALERTS))},
         {"name": "stepmark-hub", "rules": list(_rules(HUB_ALERTS))},
+        {"name": "stepmark-controller", "rules": list(_rules(CONTROLLER_ALERTS))},
     ]
     return _HEAD + yaml.safe_dump({"groups": groups}, sort_keys=False, width=110, allow_unicode=True)
 

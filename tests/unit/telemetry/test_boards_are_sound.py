@@ -16,7 +16,10 @@ from stepmark.telemetry.boards.files import texts
 from stepmark.telemetry.names import EXTERNAL, METRICS
 
 FOLDER = ROOT / "charts" / "stepmark" / "dashboards"
-UIDS = {"stepmark-overview", "stepmark-frameworks", "stepmark-scaling", "stepmark-live", "stepmark-hub"}
+UIDS = {
+    "stepmark-overview", "stepmark-frameworks", "stepmark-scaling", "stepmark-live", "stepmark-hub",
+    "stepmark-controller",
+}  # fmt: skip
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

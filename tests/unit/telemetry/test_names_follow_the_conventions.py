@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from promtool import PROMTOOL, needs_promtool
 
 from conftest import ROOT
+from stepmark.controller.meters import Meters
+from stepmark.controller.reasons import ENDINGS
 from stepmark.telemetry import names
 from stepmark.telemetry.collector import HubCollector
 from stepmark.telemetry.hub_meters import HubMeters
@@ -18,6 +20,7 @@ UNITS = ("_seconds", "_bytes", "_ratio", "_per_second", "_per_sample", "_total",
 COUNTS = {
     "stepmark_hub_database_up", "stepmark_hub_runs", "stepmark_hub_derivation_queue", "stepmark_hub_configurations",
     "stepmark_hub_configurations_left_out", "stepmark_live_launches_done", "stepmark_live_launches_planned",
+    "stepmark_controller_scenarios", "stepmark_controller_active",
 }  # fmt: skip
 
 
@@ -46,7 +49,26 @@ def test_no_label_grows_with_the_runs() -> None:
 
 def test_a_hub_shows_every_name_of_the_table_and_no_other() -> None:
     shown = set(re.findall(r"^# TYPE (\S+)", text(), flags=re.M))
-    assert shown == {metric.name for metric in METRICS if not metric.name.startswith("stepmark_live_")}
+    others = ("stepmark_live_", "stepmark_controller_")
+    assert shown == {metric.name for metric in METRICS if not metric.name.startswith(others)}
+
+
+def test_a_controller_shows_what_the_table_says_of_it() -> None:
+    registry = CollectorRegistry()
+    meters = Meters(registry)
+    meters.ticked(0.1, {})
+    meters.error("api")
+    meters.event("Complete")
+    labels = {sample.name: tuple(sample.labels) for family in registry.collect() for sample in family.samples}
+    for metric in (metric for metric in METRICS if metric.name.startswith("stepmark_controller_")):
+        [found] = [family for family in registry.collect() if metric.name in (family.name, f"{family.name}_total")]
+        shown = labels[f"{metric.name}_count" if metric.kind == "histogram" else metric.name]
+        assert (found.type, found.documentation, shown) == (metric.kind, metric.help, metric.labels)
+
+
+def test_endings_that_are_the_clusters_trouble_are_those_that_are_tried_again_and_refusals_of_our_objects() -> None:
+    trouble = {reason for reason, ending in ENDINGS.items() if ending.then == "retry"} - {"Stopped"}
+    assert set(ENDINGS) - set(names.REGULAR_ENDINGS.split("|")) == trouble | {"RejectedByKubeRay", "NameTaken"}
 
 
 @needs_promtool

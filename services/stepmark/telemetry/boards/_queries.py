@@ -1,6 +1,6 @@
 """PromQL made of names. Replicas of a hub, and a restarted one, show the same figures: here they are one series."""
 
-from stepmark.telemetry.names import External, Metric
+from stepmark.telemetry.names import ACTIVE, External, Metric
 
 Labels = tuple[str, ...]
 
@@ -37,6 +37,17 @@ def with_state(labels: Labels, value: Metric, states: Metric, selector: str = ""
 def count_or_zero(found: str, of_all: str) -> str:
     """How many there are: 0 where there are others, nothing where there is nothing at all."""
     return f"count({found}) or 0 * count({of_all})"
+
+
+def of_active(metric: Metric, selector: str = "") -> str:
+    """A figure of the controller that acts: one that gave its Lease away still shows what it last found."""
+    return f"{metric}{{{selector}}} and on (job, instance) {ACTIVE} == 1"
+
+
+def percentiles(histogram: Metric) -> dict[str, str]:
+    """Legend -> expression."""
+    by_le = f"sum by (le) (rate({histogram}_bucket[$__rate_interval]))"
+    return {"p50": f"histogram_quantile(0.5, {by_le})", "p95": f"histogram_quantile(0.95, {by_le})"}
 
 
 def of_workload(external: External, pods: str = "$workload") -> str:

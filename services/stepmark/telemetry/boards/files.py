@@ -5,11 +5,11 @@ import json
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from stepmark.telemetry.boards import frameworks, hub, live, overview, scaling
+from stepmark.telemetry.boards import controller, frameworks, hub, live, overview, scaling
 
 
 def boards() -> tuple[Dashboard, ...]:
-    return tuple(module.board() for module in (overview, frameworks, scaling, live, hub))
+    return tuple(module.board() for module in (overview, frameworks, scaling, live, hub, controller))
 
 
 def texts() -> dict[str, str]:

@@ -4,10 +4,11 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Row, Variable, built, choice, choices
+from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
 from stepmark.telemetry.boards._panels import SAMPLES, Column
-from stepmark.telemetry.boards._queries import CELL_LEGEND, PAIR_LEGEND, by, newest, state_as, with_state
-from stepmark.telemetry.names import CONFIGURATION, PAIR
+from stepmark.telemetry.boards._queries import CELL_LEGEND, PAIR_LEGEND, by, newest, state_as
+from stepmark.telemetry.boards._shared import claims, of_scenario
+from stepmark.telemetry.names import CONFIGURATION, PAIR, Metric
 
 _PAGE = Page(
     "stepmark-frameworks",
@@ -16,31 +17,26 @@ _PAGE = Page(
 )
 _KINDS = 'scenario=~"$scenario", precision=~"$precision", workers=~"$workers"'
 _CELLS = f'{_KINDS}, execution=~"$execution"'
+_WHICH = ("candidate", "execution", "precision", "workers")
 
 
 def board() -> Dashboard:
-    return built(_PAGE, variables(), [_verdict(), _speed(), _steps(), _cost(), _over_time()])
+    variables = of_scenario(names.VERDICT, choices, ("execution", "precision", "workers"))
+    return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _cost(), _over_time()])
 
 
-def variables() -> list[Variable]:
-    one = f'{names.VERDICT}{{scenario=~"$scenario"}}'
-    return [
-        choice("scenario", "Scenario", f"label_values({names.VERDICT}, scenario)"),
-        choices("execution", "Execution", f"label_values({one}, execution)"),
-        choices("precision", "Precision", f"label_values({one}, precision)"),
-        choices("workers", "Workers", f"label_values({one}, workers)"),
-    ]
+def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
+    return panels.bars(title, about, unit, {CELL_LEGEND: newest(metric, _CELLS)})
+
+
+def _column(title: str, metric: Metric, selector: str = _CELLS, unit: str = SAMPLES, decimals: int = 2) -> Column:
+    """A figure of each configuration."""
+    return Column(title, by(_WHICH, metric, selector), unit, decimals)
 
 
 def _verdict() -> Row:
-    claims = panels.rows(
-        "Against the reference",
-        "Step time over the reference's at the same level, with its 95 % interval: below 1 is faster.",
-        (*PAIR[1:], "state"),
-        [
-            Column(title, with_state(PAIR[1:], metric, names.PAIR_VERDICT, _KINDS), decimals=3)
-            for title, metric in (("ratio", names.PAIR_RATIO), ("low", names.PAIR_LOW), ("high", names.PAIR_HIGH))
-        ],
+    pairs = claims(
+        "Step time over the reference's at the same level, with its 95 % interval: below 1 is faster.", PAIR[1:], _KINDS
     )
     labels = CONFIGURATION[1:]
     proven = panels.rows(
@@ -55,7 +51,7 @@ def _verdict() -> Row:
             )
         ],
     )
-    return Row("Verdict", 9, ((12, claims), (12, proven)))
+    return Row("Verdict", 9, ((12, pairs), (12, proven)))
 
 
 def _speed() -> Row:
@@ -68,61 +64,50 @@ def _speed() -> Row:
     intervals = panels.rows(
         "Throughput with its interval",
         "95 % interval over blocks.",
-        ("candidate", "execution", "precision", "workers"),
+        _WHICH,
         [
-            Column(title, by(("candidate", "execution", "precision", "workers"), metric, _CELLS), SAMPLES)
-            for title, metric in (
-                ("throughput", names.THROUGHPUT),
-                ("low", names.THROUGHPUT_LOW),
-                ("high", names.THROUGHPUT_HIGH),
-            )
+            _column("throughput", names.THROUGHPUT),
+            _column("low", names.THROUGHPUT_LOW),
+            _column("high", names.THROUGHPUT_HIGH),
         ],
     )
     return Row("Speed", 9, ((12, throughput), (12, intervals)))
 
 
 def _steps() -> Row:
-    labels = ("candidate", "execution", "precision", "workers")
     steps = panels.rows(
         "Step time",
         "Percentiles of the steady steps; of each step the slowest rank counts.",
-        labels,
-        [Column(stat, by(labels, names.STEP, f'{_CELLS}, stat="{stat}"'), "s", 4) for stat in names.STATS],
+        _WHICH,
+        [_column(stat, names.STEP, _of_steps(stat), "s", 4) for stat in names.STATS],
     )
+    p50, p99 = (by(_WHICH, names.STEP, _of_steps(stat)) for stat in ("p50", "p99"))
     tail = panels.bars(
         "p99 over p50",
         "How much longer the slowest of a hundred steps is: 1 would be perfectly even.",
         "none",
-        {
-            CELL_LEGEND: f"{by(labels, names.STEP, _CELLS + ', ' + _stat('p99'))}"
-            f" / {by(labels, names.STEP, _CELLS + ', ' + _stat('p50'))}"
-        },
+        {CELL_LEGEND: f"{p99} / {p50}"},
     )
     return Row("Steps", 9, ((12, steps), (12, tail)))
 
 
-def _stat(name: str) -> str:
-    return f'stat="{name}"'
+def _of_steps(stat: str) -> str:
+    return f'{_CELLS}, stat="{stat}"'
 
 
 def _cost() -> Row:
-    memory = panels.bars(
-        "Peak memory of a worker",
-        "Of the device; of the process on a CPU.",
-        "bytes",
-        {CELL_LEGEND: newest(names.MEMORY, _CELLS)},
-    )
-    energy = panels.bars(
+    memory = _bars("Peak memory of a worker", "Of the device; of the process on a CPU.", "bytes", names.MEMORY)
+    energy = _bars(
         "Energy per sample",
         "Of all devices, by their own counters; absent where they have none.",
         "joule",
-        {CELL_LEGEND: newest(names.ENERGY, _CELLS)},
+        names.ENERGY,
     )
-    mfu = panels.bars(
+    mfu = _bars(
         "Model FLOPs utilization",
         "FLOPs of the model over the vendor's peak; absent where the peak is not known.",
         "percentunit",
-        {CELL_LEGEND: newest(names.MFU, _CELLS)},
+        names.MFU,
     )
     return Row("Cost", 8, ((8, memory), (8, energy), (8, mfu)))
 

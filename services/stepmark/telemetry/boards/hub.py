@@ -4,8 +4,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Row, built
+from stepmark.telemetry.boards._layout import Page, Panel, Row, built
 from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN
+from stepmark.telemetry.boards._queries import percentiles
+from stepmark.telemetry.boards._shared import database_up, most_silent
 from stepmark.telemetry.names import External, Metric
 
 _PAGE = Page(
@@ -18,14 +20,7 @@ def board() -> Dashboard:
 
 
 def _now() -> Row:
-    up = panels.figure(
-        "Database",
-        "Whether it has answered the last scrape.",
-        "none",
-        f"min({names.DATABASE_UP})",
-        [(None, BAD), (1, GOOD)],
-        {"0": "away", "1": "up"},
-    )
+    up = database_up("Database", "Whether it has answered the last scrape.", "away")
     size = panels.figure("Database size", "On disk.", "bytes", f"max({names.DATABASE_BYTES})", [(None, PLAIN)])
     queue = panels.figure(
         "Ended runs without figures",
@@ -34,16 +29,17 @@ def _now() -> Row:
         f'max({names.QUEUE}{{state="ended"}})',
         [(None, GOOD), (1, FAIR), (20, BAD)],
     )
-    unseen = panels.figure(
-        "Most silent running run",
-        "Since the hub last heard of it; no data means that none is running.",
-        "s",
-        f"max({names.UNSEEN})",
-        [(None, GOOD), (60, FAIR), (120, BAD)],
+    unseen = most_silent(
+        "Most silent running run", "Since the hub last heard of it; no data means that none is running."
     )
-    version = panels.names("Version", "Of stepmark.", {"{{version}}": f"max by (version) ({names.BUILD})"})
-    schema = panels.names("Schema", "Revision of the tables.", {"{{revision}}": f"max by (revision) ({names.SCHEMA})"})
+    version = _word("Version", "Of stepmark.", "version", names.BUILD)
+    schema = _word("Schema", "Revision of the tables.", "revision", names.SCHEMA)
     return Row("Now", 4, tuple((4, panel) for panel in (up, size, queue, unseen, version, schema)))
+
+
+def _word(title: str, about: str, label: str, metric: Metric) -> Panel:
+    """A label of a series that is always 1."""
+    return panels.names(title, about, {f"{{{{{label}}}}}": f"max by ({label}) ({metric})"})
 
 
 def _per_second(metric: Metric, labels: str = "") -> str:
@@ -77,16 +73,7 @@ def _derivation() -> Row:
         "short",
         {"{{state}}": f"max by (state) ({names.QUEUE})"},
     )
-    seconds_by_le = f"sum by (le) (rate({names.DERIVE_SECONDS}_bucket[$__rate_interval]))"
-    seconds = panels.graph(
-        "Time to derive",
-        "Of one execution's figures.",
-        "s",
-        {
-            "p50": f"histogram_quantile(0.5, {seconds_by_le})",
-            "p95": f"histogram_quantile(0.95, {seconds_by_le})",
-        },
-    )
+    seconds = panels.graph("Time to derive", "Of one execution's figures.", "s", percentiles(names.DERIVE_SECONDS))
     errors = panels.graph(
         "Failures",
         "Derivations that failed, and calls that the database failed.",

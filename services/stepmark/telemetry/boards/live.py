@@ -5,8 +5,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
 from stepmark.telemetry.boards._layout import Page, Panel, Row, Variable, built, choice, choices
-from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES
+from stepmark.telemetry.boards._panels import GOOD, PLAIN, SAMPLES
 from stepmark.telemetry.boards._queries import CELL_LEGEND, newest, of_workload
+from stepmark.telemetry.boards._shared import most_silent
 from stepmark.telemetry.names import CONFIGURATION, External
 
 _PAGE = Page(
@@ -98,11 +99,8 @@ def _nodes() -> Row:
         "Node CPUs", "Share in use. From Ray.", "percentunit", {"{{workload}}": of_workload(names.RAY_CPU)}
     )
     memory = panels.graph("Node memory", "In use. From Ray.", "bytes", {"{{workload}}": of_workload(names.RAY_MEMORY)})
-    silent = panels.figure(
+    silent = most_silent(
         "Hub has last heard of a run",
         "How long the most silent running run was not heard of: after five minutes it counts as lost.",
-        "s",
-        f"max({names.UNSEEN})",
-        [(None, GOOD), (60, FAIR), (120, BAD)],
     )
     return Row("Nodes and hub", 8, ((10, cpu), (10, memory), (4, silent)))

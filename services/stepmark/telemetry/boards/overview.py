@@ -6,8 +6,9 @@ from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
 from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
 from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
-from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, by, count_or_zero, newest, state, with_state
-from stepmark.telemetry.names import CONFIGURATION, PAIR
+from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, state
+from stepmark.telemetry.boards._shared import claims, database_up
+from stepmark.telemetry.names import CONFIGURATION, PAIR, Metric
 
 _PAGE = Page(
     "stepmark-overview",
@@ -23,14 +24,7 @@ def board() -> Dashboard:
 
 
 def _now() -> Row:
-    hub = panels.figure(
-        "Hub",
-        "Whether the hub answers, and reaches its database.",
-        "none",
-        f"min({names.DATABASE_UP})",
-        [(None, BAD), (1, GOOD)],
-        {"0": "database away", "1": "up"},
-    )
+    hub = database_up("Hub", "Whether the hub answers, and reaches its database.", "database away")
     scenarios = panels.figure(
         "Scenarios",
         "Scenarios that have a run.",
@@ -48,29 +42,29 @@ def _now() -> Row:
     failed = _trouble(
         "Newest run failed or lost",
         "Scenarios whose newest run gave no whole result.",
-        by(_RUN, names.RUN_STATE, 'outcome=~"failed|lost"'),
-        by(_RUN, names.RUN_STATE),
+        (_RUN, names.RUN_STATE, 'outcome=~"failed|lost"'),
         BAD,
     )
     unlike = _trouble(
         "Not comparable",
         "Configurations that train another model than the reference: their speed says nothing.",
-        by(CONFIGURATION, names.PARITY, 'state="not-comparable"'),
-        by(CONFIGURATION, names.PARITY),
+        (CONFIGURATION, names.PARITY, 'state="not-comparable"'),
         BAD,
     )
     unsteady = _trouble(
         "Without a steady result",
         "Configurations whose verdict is another than `steady`.",
-        by(CONFIGURATION, names.VERDICT, 'state!="steady"'),
-        by(CONFIGURATION, names.VERDICT),
+        (CONFIGURATION, names.VERDICT, 'state!="steady"'),
         FAIR,
     )
     return Row("Now", 4, tuple((4, panel) for panel in (hub, scenarios, active, failed, unlike, unsteady)))
 
 
-def _trouble(title: str, about: str, found: str, of_all: str, color: str) -> Panel:
-    return panels.figure(title, about, "none", count_or_zero(found, of_all), [(None, GOOD), (1, color)])
+def _trouble(title: str, about: str, found: tuple[Labels, Metric, str], color: str) -> Panel:
+    """How many are so: `found` is labels, a metric, and the selector of those in trouble."""
+    labels, metric, selector = found
+    count = count_or_zero(by(labels, metric, selector), by(labels, metric))
+    return panels.figure(title, about, "none", count, [(None, GOOD), (1, color)])
 
 
 def _verdicts() -> Row:
@@ -81,18 +75,13 @@ def _verdicts() -> Row:
         [Column("", state(("scenario",), names.RUN_STATE, SCENARIO, _RUN[1:]))],
         link="stepmark-frameworks",
     )
-    claims = panels.rows(
-        "Against the reference",
+    pairs = claims(
         "Step time over the reference's, with its 95 % interval: below 1 is faster. The state is what may be claimed.",
-        (*PAIR, "state"),
-        [
-            Column("ratio", with_state(PAIR, names.PAIR_RATIO, names.PAIR_VERDICT, SCENARIO), decimals=3),
-            Column("low", with_state(PAIR, names.PAIR_LOW, names.PAIR_VERDICT, SCENARIO), decimals=3),
-            Column("high", with_state(PAIR, names.PAIR_HIGH, names.PAIR_VERDICT, SCENARIO), decimals=3),
-        ],
+        PAIR,
+        SCENARIO,
         link="stepmark-frameworks",
     )
-    return Row("Verdicts", 9, ((8, runs), (16, claims)))
+    return Row("Verdicts", 9, ((8, runs), (16, pairs)))
 
 
 def _results() -> Row:

@@ -4,9 +4,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, Variable, built, choice
+from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choice
 from stepmark.telemetry.boards._panels import SAMPLES
 from stepmark.telemetry.boards._queries import by, newest
+from stepmark.telemetry.boards._shared import of_scenario
 from stepmark.telemetry.names import Metric
 
 _PAGE = Page(
@@ -19,16 +20,8 @@ _LEGEND = "{{candidate}} w{{workers}}"
 
 
 def board() -> Dashboard:
-    return built(_PAGE, _variables(), [_growth(), _waiting(), _over_time()])
-
-
-def _variables() -> list[Variable]:
-    one = f'{names.SPEEDUP}{{scenario=~"$scenario"}}'
-    return [
-        choice("scenario", "Scenario", f"label_values({names.SPEEDUP}, scenario)"),
-        choice("execution", "Execution", f"label_values({one}, execution)"),
-        choice("precision", "Precision", f"label_values({one}, precision)"),
-    ]
+    variables = of_scenario(names.SPEEDUP, choice, ("execution", "precision"))
+    return built(_PAGE, variables, [_growth(), _waiting(), _over_time()])
 
 
 def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:

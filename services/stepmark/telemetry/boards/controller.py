@@ -1,0 +1,89 @@
+"""The controller on a cluster: does it look at the scenarios, and what becomes of them there?"""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from stepmark.telemetry import names
+from stepmark.telemetry.boards import _panels as panels
+from stepmark.telemetry.boards._layout import Page, Panel, Row, built
+from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, Steps
+from stepmark.telemetry.boards._queries import of_active, percentiles
+from stepmark.telemetry.names import ATTEMPTS_ENDED, CONTROLLER_ERRORS, IRREGULAR, SCENARIOS
+
+_PAGE = Page(
+    "stepmark-controller",
+    "Controller",
+    "Whether the controller looks at the scenarios of its cluster, and what becomes of them.",
+    since="now-6h",
+)
+_AGE = f"time() - max({names.LAST_LOOK} > 0)"
+
+
+def board() -> Dashboard:
+    return built(_PAGE, [], [_now(), _scenarios(), _looks()])
+
+
+def _now() -> Row:
+    active = panels.figure(
+        "Active",
+        "Whether one of the controllers holds the Lease.",
+        "none",
+        f"max({names.ACTIVE})",
+        [(None, BAD), (1, GOOD)],
+        {"0": "none", "1": "yes"},
+    )
+    age = panels.figure(
+        "Last look", "Since the last completed look at everything.", "s", _AGE, [(None, GOOD), (30, FAIR), (60, BAD)]
+    )
+    running = _count("Running", "Scenarios that are measured now.", "Running", [(None, PLAIN), (1, "blue")])
+    waits = "Scenarios whose attempt waits for a place, or for its pods."
+    waiting = _count("Waiting", waits, "Pending|Queued|Starting", [(None, PLAIN)])
+    broken = panels.figure(
+        "Attempts broken in an hour",
+        "That ended by the cluster's trouble: neither as measured nor as somebody wanted it.",
+        "none",
+        f"sum(increase({ATTEMPTS_ENDED}{{{IRREGULAR}}}[1h]))",
+        [(None, GOOD), (1, FAIR), (3, BAD)],
+    )
+    failed = panels.figure(
+        "Calls failed in an hour",
+        "Of the controller, to the API server and the hub, and looks that failed.",
+        "none",
+        f"sum(increase({CONTROLLER_ERRORS}[1h]))",
+        [(None, PLAIN), (10, FAIR)],
+    )
+    return Row("Now", 4, tuple((4, panel) for panel in (active, age, running, waiting, broken, failed)))
+
+
+def _count(title: str, about: str, phases: str, steps: Steps) -> Panel:
+    found = of_active(SCENARIOS, f'phase=~"{phases}"')
+    return panels.figure(title, about, "none", f"sum({found})", steps)
+
+
+def _scenarios() -> Row:
+    phases = panels.graph(
+        "Scenarios by phase",
+        "As the active controller has found them at its last look; Complete and the like are of all that still exist.",
+        "short",
+        {"{{phase}}": f"sum by (phase) ({of_active(SCENARIOS)})"},
+        stacked=True,
+    )
+    ended = panels.graph(
+        "Attempts that ended",
+        "In the hour before each point, by reason.",
+        "short",
+        {"{{reason}}": f"sum by (reason) (increase({ATTEMPTS_ENDED}[1h])) > 0 or 0 * sum({ATTEMPTS_ENDED})"},
+        stacked=True,
+    )
+    return Row("Scenarios", 9, ((12, phases), (12, ended)))
+
+
+def _looks() -> Row:
+    seconds = panels.graph("Time of a look", "At everything.", "s", percentiles(names.LOOK_SECONDS))
+    age = panels.graph("Since the last look", "A tick is due every few seconds.", "s", {"age": _AGE})
+    errors = panels.graph(
+        "Calls that failed",
+        "By kind. `conflict`: somebody else was faster, which mends itself.",
+        "ops",
+        {"{{kind}}": f"sum by (kind) (rate({CONTROLLER_ERRORS}[$__rate_interval]))"},
+    )
+    return Row("Looks", 9, ((8, seconds), (8, age), (8, errors)))
