@@ -158,8 +158,8 @@ def _address_for_pods(engine: str) -> str:
 
 
 def _create_namespace(world: World) -> None:
-    """With Pod Security `restricted`. That of the last time may still be on its way out."""
-    world.cluster.kubectl("wait", "--for=delete", f"namespace/{world.namespace}", "--timeout=180s")
+    """With Pod Security `restricted`. That of the last time may still be there: a killed test does not clean up."""
+    world.cluster.kubectl("delete", "namespace", world.namespace, "--ignore-not-found", "--timeout=180s")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace, "labels": labels}}
     world.kubectl("create", "-f", "-", input=json.dumps(namespace))

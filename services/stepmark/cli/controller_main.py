@@ -62,5 +62,23 @@ def run(
     """Look after scenarios until SIGTERM: make a RayJob of each, and say in its status what becomes of it."""
     from stepmark.cli import controller_verb
 
-    given = {name: value for name, value in locals().items() if name != "controller_verb" and value is not None}
+    given = {
+        "profiles_file": profiles_file,
+        "hub_url": hub_url,
+        "hub_token_file": hub_token_file,
+        "namespaces": namespaces,
+        "hub_public_url": hub_public_url,
+        "hub_peer": hub_peer,
+        "operator_peer": operator_peer,
+        "prometheus_peer": prometheus_peer,
+        "tick_seconds": tick_seconds,
+        "threads": threads,
+        "listen": listen,
+        "health_port": health_port,
+        "metrics_port": metrics_port,
+        "stale_seconds": stale_seconds,
+        "lease_namespace": lease_namespace,
+        "lease_name": lease_name,
+        "lease_seconds": lease_seconds,
+    }
     controller_verb.run(given)

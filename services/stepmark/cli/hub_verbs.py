@@ -9,14 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 import typer
-from pydantic import ValidationError
 
+from stepmark.cli.service_settings import settings_of
 from stepmark.errors import CannotRun, printable
 from stepmark.hub import backup as files
 from stepmark.hub import migrate as schema
 from stepmark.hub import rights, tokens
 from stepmark.hub.database import Database
 from stepmark.hub.settings import Right, Settings
+
+VARIABLES = "STEPMARK_HUB_"
 
 
 def users(given: list[str]) -> dict[str, Right]:
@@ -33,12 +35,7 @@ def users(given: list[str]) -> dict[str, Right]:
 def serve(given: dict[str, Any], migrate_first: bool) -> None:
     from stepmark.hub.serve import serve as serve_hub
 
-    try:
-        settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
-        raise CannotRun(f"{option}: {first['msg']}, found {first['input']!r}.") from None
+    settings = settings_of(Settings, given, VARIABLES)
     with _database(settings.database_url) as database:
         serve_hub(settings, database, migrate_first)
 

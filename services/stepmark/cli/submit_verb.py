@@ -172,5 +172,12 @@ def _explained(error: kube.ApiError, namespace: str, target: Target) -> Stepmark
     if isinstance(error, kube.NotFound):
         return CannotRun(f"{found}. Expected the kind Scenario, and the namespace. Install stepmark's chart.")
     if error.status == 403:
-        return CannotRun(f"{found}. Ask the cluster's owner for the role stepmark-editor in this namespace.")
+        return CannotRun(f"{found}. {_way_to_the_right(error, namespace)}")
     return CannotRun(f"{found}. Check the cluster: kubectl cluster-info.")
+
+
+def _way_to_the_right(error: kube.ApiError, namespace: str) -> str:
+    if "exceeded quota" in error.message:
+        return "Delete scenarios that are over, or ask the cluster's owner for a larger quota."
+    grant = f"kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}"
+    return f"Ask the cluster's owner for a role that may {error.verb} scenarios, as edit may: {grant}"

@@ -1,8 +1,9 @@
 """The controller's side of the hub: register attempts, and read what became of them. Thread-safe."""
 
 import threading
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -11,20 +12,13 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stepmark.controller.facts import Execution, HubView
-from stepmark.errors import printable
+from stepmark.publish.client import Answer, Away, Hub, Refused
+from stepmark.publish.client import HubError as HubError
 from stepmark.results.wire import Progress, Registration, State, token_sha256
 
 _TIMEOUT_SECONDS = 5.0
 _LAST = 2**53
 _TOKEN_DAYS = 30
-
-
-class HubError(Exception):
-    """The hub refused (`status`), or did not answer (0)."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(printable(message)[:500])
-        self.status = status
 
 
 class _Answer(BaseModel):
@@ -67,37 +61,36 @@ class HubClient:
     """
 
     def __init__(self, url: str, token_file: Path, transport: httpx2.BaseTransport | None = None) -> None:
-        self._token_file = token_file
-        self._http = httpx2.Client(
-            base_url=url, timeout=_TIMEOUT_SECONDS, follow_redirects=False, transport=transport, trust_env=False
-        )
+        self._open = partial(Hub, url, timeout_seconds=_TIMEOUT_SECONDS, transport=transport)
+        self._hub = self._open(lambda: _token_in(token_file))
         self._lock = threading.Lock()
         self._answers_since: float | None = None
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None:
         """Tell the hub of an attempt and the hash of its write token; said twice, it is one attempt."""
         metadata = scenario["metadata"]
-        body = Registration(
+        registration = Registration(
             name=metadata["name"],
             namespace=metadata["namespace"],
             token_sha256=token_sha256(token),
             expires_in_seconds=_TOKEN_DAYS * 86_400,
         )
-        self._call("PUT", f"/api/v1/runs/{metadata['uid']}/attempts/{number}", body.model_dump_json())
+        with self._heard():
+            self._hub.register(metadata["uid"], number, registration)
 
     def view(self, run_id: str, number: int) -> HubView | None:
         """What the hub knows of this attempt; None if it does not answer, or not in words that we know."""
         try:
-            answer = self._call("GET", f"/api/v1/runs/{run_id}")
-            found = _Run.model_validate_json(answer.content)
-        except HubError as error:
-            return HubView(answering_seconds=self._answering()) if error.status == 404 else None
-        except ValidationError:
+            with self._heard():
+                answer = self._hub.run(run_id)
+            found = _Run.model_validate_json(answer.body)
+        except Refused as refused:
+            return HubView(answering_seconds=self._answering()) if refused.status == 404 else None
+        except (Away, ValidationError):
             return None
         attempts = [attempt for attempt in found.attempts if attempt.number == number]
-        now = _hub_time(answer)
         return HubView(
-            executions=tuple(_execution(one, now) for attempt in attempts for one in attempt.executions),
+            executions=tuple(_execution(one, answer) for attempt in attempts for one in attempt.executions),
             settled=found.settled,
             problem=found.problem,
             verdict=found.run.verdict,
@@ -106,31 +99,25 @@ class HubClient:
 
     def cancel(self, execution_id: str, write_token: str) -> None:
         """Have the last word on an execution that was ended for its scenario's `cancel`."""
-        body = State(sequence=_LAST, outcome="cancelled", reason="stopped", message="spec.cancel is true")
-        self._call("PUT", f"/api/v1/executions/{execution_id}/state", body.model_dump_json(), write_token)
+        state = State(sequence=_LAST, outcome="cancelled", reason="stopped", message="spec.cancel is true")
+        with self._open(write_token) as hub, self._heard():
+            hub.put_state(execution_id, state)
 
     def close(self) -> None:
-        self._http.close()
+        self._hub.close()
 
-    def _call(self, method: str, path: str, body: str | None = None, token: str | None = None) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {token or self._token()}", "Content-Type": "application/json"}
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Around a call: whether the hub has answered it is remembered."""
         try:
-            answer = self._http.request(method, path, content=body, headers=headers)
-        except httpx2.HTTPError as error:
+            yield
+        except Away:
             self._answered(False)
-            raise HubError(0, f"expected the hub at {self._http.base_url}, found {type(error).__name__}") from None
-        self._answered(answer.status_code < 500)
-        if answer.status_code >= 400:
-            raise HubError(answer.status_code, f"the hub refused {method} {path}: HTTP {answer.status_code}")
-        return answer
-
-    def _token(self) -> str:
-        try:
-            return self._token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            raise HubError(
-                0, f"{self._token_file}: expected a token of the hub, found none. Mount the Secret that holds it."
-            ) from None
+            raise
+        except Refused:
+            self._answered(True)
+            raise
+        self._answered(True)
 
     def _answered(self, well: bool) -> None:
         with self._lock:
@@ -144,14 +131,16 @@ class HubClient:
             return 0.0 if self._answers_since is None else monotonic() - self._answers_since
 
 
-def _hub_time(answer: httpx2.Response) -> Callable[[float], float]:
-    """Seconds since a time of the hub, by the hub's own clock: ours may be another."""
-    said = answer.headers.get("Date")
-    now = parsedate_to_datetime(said).timestamp() if said else None
-    return lambda then: 0.0 if now is None else max(0.0, now - then)
+def _token_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Away(f"{file}: expected a token of the hub, found none. Mount the Secret that holds it.") from None
 
 
-def _execution(found: _Execution, since: Callable[[float], float]) -> Execution:
+def _execution(found: _Execution, answer: Answer) -> Execution:
+    """Its silence is measured by the hub's own clock: ours may be another."""
+    silent = 0.0 if answer.at is None else max(0.0, answer.at - found.seen_at)
     return Execution(
         execution_id=found.execution_id,
         outcome=found.outcome,
@@ -160,7 +149,7 @@ def _execution(found: _Execution, since: Callable[[float], float]) -> Execution:
         launches=found.launches,
         launches_expected=found.launches_expected,
         progress=_progress(found.progress),
-        silent_seconds=since(found.seen_at),
+        silent_seconds=silent,
     )
 
 

@@ -1,9 +1,9 @@
 """Settings of the controller: one frozen model, filled from the command line and STEPMARK_CONTROLLER_... variables."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from stepmark.controller.profiles import LabelKey, LabelValue
 from stepmark.scenario.base import StrictModel
@@ -51,7 +51,7 @@ class Settings(StrictModel):
     """Port of /healthz."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     """Port of /metrics."""
-    stale_seconds: Annotated[float, Field(gt=0)] = 60.0
+    stale_seconds: Annotated[float, Field(gt=0, validate_default=True)] = 60.0
     """/healthz fails where the last completed tick is older."""
     lease_namespace: Namespace | None = None
     """Namespace of the Lease that makes one controller the active one; absent: no Lease is used."""
@@ -60,8 +60,10 @@ class Settings(StrictModel):
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
     """Another controller takes over when the Lease was not renewed for this long."""
 
-    @model_validator(mode="after")
-    def _a_tick_is_not_stale(self) -> Self:
-        if self.stale_seconds <= self.tick_seconds:
-            raise ValueError(f"staleSeconds above tickSeconds, {self.tick_seconds}")
-        return self
+    @field_validator("stale_seconds")
+    @classmethod
+    def _a_tick_is_not_stale(cls, stale_seconds: float, others: ValidationInfo) -> float:
+        tick_seconds = others.data.get("tick_seconds", 0.0)
+        if stale_seconds <= tick_seconds:
+            raise ValueError(f"more than the {tick_seconds:g} seconds of a tick")
+        return stale_seconds

@@ -47,14 +47,14 @@ def not_found(what: str) -> Refused:
     return Refused(404, "not-found", f"{what}: expected one that the hub has, found none")
 
 
-def invalid(error: ValidationError | StepmarkError | ValueError) -> Refused:
+def invalid(error: ValidationError | RequestValidationError | StepmarkError | ValueError) -> Refused:
     """What is wrong, without the values: a body may hold anything."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        return Refused(422, "invalid", f"{where}: {first['msg']}{more}")
-    return Refused(422, "invalid", str(error))
+    if not isinstance(error, ValidationError | RequestValidationError):
+        return Refused(422, "invalid", str(error))
+    first, *others = error.errors()
+    where = ".".join(map(str, first["loc"])) or "the body"
+    more = f" (and {len(others)} more)" if others else ""
+    return Refused(422, "invalid", f"{where}: {first['msg']}{more}")
 
 
 def unavailable(error: Exception) -> Refused:
@@ -90,11 +90,8 @@ def _refused(error: Exception) -> Refused:
         return error
     if isinstance(error, sa.exc.SQLAlchemyError):
         return unavailable(error)
-    if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        return Refused(422, "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     if isinstance(error, HTTPException):
         codes = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable"}
         return Refused(error.status_code, codes.get(error.status_code, "invalid"), str(error.detail))
-    assert isinstance(error, StepmarkError)
+    assert isinstance(error, RequestValidationError | StepmarkError)
     return invalid(error)

@@ -2,6 +2,9 @@
 
 import email.utils
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,16 +16,17 @@ from stepmark import __version__
 from stepmark.errors import CannotRun, StepmarkError, printable
 from stepmark.results.wire import Received, Refusal, Registration, State
 
-_TIMEOUTS = httpx2.Timeout(30.0, connect=5.0)
+_CONNECT_SECONDS = 5.0
 _BODY_BYTES_MOST = 16 << 20
 _DOWNLOAD_BYTES_MOST = 4 << 30
 _MAY_PASS = frozenset({408, 425, 429})  # besides 500 and above
 
 
 class HubError(StepmarkError):
-    """The hub did not do what was asked."""
+    """The hub did not do what was asked. `status`: of its answer; 0 where it may pass."""
 
     exit_code = 3
+    status = 0
 
 
 class Away(HubError):
@@ -51,16 +55,34 @@ class Refused(HubError):
         return self.status in (400, 413, 422) or (self.status == 409 and not self.superseded)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """`at`: when the hub gave it, in Unix time by the hub's own clock; None where it does not say."""
+
+    body: bytes
+    at: float | None
+
+
 class Hub:
-    """One hub, one token.
+    """One hub. `token`: a token, or what gives one for each call, since it may be replaced. Thread-safe.
 
     Raises (from every call): Away, Refused.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
-        headers = {"Authorization": f"Bearer {token}", "User-Agent": f"stepmark/{__version__}"}
-        self._http = httpx2.Client(headers=headers, timeout=_TIMEOUTS, follow_redirects=False)
+    def __init__(
+        self,
+        url: str,
+        token: str | Callable[[], str],
+        timeout_seconds: float = 30.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self.url, self._token = url.rstrip("/"), token
+        self._http = httpx2.Client(
+            headers={"User-Agent": f"stepmark/{__version__}"},
+            timeout=httpx2.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
+            follow_redirects=False,
+            transport=transport,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +104,9 @@ class Hub:
         self._put(path, f'{{"run":{run_json}}}')
 
     def received(self, execution_id: str) -> Received:
-        body = self._call("GET", f"executions/{_part(execution_id)}/received")
+        answer = self._call("GET", f"executions/{_part(execution_id)}/received")
         try:
-            return Received.model_validate_json(body)
+            return Received.model_validate_json(answer.body)
         except ValueError:
             raise Away(f"{self.url}: expected a hub's answer, found another") from None
 
@@ -98,32 +120,34 @@ class Hub:
     def put_state(self, execution_id: str, state: State) -> None:
         self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
 
+    def run(self, run_id: str) -> Answer:
+        """What it knows of a run, in JSON."""
+        return self._call("GET", f"runs/{_part(run_id)}")
+
     def download_results(self, run_id: str, file: Path) -> None:
         """The raw record of a run as a store, into this file."""
-        try:
-            with self._http.stream("GET", self._path(f"runs/{_part(run_id)}/results.db")) as response:
-                self._check(response)
-                _save(response, file)
-        except httpx2.HTTPError as error:
-            raise self._away(error) from None
+        with self._answer("GET", f"runs/{_part(run_id)}/results.db") as response:
+            _save(response, file)
 
     def _put(self, path: str, body: str | bytes) -> None:
         self._call("PUT", path, body)
 
-    def _call(self, method: str, path: str, body: str | bytes | None = None) -> bytes:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+    def _call(self, method: str, path: str, body: str | bytes | None = None) -> Answer:
+        with self._answer(method, path, body) as response:
+            return Answer(_bounded(response), _seconds_of(response.headers.get("Date", "")))
+
+    @contextmanager
+    def _answer(self, method: str, path: str, body: str | bytes | None = None) -> Iterator[httpx2.Response]:
+        token = self._token if isinstance(self._token, str) else self._token()
+        headers = {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            with self._http.stream(method, self._path(path), content=body, headers=headers) as response:
+            with self._http.stream(method, f"{self.url}/api/v1/{path}", content=body, headers=headers) as response:
                 self._check(response)
-                return _bounded(response)
+                yield response
         except httpx2.HTTPError as error:
-            raise self._away(error) from None
-
-    def _path(self, path: str) -> str:
-        return f"{self.url}/api/v1/{path}"
-
-    def _away(self, error: httpx2.HTTPError) -> Away:
-        return Away(f"{self.url}: {_short(error)}")
+            raise Away(f"{self.url}: {_short(error)}") from None
 
     def _check(self, response: httpx2.Response) -> None:
         status = response.status_code
@@ -167,8 +191,14 @@ def _retry_after(response: httpx2.Response) -> float | None:
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    then = _seconds_of(text)
+    return None if then is None else max(0.0, then - time.time())
+
+
+def _seconds_of(date: str) -> float | None:
+    """Unix time of a date as HTTP spells it."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 

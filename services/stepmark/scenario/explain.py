@@ -83,8 +83,8 @@ def known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        model = next(_models_in(fields[part].annotation), model)
+        field = next(field for name, field in model.model_fields.items() if part in (name, field.alias))
+        model = next(_models_in(field.annotation), model)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -1,6 +1,7 @@
 """The controller's side of the hub's API, against answers as the hub gives them."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import httpx2
 import pytest
 from worlds import scenario
 
-from stepmark.controller.hub_client import HubClient, HubError
+from stepmark.controller.hub_client import HubClient
+from stepmark.publish.client import Away, Refused
 from stepmark.results.wire import Registration, State
 
 DATE = {"Date": "Wed, 25 Nov 2026 12:01:00 GMT"}  # 1795608060
@@ -84,16 +86,47 @@ def test_a_hub_that_is_away_is_an_error_without_the_token(tmp_path: Path) -> Non
         raise httpx2.ConnectError("refused")
 
     hub = client(tmp_path, away)
-    with pytest.raises(HubError) as error:
+    with pytest.raises(Away) as error:
         hub.register(scenario(), 1, "smk_write")
-    assert error.value.status == 0
     assert "smk_" not in str(error.value)
     assert hub.view("r", 1) is None
 
 
+def test_a_refusal_is_said_in_the_hubs_words(tmp_path: Path) -> None:
+    refusal = {"code": "conflict", "message": "another scenario has this run"}
+    hub = client(tmp_path, lambda request: httpx2.Response(409, json=refusal))
+    with pytest.raises(Refused, match="another scenario has this run"):
+        hub.register(scenario(), 1, "smk_write")
+
+
+def test_how_long_a_hub_has_answered_begins_anew_after_it_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("stepmark.controller.hub_client.monotonic", lambda: next(ticks))
+    answers = iter([200, 404, 503, 404])
+    hub = client(tmp_path, lambda request: httpx2.Response(next(answers), json=RUN))
+    seen = [hub.view("r", 1) for _ in range(4)]
+    assert [view and view.answering_seconds for view in seen] == [1, 2, None, 1]
+
+
+def test_a_token_that_is_replaced_is_used_from_then_on(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.headers["Authorization"])
+        return httpx2.Response(404)
+
+    hub = client(tmp_path, answer)
+    hub.view("r", 1)
+    (tmp_path / "token").write_text("smk_new")
+    hub.view("r", 1)
+    assert asked == ["Bearer smk_secret", "Bearer smk_new"]
+
+
 def test_a_token_that_is_missing_is_said(tmp_path: Path) -> None:
     hub = HubClient("http://hub", tmp_path / "none", httpx2.MockTransport(lambda request: httpx2.Response(200)))
-    with pytest.raises(HubError, match="expected a token of the hub"):
+    with pytest.raises(Away, match="expected a token of the hub"):
         hub.register(scenario(), 1, "smk_write")
 
 

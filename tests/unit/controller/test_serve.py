@@ -156,10 +156,23 @@ def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert given["lease_namespace"] == "stepmark"
 
 
-@pytest.mark.parametrize(("name", "value"), [("hub_url", "ftp://x"), ("namespaces", "A B"), ("hub_peer", "{")])
-def test_a_setting_that_is_refused_is_named(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("hub_url", "ftp://x", "text like"),
+        ("namespaces", "A B", "text like"),
+        ("hub_peer", "{", "JSON"),
+        ("hub_peer", '{"podLabelz": {}}', "one of the keys namespaceLabels, podLabels, port"),
+        ("tick_seconds", 100.0, "more than the 100 seconds of a tick"),
+    ],
+)
+def test_a_setting_that_is_refused_is_named_with_its_variable_and_what_is_expected(
+    name: str, value: object, expected: str
+) -> None:
     good = {"profiles_file": Path("p"), "hub_url": "http://h", "hub_token_file": Path("t"), "namespaces": ""}
-    with pytest.raises(CannotRun, match=name.replace("_", "[-_]")):
+    named = "stale_seconds" if name == "tick_seconds" else name
+    words = f"^--{named.replace('_', '-')} \\(STEPMARK_CONTROLLER_{named.upper()}\\): .*expected {expected}"
+    with pytest.raises(CannotRun, match=words):
         controller_verb._settings({**good, name: value})
 
 

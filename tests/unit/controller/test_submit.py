@@ -83,6 +83,22 @@ def test_what_the_cluster_refuses_has_the_exit_code_of_a_refused_scenario(api: F
     assert error.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("message", "way_out"),
+    [
+        ('User "ada" cannot create resource "scenarios"', r"may create scenarios.*--clusterrole=edit .*-n bench"),
+        ("exceeded quota: stepmark, used: count/scenarios.stepmark.dev=500", "Delete scenarios that are over"),
+    ],
+)
+def test_what_one_may_not_is_said_with_the_way_to_it(api: FakeApi, file: Path, message: str, way_out: str) -> None:
+    def refuse(verb: str, resource: str, committed: bool) -> None:
+        raise kube.ApiError(403, message, verb, resource, None)
+
+    api.on_call = refuse
+    with pytest.raises(CannotRun, match=way_out):
+        submit_verb.submit(file, Target("bench", "mine"), False, NO_HUB)
+
+
 def ended(phase: str, reason: str, **more: Any) -> dict[str, Any]:
     condition = {
         "type": "Complete" if phase == "Complete" else "Failed",
