@@ -50,7 +50,7 @@ class Hub:
         """Calls with this token; with the admin's if it is not given, with none if it is empty."""
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=30, verify=False, **settings)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
 
     def get(self, path: str, **query: Any) -> Any:
         with self.client() as client:
@@ -73,7 +73,7 @@ class Hub:
     def end(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,11 @@ def uploading(hub: Hub, results: Results) -> Iterator[None]:
 
     thread = threading.Thread(target=upload)
     thread.start()
-    yield
-    ended.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])

@@ -8,7 +8,6 @@ import queue
 import socket
 import struct
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from stepmark.hub.connections import HEAD_BYTES_MOST
 
 pytest_plugins = ["running_hub"]
 MIB = 1 << 20
+PATIENCE_SECONDS = 120
+"""With a machine that has other things to do: nothing here is a matter of speed."""
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def launch_path(runner: Runner) -> str:
 
 def connect(hub: Hub) -> socket.socket:
     host, port = hub.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS)
 
 
 def head(path: str, token: str, *lines: str) -> bytes:
@@ -87,7 +88,7 @@ def test_only_launches_may_be_large(runner: Runner) -> None:
 def test_a_body_that_trickles_is_cut_off_and_others_do_not_wait(
     start_hub: Callable[..., Hub], tmp_path: Path, results: Results
 ) -> None:
-    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", "--body-seconds-most", "2")
+    hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", "--body-seconds-most", "5")
     runner = hub.runner(results)
     runner.claim()
     slow = [connect(hub) for _ in range(60)]
@@ -115,21 +116,25 @@ def test_endless_headers_are_cut_off(hub: Hub) -> None:
         with pytest.raises(OSError, match=r"reset|pipe|closed"):  # noqa: PT012
             for _ in range(64):
                 to_hub.sendall(b"x" * HEAD_BYTES_MOST)
-                time.sleep(0.01)
             assert to_hub.recv(1) == b"", "open"
             raise ConnectionError("closed")
 
 
-def test_many_large_bodies_together_do_not_fill_the_memory(runner: Runner) -> None:
+def test_many_large_bodies_together_do_not_fill_the_memory(
+    start_hub: Callable[..., Hub], database_url: str, results: Results
+) -> None:
     """Of six that never quite end, some are asked to come again."""
+    hub = start_hub(database_url, "--body-seconds-most", "300")
+    runner = hub.runner(results)
+    runner.claim()
     size = 30 * MIB
-    clients = [connect(runner.hub) for _ in range(6)]
+    clients = [connect(hub) for _ in range(6)]
     answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    with grows_by_at_most(runner.hub, 400 * MIB):
+    with grows_by_at_most(hub, 400 * MIB):
         for one in clients:
             one.sendall(head(launch_path(runner), runner.token, f"Content-Length: {size}"))
             threading.Thread(target=_send_most, args=(one, size, answers), daemon=True).start()
-        assert answers.get(timeout=25).split()[1] == b"503"
+        assert answers.get(timeout=PATIENCE_SECONDS).split()[1] == b"503"
         for one in clients:
             one.close()
     wait_for(lambda: runner.state(1).status_code in (200, 201))
