@@ -11,7 +11,7 @@ import pytest
 
 from browser.measures import CONTRAST, WIDTHS
 from chromium import Watched
-from running_hub import Hub, Results, Runner, serve
+from running_hub import Hub, Results, Runner, serve, wait_for
 from stepmark.cli.verbs import summary_of
 from stepmark.hub import rights
 from stepmark.hub.database import Database
@@ -255,7 +255,7 @@ def test_a_lost_run_that_is_heard_of_again_comes_back_on_its_open_page(
     page.goto(f"{hub.url}/runs/lost-run")
     page.locator("#state .pill", has_text="lost").wait_for()
     page.clock.run_for(2100)
-    page.wait_for_function("asked >= 3 && underWay === 0")
+    wait_for(lambda: page.evaluate("asked >= 3 && underWay === 0"))
     asked = page.evaluate("asked")
     page.clock.run_for(10_000)
     assert page.evaluate("asked") == asked, "a page of a run that has ended asks less often"
@@ -278,7 +278,7 @@ def _run_until(page: Any, role: str, name: str) -> None:
 def _run_until_nothing_is_asked(page: Any) -> None:
     """For once as long as a page waits between two questions; those under way are answered first."""
     for _ in range(200):
-        page.wait_for_function("underWay === 0")
+        wait_for(lambda: page.evaluate("underWay === 0"))
         asked = page.evaluate("asked")
         page.clock.run_for(2100)
         if page.evaluate("asked") == asked:
