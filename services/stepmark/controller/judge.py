@@ -113,6 +113,8 @@ def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None,
     fresh = min(since, hub.answering_seconds) < _RECORD_SECONDS
     if reason != "DeadlineExceeded" and (alive or (execution is not None and fresh)):
         return Wait("Running", "AwaitingRecord", "the job has ended; its last records are awaited")
+    if reason == "SubmissionFailed" and execution is not None:  # so it was submitted; what failed is to follow its log
+        return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver fell silent: {ray_job.message}")
     return End(reason, ray_job.message)
 
 

@@ -161,7 +161,7 @@ def test_a_lost_log_does_not_end_a_run_whose_driver_speaks() -> None:
 def test_a_lost_log_and_a_driver_that_fell_silent_end_the_attempt() -> None:
     run = Run().begun()
     run.see(failed("SubmissionFailed", after=600), hub=hub(replace(MEASURING, silent_seconds=120)))
-    assert run.status.attempts[0].reason == "SubmissionFailed"
+    assert run.status.attempts[0].reason == "HeartbeatLost"
     assert len(run.status.attempts) == 2
 
 
