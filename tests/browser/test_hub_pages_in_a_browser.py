@@ -2,8 +2,6 @@
 
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,8 @@ import pytest
 
 from browser.measures import CONTRAST, WIDTHS
 from chromium import Watched
-from running_hub import Hub, Results, Runner, serve, wait_for
+from running_hub import Hub, Results, Runner
 from stepmark.cli.verbs import summary_of
-from stepmark.hub import rights
-from stepmark.hub.database import Database
-from stepmark.hub.derive import mark_lost
 from stepmark.results.wire import new_token
 from varied_results import broken, elsewhere, slower
 
@@ -38,31 +33,7 @@ OUTLINE = """
   styled: document.querySelectorAll("[style], main style, main script").length,
 })
 """
-COUNTING = """
-window.asked = window.underWay = 0;
-const ask = window.fetch;
-window.fetch = async (...given) => {
-  asked++;
-  underWay++;
-  try {
-    const answer = await ask(...given);
-    await answer.clone().text();
-    return answer;
-  } finally {
-    underWay--;
-  }
-};
-"""
 SOUND = {"titles": 1, "landmarks": [], "unnamed": [], "bare": 0, "unscoped": 0, "twice": [], "styled": 0}
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One that asks who comes."""
-    folder = tmp_path_factory.mktemp("hub")
-    started = serve(folder, f"sqlite:///{folder / 'hub.db'}")
-    yield started
-    assert started.end() == 0, started.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +53,6 @@ def stored(hub: Hub, results: Results) -> dict[str, Runner]:
             runner.state(2, "failed", reason="launch-failed", message=HOSTILE)
         hub.wait_until_derived(runner.run_id)
     return runners
-
-
-@pytest.fixture(scope="module")
-def token(hub: Hub) -> str:
-    return hub.admin_token
-
-
-@pytest.fixture
-def inside(browser: Any, hub: Hub, token: str) -> Iterator[Watched]:
-    """Someone who has logged in."""
-    watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
-    cookie = {"name": rights.COOKIE, "value": token, "url": hub.url, "httpOnly": True, "sameSite": "Strict"}
-    watched.context.add_cookies([cookie])
-    yield watched
-    watched.context.close()
-    assert watched.elsewhere(hub.url) == []
-    assert watched.complaints == []
 
 
 def test_a_person_logs_in_finds_a_run_and_opens_it(
@@ -188,132 +142,6 @@ def test_everything_of_a_run_can_be_taken_away(
     summary = json.loads((tmp_path / "plain-run-summary.json").read_text())
     assert json.loads(summary_of(tmp_path).model_dump_json()) == summary
     assert (tmp_path / "plain-run-steps.parquet").read_bytes()[:4] == b"PAR1"
-
-
-def test_a_run_appears_and_ends_without_a_reload(inside: Watched, hub: Hub, results: Results) -> None:
-    page = inside.page()
-    page.add_init_script(COUNTING)
-    page.clock.install()
-    page.goto(f"{hub.url}/?search=live-run")
-    page.get_by_text("No run matches").wait_for()
-    page.evaluate("document.title = 'the same page'")
-    runner = hub.runner(results, "live-run")
-    page.clock.run_for(2100)
-    page.locator("#rows .pill", has_text="waiting").wait_for()
-    assert page.title() == "the same page"
-
-    page.get_by_role("link", name="test", exact=True).click()
-    page.get_by_text("Nothing is measured yet").wait_for()
-    page.evaluate("document.title = 'the same page'")
-    runner.claim()
-    for index in range(4):
-        runner.launch(index)
-    progress = {
-        "launches_done": 4,
-        "launches_total": 8,
-        "cell": "plain.eager.float32.w2",
-        "global_samples_per_second": 4321,
-    }
-    runner.state(1, progress=progress)
-    page.clock.run_for(2100)
-    page.get_by_text("4 of 8 launches", exact=True).wait_for()
-    state = page.locator("#state").inner_text()
-    assert "plain.eager.float32.w2" in state
-    assert "4,321 samples/s" in state
-    _run_until(page, "heading", "Ranking")
-    page.get_by_text("All 4 cells as a table").click()
-
-    for index in range(4, len(results.rows)):
-        runner.launch(index)
-    runner.state(2, "complete", launches=len(results.rows))
-    hub.wait_until_derived("live-run")
-    page.clock.run_for(2100)
-    page.locator("#state", has_text="8 of 8").wait_for()
-    page.locator("#report", has_text="2 randomised blocks").wait_for()
-    assert page.locator("details[open]", has_text="All 4 cells as a table").count() == 1
-    assert page.title() == "the same page"
-    page.locator("#record", has_text="Summary").wait_for()
-    _run_until_nothing_is_asked(page)
-    asked = page.evaluate("asked")
-    page.clock.run_for(60_000)
-    assert page.evaluate("asked") == asked
-
-
-def test_a_lost_run_that_is_heard_of_again_comes_back_on_its_open_page(
-    inside: Watched, hub: Hub, results: Results
-) -> None:
-    runner = hub.runner(results, "lost-run")
-    runner.claim()
-    runner.launch(0)
-    database = Database(hub.database_url)
-    mark_lost(database, time.time() + 1)
-    database.close()
-    hub.wait_until_derived("lost-run")
-    page = inside.page()
-    page.add_init_script(COUNTING)
-    page.clock.install()
-    page.goto(f"{hub.url}/runs/lost-run")
-    page.locator("#state .pill", has_text="lost").wait_for()
-    page.clock.run_for(2100)
-    wait_for(lambda: page.evaluate("asked >= 3 && underWay === 0"))
-    asked = page.evaluate("asked")
-    page.clock.run_for(10_000)
-    assert page.evaluate("asked") == asked, "a page of a run that has ended asks less often"
-
-    runner.state(1)
-    page.clock.run_for(31_000)
-    page.locator("#state .pill", has_text="running").wait_for()
-
-
-def _run_until(page: Any, role: str, name: str) -> None:
-    """Figures of a running run come when the hub has derived them."""
-    wanted = page.get_by_role(role, name=name)
-    for _ in range(200):
-        page.clock.run_for(2100)
-        if wanted.count():
-            return
-    pytest.fail(f"no {role} {name}")
-
-
-def _run_until_nothing_is_asked(page: Any) -> None:
-    """For once as long as a page waits between two questions; those under way are answered first."""
-    for _ in range(200):
-        wait_for(lambda: page.evaluate("underWay === 0"))
-        asked = page.evaluate("asked")
-        page.clock.run_for(2100)
-        if page.evaluate("asked") == asked:
-            return
-    pytest.fail("the page goes on asking")
-
-
-def test_ticks_and_focus_survive_when_the_list_changes(inside: Watched, hub: Hub, results: Results) -> None:
-    page = inside.page()
-    page.clock.install()
-    hub.runner(results, "ticked-one")
-    page.goto(f"{hub.url}/?search=ticked-")
-    page.get_by_label("Compare ticked-one").check()
-    hub.runner(results, "ticked-two")
-    page.clock.run_for(2100)
-    page.get_by_label("Compare ticked-two").wait_for()
-    assert page.get_by_label("Compare ticked-one").is_checked()
-    assert not page.get_by_label("Compare ticked-two").is_checked()
-    assert page.evaluate("document.activeElement.value") == "ticked-one"
-
-
-def test_a_hub_that_does_not_answer_is_said_and_forgotten_when_it_does(
-    browser: Any, hub: Hub, stored: dict[str, Runner], token: str
-) -> None:
-    watched = Watched(browser.new_context(extra_http_headers={"Authorization": f"Bearer {token}"}))
-    page = watched.page()
-    page.clock.install()
-    page.goto(hub.url)
-    page.route("**/rows*", lambda route: route.abort())
-    page.clock.run_for(2100)
-    page.get_by_text("The hub does not answer").wait_for()
-    page.unroute("**/rows*")
-    page.clock.run_for(30_000)
-    page.get_by_text("The hub does not answer").wait_for(state="hidden")
-    watched.context.close()
 
 
 def test_hostile_texts_are_shown_as_text_everywhere(inside: Watched, hub: Hub, stored: dict[str, Runner]) -> None:
