@@ -20,6 +20,12 @@ timed() { # timed WHAT PROGRAM...: run it with its output in the log, and say ho
   say "$what: $((SECONDS - start)) s"
 }
 
+kueue_answers() { # its pod is ready before its webhook listens, which is asked about what others create, too
+  local flavor='{"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "asked-for-an-answer"}}'
+  local answers="until echo '$flavor' | kubectl create --dry-run=server --filename -; do sleep 1; done"
+  timed "Kueue's webhook, until it answers" timeout 180 bash -c "$answers"
+}
+
 need() { # need PROGRAM WHAT_FOR
   command -v "$1" >/dev/null || fail "$1 was not found. It is needed for $2"
 }
