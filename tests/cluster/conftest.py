@@ -75,13 +75,19 @@ class Cluster:
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[str]:
         """The address of a service, here."""
-        kubectl = shutil.which("kubectl", path=self.environment["PATH"]) or "kubectl"
-        command = [kubectl, "port-forward", "--namespace", namespace, f"service/{service}", f":{port}"]
-        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+        command = ("port-forward", "--namespace", namespace, f"service/{service}", f":{port}")
+        with self.lines("kubectl", *command) as said:
+            first = next(said)  # Forwarding from 127.0.0.1:40001 -> 8080
+            yield "http://" + first.removeprefix("Forwarding from ").split()[0]
+
+    @contextmanager
+    def lines(self, program: str, *arguments: str) -> Iterator[Iterator[str]]:
+        """What a program says, as it says it. It is ended with the block."""
+        found = shutil.which(program, path=self.environment["PATH"]) or program
+        with subprocess.Popen([found, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
-                said = process.stdout.readline()  # Forwarding from 127.0.0.1:40001 -> 8080
-                yield "http://" + said.removeprefix("Forwarding from ").split()[0]
+                yield iter(process.stdout)
             finally:
                 process.kill()
 

@@ -23,7 +23,7 @@ from stepmark.scenario.crd import text
 
 STEPMARK = [sys.executable, "-m", "stepmark"]
 WAIT_SECONDS = 400  # for what takes one minute on a machine with nothing else to do
-_MEASURED = {"launches": 3, "minSteps": 20, "minSeconds": 2, "warmupSteps": 2, "warmupSeconds": 0}
+MEASURED = {"launches": 3, "minSteps": 20, "minSeconds": 2, "warmupSteps": 2, "warmupSeconds": 0}
 _SMALL: dict[str, Any] = {"cpuPerWorker": "40m", "memoryPerWorker": "1Gi", "head": {"cpu": "40m", "memory": "2Gi"}}
 _SMALL |= {"shmSizeBytes": 256 << 20, "objectStoreBytes": 128 << 20, "imagePullPolicy": "Never"}
 
@@ -88,7 +88,7 @@ class World:
 
     def create(self, name: str, **spec: Any) -> None:
         workers = {"workers": [1, 2], "batchPerWorker": 8}
-        document = scenario_document(**({"profile": "default", "scale": workers, "measurement": _MEASURED} | spec))
+        document = scenario_document(**({"profile": "default", "scale": workers, "measurement": MEASURED} | spec))
         document["metadata"] = {"name": name}
         self.kubectl("create", "--validate=strict", "-f", "-", input=yaml.safe_dump(document))
 
@@ -115,12 +115,11 @@ class World:
 
     def measuring(self, name: str, attempt: int = 1) -> dict[str, Any]:
         """Until the driver of this attempt has measured something."""
-
-        def has_begun() -> bool:
-            status = self.scenario(name).get("status", {})
-            return len(status.get("attempts", [])) == attempt and " launches" in status.get("message", "")
-
-        until(has_begun, WAIT_SECONDS, f"attempt {attempt} of {name} measures")
+        shown = '{range .status.attempts[*]}+{end}{" "}{.status.message}{"\\n"}'
+        watch = ("-n", self.namespace, "get", "scenario", name, "--watch", f"--request-timeout={WAIT_SECONDS}s")
+        with self.cluster.lines("kubectl", *watch, "-o", f"jsonpath={shown}") as lines:
+            if not any(line.startswith("+" * attempt + " ") and " launches" in line for line in lines):
+                pytest.fail(f"attempt {attempt} of {name} has not measured within {WAIT_SECONDS} s")
         return dict(self.scenario(name)["status"])
 
     def ask_hub(self, path: str) -> httpx2.Response:

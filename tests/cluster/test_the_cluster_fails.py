@@ -10,36 +10,6 @@ from cluster.controlled import World, attempts, until
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 pytest_plugins = ["cluster.controlled"]
 
-MINUTES = 400
-
-
-def run_of_the_second_attempt(world: World, name: str) -> None:
-    """Its numbers are those that the hub shows."""
-    run = world.run(name)["run"]
-    assert (run["attempt"], run["outcome"]) == (2, "complete")
-
-
-def test_a_lost_head_ends_the_attempt_and_the_next_one_counts(world: World) -> None:
-    world.controller()
-    world.create("headless")
-    world.measuring("headless")
-    name = world.pods("headless", "head")[0]["metadata"]["name"]
-    world.kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
-    (first, second) = attempts(world.wait("headless", "condition=Complete", MINUTES))
-    assert first[0] in ("PodReplaced", "HeartbeatLost")
-    assert (first[1], second) == ("invalid", ("Complete", "valid"))
-    run_of_the_second_attempt(world, "headless")
-
-
-def test_an_api_server_that_restarts_disturbs_no_run(world: World, engine: str) -> None:
-    world.controller()
-    world.create("unmoved")
-    world.measuring("unmoved")
-    stop = "kill -9 $(pidof kube-apiserver)"
-    subprocess.run([engine, "exec", world.cluster.nodes()[0], "sh", "-c", stop], check=True)
-    until(lambda: world.cluster.kubectl("get", "--raw", "/readyz").returncode == 0, 120, "the API server is back")
-    assert attempts(world.wait("unmoved", "condition=Complete", MINUTES)) == [("Complete", "valid")]
-
 
 @pytest.fixture
 def drained(world: World) -> Iterator[list[str]]:
@@ -50,7 +20,9 @@ def drained(world: World) -> Iterator[list[str]]:
         world.cluster.kubectl("uncordon", node)
 
 
-def test_a_drained_node_costs_no_attempt(world: World, drained: list[str]) -> None:
+def test_a_drained_node_costs_no_attempt_and_an_api_server_that_restarts_disturbs_none(
+    world: World, drained: list[str], engine: str
+) -> None:
     world.controller()
     world.create("moved", runPolicy={"maxAttempts": 1})
     world.measuring("moved")
@@ -61,6 +33,12 @@ def test_a_drained_node_costs_no_attempt(world: World, drained: list[str]) -> No
     assert done.returncode == 0, done.stderr
     world.wait("moved", "jsonpath={.status.attempts[0].reason}=Preempted", 120)
     world.cluster.kubectl("uncordon", node)
-    status = world.wait("moved", "condition=Complete", MINUTES)
+
+    world.measuring("moved", 2)
+    stop = "kill -9 $(pidof kube-apiserver)"
+    subprocess.run([engine, "exec", world.cluster.nodes()[0], "sh", "-c", stop], check=True)
+    until(lambda: world.cluster.kubectl("get", "--raw", "/readyz").returncode == 0, 120, "the API server is back")
+    status = world.wait("moved", "condition=Complete")
     assert attempts(status) == [("Preempted", "invalid"), ("Complete", "valid")]
-    run_of_the_second_attempt(world, "moved")
+    run = world.run("moved")["run"]
+    assert (run["attempt"], run["outcome"]) == (2, "complete")

@@ -10,7 +10,7 @@ module_of() { # the folder below modules/ and the package of a binary
     kind) echo "kind sigs.k8s.io/kind sigs.k8s.io/kind" ;;
     helm) echo "helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
     crictl) echo "crictl sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
-    coredns) echo "coredns github.com/coredns/coredns github.com/coredns/coredns" ;;
+    coredns) echo "coredns github.com/coredns/coredns clusters.local/coredns" ;;
     ray-operator) echo "kuberay github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
     kueue) echo "kueue sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
     *) fail "unknown program: $1" ;;
