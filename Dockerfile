@@ -39,7 +39,7 @@ RUN uv venv --python /usr/bin/python3 /opt/stepmark \
 RUN cd /opt/stepmark/lib/python3*/site-packages \
  && uv pip uninstall --python /opt/stepmark/bin/python aiohttp aiohttp-retry aiosignal aiohappyeyeballs frozenlist multidict propcache yarl \
  && rm -rf kubernetes/aio numpy/distutils numpy/_core/_simd.*.so sqlalchemy/testing alembic/testing \
-      scipy/cluster scipy/datasets scipy/differentiate scipy/fftpack scipy/io scipy/misc scipy/odr scipy/signal \
+      scipy/cluster scipy/datasets scipy/differentiate scipy/fftpack scipy/io scipy/misc scipy/odr scipy/signal scipy/stats \
  && find . -depth -type d \( -name tests -o -name test \) -exec rm -rf {} + \
  && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.a' \) -delete \
  && find . -type f -name '*.so' -not -path '*.libs/*' -exec strip --strip-unneeded {} +

@@ -38,9 +38,10 @@ def test_the_pods_of_runs_are_scraped_in_the_watched_namespaces() -> None:
     spec = kind(objects("everything-in-two-namespaces"), "PodMonitor")["stepmark-runs"]["spec"]
     assert spec["namespaceSelector"]["matchNames"] == ["team-a", "team-b"]
     assert {"key": "stepmark.dev/scenario-uid", "operator": "Exists"} in spec["selector"]["matchExpressions"]
-    endpoint = spec["podMetricsEndpoints"][0]
-    assert (endpoint["port"], endpoint["honorLabels"]) == ("metrics", False)
-    assert endpoint["metricRelabelings"][0]["action"] == "keep"
+    assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["metrics", "live"]
+    for endpoint in spec["podMetricsEndpoints"]:
+        assert endpoint["honorLabels"] is False
+        assert endpoint["metricRelabelings"][0]["action"] == "keep"
 
 
 def test_every_alert_rule_is_in_the_prometheus_rule() -> None:

@@ -73,9 +73,9 @@ class Cluster:
         return [node["metadata"]["name"] for node in ordered]
 
     @contextmanager
-    def forwarded(self, namespace: str, service: str, port: int) -> Iterator[str]:
-        """The address of a service, here."""
-        command = ("port-forward", "--namespace", namespace, f"service/{service}", f":{port}")
+    def forwarded(self, namespace: str, what: str, port: int) -> Iterator[str]:
+        """The address of `service/NAME` or `pod/NAME`, here."""
+        command = ("port-forward", "--namespace", namespace, what, f":{port}")
         with self.lines("kubectl", *command) as said:
             first = next(said)  # Forwarding from 127.0.0.1:40001 -> 8080
             yield "http://" + first.removeprefix("Forwarding from ").split()[0]

@@ -115,10 +115,11 @@ class World:
 
     def measuring(self, name: str, attempt: int = 1) -> dict[str, Any]:
         """Until the driver of this attempt has measured something."""
-        shown = '{range .status.attempts[*]}+{end}{" "}{.status.message}{"\\n"}'
+        columns = "custom-columns=ATTEMPTS:.status.attempts[*].number,MESSAGE:.status.message"
         watch = ("-n", self.namespace, "get", "scenario", name, "--watch", f"--request-timeout={WAIT_SECONDS}s")
-        with self.cluster.lines("kubectl", *watch, "-o", f"jsonpath={shown}") as lines:
-            if not any(line.startswith("+" * attempt + " ") and " launches" in line for line in lines):
+        begun = f",{attempt} "  # 1,2   3 of 6 launches
+        with self.cluster.lines("kubectl", *watch, "--no-headers", "-o", columns) as lines:
+            if not any(begun in f",{line}" and " launches" in line for line in lines):
                 pytest.fail(f"attempt {attempt} of {name} has not measured within {WAIT_SECONDS} s")
         return dict(self.scenario(name)["status"])
 

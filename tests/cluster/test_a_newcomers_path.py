@@ -84,8 +84,8 @@ def world(
         install(cluster, image)
         scrape(cluster, "stepmark-hub-metrics", 9090)
         with (
-            cluster.forwarded(NAMESPACE, "stepmark-hub", 8080) as hub,
-            cluster.forwarded("monitoring", "prometheus", 9090) as prometheus,
+            cluster.forwarded(NAMESPACE, "service/stepmark-hub", 8080) as hub,
+            cluster.forwarded("monitoring", "service/prometheus", 9090) as prometheus,
         ):
             token = folder / "token"
             template = "go-template={{.data.admin | base64decode}}"

@@ -8,6 +8,7 @@ import subprocess
 import time
 from base64 import b64decode
 
+import httpx2
 import pytest
 import yaml
 
@@ -16,6 +17,17 @@ from conftest import scenario_document
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 pytest_plugins = ["cluster.controlled"]
+
+
+def progress_seen_by_prometheus(world: World, name: str) -> float:
+    """At the port of the head that a PodMonitor scrapes."""
+    (head,) = world.pods(name, "head")
+    (port,) = (one for one in head["spec"]["containers"][0]["ports"] if one["name"] == "live")
+    pod = f"pod/{head['metadata']['name']}"
+    with world.cluster.forwarded(world.namespace, pod, port["containerPort"]) as address:
+        shown = httpx2.get(f"{address}/metrics", trust_env=False).text
+    (sample,) = (line for line in shown.splitlines() if line.startswith("stepmark_live_progress_ratio{"))
+    return float(sample.split()[-1])
 
 
 def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a_local_run(world: World) -> None:
@@ -33,6 +45,7 @@ def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a
     ) as submit:
         world.wait("good", "create", 60)
         world.measuring("good")
+        assert 0 <= progress_seen_by_prometheus(world, "good") < 1
         hub = world.started[0]
         hub.kill()
         hub.wait()

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from stepmark.analysis.change_points import Array, Fit, best_fit
 
@@ -27,7 +27,7 @@ _STABLE_STEPS_LEAST = 10
 _BLOCKS_MOST = 100  # partitioning is quadratic: longer series are reduced to means of equal blocks
 _SAME_LEVEL = 0.01  # neighbouring segments nearer than this are one level
 _DRIFT = 0.005  # an established change over the steady part that is smaller is not worth a word
-_SURE = float(stats.norm.ppf(0.98))
+_SURE = float(special.ndtri(0.98))
 _CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must be slower to be left out; _trimmed
 
 
@@ -86,7 +86,7 @@ def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
     if n < 2:
         return None
     error = float(changes.std(ddof=1)) / np.sqrt(n)
-    return float(np.expm1(abs(float(changes.mean())) + stats.t.ppf(0.98, n - 1) * error))
+    return float(np.expm1(abs(float(changes.mean())) + special.stdtrit(n - 1, 0.98) * error))
 
 
 def _undecided(steps: int, below: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -109,8 +109,8 @@ def _alarms(
 ) -> Iterator[Straggler]:
     """The slow ranks, worst first."""
     effect, error, degrees = _effects(ratios, width, memory)
-    adjusted = _holm(stats.t.sf(effect / error, degrees))
-    half = stats.t.ppf(0.5 + _CONFIDENCE / 2, degrees) * error
+    adjusted = _holm(special.stdtr(degrees, -effect / error))
+    half = special.stdtrit(degrees, 0.5 + _CONFIDENCE / 2) * error
     last = np.bincount(np.argmax(times, axis=0), minlength=len(times)) / times.shape[1]
     found = np.flatnonzero((adjusted <= _FAMILY_WISE) & (effect >= np.log1p(minimum_effect)))
     for rank in found[np.argsort(-effect[found])].tolist():
@@ -201,4 +201,4 @@ def _expected_spread(ratios: Array) -> float:
     ranks = len(ratios)
     centred = ratios - np.median(ratios, axis=1, keepdims=True)
     jitter = _MAD * float(np.median(np.median(np.abs(centred), axis=1)))
-    return float(np.expm1(jitter * stats.norm.ppf((ranks - 0.375) / (ranks + 0.25))))
+    return float(np.expm1(jitter * special.ndtri((ranks - 0.375) / (ranks + 0.25))))

@@ -148,7 +148,7 @@ def test_the_network_policy_names_everyone_who_may() -> None:
     assert own["podSelector"]["matchLabels"]["stepmark.dev/scenario-uid"] == "00000000-cnn"
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["ingress"][0] == {"from": [own]}
-    assert [rule["ports"][0]["port"] for rule in spec["ingress"][1:]] == [8265, 8080]
+    assert [[port["port"] for port in rule["ports"]] for rule in spec["ingress"][1:]] == [[8265], [8080, 9092]]
     to_own, dns, hub = spec["egress"]
     assert to_own == {"to": [own]}
     assert {port["port"] for port in dns["ports"]} == {53}

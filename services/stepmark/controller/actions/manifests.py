@@ -55,7 +55,8 @@ def network_policy(scenario: dict[str, Any], number: int, settings: Settings) ->
         {"from": [_peer(settings.operator_peer)], "ports": [_tcp(pods.DASHBOARD_PORT)]},
     ]
     if settings.prometheus_peer is not None:
-        ingress.append({"from": [_peer(settings.prometheus_peer)], "ports": [_tcp(pods.METRICS_PORT)]})
+        ports = [_tcp(pods.METRICS_PORT), _tcp(pods.LIVE_PORT)]
+        ingress.append({"from": [_peer(settings.prometheus_peer)], "ports": ports})
     dns = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
     return {
         "apiVersion": "networking.k8s.io/v1",

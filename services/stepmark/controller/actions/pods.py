@@ -12,7 +12,7 @@ from stepmark.controller.profiles import Head, Profile, memory_bytes, millicores
 
 SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
 _NODE = "kubernetes.io/hostname"
-DASHBOARD_PORT, AGENT_PORT, METRICS_PORT = 8265, 52365, 8080
+DASHBOARD_PORT, AGENT_PORT, METRICS_PORT, LIVE_PORT = 8265, 52365, 8080, 9092
 
 # To measure again costs more than to wait for a hub that comes back.
 _DRAIN_SECONDS = 1800
@@ -32,6 +32,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
         "STEPMARK_HUB_ATTEMPT": f"{scenario['metadata']['uid']}/{number}",
         "STEPMARK_HUB_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
         "STEPMARK_HUB_DRAIN_SECONDS": str(_DRAIN_SECONDS),
+        "STEPMARK_LIVE_LISTEN": f"0.0.0.0:{LIVE_PORT}",
     }
     container = _container("ray-head", profile, environment, DASHBOARD_PORT)
     container["resources"] = _resources(millicores(profile.head.cpu), profile.head.memory)
@@ -39,6 +40,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
         {"name": "gcs-server", "containerPort": 6379},
         {"name": "dashboard", "containerPort": DASHBOARD_PORT},
         {"name": "metrics", "containerPort": METRICS_PORT},
+        {"name": "live", "containerPort": LIVE_PORT},
     ]
     name = names.child_name(scenario, number)
     volumes = [
