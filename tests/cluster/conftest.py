@@ -33,8 +33,12 @@ class Cluster:
     kubeconfig: Path
     environment: dict[str, str]
 
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """With the cluster's own programs first."""
+        return [shutil.which(program, path=self.environment["PATH"]) or program, *arguments]
+
     def _run(self, program: str, *arguments: str, **more: Any) -> Done:
-        command = [shutil.which(program, path=self.environment["PATH"]) or program, *arguments]
+        command = self._command(program, *arguments)
         more = {"timeout": _COMMAND_SECONDS} | more
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, **more)
 
@@ -83,8 +87,8 @@ class Cluster:
     @contextmanager
     def lines(self, program: str, *arguments: str) -> Iterator[Iterator[str]]:
         """What a program says, as it says it. It is ended with the block."""
-        found = shutil.which(program, path=self.environment["PATH"]) or program
-        with subprocess.Popen([found, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+        command = self._command(program, *arguments)
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
                 yield iter(process.stdout)

@@ -81,6 +81,7 @@ def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) 
     assert reasons[1] in ("PodReplaced", "SessionBroke", "HeartbeatLost")
     assert reasons[2] in ("PodReplaced", "HeartbeatLost")
     assert world.cluster.kubectl("-n", world.namespace, "get", "rayjob", first).returncode != 0
+    assert len({one["rayJobName"] for one in status["attempts"]}) == 4
     run = world.run("disturbed")["run"]
     assert (run["attempt"], run["outcome"]) == (4, "complete")
 

@@ -89,6 +89,7 @@ def test_workers_get_the_gpu_node_and_the_head_and_runs_on_cpus_do_not(with_gpus
     plain = [*world.pods("plain", "head"), *world.pods("plain", "worker")]
     assert len(plain) == 3
     assert gpu_node not in nodes_of([head, *world.pods("gpus", "submitter"), *plain])
+    assert attempts(world.wait("gpus", "condition=Complete")) == [("Complete", "valid")]
 
 
 def gpus_of(pod: dict[str, Any]) -> tuple[str | None, str | None]:
