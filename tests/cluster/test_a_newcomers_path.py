@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -151,6 +152,19 @@ def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: W
     assert {one["metric"]["engine"] for one in series} == ENGINES
     assert {one["metric"]["workers"] for one in series} == {"1", "2"}
     assert all(float(one["value"][1]) > 0 for one in series)
+
+
+def test_pods_of_one_node_do_not_compute_on_the_same_cores(world: World) -> None:
+    """Each sees all of the node's: PyTorch with too many threads was seven times slower than Keras."""
+    run, token = world.scenario()["metadata"]["uid"], world.token_file.read_text()
+    address, bearer = f"{world.hub}/api/v1/runs/{run}/results.db", {"Authorization": f"Bearer {token}"}
+    (world.folder / "results.db").write_bytes(httpx2.get(address, headers=bearer, trust_env=False).content)
+    with sqlite3.connect(world.folder / "results.db") as database:
+        headers = [json.loads(text) for (text,) in database.execute("SELECT header FROM launches")]
+    share = len(os.sched_getaffinity(0)) // 2
+    for ranks in (header["ranks"] for header in headers):
+        cores = {core for rank in ranks for core in rank["cpus"]}
+        assert len(cores) == len(ranks) * share
 
 
 def test_the_report_of_the_hubs_run_is_written_here(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from stepmark.errors import Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.rank import Place, Settings, supervise
-from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard, Telling
+from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
 
@@ -20,8 +20,8 @@ class _ThreadChannel:
     def next_block(self, index: int) -> tuple[Launch, ...] | None:
         return self._switchboard.next_block(index)
 
-    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
-        return self._switchboard.exchange(launch_id, rank, count, endpoint)
+    def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]:
+        return self._switchboard.exchange(what, rank, count, own)
 
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         self._switchboard.submit(launch_id, outcome)
@@ -64,7 +64,7 @@ class BareSession:
     def _supervise(self, rank: int, workers: int, settings: Settings) -> None:
         try:
             channel = _ThreadChannel(self._switchboard, self._barrier)
-            supervise(Place(rank, rank, workers, "127.0.0.1"), settings, channel)
+            supervise(Place(rank, workers, rank, workers, "127.0.0.1"), settings, channel)
         except BaseException as error:
             self._problem = self._problem or f"supervisor of rank {rank}: {type(error).__name__}: {error}"
             self._barrier.abort()

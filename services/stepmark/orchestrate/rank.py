@@ -17,8 +17,9 @@ from stepmark.launch.pace import Tell
 from stepmark.launch.spawn import Zygote, child_environment
 from stepmark.launch.spec import LaunchSpec, ProbeSpec, RankOutcome
 from stepmark.launch.supervise import run_child
+from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
-from stepmark.orchestrate.switchboard import Endpoint
+from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch, Probe
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario
@@ -26,21 +27,13 @@ from stepmark.scenario.model import Scenario
 
 @dataclass(frozen=True)
 class Place:
-    """Where a supervisor runs: its rank among all, and among those of its node."""
+    """Where a supervisor runs: its rank among all, and among those of its pod or machine."""
 
     rank: int
+    ranks: int
     local_rank: int
     local_ranks: int
     host: str
-
-    def cpus(self, places: int = 1) -> tuple[int, ...]:
-        """This rank's equal share of the node's cores, the same in every launch whatever its world size.
-
-        `places`: and the shares of so many ranks from here on, where one process holds all workers.
-        """
-        allowed = sorted(os.sched_getaffinity(0))
-        share = max(1, len(allowed) // self.local_ranks)
-        return tuple(allowed[self.local_rank * share :][: share * places])
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Channel(Protocol):
     """A supervisor's way to the others: the switchboard's calls, and a barrier of all ranks."""
 
     def next_block(self, index: int) -> tuple[Launch, ...] | None: ...
-    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]: ...
+    def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]: ...
     def submit(self, launch_id: str, outcome: RankOutcome) -> None: ...
     def has_failed(self, launch_id: str) -> bool: ...
     def tell(self, launch_id: str, steps: int, seconds: float) -> None: ...
@@ -67,20 +60,32 @@ class Channel(Protocol):
 def supervise(place: Place, settings: Settings, channel: Channel) -> None:
     """Serve blocks until the driver has no more."""
     with own_folders(settings.run_id) if place.local_rank == 0 else ExitStack():
-        channel.barrier()  # the folders are there
+        seats = channel.exchange("seats", place.rank, place.ranks, Seat.here(_node_name(), place.local_ranks))
+        rank = _Rank(place, share_of(place.rank, seats), settings, channel)  # and everybody has made their folders
         index = 0
         while (block := channel.next_block(index)) is not None:
-            _serve_block(place, settings, channel, block)
+            _serve_block(rank, block)
             index += 1
         channel.barrier()  # nobody needs the folders any more
 
 
-def _serve_block(place: Place, settings: Settings, channel: Channel, block: tuple[Launch, ...]) -> None:
-    with _zygotes(place, settings, block) as problems:
+@dataclass(frozen=True)
+class _Rank:
+    """What does not change in a session."""
+
+    place: Place
+    share: Share
+    settings: Settings
+    channel: Channel
+
+
+def _serve_block(rank: _Rank, block: tuple[Launch, ...]) -> None:
+    channel = rank.channel
+    with _zygotes(rank, block) as problems:
         channel.barrier()  # nothing starts or imports while something is measured
         for launch in block:
-            if place.rank < launch.cell.processes:
-                channel.submit(launch.id, _run(place, settings, channel, launch, problems))
+            if rank.place.rank < launch.cell.processes:
+                channel.submit(launch.id, _run(rank, launch, problems))
             channel.barrier()  # ranks outside a smaller world wait here, not in a collective
 
 
@@ -94,17 +99,17 @@ def _socket(settings: Settings, engine: str, block: int) -> Path:
 
 
 @contextmanager
-def _zygotes(place: Place, settings: Settings, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]:
+def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]:
     """Fresh zygotes of the block's engines, one a node, started by the node's first supervisor, imported at once.
 
     Yields the engines whose zygote did not start, with the reason.
     """
     problems: dict[str, str] = {}
-    if place.local_rank != 0 or settings.fresh_process:
+    if rank.place.local_rank != 0 or rank.settings.fresh_process:
         yield problems
         return
     started = {
-        engine: Zygote(engine, _socket(settings, engine, block[0].block), _environment(place, settings, engine))
+        engine: Zygote(engine, _socket(rank.settings, engine, block[0].block), _environment(rank, engine))
         for engine in dict.fromkeys(launch.cell.engine for launch in block)
     }
     try:
@@ -119,20 +124,20 @@ def _zygotes(place: Place, settings: Settings, block: tuple[Launch, ...]) -> Ite
             zygote.stop()
 
 
-def _environment(place: Place, settings: Settings, engine: str) -> dict[str, str]:
-    return child_environment(engine, len(place.cpus()), scratch_folder(settings.run_id))
+def _environment(rank: _Rank, engine: str) -> dict[str, str]:
+    return child_environment(engine, rank.share.count, scratch_folder(rank.settings.run_id))
 
 
-def _run(place: Place, settings: Settings, channel: Channel, launch: Launch, problems: dict[str, str]) -> RankOutcome:
-    started_at, clock = time.time(), time.monotonic()
+def _run(rank: _Rank, launch: Launch, problems: dict[str, str]) -> RankOutcome:
+    place, started_at, clock = rank.place, time.time(), time.monotonic()
     with leased_ports(2) as ports:
         own = Endpoint(place.host, ports[0], ports[1], secrets.token_hex(16))
-        endpoints = channel.exchange(launch.id, place.rank, launch.cell.processes, own)
+        endpoints = rank.channel.exchange(launch.id, place.rank, launch.cell.processes, own)
         problem = problems.get(launch.cell.engine) or _why_no_room(place, launch)
         if problem is not None:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problem))
         else:
-            outcome = _run_child(place, settings, channel, launch, endpoints)
+            outcome = _run_child(rank, launch, endpoints)
     return outcome.model_copy(update={"started_at": started_at, "wall_seconds": time.monotonic() - clock})
 
 
@@ -144,28 +149,27 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
     )
 
 
-def _run_child(
-    place: Place, settings: Settings, channel: Channel, launch: Launch, endpoints: list[Endpoint]
-) -> RankOutcome:
-    spec = _spec(place, settings, launch, endpoints)
+def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOutcome:
+    spec, settings = _spec(rank, launch, endpoints), rank.settings
     zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch.block)
-    environment = _environment(place, settings, launch.cell.engine)
-    tell = _teller(settings, channel, launch) if place.rank == 0 else None
-    outcome = run_child(spec, zygote, environment, lambda: channel.has_failed(launch.id), tell)
+    environment = _environment(rank, launch.cell.engine)
+    tell = _teller(rank, launch) if rank.place.rank == 0 else None
+    outcome = run_child(spec, zygote, environment, lambda: rank.channel.has_failed(launch.id), tell)
     shutil.rmtree(spec.directory, ignore_errors=True)
     return outcome
 
 
-def _teller(settings: Settings, channel: Channel, launch: Launch) -> Tell | None:
+def _teller(rank: _Rank, launch: Launch) -> Tell | None:
     """Says at once that the launch runs, and then its pace."""
-    if not settings.tells or launch.probe is not None:
+    if not rank.settings.tells or launch.probe is not None:
         return None
-    tell = partial(channel.tell, launch.id)
+    tell = partial(rank.channel.tell, launch.id)
     tell(0, 0.0)
     return tell
 
 
-def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
+def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
+    place, settings = rank.place, rank.settings
     cell, measurement = launch.cell, settings.scenario.spec.measurement
     training, probe = settings.scenario.spec.training, launch.probe
     return LaunchSpec(
@@ -190,7 +194,7 @@ def _spec(place: Place, settings: Settings, launch: Launch, endpoints: list[Endp
         addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
         control_address=f"{endpoints[0].host}:{endpoints[0].control_port}",
         control_token=endpoints[0].control_token,
-        cpus=place.cpus(cell.workers // cell.processes),
+        cpus=rank.share.cpus(cell.workers // cell.processes),
         seed=measurement.seed,
         launch_seed=launch.seed,
         warmup_steps=measurement.warmup_steps,

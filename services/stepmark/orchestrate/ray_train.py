@@ -18,7 +18,7 @@ from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.folders import ray_folder
 from stepmark.orchestrate.rank import Place, Settings, supervise
-from stepmark.orchestrate.switchboard import Arrival, Endpoint, Switchboard, Telling
+from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class _RayChannel:
     def next_block(self, index: int) -> tuple[Launch, ...] | None:
         return self._call("next_block", index)
 
-    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
-        return self._call("exchange", launch_id, rank, count, endpoint)
+    def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]:
+        return self._call("exchange", what, rank, count, own)
 
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
         self._call("submit", launch_id, outcome)
@@ -88,6 +88,7 @@ def _train_function(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     place = Place(
         rank=context.get_world_rank(),
+        ranks=context.get_world_size(),
         local_rank=context.get_local_rank(),
         local_ranks=context.get_local_world_size(),
         host=ray.util.get_node_ip_address(),

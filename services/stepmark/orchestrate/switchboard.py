@@ -6,9 +6,12 @@ shared by threads. While something is measured one call is made, `tell`, every t
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from stepmark.launch.spec import RankOutcome
 from stepmark.plan.blocks import Launch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Switchboard:
     """State of one session. `None` as a block ends it."""
 
     _blocks: list[tuple[Launch, ...] | None] = field(default_factory=list)
-    _endpoints: dict[str, dict[int, Endpoint]] = field(default_factory=dict)
+    _exchanged: dict[str, dict[int, Any]] = field(default_factory=dict)
     _arrivals: list[Arrival | Telling] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -60,11 +63,11 @@ class Switchboard:
             self._changed.wait_for(lambda: len(self._blocks) > index)
             return self._blocks[index]
 
-    def exchange(self, launch_id: str, rank: int, count: int, endpoint: Endpoint) -> list[Endpoint]:
-        """From every rank of a launch: all `count` endpoints in rank order, once all are there."""
+    def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]:
+        """From each of `count` ranks: what all of them have given, in rank order, once all have."""
         with self._changed:
-            known = self._endpoints.setdefault(launch_id, {})
-            known[rank] = endpoint
+            known = self._exchanged.setdefault(what, {})
+            known[rank] = own
             self._changed.notify_all()
             self._changed.wait_for(lambda: len(known) == count)
             return [known[i] for i in range(count)]

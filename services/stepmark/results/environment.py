@@ -40,7 +40,7 @@ def describe() -> Environment:
         cpu_governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         memory_bytes=psutil.virtual_memory().total,
         cgroup_memory_limit_bytes=_cgroup_memory(),
-        cgroup_cpu_limit=_cgroup_cpus(),
+        cgroup_cpu_limit=cgroup_cpu_limit(),
         load_average_1m=round(os.getloadavg()[0], 2),
         packages=_packages(),
     )
@@ -74,6 +74,9 @@ def _cgroup_memory() -> int | None:
     return limit if limit is not None and limit < psutil.virtual_memory().total else None
 
 
-def _cgroup_cpus() -> float | None:
+def cgroup_cpu_limit() -> float | None:
+    """Cores that this process's cgroup may use at one time; None: no limit. cgroup v2, then v1 (where that is -1)."""
     quota, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) or "").partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period else None
+    if not quota:
+        quota, period = (_read(Path(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us")) or "" for name in ("quota", "period"))
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None

@@ -1,0 +1,53 @@
+"""Whatever pods, machines and quotas a session is spread over: shares of one size, and disjoint while cores suffice."""
+
+import math
+
+import pytest
+
+from stepmark.orchestrate.cores import Seat, share_of
+
+FOUR, EIGHT = tuple(range(4)), tuple(range(8))
+
+
+def seats(*places: tuple[str, tuple[int, ...]], limit: float = math.inf) -> list[Seat]:
+    return [Seat(node, allowed, limit) for node, allowed in places]
+
+
+def cpus(of: list[Seat]) -> list[tuple[int, ...]]:
+    return [share_of(rank, of).cpus() for rank in range(len(of))]
+
+
+def test_ranks_of_a_machine_halve_its_cores() -> None:
+    assert cpus(seats(("a", FOUR), ("a", FOUR))) == [(0, 1), (2, 3)]
+
+
+def test_a_rank_for_itself_has_all_of_them() -> None:
+    assert cpus(seats(("a", FOUR), ("b", FOUR))) == [FOUR, FOUR]
+
+
+def test_pods_with_exclusive_cores_keep_their_own() -> None:
+    assert cpus(seats(("a", (0, 1)), ("a", (6, 7)))) == [(0, 1), (6, 7)]
+
+
+def test_the_fullest_machine_sets_the_size_for_all() -> None:
+    assert cpus(seats(("a", FOUR), ("b", FOUR), ("b", FOUR))) == [(0, 1), (0, 1), (2, 3)]
+
+
+def test_ranks_of_a_machine_need_not_follow_each_other() -> None:
+    assert cpus(seats(("a", (0, 1)), ("b", (0, 1)), ("a", (0, 1)))) == [(0,), (0,), (1,)]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(2, 2), (2.9, 2), (0.25, 1), (64, 4)])
+def test_nobody_has_more_than_its_quota(limit: float, count: int) -> None:
+    shares = cpus(seats(("a", EIGHT), ("a", EIGHT), limit=limit))
+    assert shares == [EIGHT[:count], EIGHT[count : 2 * count]]
+
+
+def test_ranks_beyond_the_cores_have_one_each_again_from_the_first() -> None:
+    assert cpus(seats(*[("a", (3, 5))] * 3)) == [(3,), (5,), (3,)]
+
+
+def test_a_process_of_several_workers_has_the_shares_of_all() -> None:
+    one_process = share_of(0, seats(("a", EIGHT), ("a", EIGHT)))
+    assert one_process.cpus(places=2) == EIGHT
+    assert share_of(0, seats(("a", (0, 1)))).cpus(places=4) == (0, 1)
