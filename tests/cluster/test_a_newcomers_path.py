@@ -121,6 +121,7 @@ def scrape(cluster: Any, service: str, port: int) -> None:
     cluster.add("prometheus")
     targets = json.dumps([{"targets": [f"{service}.{NAMESPACE}:{port}"]}])
     for arguments in (
+        ("delete", "configmap", "prometheus-more", "--ignore-not-found"),  # of the last time
         ("create", "configmap", "prometheus-more", f"--from-literal=hub.json={targets}"),
         ("delete", "pods", "--all"),
         ("rollout", "status", "deployment/prometheus", "--timeout=120s"),
