@@ -35,8 +35,9 @@ binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   need go "building $1"
   [ "$folder" != kubernetes ] ||
     flags+=" -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$(cut -d. -f2 <<<"$version")"
-  timed "building $1 $version" env CGO_ENABLED=0 \
-    go -C "$MODULES/$folder" build -mod=readonly -trimpath -ldflags="$flags" -o "$BIN/$1.new" "$package"
+  # A fifth faster without debugging symbols, which are stripped anyway, and with a compiler that collects less of its garbage.
+  timed "building $1 $version" env CGO_ENABLED=0 GOGC=400 \
+    go -C "$MODULES/$folder" build -mod=readonly -trimpath -gcflags=all=-dwarf=false -ldflags="$flags" -o "$BIN/$1.new" "$package"
   rm -f "$BIN/$1"-v[0-9]*
   mv "$BIN/$1.new" "$BIN/$1"
   touch "$BIN/$1-$version"
