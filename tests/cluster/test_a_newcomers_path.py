@@ -156,7 +156,7 @@ def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: W
 
 
 def test_pods_of_one_node_do_not_compute_on_the_same_cores(world: World) -> None:
-    """Each sees all of the node's: PyTorch with too many threads was seven times slower than Keras."""
+    """Each sees all of the node's: with threads for all of them PyTorch's step was seven times as long as locally."""
     run, token = world.scenario()["metadata"]["uid"], world.token_file.read_text()
     address, bearer = f"{world.hub}/api/v1/runs/{run}/results.db", {"Authorization": f"Bearer {token}"}
     (world.folder / "results.db").write_bytes(httpx2.get(address, headers=bearer, trust_env=False).content)
