@@ -1,24 +1,25 @@
 # shellcheck shell=bash
 # Sourced after ../lib.sh: binaries from Go modules. A version is written once, in modules/*/go.mod, and go.sum pins every byte.
+# What goes with one version of the Kubernetes libraries is one module: packages that several programs use are compiled once.
 MODULES=$(cd "$(dirname "${BASH_SOURCE[0]}")/modules" && pwd)
 KUBERNETES_PARTS=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubeadm kubelet kubectl)
 
 module_of() { # the folder below modules/ and the package of a binary
   case $1 in
-    kube-* | kubeadm | kubelet | kubectl) echo "kubernetes k8s.io/kubernetes k8s.io/kubernetes/cmd/$1" ;;
-    etcd) echo "etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3" ;;
+    kube-* | kubeadm | kubelet | kubectl) echo "kubernetes-0.34 k8s.io/kubernetes k8s.io/kubernetes/cmd/$1" ;;
+    etcd) echo "kubernetes-0.34 go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3" ;;
+    coredns) echo "kubernetes-0.35 github.com/coredns/coredns clusters.local/kubernetes-0.35/coredns" ;;
+    crictl) echo "kubernetes-0.34 sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
+    helm) echo "kubernetes-0.34 helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
+    ray-operator) echo "kubernetes-0.34 github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
     kind) echo "kind sigs.k8s.io/kind sigs.k8s.io/kind" ;;
-    helm) echo "helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
-    crictl) echo "crictl sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
-    coredns) echo "coredns github.com/coredns/coredns clusters.local/coredns" ;;
-    ray-operator) echo "kuberay github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
-    kueue) echo "kueue sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
+    kueue) echo "kubernetes-0.35 sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
     *) fail "unknown program: $1" ;;
   esac
 }
 
 version() { # version FOLDER MODULE
-  awk -v module="$2" '$1 == module {print $2; exit} $2 == module && $1 == "require" {print $3; exit}' "$MODULES/$1/go.mod"
+  awk -v module="$2" '$1 == "require" {sub("require", "")} $1 == module && $2 ~ /^v/ {print $2; exit}' "$MODULES/$1/go.mod"
 }
 
 source_of() { # source_of FOLDER MODULE: where its source lies, downloaded if need be
@@ -33,7 +34,7 @@ binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   version=$(version "$folder" "$module")
   [ -x "$BIN/$1" ] && [ -e "$BIN/$1-$version" ] && return
   need go "building $1"
-  [ "$folder" != kubernetes ] ||
+  [ "$module" != k8s.io/kubernetes ] ||
     flags+=" -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$(cut -d. -f2 <<<"$version")"
   # A fifth faster without debugging symbols, which are stripped anyway, and with a compiler that collects less of its garbage.
   timed "building $1 $version" env CGO_ENABLED=0 GOGC=400 \
