@@ -112,18 +112,18 @@ class World:
         assert done.returncode == 0, done.stderr + self._story(name)
         return dict(self.scenario(name).get("status", {}))
 
-    def measuring(self, name: str, attempt: int | None = None) -> dict[str, Any]:
-        """Until the driver of this attempt, or of any, has measured something."""
+    def measuring(self, name: str, attempt: int = 1) -> dict[str, Any]:
+        """Until the driver of this attempt has measured something."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not self._seen_measuring(name, attempt):
-            assert time.monotonic() < deadline, f"{attempt or 'none'} has not measured: {self._story(name)}"
+            assert time.monotonic() < deadline, f"attempt {attempt} has not measured: {self._story(name)}"
         return dict(self.scenario(name)["status"])
 
-    def _seen_measuring(self, name: str, attempt: int | None) -> bool:
+    def _seen_measuring(self, name: str, attempt: int) -> bool:
         """In one watch. The server ends them all when the definition changes, as it does where the chart is tested."""
         columns = "custom-columns=ATTEMPTS:.status.attempts[*].number,MESSAGE:.status.message"
         watch = ("-n", self.namespace, "get", "scenario", name, "--watch", f"--request-timeout={WAIT_SECONDS}s")
-        begun = f",{attempt} " if attempt else ""  # 1,2   3 of 6 launches
+        begun = f",{attempt} "  # 1,2   3 of 6 launches
         with self.cluster.lines("kubectl", *watch, "--no-headers", "-o", columns) as lines:
             return any(begun in f",{line}" and " launches" in line for line in lines)
 

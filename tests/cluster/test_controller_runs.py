@@ -78,7 +78,8 @@ def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) 
     reasons, validity = zip(*attempts(status), strict=True)
     assert validity == ("invalid", "invalid", "invalid", "valid")
     assert reasons[0] == "RayJobVanished"
-    assert set(reasons[1:3]) <= {"PodReplaced", "SessionBroke", "HeartbeatLost"}  # whoever notices first
+    assert reasons[1] in ("PodReplaced", "SessionBroke", "HeartbeatLost")
+    assert reasons[2] in ("PodReplaced", "HeartbeatLost")
     assert world.cluster.kubectl("-n", world.namespace, "get", "rayjob", first).returncode != 0
     assert len({one["rayJobName"] for one in status["attempts"]}) == 4
     run = world.run("disturbed")["run"]
@@ -91,7 +92,7 @@ def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
     world.measuring("unwanted")
     world.kubectl("patch", "scenario", "unwanted", "--type=merge", "-p", '{"spec": {"cancel": true}}')
     status = world.wait("unwanted", "jsonpath={.status.phase}=Cancelled", 120)
-    assert attempts(status)[-1] == ("Cancelled", "invalid")  # on a busy machine Ray may have lost a pod before
+    assert attempts(status) == [("Cancelled", "invalid")]
     assert not json.loads(world.kubectl("get", "rayjobs", "-o", "json"))["items"]
     assert world.run("unwanted")["run"]["outcome"] == "cancelled"
 
