@@ -18,20 +18,24 @@ module_of() { # the folder below modules/ and the package of a binary
   esac
 }
 
-version() { # version FOLDER MODULE
-  awk -v module="$2" '$1 == "require" {sub("require", "")} $1 == module && $2 ~ /^v/ {print $2; exit}' "$MODULES/$1/go.mod"
+version() { # version PROGRAM: as its go.mod requires it
+  local folder module
+  read -r folder module _ <<<"$(module_of "$1")"
+  awk -v module="$module" '$1 == "require" {sub("require", "")} $1 == module && $2 ~ /^v/ {print $2; exit}' "$MODULES/$folder/go.mod"
 }
 
-source_of() { # source_of FOLDER MODULE: where its source lies, downloaded if need be
+source_of() { # source_of PROGRAM: where the source of its module lies, downloaded if need be
+  local folder module
+  read -r folder module _ <<<"$(module_of "$1")"
   need go "sources of Kubernetes' parts"
-  go -C "$MODULES/$1" mod download "$2" >&2
-  go -C "$MODULES/$1" list -m -f '{{.Dir}}' "$2"
+  go -C "$MODULES/$folder" mod download "$module" >&2
+  go -C "$MODULES/$folder" list -m -f '{{.Dir}}' "$module"
 }
 
 binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   local folder module package version stamp="k8s.io/component-base/version" flags="-s -w"
   read -r folder module package <<<"$(module_of "$1")"
-  version=$(version "$folder" "$module")
+  version=$(version "$1")
   [ -x "$BIN/$1" ] && [ -e "$BIN/$1-$version" ] && return
   need go "building $1"
   [ "$module" != k8s.io/kubernetes ] ||
