@@ -5,7 +5,6 @@ A file takes them with `pytest_plugins = ["cluster.controlled"]`, and has a name
 
 import json
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -72,10 +71,9 @@ class World:
 
     def end(self) -> None:
         for process in self.started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
-        self.started.clear()
+            process.terminate()
+        while self.started:  # a controller finishes the calls that it has begun
+            self.started.pop().wait(WAIT_SECONDS)
 
     def kubectl(self, *arguments: str, **more: Any) -> str:
         done = self.cluster.kubectl("-n", self.namespace, *arguments, **more)
