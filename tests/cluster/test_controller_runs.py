@@ -78,7 +78,7 @@ def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) 
     reasons, validity = zip(*attempts(status), strict=True)
     assert validity == ("invalid", "invalid", "invalid", "valid")
     assert reasons[0] == "RayJobVanished"
-    assert reasons[1] in ("PodReplaced", "SessionBroke", "HeartbeatLost")
+    assert reasons[1] == "PodReplaced"
     assert reasons[2] in ("PodReplaced", "HeartbeatLost")
     assert world.cluster.kubectl("-n", world.namespace, "get", "rayjob", first).returncode != 0
     assert len({one["rayJobName"] for one in status["attempts"]}) == 4

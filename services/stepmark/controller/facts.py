@@ -30,7 +30,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class RayJob:
-    """A RayJob as KubeRay reports it."""
+    """A RayJob as KubeRay reports it. `cluster_pods`: how many its Ray cluster is to have, the head among them."""
 
     name: str
     uid: str
@@ -45,6 +45,7 @@ class RayJob:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     cluster_ready_at: datetime | None = None
+    cluster_pods: int = 1
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Self:
@@ -65,6 +66,7 @@ class RayJob:
             started_at=_time(status.get("startTime")),
             ended_at=_time(status.get("endTime")),
             cluster_ready_at=_time((cluster.get("stateTransitionTimes") or {}).get("ready")),
+            cluster_pods=_cluster_pods(found),
         )
 
     @property
@@ -89,6 +91,7 @@ class Pod:
     name: str
     role: Role
     created_at: datetime
+    deleted_at: datetime | None = None
     ready: bool = False
     restarts: int = 0
     disrupted: str = ""  # the reason of its DisruptionTarget condition
@@ -105,6 +108,7 @@ class Pod:
             name=metadata["name"],
             role=_role((metadata.get("labels") or {}).get("stepmark.dev/role")),
             created_at=_required_time(metadata.get("creationTimestamp")),
+            deleted_at=_time(metadata.get("deletionTimestamp")),
             ready=conditions.get("Ready", {}).get("status") == "True",
             restarts=sum(int(c.get("restartCount") or 0) for c in status.get("containerStatuses") or ()),
             disrupted=disruption.get("reason") or "Disrupted" if disruption.get("status") == "True" else "",
@@ -154,6 +158,12 @@ class HubView:
     @property
     def execution(self) -> Execution | None:
         return self.executions[0] if self.executions else None
+
+
+def _cluster_pods(ray_job: dict[str, Any]) -> int:
+    """Of anybody's RayJob: those that are not ours may lack what ours have."""
+    groups = (ray_job.get("spec", {}).get("rayClusterSpec") or {}).get("workerGroupSpecs") or ()
+    return 1 + sum(int(group.get("replicas") or 0) for group in groups)
 
 
 def owner_uid(found: dict[str, Any]) -> str | None:

@@ -72,7 +72,7 @@ def judge(case: Case, now: datetime) -> Judgement:
     if disturbance is not None:
         return disturbance
     if execution is not None and execution.ended_early:
-        return _ended_early(execution)
+        return _felt(_ended_early(execution), ray_job, case.pods)
     if ray_job.submitted:
         return _running(case, ray_job, now)
     return _starting(case, ray_job, now)
@@ -122,6 +122,17 @@ def _ended_early(execution: Execution) -> End:
     """As the runner says it, with what was finished at the hub."""
     unknown = "Stopped" if execution.outcome == "cancelled" else "SessionBroke"
     return End(reasons.OF_RUNNER.get(execution.reason, unknown), execution.message or execution.reason)
+
+
+def _felt(end: End, ray_job: RayJob, pods: tuple[Pod, ...]) -> End:
+    """A driver that loses a pod, its own or a worker's, may say first what it felt: here is what happened to it."""
+    measured = [pod for pod in pods if pod.role != "submitter"]
+    if end.reason not in ("SessionBroke", "Stopped"):
+        return end
+    if len(measured) < ray_job.cluster_pods:
+        return End("PodReplaced", f"{len(measured)} of the Ray cluster's {ray_job.cluster_pods} pods are left")
+    going = next((pod for pod in measured if pod.deleted_at is not None), None)
+    return end if going is None else End("PodReplaced", f"pod {going.name} is being deleted")
 
 
 def _reason_of(ray_job: RayJob) -> str:

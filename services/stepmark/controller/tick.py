@@ -109,7 +109,10 @@ class Ticker:
             found = self._once_more(scenario, attempt.ray_job_name)
         hub = self._hub_view(scenario, attempt.number) if attempt.ray_job_uid or found else None
         if found is not None and hub is not None and hub.execution is not None and hub.execution.ended_early:
-            found = self._once_more(scenario, attempt.ray_job_name)  # suspended since it was listed? That ends drivers
+            # Why? It may have been suspended, or have lost a pod, since these were listed.
+            found = self._once_more(scenario, attempt.ray_job_name)
+            uid, place = scenario["metadata"]["uid"], scenario["metadata"]["namespace"]
+            pods = list(self.api.every_of(kube.PODS, place, names.UID, [uid]))
         ray_job = None if found is None else RayJob.of(found)
         own = [pod for pod in pods if pod["metadata"]["labels"].get(names.ATTEMPT) == str(attempt.number)]
         return Seen(ray_job, tuple(map(Pod.of, own)), hub)

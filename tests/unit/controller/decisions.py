@@ -14,7 +14,9 @@ from stepmark.scenario.status import ScenarioStatus
 
 SCENARIO = scenario()
 JOB = RayJob("cnn-f3e5-1", "job-1", SCENARIO["metadata"]["uid"], NOON)
-RUNNING = replace(JOB, deployment="Running", job_status="RUNNING", started_at=NOON, cluster_ready_at=later(20))
+RUNNING = replace(
+    JOB, deployment="Running", job_status="RUNNING", started_at=NOON, cluster_ready_at=later(20), cluster_pods=2
+)
 HEAD = Pod("head", "head", NOON, ready=True)
 WORKER = Pod("worker", "worker", NOON, ready=True)
 MEASURING = Execution("e-1", "running", progress="3 of 10 launches")

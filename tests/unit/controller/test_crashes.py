@@ -246,6 +246,27 @@ def test_a_job_that_is_suspended_while_the_hub_is_asked_was_preempted_and_not_st
     assert world.scenario["status"]["attempts"][0]["reason"] == "Preempted"
 
 
+@pytest.mark.parametrize(("lost", "reason"), [(True, "PodReplaced"), (False, "SessionBroke")])
+def test_a_pod_that_is_lost_while_the_hub_is_asked_is_why_the_driver_ended(
+    world: World, lost: bool, reason: str
+) -> None:
+    world.settle(2)
+    job = world.api.only(kube.RAYJOBS)[0]["metadata"]
+    for role in ("head", "worker"):
+        pod = {"name": role, "namespace": "runs", "labels": {**job["labels"], "stepmark.dev/role": role}}
+        world.api.create(kube.PODS, "runs", {"kind": "Pod", "metadata": pod})
+
+    class Hub(FakeHub):
+        def view(self, run_id: str, number: int) -> HubView | None:
+            if lost:
+                world.api.objects.pop((kube.PODS, "runs", "worker"), None)
+            return HubView((Execution("e-1", "interrupted", reason="session-broke"),), answering_seconds=1000)
+
+    world.hub = Hub()
+    world.controller().tick()
+    assert world.scenario["status"]["attempts"][0]["reason"] == reason
+
+
 def test_a_foreign_secret_of_the_attempts_name_is_not_used(world: World) -> None:
     name = child_name(world.scenario, 1)
     foreign = {"kind": "Secret", "metadata": {"name": name, "namespace": "runs"}, "data": {"token": "c3B5"}}

@@ -7,7 +7,7 @@ from decisions import HEAD, MEASURING, QUIET, RUNNING, WORKER, Run, failed, hub,
 from worlds import NOON, here, later
 
 from stepmark.controller.actions.kinds import DeleteRayJob, TellCancelled
-from stepmark.controller.facts import HubView
+from stepmark.controller.facts import HubView, Pod
 from stepmark.controller.profiles import Profile
 
 
@@ -16,6 +16,26 @@ def test_a_head_that_is_lost_is_noticed_by_its_silence() -> None:
     silent = hub(replace(MEASURING, silent_seconds=45))
     run.see(RUNNING, replace(HEAD, ready=False), WORKER, hub=silent)
     assert run.status.attempts[0].reason == "HeartbeatLost"
+
+
+@pytest.mark.parametrize("reason", ["session-broke", "stopped"])
+@pytest.mark.parametrize(
+    ("pods", "ended"),
+    [
+        ((HEAD, replace(WORKER, deleted_at=later(50))), "PodReplaced"),
+        ((replace(HEAD, deleted_at=later(50)), WORKER), "PodReplaced"),
+        ((WORKER,), "PodReplaced"),
+        ((HEAD,), "PodReplaced"),
+        ((HEAD, WORKER), None),
+    ],
+)
+def test_a_driver_that_says_first_that_it_lost_a_pod_is_asked_why(
+    reason: str, pods: tuple[Pod, ...], ended: str | None
+) -> None:
+    run = Run().begun()
+    run.see(RUNNING, *pods, hub=hub(replace(MEASURING, outcome="interrupted", reason=reason)))
+    own = {"session-broke": "SessionBroke", "stopped": "Stopped"}[reason]
+    assert run.status.attempts[0].reason == (ended or own)
 
 
 @pytest.mark.parametrize(("silent", "answering", "lost"), [(45, 1000, False), (400, 1000, True), (400, 10, False)])
