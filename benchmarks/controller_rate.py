@@ -1,15 +1,16 @@
 """How fast the controller makes RayJobs of scenarios, and what it costs when nothing happens. On a real API server.
 
-    python benchmarks/controller_rate.py [--scenarios 300] [--finished 1000]
+    python benchmarks/controller_rate.py [--scenarios 300] [--rounds 5] [--finished 1000]
 
 The cluster is that of KUBECONFIG, with the definitions of Scenario and RayJob; KubeRay's operator should not run
 (`kubectl scale deployment/kuberay-operator --replicas=0`), since it would work on the RayJobs at the same time. The hub
 is a double in this process. Beside the controller's rate stands the API server's own: the very same calls, with nothing
-decided in between.
+decided in between. Rounds alternate between the two, since a shared machine is not as fast all the time.
 """
 
 import argparse
 import secrets
+import statistics
 import sys
 import tempfile
 import time
@@ -28,9 +29,10 @@ from stepmark.controller.settings import Settings
 from stepmark.controller.tick import Ticker
 from stepmark.controller.work import Worker
 
-THREADS = 8
+THREADS: int = Settings.model_fields["threads"].default
 PROFILES = "default: {image: 'runner:1', cpuPerWorker: 1}\n"
 IDLE_SECONDS = 60.0
+Write = tuple[str, tuple[Any, ...]]
 
 
 class NoHub:
@@ -51,7 +53,7 @@ class Recorder:
 
     def __init__(self, api: kube.Kube) -> None:
         self._api = api
-        self.writes: list[tuple[str, tuple[Any, ...]]] = []
+        self.writes: list[Write] = []
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._api, name)
@@ -104,36 +106,51 @@ def controller(api: Any, folder: Path, place: str, pool: ThreadPoolExecutor) -> 
     return Ticker(api, NoHub(), settings, Worker(api, NoHub(), meters), meters, pool)
 
 
-def measure_rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) -> None:
-    place = namespace(api, f"rate-{secrets.token_hex(3)}")
-    creates = [lambda n=n: api.create(kube.SCENARIOS, place, scenario(f"s-{n}")) for n in range(count)]
-    print(f"creating {count} scenarios: {timed(count, creates, pool):.0f} a second")
-    recorder = Recorder(api)
-    process = psutil.Process()
+def measure_rate(api: kube.Kube, folder: Path, count: int, rounds: int, pool: ThreadPoolExecutor) -> None:
+    rates, alone = [], []
+    for _ in range(rounds):
+        rate, writes = _rate(api, folder, count, pool)
+        rates.append(rate)
+        alone.append(_alone(api, writes, count, pool))
+    _print_rates("controller, created to RayJob", rates)
+    _print_rates("the API server alone, the same writes", alone)
+    for kind in ("RayJob", "ConfigMap"):
+        place = namespace(api, f"only-{secrets.token_hex(3)}")
+        chosen = [one for one in writes if one[0] == "create" and one[1][2]["kind"] == kind]
+        calls = [_call(api, place, name, arguments) for name, arguments in chosen]
+        print(f"  of these only the {kind}s: {timed(count, calls, pool):.0f} a second")
+
+
+def _print_rates(what: str, rates: list[float]) -> None:
+    each = ", ".join(f"{rate:.0f}" for rate in rates)
+    print(f"{what}: {statistics.median(rates):.0f} scenarios a second (median of {each})")
+
+
+def _rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) -> tuple[float, list[Write]]:
+    """Scenarios a second, and what was written for them."""
+    place, recorder, process = _filled(api, "rate", count, pool), Recorder(api), psutil.Process()
+    ticker = controller(recorder, folder, place, pool)
     cpu, started = sum(process.cpu_times()[:2]), time.perf_counter()
-    controller(recorder, folder, place, pool).tick()
+    ticker.tick()
     seconds = time.perf_counter() - started
     cpu = sum(process.cpu_times()[:2]) - cpu
     made = sum(1 for _ in api.every(kube.RAYJOBS, place))
     assert made == count, f"expected {count} RayJobs, found {made}"
-    writes = len(recorder.writes) / count
-    print(f"controller, created to RayJob: {count / seconds:.0f} scenarios a second, {writes:.0f} writes for each")
-    print(f"  {1000 * cpu / count:.1f} ms of CPU in the controller for each, {100 * cpu / seconds:.0f} % of a core")
-    again(api, recorder, count, pool)
+    print(f"{count / seconds:.0f} scenarios a second, for each {len(recorder.writes) / count:.0f} writes ", end="")
+    print(f"and {1000 * cpu / count:.1f} ms of CPU in the controller ({100 * cpu / seconds:.0f} % of a core)", flush=True)
+    return count / seconds, recorder.writes
 
 
-def again(api: kube.Kube, recorder: Recorder, count: int, pool: ThreadPoolExecutor) -> None:
+def _alone(api: kube.Kube, writes: list[Write], count: int, pool: ThreadPoolExecutor) -> float:
     """The same writes into a namespace of their own: what the API server alone takes for them."""
-    place = namespace(api, f"plain-{secrets.token_hex(3)}")
-    for n in range(count):
-        api.create(kube.SCENARIOS, place, scenario(f"s-{n}"))
-    calls = [_call(api, place, name, arguments) for name, arguments in recorder.writes]
-    print(f"the API server alone, the same writes: {timed(count, calls, pool):.0f} scenarios a second")
-    for kind in ("RayJob", "ConfigMap"):
-        chosen = [a for name, a in recorder.writes if name == "create" and a[2]["kind"] == kind]
-        other = namespace(api, f"only-{secrets.token_hex(3)}")
-        one = [_call(api, other, "create", arguments) for arguments in chosen]
-        print(f"  of these only the {kind}s: {timed(count, one, pool):.0f} a second")
+    place = _filled(api, "plain", count, pool)
+    return timed(count, [_call(api, place, name, arguments) for name, arguments in writes], pool)
+
+
+def _filled(api: kube.Kube, prefix: str, count: int, pool: ThreadPoolExecutor) -> str:
+    place = namespace(api, f"{prefix}-{secrets.token_hex(3)}")
+    list(pool.map(lambda n: api.create(kube.SCENARIOS, place, scenario(f"s-{n}")), range(count)))
+    return place
 
 
 def _call(api: kube.Kube, place: str, name: str, arguments: tuple[Any, ...]) -> Callable[[], Any]:
@@ -188,11 +205,12 @@ def _finished_status(api: kube.Kube, place: str, folder: Path, pool: ThreadPoolE
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scenarios", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--finished", type=int, default=1000)
     options = parser.parse_args()
     api = kube.Kube.connect(THREADS)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(THREADS) as pool:
-        measure_rate(api, Path(folder), options.scenarios, pool)
+        measure_rate(api, Path(folder), options.scenarios, options.rounds, pool)
         measure_idle(api, Path(folder), options.finished, pool)
     print("the namespaces rate-, plain-, only- and idle- can be deleted", file=sys.stderr)
 
