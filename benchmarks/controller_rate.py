@@ -137,7 +137,8 @@ def _rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) ->
     made = sum(1 for _ in api.every(kube.RAYJOBS, place))
     assert made == count, f"expected {count} RayJobs, found {made}"
     print(f"{count / seconds:.0f} scenarios a second, for each {len(recorder.writes) / count:.0f} writes ", end="")
-    print(f"and {1000 * cpu / count:.1f} ms of CPU in the controller ({100 * cpu / seconds:.0f} % of a core)", flush=True)
+    share = 100 * cpu / seconds
+    print(f"and {1000 * cpu / count:.1f} ms of CPU in the controller ({share:.0f} % of a core)", flush=True)
     return count / seconds, recorder.writes
 
 
