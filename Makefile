@@ -1,8 +1,9 @@
 # make demo: a first verdict.  make hub-demo: the same into a hub and Prometheus.  make test: everything that can be tested on this machine.  make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that measure nothing and start no frameworks: two at a time. The others have the machine to themselves.
-SHARED := tests/unit tests/truth tests/chart tests/browser tests/service/hub
+# Tests that measure nothing: two files at a time, the longest first. The others have the machine to themselves.
+SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py the_command_line_explains_itself.py prometheus_*.py) \
+  tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
 
 .PHONY: help demo hub-demo test test-cluster kind-up kind-down lint requirements generate clean
 
@@ -17,8 +18,8 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 	$(BIN)/python scripts/hub_demo.py
 
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHARED)
-	$(BIN)/python -m pytest tests/contract tests/service --ignore=tests/service/hub
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SHARED)
+	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
 test-cluster: .venv/dev  ## The tests on a real Kubernetes cluster, brought up first and deleted afterwards
 	.ci/test-cluster
