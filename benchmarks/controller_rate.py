@@ -89,7 +89,12 @@ def timed(count: int, calls: Iterable[Callable[[], Any]], pool: ThreadPoolExecut
     return count / (time.perf_counter() - started)
 
 
-def namespace(api: kube.Kube, name: str) -> str:
+def cpu_seconds() -> float:
+    return float(sum(psutil.Process().cpu_times()[:2]))
+
+
+def namespace(api: kube.Kube, prefix: str) -> str:
+    name = f"{prefix}-{secrets.token_hex(3)}"
     api.create("v1/namespaces", None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
 
@@ -115,7 +120,7 @@ def measure_rate(api: kube.Kube, folder: Path, count: int, rounds: int, pool: Th
     _print_rates("controller, created to RayJob", rates)
     _print_rates("the API server alone, the same writes", alone)
     for kind in ("RayJob", "ConfigMap"):
-        place = namespace(api, f"only-{secrets.token_hex(3)}")
+        place = namespace(api, "only")
         chosen = [one for one in writes if one[0] == "create" and one[1][2]["kind"] == kind]
         calls = [_call(api, place, name, arguments) for name, arguments in chosen]
         print(f"  of these only the {kind}s: {timed(count, calls, pool):.0f} a second")
@@ -128,17 +133,17 @@ def _print_rates(what: str, rates: list[float]) -> None:
 
 def _rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) -> tuple[float, list[Write]]:
     """Scenarios a second, and what was written for them."""
-    place, recorder, process = _filled(api, "rate", count, pool), Recorder(api), psutil.Process()
+    place, recorder = _filled(api, "rate", count, pool), Recorder(api)
     ticker = controller(recorder, folder, place, pool)
-    cpu, started = sum(process.cpu_times()[:2]), time.perf_counter()
+    cpu, started = cpu_seconds(), time.perf_counter()
     ticker.tick()
     seconds = time.perf_counter() - started
-    cpu = sum(process.cpu_times()[:2]) - cpu
+    cpu = cpu_seconds() - cpu
     made = sum(1 for _ in api.every(kube.RAYJOBS, place))
     assert made == count, f"expected {count} RayJobs, found {made}"
-    print(f"{count / seconds:.0f} scenarios a second, for each {len(recorder.writes) / count:.0f} writes ", end="")
-    share = 100 * cpu / seconds
-    print(f"and {1000 * cpu / count:.1f} ms of CPU in the controller ({share:.0f} % of a core)", flush=True)
+    writes, share = len(recorder.writes) / count, 100 * cpu / seconds
+    print(f"{count / seconds:.0f} scenarios a second, {writes:.0f} writes for each", flush=True)
+    print(f"  {1000 * cpu / count:.1f} ms of CPU in the controller for each, {share:.0f} % of a core", flush=True)
     return count / seconds, recorder.writes
 
 
@@ -149,7 +154,7 @@ def _alone(api: kube.Kube, writes: list[Write], count: int, pool: ThreadPoolExec
 
 
 def _filled(api: kube.Kube, prefix: str, count: int, pool: ThreadPoolExecutor) -> str:
-    place = namespace(api, f"{prefix}-{secrets.token_hex(3)}")
+    place = namespace(api, prefix)
     list(pool.map(lambda n: api.create(kube.SCENARIOS, place, scenario(f"s-{n}")), range(count)))
     return place
 
@@ -168,7 +173,7 @@ def _call(api: kube.Kube, place: str, name: str, arguments: tuple[Any, ...]) -> 
 
 
 def measure_idle(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) -> None:
-    place = namespace(api, f"idle-{secrets.token_hex(3)}")
+    place = namespace(api, "idle")
     status = _finished_status(api, place, folder, pool)
 
     def finish(n: int) -> None:
@@ -176,14 +181,14 @@ def measure_idle(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecu
         api.patch(kube.SCENARIOS, place, f"s-{n}", {"status": status}, status=True)
 
     list(pool.map(finish, range(count)))
-    ticker, process = controller(api, folder, place, pool), psutil.Process()
+    ticker = controller(api, folder, place, pool)
     ticker.tick()
-    cpu, started, ticks = sum(process.cpu_times()[:2]), time.perf_counter(), 0
+    cpu, started, ticks = cpu_seconds(), time.perf_counter(), 0
     while time.perf_counter() - started < IDLE_SECONDS:
         ticker.tick()
         ticks += 1
         time.sleep(max(0.0, started + ticks * ticker.settings.tick_seconds - time.perf_counter()))
-    share = (sum(process.cpu_times()[:2]) - cpu) / (time.perf_counter() - started)
+    share = (cpu_seconds() - cpu) / (time.perf_counter() - started)
     print(f"idle with {count} finished scenarios, a look every 5 s: {100 * share:.1f} % of a core")
 
 

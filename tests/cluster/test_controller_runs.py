@@ -92,7 +92,7 @@ def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
     world.measuring("unwanted")
     world.kubectl("patch", "scenario", "unwanted", "--type=merge", "-p", '{"spec": {"cancel": true}}')
     status = world.wait("unwanted", "jsonpath={.status.phase}=Cancelled", 120)
-    assert attempts(status)[-1] == ("Cancelled", "invalid")  # on a starved machine Ray may have lost a pod before
+    assert attempts(status) == [("Cancelled", "invalid")]
     assert not json.loads(world.kubectl("get", "rayjobs", "-o", "json"))["items"]
     assert world.run("unwanted")["run"]["outcome"] == "cancelled"
 

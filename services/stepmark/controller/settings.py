@@ -44,7 +44,7 @@ class Settings(StrictModel):
     tick_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Time between two looks at everything."""
     threads: Annotated[int, Field(ge=1, le=64)] = 32
-    """Scenarios that are worked on at the same time. Their calls wait for etcd's disk most of the time."""
+    """Scenarios that are worked on at the same time: more than there are cores, as each waits for answers."""
     listen: Annotated[str, Field(max_length=100)] = "0.0.0.0"  # noqa: S104  (in its pod)
     """Address of /healthz and /metrics."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
