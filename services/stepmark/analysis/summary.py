@@ -37,9 +37,10 @@ class Summary(SummaryModel):
         1  first version
         2  parity, options, processes
         3  scaling with its mode, time split, stragglers, utilization, break-evens, percentiles, measurement
+        4  families of verdicts, mean and median, others on the cores, proof of the timed run
     """
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     scenario: str
     scenario_digest: str
     stepmark_version: str

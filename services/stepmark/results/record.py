@@ -4,6 +4,7 @@ Schema history
     1  first version
     2  a cell's options and processes
     3  the parts of a step, timed alone; energy
+    4  others on the cores; proof of the timed run; parts in every block; a launch that is made again
 """
 
 import io
@@ -96,7 +97,7 @@ class Failure(RecordModel):
 class LaunchHeader(RecordModel):
     """Everything of a launch but its arrays."""
 
-    schema_version: Literal[1, 2, 3] = 3
+    schema_version: Literal[1, 2, 3, 4] = 4
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

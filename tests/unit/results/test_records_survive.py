@@ -47,7 +47,7 @@ def test_no_bytes_crash_the_reader(blob: bytes) -> None:
     ("old", "new"),
     [
         ('"wall_seconds": 1.5', '"wall_seconds": -1'),
-        ('"schema_version": 1', '"schema_version": 4'),
+        ('"schema_version": 1', '"schema_version": 5'),
         ('"block": 0', '"x": 0'),
     ],
 )
