@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
-from stepmark.analysis.intervals import Estimate, geometric_mean
+from stepmark.analysis.intervals import Estimate, typical
 from stepmark.analysis.launch import Launch, LaunchSummary
+from stepmark.analysis.levels import Levels, two_levels
 from stepmark.analysis.scaling import Mode, Scaling, scaling_of
 from stepmark.analysis.steady import MATERIAL, pooled_change_below
 from stepmark.analysis.stragglers import StragglerReport
@@ -29,21 +30,24 @@ class SummaryModel(BaseModel):
 
 
 class StepSeconds(SummaryModel):
-    """`median`: geometric mean of the launch medians, with its 95 % interval over blocks.
+    """`median`: the launch median of a typical launch, with its 95 % interval over blocks; `mean`: the same of launch
+    means, which slow steps are part of.
 
-    Percentiles are of all steady steps of all launches; `percentiles` has all from 0 to 100. `launch_medians`: what the
-    interval is made of, in the order of the blocks. `median_after_first`: what dropping the first ten steps of each
-    window would have given, where that is the rule; None where a window has no more.
+    Percentiles are of all steady steps of all launches; `percentiles` has all from 0 to 100. `launch_medians` and
+    `launch_means`: what the intervals are made of, in the order of the blocks. `median_after_first`: what dropping the
+    first ten steps of each window would have given, where that is the rule; None where a window has no more.
     """
 
     median: float
     low: float | None
     high: float | None
+    mean: Estimate | None = None
     p5: float
     p95: float
     p99: float
     percentiles: tuple[float, ...]
     launch_medians: tuple[float, ...]
+    launch_means: tuple[float, ...] = ()
     median_after_first: float | None
 
     @property
@@ -53,7 +57,7 @@ class StepSeconds(SummaryModel):
 
 
 class Rate(SummaryModel):
-    """Geometric mean over launches of samples / time, over all workers, with its 95 % interval over blocks."""
+    """Samples / time of a typical launch, over all workers, with its 95 % interval over blocks."""
 
     median: float
     low: float | None
@@ -144,11 +148,6 @@ def rates(good: Sequence[LaunchSummary]) -> dict[int, float]:
     return {launch.block: launch.samples_per_second for launch in good}
 
 
-def medians(good: Sequence[LaunchSummary]) -> dict[int, float]:
-    """Block -> median step seconds."""
-    return {launch.block: launch.median_step_seconds for launch in good}
-
-
 def with_scaling(
     result: CellResult,
     cell: Cell,
@@ -170,13 +169,13 @@ def with_scaling(
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
     ranks = [launch.ranks for launch in launches if launch.ranks]
     uses = [launch.use for launch in launches if launch.use is not None]
-    rate = geometric_mean(np.array(list(rates(good).values())), facts.level)
+    rate = _rate(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     split, missing = time_split(ranks)
-    used = utilization(cell, facts.flops_per_sample, rate.value, uses, facts.price_per_worker_hour)
+    used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
     return {
         "step_seconds": _step_seconds(good, facts.level),
-        "samples_per_second": Rate(median=rate.value, low=rate.low, high=rate.high),
+        "samples_per_second": rate,
         "time_split": split,
         "time_split_missing": missing,
         "stragglers": stragglers(ranks),
@@ -187,23 +186,41 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
 
 
 def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
-    by_block = list(medians(good).values())
-    estimate = geometric_mean(np.array(by_block), level)
+    medians = np.array([launch.median_step_seconds for launch in good])
+    means = np.array([launch.mean_step_seconds for launch in good])
     steps = np.concatenate([launch.step_seconds for launch in good])
     percentiles = np.percentile(steps, np.arange(101)).tolist()
+    estimate = _possible(typical(medians, level), percentiles[0], percentiles[100])
     after_first = [launch.steady.median_after_first_seconds for launch in good]
     known = [seconds for seconds in after_first if seconds is not None]
     return StepSeconds(
         median=estimate.value,
         low=estimate.low,
         high=estimate.high,
+        mean=_possible(typical(means, level), percentiles[0], percentiles[100]),
         p5=percentiles[5],
         p95=percentiles[95],
         p99=percentiles[99],
         percentiles=tuple(percentiles),
-        launch_medians=tuple(by_block),
-        median_after_first=geometric_mean(np.array(known)).value if len(known) == len(good) else None,
+        launch_medians=tuple(medians.tolist()),
+        launch_means=tuple(means.tolist()),
+        median_after_first=typical(np.array(known)).value if len(known) == len(good) else None,
     )
+
+
+def _rate(cell: Cell, good: list[LaunchSummary], level: float) -> Rate:
+    steps = np.concatenate([launch.step_seconds for launch in good])
+    found = typical(np.array([launch.samples_per_second for launch in good]), level)
+    found = _possible(found, cell.global_batch / float(steps.max()), cell.global_batch / float(steps.min()))
+    return Rate(median=found.value, low=found.low, high=found.high)
+
+
+def _possible(found: Estimate, least: float, most: float) -> Estimate:
+    """An interval that ends where the steps do: few launches that differ much give one that no step supports."""
+    if found.low is None or found.high is None:
+        return found
+    low, high = min(max(found.low, least), found.value), max(min(found.high, most), found.value)
+    return Estimate(value=found.value, low=low, high=high)
 
 
 def _startup(launches: list[Launch]) -> StartupSeconds:
@@ -223,6 +240,8 @@ def _verdict(cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary]) 
     notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
     if not good:
         return "failed", notes[0]
+    if (levels := two_levels([launch.mean_step_seconds for launch in good])) is not None:
+        notes.append(_levels_told(levels))
     unsteady = [launch.steady for launch in good if launch.steady.verdict not in ("steady", "undecided")]
     if unsteady:
         notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].reason}")
@@ -233,3 +252,11 @@ def _verdict(cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary]) 
         return "steady", "; ".join(notes)
     unseen = "" if below is None else f": a change of {below:.1%} over the window would not show"
     return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])
+
+
+def _levels_told(levels: Levels) -> str:
+    """Both levels with their launches, in words."""
+    return (
+        f"launches lie at two levels: {levels.low * 1e3:.4g} ms a step in {levels.count_low}, "
+        f"{levels.high * 1e3:.4g} ms in {levels.count_high}; the figures are of the median launch"
+    )

@@ -1,17 +1,21 @@
-"""Is a candidate faster than the reference? Paired by block, with a minimum effect."""
+"""Is a candidate faster than the reference? Paired by block, all comparisons of a run as one family."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis.families import FAMILY_ERROR, TESTED_AT, Family, MedianShift, Paired, family
 from stepmark.analysis.intervals import Estimate, paired_ratio
-from stepmark.analysis.stopping import confidence
+from stepmark.analysis.launch import LaunchSummary
+from stepmark.analysis.settling import WINDOWS_AHEAD, log_change_ahead
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
+
+BLOCKS_LEAST = 5  # below, nothing is claimed: t has too few degrees of freedom, and two levels cannot be seen
 
 Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"]
 
@@ -19,7 +23,9 @@ Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"
 class Comparison(BaseModel):
     """A candidate against the reference, the scenario's first candidate, at one level, precision and worker count.
 
-    `ratio` is the candidate's median step time over the reference's: below 1 the candidate is faster.
+    `ratio` is the candidate's mean time per step over the reference's, slow steps included: below 1 the candidate is
+    faster. Its interval is drawn at the family's level, so that it excludes 1 where a difference is claimed.
+    `median_ratio` is that of their median steps. `p_adjusted`: Holm's over the family; None outside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,24 +38,48 @@ class Comparison(BaseModel):
     precision: str
     workers: int
     ratio: Estimate | None
+    median_ratio: Estimate | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
     blocks: int
     parity: str
     verdict: Verdict
     reason: str
 
 
-def comparisons(
-    scenario: Scenario,
-    cells: tuple[Cell, ...],
-    medians: Mapping[str, dict[int, float]],
-    certificates: Mapping[str, Certificate],
-) -> Iterator[Comparison]:
-    """Every comparison that the scenario asks for.
+class FamilyFacts(BaseModel):
+    """How a run's comparisons were corrected together. `size`: those of five blocks or more.
 
-    `medians`: cell key -> block -> median step seconds of good launches. `certificates`: by cell key.
+    `error`: at most this share of runs claims anything that is not so; `tested_at`: the level that holds it
+    (`families`); `interval_level`: at which ratios have their intervals.
     """
-    for pair in pairs(scenario, cells):
-        yield _comparison(scenario, pair, medians, certificates)
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    error: float
+    tested_at: float
+    interval_level: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a comparison needs of a cell: block -> seconds, of its good launches, and the slopes of their windows."""
+
+    mean_seconds: Mapping[int, float]
+    median_seconds: Mapping[int, float]
+    slopes: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, launches: Sequence[LaunchSummary]) -> "Measured":
+        return cls(
+            {launch.block: launch.mean_step_seconds for launch in launches},
+            {launch.block: launch.median_step_seconds for launch in launches},
+            tuple(launch.steady.slope for launch in launches if launch.steady.slope is not None),
+        )
+
+
+_NOTHING = Measured({}, {})
 
 
 @dataclass(frozen=True)
@@ -74,33 +104,141 @@ def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
                     yield Pair(level, cell, base)
 
 
-def _comparison(
+def comparisons(
     scenario: Scenario,
-    pair: Pair,
-    medians: Mapping[str, dict[int, float]],
+    cells: tuple[Cell, ...],
+    measured: Mapping[str, Measured],
     certificates: Mapping[str, Certificate],
-) -> Comparison:
-    cell, base = pair.cell, pair.base
-    ours, theirs = medians.get(cell.key, {}), medians.get(base.key, {})
-    measurement = scenario.spec.measurement
-    ratio = paired_ratio(ours, theirs, confidence(measurement.launches, measurement.max_launches))
-    verdict, reason = judge(ratio, measurement.minimum_effect)
-    parity, comparable = _parity(cell, base, certificates)
-    if scenario.spec.parity == "required" and not comparable:
-        verdict, reason = "inconclusive", f"parity is required, and not proven: {parity}"
+) -> tuple[list[Comparison], FamilyFacts | None]:
+    """Every comparison that the scenario asks for, and how they were corrected; None where nothing could be.
+
+    `measured` and `certificates` are by cell key. Pairs that lack five blocks, or a proof that is required, are not of
+    the family: nothing is claimed of them whatever they show.
+    """
+    found = [_Case.of(scenario, pair, measured, certificates) for pair in pairs(scenario, cells)]
+    members = [case for case in found if not case.withheld]
+    if not members:
+        return [_told(case, None) for case in found], None
+    tested = family([case.logs() for case in members])
+    tests = {id(case): index for index, case in enumerate(members)}
+    effect = scenario.spec.measurement.minimum_effect
+    results = [_told(case, None) if case.withheld else _judged(case, tested, tests[id(case)], effect) for case in found]
+    facts = FamilyFacts(
+        size=len(members),
+        error=FAMILY_ERROR,
+        tested_at=TESTED_AT,
+        interval_level=tested.interval_level,
+    )
+    return results, facts
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One comparison before it is judged. `withheld`: why nothing is claimed whatever its figures are, or empty."""
+
+    pair: Pair
+    ours: Measured
+    theirs: Measured
+    parity: str
+    withheld: str
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        pair: Pair,
+        measured: Mapping[str, Measured],
+        certificates: Mapping[str, Certificate],
+    ) -> "_Case":
+        ours, theirs = measured.get(pair.cell.key, _NOTHING), measured.get(pair.base.key, _NOTHING)
+        parity, comparable = _parity(pair.cell, pair.base, certificates)
+        case = cls(pair, ours, theirs, parity, "")
+        if scenario.spec.parity == "required" and not comparable:
+            return replace(case, withheld=f"parity is required, and not proven: {parity}")
+        blocks = len(case.common)
+        if blocks < BLOCKS_LEAST:
+            return replace(case, withheld=f"{blocks} blocks have both, and a claim needs {BLOCKS_LEAST}")
+        return case
+
+    @property
+    def common(self) -> list[int]:
+        return sorted(self.ours.mean_seconds.keys() & self.theirs.mean_seconds.keys())
+
+    def logs(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """Log ratios of mean step times, shape (blocks,)."""
+        return np.log([self.ours.mean_seconds[block] / self.theirs.mean_seconds[block] for block in self.common])
+
+
+def _judged(case: _Case, tested: Family, index: int, minimum_effect: float) -> Comparison:
+    test = tested.tests[index]
+    ratio = test.ratio(tested.interval_level)
+    verdict, reason = judge(ratio, minimum_effect)
+    told = _told(case, ratio).model_copy(update={"p_value": test.p_value, "p_adjusted": tested.p_adjusted[index]})
+    if verdict in ("faster", "slower", "no measurable difference"):
+        against = _against(case, test, told, minimum_effect)
+        verdict, reason = ("inconclusive", against) if against else (verdict, reason)
+    return told.model_copy(update={"verdict": verdict, "reason": reason})
+
+
+def _against(case: _Case, test: Paired, told: Comparison, minimum_effect: float) -> str:
+    """Why a claim is withheld that the interval alone would allow; empty if nothing speaks against it."""
+    if isinstance(test, MedianShift) and told.p_adjusted is not None and told.p_adjusted > TESTED_AT:
+        low, high = test.levels.low, test.levels.high
+        return (
+            f"launches lie at two levels, x {low:.3f} in {test.levels.count_low} blocks and x {high:.3f} in "
+            f"{test.levels.count_high}; more launches would tell which is typical"
+        )
+    value, other = np.log(told.ratio.value), np.log(told.median_ratio.value)  # type: ignore[union-attr]
+    return _means_and_medians(value, other, minimum_effect) or _still_changing(case, value, minimum_effect)
+
+
+def _means_and_medians(mean: float, median: float, minimum_effect: float) -> str:
+    """A claim about time per step must be true of a typical step too: else slow steps alone, or few, make it."""
+    matters, apart = np.log1p(minimum_effect), abs(mean - median)
+    agree = apart <= matters or (abs(mean) >= matters <= abs(median) and mean * median > 0)
+    if agree:
+        return ""
+    return (
+        f"mean and median step disagree: x {np.exp(mean):.3f} with slow steps, x {np.exp(median):.3f} in the median; "
+        "look at the slow steps"
+    )
+
+
+def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
+    """A claim must hold also if the slopes that are established went on, on either side or on both."""
+    ours, theirs = log_change_ahead(case.ours.slopes), log_change_ahead(case.theirs.slopes)
+    outcomes = [effect + ours, effect - theirs, effect + ours - theirs]
+    matters = np.log1p(minimum_effect)
+    if abs(effect) < matters:
+        holds = all(abs(outcome) < matters for outcome in outcomes)
+    else:
+        holds = all(outcome * effect > 0 and abs(outcome) >= matters for outcome in outcomes)
+    if holds:
+        return ""
+    changing = [side.key for side, change in ((case.pair.cell, ours), (case.pair.base, theirs)) if change]
+    rates = [change / WINDOWS_AHEAD for change in (ours, theirs) if change]
+    words = " and ".join(f"{key} by {np.expm1(rate):+.1%}" for key, rate in zip(changing, rates, strict=True))
+    return f"steps were still changing over the window ({words}), which could explain it: raise warmupSeconds"
+
+
+def _told(case: _Case, ratio: Estimate | None) -> Comparison:
+    """Everything but the judgement; without a `ratio` of the family, the plain one."""
+    pair = case.pair
+    plain = paired_ratio(case.ours.mean_seconds, case.theirs.mean_seconds)
     return Comparison(
-        candidate=cell.candidate,
-        reference=base.candidate,
+        candidate=pair.cell.candidate,
+        reference=pair.base.candidate,
         execution=pair.level,
-        candidate_execution=cell.execution,
-        reference_execution=base.execution,
-        precision=cell.precision,
-        workers=cell.workers,
-        ratio=ratio,
-        blocks=len(ours.keys() & theirs.keys()),
-        parity=parity,
-        verdict=verdict,
-        reason=reason,
+        candidate_execution=pair.cell.execution,
+        reference_execution=pair.base.execution,
+        precision=pair.cell.precision,
+        workers=pair.cell.workers,
+        ratio=ratio if ratio is not None else plain,
+        median_ratio=paired_ratio(case.ours.median_seconds, case.theirs.median_seconds),
+        blocks=len(case.common),
+        parity=case.parity,
+        verdict="inconclusive",
+        reason=case.withheld,
     )
 
 
@@ -117,9 +255,10 @@ def _parity(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> 
 
 
 def judge(ratio: Estimate | None, minimum_effect: float) -> tuple[Verdict, str]:
-    """A difference is claimed only if the interval excludes 1 and the effect is at least the minimum.
+    """What an interval allows to say.
 
-    No difference is claimed only if the whole interval lies within the minimum effect; anything else is inconclusive.
+    A difference is claimed only if the interval excludes 1 and the effect is at least the minimum. No difference is
+    claimed only if the whole interval lies within the minimum effect; anything else is inconclusive.
     """
     if ratio is None or ratio.low is None or ratio.high is None:
         return "inconclusive", "fewer than two blocks have both"

@@ -1,4 +1,7 @@
-"""Intervals: t on the logarithms of per-block figures. The block, with its fresh zygotes, is the independent unit."""
+"""Intervals over per-block figures. The block, with its fresh zygotes, is the independent unit.
+
+By t on their logarithms; by ordered values where they lie at two levels.
+"""
 
 from collections.abc import Mapping
 
@@ -6,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import special
+
+from stepmark.analysis.levels import median_interval, two_levels
 
 CONFIDENCE = 0.95
 
@@ -46,7 +51,18 @@ def geometric_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) 
     return Estimate(value=float(np.exp(centre)), low=float(np.exp(centre - half)), high=float(np.exp(centre + half)))
 
 
-def t_quantile(confidence: float, degrees: int) -> float:
+def typical(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
+    """A typical launch, of positive per-block values: their geometric mean with its t-interval.
+
+    Where they lie at two levels (`levels.two_levels`) it is their median, with an interval that holds there too.
+    """
+    if two_levels(values) is None:
+        return geometric_mean(values, confidence)
+    low, high = median_interval(values) or (None, None)
+    return Estimate(value=float(np.exp(np.median(np.log(values)))), low=low, high=high)
+
+
+def t_quantile(confidence: float, degrees: float) -> float:
     """Student's t that this share of values stays below in absolute value."""
     return float(special.stdtrit(degrees, 0.5 + confidence / 2))
 
@@ -54,11 +70,11 @@ def t_quantile(confidence: float, degrees: int) -> float:
 def paired_ratio(
     numerators: Mapping[int, float], denominators: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Estimate | None:
-    """Geometric mean of the ratios within blocks (block -> value), with its interval; None if no block has both.
+    """The typical ratio within blocks (block -> value), with its interval; None if no block has both.
 
     Whatever a block does to both sides alike cancels: only what differs within it is left in the interval.
     """
     common = sorted(numerators.keys() & denominators.keys())
     if not common:
         return None
-    return geometric_mean(np.array([numerators[block] / denominators[block] for block in common]), confidence)
+    return typical(np.array([numerators[block] / denominators[block] for block in common]), confidence)

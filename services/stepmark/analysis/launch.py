@@ -18,12 +18,14 @@ _RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients 
 class LaunchSummary:
     """Figures of one good launch. `step_seconds` are the job's steady steps, shape (steps,).
 
+    `mean_step_seconds` includes slow steps, and is what a job takes; `median_step_seconds` is a typical step.
     float32 is enough for percentiles, and halves what ten thousand launches take.
     """
 
     block: int
     step_seconds: NDArray[np.float32]
     median_step_seconds: float
+    mean_step_seconds: float
     samples_per_second: float
     peak_memory_bytes: int | None
     steady: SteadyState
@@ -73,8 +75,18 @@ def _startup(header: LaunchHeader) -> StartupSeconds:
 
 
 def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
-    """Measured steps only, shape (steps,): a step's job time is the maximum over its ranks."""
-    return record.step_nanoseconds[:, record.warmup_steps :].max(axis=0) / 1e9
+    """Measured steps only, shape (steps,): from when the last rank ended one step to when the last ended the next.
+
+    Ranks leave the barrier before a window together, so a rank's stamp is the sum of its durations since then. The
+    maximum of the ranks' own durations would be longer than the time that passed: ranks take turns in being late.
+    """
+    first, jobs = 0, []
+    for window in record.header.ranks[0].windows:
+        stamps = record.step_nanoseconds[:, first : first + window.steps].cumsum(axis=1).max(axis=0)
+        if window.kind == "measured":
+            jobs.append(np.diff(stamps, prepend=0))
+        first += window.steps
+    return np.concatenate([np.zeros(0), *jobs]) / 1e9
 
 
 def summarize(record: LaunchRecord) -> LaunchSummary:
@@ -87,6 +99,7 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
         block=record.header.block,
         step_seconds=steady.astype(np.float32),
         median_step_seconds=float(np.median(steady)),
+        mean_step_seconds=float(steady.mean()),
         samples_per_second=record.header.cell.global_batch * len(steady) / float(steady.sum()),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         steady=state,

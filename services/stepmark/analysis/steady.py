@@ -39,6 +39,8 @@ class SteadyState:
     `change_below`: its absolute value is below this with 98 % confidence, and `steady` says that this is at most 2 %.
     Both are None where there is no steady state, or too few steps.
     `median_after_first_seconds`: what dropping the first ten of the given steps gives; None if there are no more.
+    `slope`: log change over a whole window by the slope of the steady steps, or of the second half of the window where
+    that begins earlier; None for too few steps.
     """
 
     verdict: Verdict
@@ -47,6 +49,7 @@ class SteadyState:
     change: float | None = None
     change_below: float | None = None
     median_after_first_seconds: float | None = None
+    slope: float | None = None
 
 
 def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> SteadyState:
@@ -63,7 +66,7 @@ def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> St
     levels = _levels(blocks, shape)
     verdict, reason = _unsteady(blocks, shape, levels, width)
     if verdict == "no steady state":
-        return SteadyState(verdict, 0, reason, None, None, after_first)
+        return SteadyState(verdict, 0, reason, None, None, after_first, _slope(blocks, levels[-1]))
     variance = shape.variance_of_mean(len(blocks))
     start = levels[-1] if verdict == "slowdown" else _trimmed(blocks, levels[-1], variance)
     change, error = _change(blocks[start:], variance)
@@ -72,7 +75,8 @@ def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> St
         decided = below <= material
         verdict = "steady" if decided else "undecided"
         reason = "" if decided else _undecided(len(seconds) - start * width, below)
-    return SteadyState(verdict, start * width, reason, float(np.expm1(change)), below, after_first)
+    slope = _slope(blocks, start)
+    return SteadyState(verdict, start * width, reason, float(np.expm1(change)), below, after_first, slope)
 
 
 def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
@@ -166,6 +170,12 @@ def _trimmed(blocks: Array, start: int, variance: float) -> int:
             break
         start += int(cut[score.argmax()])
     return start
+
+
+def _slope(blocks: Array, start: int) -> float:
+    """Log change over all blocks, by the slope from `start` on or of the second half: a short end tells little."""
+    counted = blocks[min(start, len(blocks) // 2) :]
+    return _change(counted, 0.0)[0] * len(blocks) / len(counted)
 
 
 def _change(values: Array, variance: float) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from stepmark.analysis.cells import (
     SummaryModel,
     cell_result,
     figures_of,
-    medians,
     rates,
     with_scaling,
 )
@@ -31,6 +30,7 @@ from stepmark.scenario.model import Measurement, Scenario
 class Summary(SummaryModel):
     """Everything that may be said of a run. `parity` says whether it was required, reported or skipped.
 
+    `family`: how the comparisons were corrected together; None where none has blocks enough for a claim.
     `break_evens`: one for each pair of cells that is compared and was measured; they name cells.
 
     Schema history
@@ -53,6 +53,7 @@ class Summary(SummaryModel):
     measurement: Measurement
     cells: tuple[CellResult, ...]
     comparisons: tuple[compare.Comparison, ...]
+    family: compare.FamilyFacts | None = None
     break_evens: tuple[BreakEven, ...]
     parity: Literal["required", "reported", "skipped"]
     certificates: tuple[Certificate, ...]
@@ -88,7 +89,8 @@ def summarize_run(
         result = cell_result(cell, by_cell[cell.key], certificates.get(cell.key), facts)
         baseline = scaling.baseline_of(cell, cells)
         results.append(with_scaling(result, cell, baseline, mode, throughput, facts.level))
-    comparisons = compare.comparisons(scenario, cells, {k: medians(v) for k, v in good.items()}, certificates)
+    measured = {key: compare.Measured.of(figures) for key, figures in good.items()}
+    comparisons, family = compare.comparisons(scenario, cells, measured, certificates)
     return Summary(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
@@ -102,6 +104,7 @@ def summarize_run(
         measurement=scenario.spec.measurement,
         cells=tuple(results),
         comparisons=tuple(comparisons),
+        family=family,
         break_evens=tuple(_break_evens(scenario, cells, by_cell, {result.key: result for result in results})),
         parity=scenario.spec.parity,
         certificates=tuple(certificates[cell.key] for cell in cells if cell.key in certificates),
@@ -115,7 +118,7 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
     for record in records:
         launch = reduced(record, None)
         if launch.figures is not None:
-            by_cell[launch.cell][launch.block] = launch.figures.median_step_seconds
+            by_cell[launch.cell][launch.block] = launch.figures.mean_step_seconds
     measured = [by_cell[cell.key] for cell in cells if by_cell[cell.key]]
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 

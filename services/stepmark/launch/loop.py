@@ -9,7 +9,8 @@ that runs ahead cannot end early. Protocol: Hoefler and Belli, SC'15; docs/measu
 import gc
 import itertools
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Literal, Protocol
@@ -17,6 +18,9 @@ from typing import Literal, Protocol
 from stepmark.launch.buffer import WARMUP_STEPS_MOST, StampBuffer
 from stepmark.results.record import Window
 
+LENGTHENED_MOST = 5
+_SETTLING_LEAST = 0.005
+_SETTLING_STEPS_LEAST = 4
 _NS = 1_000_000_000
 
 
@@ -102,8 +106,39 @@ class Recorder:
 
 
 def warm_up(recorder: Recorder, limits: LoopLimits) -> None:
-    """Windows until the floors of steps and seconds are passed. The first step, with its compiling, was done before."""
+    """Windows until the floors of steps and seconds are passed. The first step, with its compiling, was done before.
+
+    Where the steps still become faster then, on any rank, half as many are added, again and again, until they do not or
+    the warm-up is `LENGTHENED_MOST` times as long: a tail that lasts into the measured window looks like a slower cell.
+    """
     _fill(recorder, "warmup", limits.warmup_steps, WARMUP_STEPS_MOST, limits.warmup_seconds)
+    floor_steps, floor_seconds = recorder.total("warmup")
+    steps, seconds = floor_steps, floor_seconds
+    while recorder.group.agree_max(
+        float(
+            still_settling(recorder.step_nanoseconds()[1:])
+            and seconds < LENGTHENED_MOST * floor_seconds
+            and steps < min(LENGTHENED_MOST * floor_steps, WARMUP_STEPS_MOST)
+        )
+    ):
+        recorder.window("warmup", min(-(-steps // 2), WARMUP_STEPS_MOST - steps))
+        steps, seconds = recorder.total("warmup")
+
+
+def still_settling(nanoseconds: Sequence[int]) -> bool:
+    """Whether steps were still becoming faster in the last two thirds of a warm-up, leaving its beginning out.
+
+    Their second half is faster than the first by more than 0.5 % and by more than two standard errors of a difference
+    of medians; the spread is that of neighbouring steps, which no trend moves.
+    """
+    logs = [math.log(max(step, 1)) for step in nanoseconds[len(nanoseconds) // 3 :]]
+    half = len(logs) // 2
+    if half < _SETTLING_STEPS_LEAST:
+        return False
+    fall = statistics.median(logs[:half]) - statistics.median(logs[-half:])
+    neighbours = statistics.median(abs(after - before) for before, after in itertools.pairwise(logs))
+    spread = neighbours / (0.6745 * math.sqrt(2))
+    return fall > max(_SETTLING_LEAST, 2 * 1.2533 * spread * math.sqrt(2 / half))
 
 
 def measure(recorder: Recorder, limits: LoopLimits) -> None:

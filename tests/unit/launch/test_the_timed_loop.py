@@ -1,5 +1,7 @@
 """The loop with a clock of our own: windows, floors, agreement, and what the buffer holds."""
 
+import math
+import random
 import threading
 from pathlib import Path
 
@@ -162,3 +164,25 @@ def test_a_stranger_without_the_token_is_not_let_in() -> None:
         ControlGroup.join(f"127.0.0.1:{port}", "secret", 1, 2, 10)
         rank0.join()
     assert len(groups) == 1
+
+
+def test_a_warm_up_goes_on_while_steps_become_faster(clock: Clock, buffer: StampBuffer) -> None:
+    falling = [200 - 2 * index for index in range(50)]
+    made = recorder(clock, buffer, [*falling, 100])
+    made.window("warmup", 1)
+    loop.warm_up(made, loop.LoopLimits(20, 0, 20, 100, 0))
+    assert 50 < made.total("warmup")[0] <= loop.LENGTHENED_MOST * 20 + 10
+
+
+def test_a_warm_up_that_never_settles_ends(clock: Clock, buffer: StampBuffer) -> None:
+    made = recorder(clock, buffer, [100_000 - 100 * index for index in range(1000)])
+    made.window("warmup", 1)
+    loop.warm_up(made, loop.LoopLimits(20, 0, 20, 100, 0))
+    assert loop.LENGTHENED_MOST * 20 <= made.total("warmup")[0] <= 1.5 * loop.LENGTHENED_MOST * 20
+
+
+def test_noise_does_not_lengthen_a_warm_up() -> None:
+    rng = random.Random(1)
+    noisy = [[int(1e7 * math.exp(rng.gauss(0, 0.03))) for _ in range(30)] for _ in range(1000)]
+    assert sum(map(loop.still_settling, noisy)) <= 40
+    assert not loop.still_settling([10 * MS] * 30)

@@ -1,7 +1,7 @@
 """`parity: required` lets no comparison through without certificates of both sides."""
 
 from conftest import scenario_document
-from stepmark.analysis.compare import comparisons
+from stepmark.analysis.compare import Measured, comparisons
 from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.load import scenario_from_object
@@ -16,9 +16,10 @@ def found(parity: str, **badges: str) -> tuple[str, str]:
     document = scenario_document(candidates=CANDIDATES, workload={"model": "mlp"}, parity=parity)
     scenario = scenario_from_object(document)
     both = cells(scenario, Machine(places=2, programs=("c++",)))
-    medians = {cell.key: {b: (1.0 if cell.candidate == "one" else 2.0) + b * 1e-6 for b in range(5)} for cell in both}
+    seconds = {cell.key: {b: (1.0 if cell.candidate == "one" else 2.0) + b * 1e-6 for b in range(5)} for cell in both}
+    measured = {key: Measured(mean_seconds=by_block, median_seconds=by_block) for key, by_block in seconds.items()}
     certificates = {cell.key: certificate(cell, badges[cell.candidate]) for cell in both if cell.candidate in badges}
-    [comparison] = comparisons(scenario, both, medians, certificates)
+    [comparison], _ = comparisons(scenario, both, measured, certificates)
     return comparison.verdict, comparison.reason + comparison.parity
 
 

@@ -1,0 +1,67 @@
+"""Launches that run at two levels, such as rare slow ones: seen by the gap between them, with an interval that holds.
+
+A t-interval takes launches to be spread evenly around one level. Where they are not (8 % of launches are 15 % slower;
+a thread lands on one of two sockets), nine or ten launches give one that holds the truth in 40 to 90 % of runs. The
+median launch has an interval that needs no assumption but independence: the k-th smallest and k-th largest value
+(Hahn and Meeker, "Statistical Intervals", 1991, 5.2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+LEAST = 5  # values below which nothing can be said of levels
+COVERED_LEAST = 0.93  # by an interval of ordered values; 5 values reach 93.75 %
+_MATERIAL = 0.02  # a gap that is smaller is not worth a word
+# The gap between two groups over the standard deviation within them, as 98 % of normal samples stay below it, by the
+# number of values (simulated, 40,000 samples each). For more values the last one.
+_GAP_MOST = {5: 10.4, 6: 7.2, 7: 5.8, 8: 4.9, 9: 4.3, 10: 3.9, 15: 2.8, 20: 2.4}
+
+
+@dataclass(frozen=True)
+class Levels:
+    """`low` and `high`: geometric means of the two groups, with the number of values in each."""
+
+    low: float
+    high: float
+    count_low: int
+    count_high: int
+
+
+def two_levels(values: ArrayLike) -> Levels | None:
+    """The two levels of positive values, shape (launches,), or None where one level explains them.
+
+    The largest gap on the log scale must exceed 2 %, and what chance leaves between normal values.
+    """
+    logs = np.sort(np.log(np.asarray(values, dtype=np.float64)))
+    if len(logs) < LEAST:
+        return None
+    cut = int(np.argmax(np.diff(logs))) + 1
+    low, high, gap = logs[:cut], logs[cut:], logs[cut] - logs[cut - 1]
+    within = np.sqrt((((low - low.mean()) ** 2).sum() + ((high - high.mean()) ** 2).sum()) / (len(logs) - 2))
+    limit = _GAP_MOST[max(count for count in _GAP_MOST if count <= len(logs))]
+    if gap <= np.log1p(_MATERIAL) or gap <= limit * within:
+        return None
+    return Levels(float(np.exp(low.mean())), float(np.exp(high.mean())), len(low), len(high))
+
+
+def median_interval(values: NDArray[np.float64], confidence: float = COVERED_LEAST) -> tuple[float, float] | None:
+    """Of the median of what `values`, shape (n,), were drawn from; None below five values.
+
+    The k-th value from either end, with the largest k for which 1 - 2 P(B <= k - 1), B binomial (n, 1/2), is at least
+    `confidence`; the smallest and the largest value where none is.
+    """
+    count = len(values)
+    if count < LEAST:
+        return None
+    enough = [k for k in range(1, count // 2 + 1) if 1 - 2 * special.bdtr(k - 1, count, 0.5) >= confidence]
+    ordered, k = np.sort(values), max(enough, default=1)
+    return float(ordered[k - 1]), float(ordered[-k])
+
+
+def sign_p_value(logs: NDArray[np.float64]) -> float:
+    """Two-sided, of a median of 0: as few values on one side of it, by the binomial distribution."""
+    fewer = int(min((logs > 0).sum(), (logs < 0).sum()))
+    return min(1.0, 2 * float(special.bdtr(fewer, len(logs), 0.5)))

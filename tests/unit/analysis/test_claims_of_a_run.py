@@ -1,0 +1,132 @@
+"""What a run may claim: all comparisons together, time per step with its slow steps, and cells that have settled."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from conftest import scenario_document
+from stepmark.analysis.compare import Comparison, FamilyFacts, Measured, comparisons
+from stepmark.plan.cells import Machine, cells
+from stepmark.scenario.load import scenario_from_object
+
+Rows = Sequence[float]
+
+
+def run(
+    *candidates: Measured, reference: Measured, minimum_effect: float = 0.01
+) -> tuple[list[Comparison], FamilyFacts | None]:
+    """Every candidate against the reference, in one run without a word on parity."""
+    names = ["reference", *(f"candidate-{index}" for index in range(len(candidates)))]
+    document = scenario_document(
+        candidates=[{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in names],
+        parity="reported",
+        measurement={"minimumEffect": minimum_effect},
+    )
+    scenario = scenario_from_object(document)
+    found = cells(scenario, Machine(places=2, programs=()))
+    measured = dict(zip((cell.key for cell in found), (reference, *candidates), strict=True))
+    return comparisons(scenario, found, measured, {})
+
+
+def of(means: Rows, medians: Rows | None = None, slopes: Rows = ()) -> Measured:
+    return Measured(dict(enumerate(means)), dict(enumerate(means if medians is None else medians)), tuple(slopes))
+
+
+STEADY = [0.100, 0.101, 0.099, 0.1005, 0.0995]
+
+
+def times(factor: float, noise: Rows = (0, 0.004, -0.004, 0.002, -0.002)) -> list[float]:
+    """The steady reference times this, with noise of its own."""
+    return [one * factor * (1 + own) for one, own in zip(STEADY, noise, strict=True)]
+
+
+def test_a_clear_difference_is_claimed() -> None:
+    [one], family = run(of(times(1.2)), reference=of(STEADY))
+    assert one.verdict == "slower"
+    assert family is not None
+    assert (family.size, family.error) == (1, 0.05)
+
+
+def test_a_difference_that_one_comparison_would_claim_is_not_claimed_among_many() -> None:
+    noise = (0.03, -0.02, 0.01, 0.02, -0.01)
+    [alone], _ = run(of(times(1.034, noise)), reference=of(STEADY))
+    others = [of(times(1.0, tuple(np.roll(noise, shift)))) for shift in range(14)]
+    together, family = run(of(times(1.034, noise)), *others, reference=of(STEADY))
+    assert (alone.verdict, together[0].verdict) == ("slower", "inconclusive")
+    assert alone.p_value is not None
+    assert together[0].p_adjusted is not None
+    assert together[0].p_adjusted > alone.p_value
+    assert family is not None
+    assert (family.size, family.interval_level > 0.99) == (15, True)
+
+
+def test_the_interval_excludes_one_exactly_where_a_difference_is_established() -> None:
+    rng = np.random.default_rng(3)
+    candidates = [of(times(1 + 0.01 * index, tuple(rng.normal(0, 0.01, 5)))) for index in range(8)]
+    found, family = run(*candidates, reference=of(STEADY), minimum_effect=0.0)
+    assert family is not None
+    established = [one.p_adjusted <= family.tested_at for one in found if one.p_adjusted is not None]
+    assert established == [one.ratio is not None and one.ratio.excludes(1.0) for one in found]
+    assert {True, False} == set(established)
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.0])
+def test_nothing_is_claimed_below_five_blocks(factor: float) -> None:
+    [one], family = run(of([factor * 0.1] * 4), reference=of([0.1] * 4))
+    assert (one.verdict, one.reason) == ("inconclusive", "4 blocks have both, and a claim needs 5")
+    assert family is None
+
+
+def test_slow_steps_that_turn_the_sign_withhold_the_claim_and_both_are_shown() -> None:
+    """Every 20th step five times as long, and the others 2 % faster: the job takes 17.5 % longer."""
+    [one], _ = run(of(times(1.175), times(0.98)), reference=of(STEADY))
+    assert one.verdict == "inconclusive"
+    assert "x 1.175 with slow steps, x 0.980 in the median" in one.reason
+
+
+def test_slow_steps_alone_are_no_claim_and_no_equality() -> None:
+    [slower], _ = run(of(times(1.10), times(1.0)), reference=of(STEADY))
+    [equal], _ = run(of(times(1.0, (0,) * 5), times(1.10)), reference=of(STEADY))
+    assert [one.verdict for one in (slower, equal)] == ["inconclusive", "inconclusive"]
+    assert "mean and median step disagree" in slower.reason
+    assert "mean and median step disagree" in equal.reason
+
+
+def test_a_large_difference_stands_where_mean_and_median_differ_in_size_only() -> None:
+    [one], _ = run(of(times(1.43), times(1.40)), reference=of(STEADY))
+    assert one.verdict == "slower"
+    assert one.ratio is not None
+    assert one.median_ratio is not None
+    assert (round(one.ratio.value, 2), round(one.median_ratio.value, 2)) == (1.43, 1.40)
+
+
+FALLING = [-0.010, -0.012, -0.009, -0.011, -0.010]  # log change over a window of each launch
+
+
+def test_a_cell_that_still_becomes_faster_is_not_called_slower() -> None:
+    [one], _ = run(of(times(1.10), slopes=FALLING), reference=of(STEADY))
+    assert one.verdict == "inconclusive"
+    assert "still changing" in one.reason
+    assert "candidate-0.eager.float32.w1 by -1.0%" in one.reason
+
+
+def test_a_reference_that_still_becomes_faster_does_not_hold_back_that_a_candidate_is_slower() -> None:
+    [one], _ = run(of(times(1.10)), reference=of(STEADY, slopes=FALLING))
+    assert one.verdict == "slower"
+
+
+def test_slopes_without_a_common_direction_hold_nothing_back() -> None:
+    [one], _ = run(of(times(1.10), slopes=[-0.01, 0.012, -0.011, 0.009, 0.001]), reference=of(STEADY))
+    assert one.verdict == "slower"
+
+
+def test_a_difference_far_beyond_what_the_change_explains_is_claimed() -> None:
+    [one], _ = run(of(times(1.5), slopes=FALLING), reference=of(STEADY))
+    assert one.verdict == "slower"
+
+
+def test_ratios_at_two_levels_are_no_claim_from_five_blocks() -> None:
+    [one], _ = run(of(times(1.0, (0.100, 0.101, 0.100, 0.250, 0.251))), reference=of(STEADY))
+    assert one.verdict == "inconclusive"
+    assert "launches lie at two levels, x 1.100 in 3 blocks and x 1.250 in 2" in one.reason
