@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-WINDOWS_AHEAD = 20  # covers tails of the form exp(-step / tau) with tau up to ten windows; docs/measuring.md
-_CONFIDENCE = 0.8  # two-sided: a slope in the direction that explains a claim is taken seriously at 10 %
+WINDOWS_AHEAD = 25  # covers tails of the form exp(-step / tau) with tau up to ten windows; docs/measuring.md
+_CONFIDENCE = 0.7  # two-sided: a slope in the direction that explains a claim is taken seriously at 15 %
 
 
 def log_change_ahead(slopes: Sequence[float]) -> float:

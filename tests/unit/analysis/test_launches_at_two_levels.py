@@ -18,7 +18,7 @@ def test_both_levels_are_found_with_their_launches() -> None:
 def test_chance_alone_rarely_looks_like_two_levels(launches: int) -> None:
     rng = np.random.default_rng(launches)
     seen = [two_levels(np.exp(rng.normal(0, 0.03, launches))) is not None for _ in range(3000)]
-    assert np.mean(seen) <= 0.025
+    assert np.mean(seen) <= 0.065
 
 
 def test_a_small_gap_is_not_worth_a_word() -> None:
