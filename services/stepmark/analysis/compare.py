@@ -25,7 +25,8 @@ class Comparison(BaseModel):
 
     `ratio` is the candidate's mean time per step over the reference's, slow steps included: below 1 the candidate is
     faster. Its interval is drawn at the family's level, so that it excludes 1 where a difference is claimed.
-    `median_ratio` is that of their median steps. `p_adjusted`: Holm's over the family; None outside it.
+    `median_ratio` is that of their median steps; `slow_steps_matter` where the two differ by more than the minimum
+    effect. `p_adjusted`: Holm's over the family; None outside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Comparison(BaseModel):
     workers: int
     ratio: Estimate | None
     median_ratio: Estimate | None = None
+    slow_steps_matter: bool = False
     p_value: float | None = None
     p_adjusted: float | None = None
     blocks: int
@@ -116,13 +118,15 @@ def comparisons(
     the family: nothing is claimed of them whatever they show.
     """
     found = [_Case.of(scenario, pair, measured, certificates) for pair in pairs(scenario, cells)]
+    effect = scenario.spec.measurement.minimum_effect
     members = [case for case in found if not case.withheld]
     if not members:
-        return [_told(case, None) for case in found], None
+        return [_told(case, None, effect) for case in found], None
     tested = family([case.logs() for case in members])
     tests = {id(case): index for index, case in enumerate(members)}
-    effect = scenario.spec.measurement.minimum_effect
-    results = [_told(case, None) if case.withheld else _judged(case, tested, tests[id(case)], effect) for case in found]
+    results = [
+        _told(case, None, effect) if case.withheld else _judged(case, tested, tests[id(case)], effect) for case in found
+    ]
     facts = FamilyFacts(
         size=len(members),
         error=FAMILY_ERROR,
@@ -173,7 +177,9 @@ def _judged(case: _Case, tested: Family, index: int, minimum_effect: float) -> C
     test = tested.tests[index]
     ratio = test.ratio(tested.interval_level)
     verdict, reason = judge(ratio, minimum_effect)
-    told = _told(case, ratio).model_copy(update={"p_value": test.p_value, "p_adjusted": tested.p_adjusted[index]})
+    told = _told(case, ratio, minimum_effect).model_copy(
+        update={"p_value": test.p_value, "p_adjusted": tested.p_adjusted[index]}
+    )
     if verdict in ("faster", "slower", "no measurable difference"):
         against = _against(case, test, told, minimum_effect)
         verdict, reason = ("inconclusive", against) if against else (verdict, reason)
@@ -221,10 +227,12 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
     return f"steps were still changing over the window ({words}), which could explain it: raise warmupSeconds"
 
 
-def _told(case: _Case, ratio: Estimate | None) -> Comparison:
+def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Comparison:
     """Everything but the judgement; without a `ratio` of the family, the plain one."""
     pair = case.pair
-    plain = paired_ratio(case.ours.mean_seconds, case.theirs.mean_seconds)
+    means = ratio if ratio is not None else paired_ratio(case.ours.mean_seconds, case.theirs.mean_seconds)
+    medians = paired_ratio(case.ours.median_seconds, case.theirs.median_seconds)
+    apart = abs(np.log(means.value / medians.value)) if means is not None and medians is not None else 0.0
     return Comparison(
         candidate=pair.cell.candidate,
         reference=pair.base.candidate,
@@ -233,8 +241,9 @@ def _told(case: _Case, ratio: Estimate | None) -> Comparison:
         reference_execution=pair.base.execution,
         precision=pair.cell.precision,
         workers=pair.cell.workers,
-        ratio=ratio if ratio is not None else plain,
-        median_ratio=paired_ratio(case.ours.median_seconds, case.theirs.median_seconds),
+        ratio=means,
+        median_ratio=medians,
+        slow_steps_matter=bool(apart > np.log1p(minimum_effect)),
         blocks=len(case.common),
         parity=case.parity,
         verdict="inconclusive",

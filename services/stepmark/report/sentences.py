@@ -16,8 +16,8 @@ from stepmark.results.record import StartupSeconds
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
 RANKING = "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places."
 RATIOS = (
-    "The candidate's step time over the reference's, with its 95 % interval over blocks: left of 1 it is faster. The "
-    "shade is what is too small to matter."
+    "The candidate's time per step over the reference's, slow steps included, with its interval over blocks: left of 1 "
+    "it is faster. The shade is what is too small to matter."
 )
 STEPS = (
     "All steady steps of all launches. Beside the median stands what dropping the first ten steps of every window "
@@ -189,9 +189,10 @@ def measured(summary: Summary) -> str:
     level = " (drawn at 96 %, which cover 95 % where precision decides on more blocks)" if more else ""
     return (
         f"{s.blocks} randomised blocks (seed {s.seed}), each with one launch per cell, {process}; launcher "
-        f"{s.launcher}. A step's time is the maximum over the ranks; a launch's figure is the median of its steady "
-        f"steps; intervals are 95 % t-intervals on the logarithms of the per-block figures{level}, comparisons are "
-        f"paired within blocks. A difference below {s.measurement.minimum_effect:.1%} is never claimed."
+        f"{s.launcher}. A step ends when its last rank has ended it. A cell's step time is that of the median steady "
+        f"step; throughput and comparisons are of the mean, which slow steps are part of. Intervals are 95 % "
+        f"t-intervals on the logarithms of the per-block figures{level}; comparisons are paired within blocks and "
+        f"corrected together. A difference below {s.measurement.minimum_effect:.1%} is never claimed."
     )
 
 

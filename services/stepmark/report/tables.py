@@ -20,7 +20,8 @@ PARITY_HEADINGS = (
 def cell_headings(summary: Summary) -> list[str]:
     """Of `cell_rows`."""
     return [
-        "cell", "workers", "engine", "batch per worker", "launches", "step ms [95 %]", "first ten dropped",
+        "cell", "workers", "engine", "batch per worker", "launches", "median step ms [95 %]", "mean step ms [95 %]",
+        "first ten dropped",
         "p5 / p95 / p99 ms", "samples/s", words.speedup_name(summary.mode), "efficiency", "peak MiB", "parity",
         "verdict",
     ]  # fmt: skip
@@ -39,6 +40,7 @@ def _cell(cell: CellResult) -> list[str]:
         str(cell.batch_per_worker),
         str(cell.launches),
         words.step_time(cell),
+        words.mean_step_time(cell),
         words.dropped_first(cell),
         words.percentiles(cell),
         words.rate(cell),

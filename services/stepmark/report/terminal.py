@@ -31,8 +31,10 @@ def show(summary: Summary, console: Console) -> None:
     for line in words.fastest(summary):
         console.print(escape(f"  {line}"), soft_wrap=True)
     if summary.comparisons:
-        heading = "Verdicts (step-time ratio, 95 % interval over blocks; below 1 is faster)"
+        heading = "Verdicts (ratio of time per step, slow steps included; below 1 the candidate is faster)"
         console.print(heading, style="bold", soft_wrap=True)
+        if corrected := words.family(summary.family):
+            console.print(escape(f"  {corrected}"), soft_wrap=True)
     for comparison in summary.comparisons:
         console.print(escape(f"  {words.sentence(comparison)}"), soft_wrap=True)
     if summary.break_evens:

@@ -1,7 +1,7 @@
 """Figures as a person reads them. What is unknown is an en dash, never 0."""
 
 from stepmark.analysis.cells import CellResult
-from stepmark.analysis.compare import Comparison
+from stepmark.analysis.compare import Comparison, FamilyFacts
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
@@ -21,6 +21,14 @@ def step_time(cell: CellResult) -> str:
     if step is None:
         return UNKNOWN
     return f"{milliseconds(step.median)} [{milliseconds(step.low)}, {milliseconds(step.high)}]"
+
+
+def mean_step_time(cell: CellResult) -> str:
+    """Mean and interval in ms, slow steps included."""
+    mean = None if cell.step_seconds is None else cell.step_seconds.mean
+    if mean is None:
+        return UNKNOWN
+    return f"{milliseconds(mean.value)} [{milliseconds(mean.low)}, {milliseconds(mean.high)}]"
 
 
 def dropped_first(cell: CellResult) -> str:
@@ -180,7 +188,21 @@ def comparison_parity(comparison: Comparison) -> str:
 
 
 def step_ratio(comparison: Comparison) -> str:
-    return f"step time x {ratio(comparison.ratio)}"
+    """Of mean steps; that of median steps beside it where slow steps make a difference that matters."""
+    c = comparison
+    medians = f" (median step x {c.median_ratio.value:.3f})" if c.slow_steps_matter and c.median_ratio else ""
+    return f"step time x {ratio(c.ratio)}{medians}"
+
+
+def family(facts: FamilyFacts | None) -> str:
+    """How the verdicts of a run were corrected; empty where there is none."""
+    if facts is None:
+        return ""
+    together = "1 comparison" if facts.size == 1 else f"{facts.size} comparisons, corrected together (Holm)"
+    return (
+        f"{together}: at most {facts.error:.0%} of such runs claim a difference that is not there; "
+        f"intervals at {facts.interval_level:.1%}"
+    )
 
 
 def gain(estimate: Estimate | None) -> str:

@@ -142,19 +142,20 @@ class Measurement(StrictModel):
         )
     )
 
-    launches: Annotated[int, Field(ge=2, le=100)] = 5
-    """Launches per cell, each in a block of its own with fresh zygotes. Intervals stand on this number."""
+    launches: Annotated[int, Field(ge=2, le=100)] = 9
+    """Launches per cell, each in a block of its own with fresh zygotes. Intervals stand on this number, and nothing is
+    claimed with fewer than five."""
     max_launches: Annotated[int, Field(ge=2, le=100)] | None = None
     """Blocks are added up to this number until relativePrecision is reached; absent: launches, none are added."""
-    min_steps: Annotated[int, Field(ge=1, le=5000)] = 100
+    min_steps: Annotated[int, Field(ge=1, le=5000)] = 50
     """Steps in the measured window, at least."""
     max_steps: Annotated[int, Field(ge=1, le=5000)] = 5000
     """Steps in the measured window, at most: it wins over minSeconds."""
-    min_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    min_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.5
     """Length of the measured window, at least."""
     warmup_steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Steps before the window, at least. They are kept and marked."""
-    warmup_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Steps before the window, at least. They are kept and marked. More are made while steps become faster."""
+    warmup_seconds: Annotated[float, Field(ge=0, le=600)] = 1.0
     """Time before the window, at least."""
     relative_precision: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Half-width of a cell's 95 % interval, relative to its median, that is precise enough."""

@@ -99,7 +99,8 @@ def step_seconds(steps: np.ndarray, medians: np.ndarray, median: float) -> StepS
     p = np.percentile(steps, np.arange(101)).tolist()
     return StepSeconds(
         median=median, low=median * 0.98, high=median * 1.02, p5=p[5], p95=p[95], p99=p[99], percentiles=tuple(p),
-        launch_medians=tuple(medians.tolist()), median_after_first=median * 1.011,
+        launch_medians=tuple(medians.tolist()), launch_means=tuple((1.01 * medians).tolist()),
+        mean=estimate(median * 1.01, 0.02), median_after_first=median * 1.011,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def test_in_markdown(summary: Summary) -> None:
     assert "\n# heading" not in text
     assert "[link](" not in text
     row = next(line for line in text.splitlines() if line.startswith("| ") and "script" in line)
-    assert row.replace("\\|", "").count("|") == 15
+    assert row.replace("\\|", "").count("|") == 16
 
 
 def test_on_a_terminal(summary: Summary) -> None:

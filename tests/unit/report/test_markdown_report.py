@@ -17,7 +17,7 @@ def test_all_that_is_known_of_a_run_is_in_it() -> None:
     text = markdown.render(example())
     for part in (
         "Karp-Flatt serial fraction | scaled serial fraction |",
-        "| 14.20 [13.92, 14.48] | 14.36 |",
+        "| 14.20 [13.92, 14.48] | 14.34 [14.06, 14.63] | 14.36 |",
         "| torch.eager.float32.w8 | 20.26 | – |",
         "No split: this strategy cannot leave out its exchange",
         "rank 7 on node-b is 6.0% slower",
