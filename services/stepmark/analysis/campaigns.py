@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stepmark.analysis.welch import Welch, holm, welch
+
+Medians = Sequence[float]
+"""Launch medians of one cell in one campaign, in seconds."""
+
 _PRIOR_DEGREES = 2.0  # of the other cells' variance beside the cell's own
 
 
@@ -27,6 +32,14 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Tested:
+    """A cell's test, and its p-value after Holm over all cells."""
+
+    test: Welch
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
 class _Own:
     """One cell. `excess`: the estimate before it is pooled, negative where launches alone explain more."""
 
@@ -34,7 +47,7 @@ class _Own:
     degrees: int
 
 
-def between(cells: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Between]:
+def between(cells: Mapping[str, Sequence[Medians]]) -> dict[str, Between]:
     """Per cell, from its launch medians in each campaign; empty where no cell has two campaigns of two launches.
 
     A cell's own estimate counts with its degrees of freedom, the mean of all cells with two: few campaigns are pooled,
@@ -52,7 +65,25 @@ def between(cells: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Between
     return {key: _moderated(own.get(key), pooled, degrees, len(usable[key])) for key in cells}
 
 
-def _own(campaigns: Sequence[Sequence[float]]) -> _Own:
+def tested(
+    launches: Mapping[str, tuple[Medians, Medians]], known: Mapping[str, Between], alpha: float
+) -> tuple[dict[str, Tested], float]:
+    """Every cell's test, and the one level of the intervals that says the same as Holm's procedure.
+
+    `launches`: cell key -> the old run's and the new one's, two a side or more. `known`: `between` of the history.
+    Family-wise error: Holm's holds however the tests depend, so also where one campaign effect shifts all cells.
+    """
+    tests = {key: _test(*sides, known.get(key)) for key, sides in launches.items()}
+    adjusted, level = holm([test.p_value for test in tests.values()], alpha)
+    return {key: Tested(test, p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}, level
+
+
+def _test(old: Medians, new: Medians, campaigns: Between | None) -> Welch:
+    launches = welch(old, new)
+    return launches if campaigns is None else launches.with_campaigns(campaigns.variance, campaigns.degrees)
+
+
+def _own(campaigns: Sequence[Medians]) -> _Own:
     logs = [np.log(np.asarray(medians, dtype=np.float64)) for medians in campaigns]
     by_launches = float(np.mean([x.var(ddof=1) / len(x) for x in logs]))
     return _Own(float(np.var([x.mean() for x in logs], ddof=1)) - by_launches, len(logs) - 1)

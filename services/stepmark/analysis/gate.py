@@ -12,13 +12,12 @@ from typing import Any
 
 from stepmark.analysis import stopping
 from stepmark.analysis.alike import Difference, Side, differences
-from stepmark.analysis.campaigns import Between, between
+from stepmark.analysis.campaigns import Between, Tested, between, tested
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import judge
 from stepmark.analysis.earlier import alike_runs, campaigns_of, medians_of, warnings_of
 from stepmark.analysis.gate_report import GateCell, GateReport, GateSide, Verdict, named, sentence
 from stepmark.analysis.intervals import CONFIDENCE, Estimate
-from stepmark.analysis.welch import Welch, holm, welch
 from stepmark.errors import CannotRun, StepmarkError
 
 _LENT = "no earlier run has this cell: how much campaigns differ is taken from the other cells"
@@ -114,12 +113,9 @@ class _Match:
     old: CellResult | None
     new: CellResult | None
 
-    def test(self, campaigns: Between | None) -> Welch | None:
-        """None where a side has fewer than two launches."""
-        if min(len(medians_of(self.old)), len(medians_of(self.new))) < 2:
-            return None
-        launches = welch(medians_of(self.old), medians_of(self.new))
-        return launches if campaigns is None else launches.with_campaigns(campaigns.variance, campaigns.degrees)
+    @property
+    def launches(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return medians_of(self.old), medians_of(self.new)
 
 
 def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_Match]:
@@ -148,21 +144,19 @@ def _confidence(side: Side) -> float:
 
 def _judged(matched: Sequence[_Match], family: _Family, allow_missing: bool) -> tuple[list[GateCell], float]:
     """Every cell, and the level of the intervals. Only cells with two launches on each side are of the family."""
-    found = {match.key: match.test(family.between.get(match.key)) for match in matched}
-    tests = {key: test for key, test in found.items() if test is not None}
-    adjusted, level = holm([test.p_value for test in tests.values()], family.alpha)
-    corrected = dict(zip(tests, adjusted, strict=True))
+    testable = {match.key: match.launches for match in matched if min(map(len, match.launches)) >= 2}
+    tests, level = tested(testable, family.between, family.alpha)
     cells = []
     for match in matched:
         if match.key in tests:
-            cells.append(_compared(match, tests[match.key], corrected[match.key], level, family))
+            cells.append(_compared(match, tests[match.key], level, family))
         else:
             cells.append(_not_compared(match, allow_missing))
     return cells, level
 
 
-def _compared(match: _Match, test: Welch, p_adjusted: float, level: float, family: _Family) -> GateCell:
-    ratio, campaigns = test.ratio(level), family.between.get(match.key)
+def _compared(match: _Match, found: Tested, level: float, family: _Family) -> GateCell:
+    ratio, campaigns = found.test.ratio(level), family.between.get(match.key)
     verdict, reason = judge(ratio, family.effect)
     if verdict == "slower":
         reason = f"the step time grew by {ratio.value - 1:.1%}"
@@ -174,8 +168,8 @@ def _compared(match: _Match, test: Welch, p_adjusted: float, level: float, famil
         reason=reason,
         fails=verdict == "slower",
         ratio=ratio,
-        p_value=test.p_value,
-        p_adjusted=p_adjusted,
+        p_value=found.test.p_value,
+        p_adjusted=found.p_adjusted,
         campaign_spread=None if campaigns is None else math.sqrt(campaigns.variance),
         campaigns=0 if campaigns is None else campaigns.campaigns,
         **_figures(match, campaigns),

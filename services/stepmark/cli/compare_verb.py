@@ -9,18 +9,22 @@ from rich.console import Console
 
 from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.gate import Choices, Unlike, gate
+from stepmark.analysis.gate_report import GateReport
 from stepmark.cli.hub_source import earlier_runs, local_folder
 from stepmark.cli.publishing import HubChoices
 from stepmark.cli.verbs import summary_of
 from stepmark.errors import CannotRun
 from stepmark.report import gate as terminal
 from stepmark.report import junit
-from stepmark.results.store import SqliteStore
+from stepmark.results.store import FILE, SqliteStore
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to compare. `history`: earlier runs; empty with a hub is that of the new run's scenario there."""
+    """What to compare.
+
+    `history`: earlier runs, or folders of such; empty with a hub is that of the new run's scenario there.
+    """
 
     old: Path
     new: Path
@@ -41,7 +45,7 @@ def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | No
     except Unlike as unlike:
         if as_json:
             refusal = {
-                "schema_version": 1,
+                "schema_version": GateReport.model_fields["schema_version"].default,
                 "refused": [one.model_dump() for one in unlike.unlike],
                 "error": str(unlike),
             }
@@ -58,7 +62,16 @@ def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | No
 
 
 def _history(asked: Asked, new: Side, hub: HubChoices) -> tuple[Path, ...]:
-    return asked.history or earlier_runs(new.summary.scenario, (str(asked.old), str(asked.new)), hub)
+    if asked.history:
+        return tuple(run for given in asked.history for run in _runs_in(given))
+    return earlier_runs(new.summary.scenario, (str(asked.old), str(asked.new)), hub)
+
+
+def _runs_in(given: Path) -> list[Path]:
+    """The folder itself, or the runs in it, where it is a folder of runs."""
+    if (given / FILE).exists() or not given.is_dir():
+        return [given]
+    return sorted(file.parent for file in given.glob(f"*/{FILE}")) or [given]
 
 
 def _side(folder: Path, hub: HubChoices) -> Side:

@@ -204,8 +204,8 @@ def compare(
     history: Annotated[
         list[Path] | None,
         typer.Option(
-            help="An earlier run of the same thing, to tell luck between campaigns from a slowdown; repeat it for each,"
-            " three or more. Default with --hub: the newest ten there.",
+            help="An earlier run of the same thing, or a folder of such, to tell luck between campaigns from slowdowns:"
+            " repeat it, three runs or more. Default with --hub: the newest ten there.",
             show_default=False,
         ),
     ] = None,

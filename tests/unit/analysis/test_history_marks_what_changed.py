@@ -31,6 +31,12 @@ def test_a_mark_stands_where_the_gate_claims_a_difference_and_nowhere_else() -> 
     assert "10.0% more time per step" in [point.text for point in found.cells[0].points]
 
 
+def test_luck_between_campaigns_is_not_marked_once_enough_runs_tell_of_it() -> None:
+    shifts = (1.0, 1.002, 0.997, 1.003, 0.996, 1.003)
+    found = over_time(*(run({"a": tuple(s * f for f in (1.0, 1.0001, 0.9999))}) for s in (*shifts, 1.1 * shifts[0])))
+    assert changes_of(found, "a")[-3:] == [None, None, "slower"]
+
+
 def test_what_is_too_small_to_matter_is_not_marked() -> None:
     found = over_time(run({"a": STEADY}), run({"a": tuple(1.005 * value for value in STEADY)}))
     assert changes_of(found, "a") == [None, None]
