@@ -2,8 +2,8 @@
 
 A mark at a cell is what the gate would claim of a run against the one before, with the gate's own statistics: Holm over
 the cells of the two runs, and the minimum effect. Over many runs that makes many tests, each pair with its own 5 %.
-The runs before it are the gate's history, as far back as the last mark of a cell that became faster or slower, since
-what changed for a reason is no luck between campaigns; where these are too few there is none, and luck may be marked.
+The runs before it are the gate's history, as far back as the last mark beside which something else is recorded to have
+changed, since that is no luck between campaigns; where these are too few there is none, and luck may be marked.
 """
 
 from collections.abc import Sequence
@@ -63,10 +63,11 @@ def history(scenario: str, sides: Sequence[tuple[Side, float]]) -> History:
     """Of runs with the times of their ends, oldest first; a side's `folder` is its run's name."""
     runs: list[HistoryRun] = []
     points: dict[str, list[HistoryPoint]] = {}
-    level: list[Side] = []  # the runs before, since the last mark
+    level: list[Side] = []  # the runs before, since the last mark that has a reason
     for side, ended_at in sides:
         changed, claims = _against(level, side) if level else ([], {})
-        if any(claim.verdict in ("faster", "slower") for claim in claims.values()):
+        told = tuple(map(_told, (one for one in changed if one.field not in _UNMARKED)))
+        if told and any(claim.verdict in ("faster", "slower") for claim in claims.values()):
             level = []
         runs.append(
             HistoryRun(
@@ -74,7 +75,7 @@ def history(scenario: str, sides: Sequence[tuple[Side, float]]) -> History:
                 ended_at=ended_at,
                 host=side.run.environment.host,
                 stepmark_version=side.run.stepmark_version,
-                changed=tuple(map(_told, (one for one in changed if one.field not in _UNMARKED))),
+                changed=told,
             )
         )
         for cell in side.summary.cells:
