@@ -1,6 +1,11 @@
-"""How far off forecasts are on published curves, and how often their bands hold. No machine is on both sides.
+"""How far off forecasts are on published curves, and how often their bands hold, on machines and sources left out.
 
-python benchmarks/forecast_backtest.py        where the boundary was seen: median <= 3 %, p90 <= 9 %; 80 % bands 75-88 %
+python benchmarks/forecast_backtest.py        80 % bands hold 75 to 88 % wherever there are curves enough
+
+Weak scaling: every prefix of at least two points of a curve with every later point. Strong scaling: the table has no
+such curve, but the same work at two batches per worker, b and 2 b, for each worker count. A device's time is linear in
+its batch, so these give the step times at the global batch that is b on the most workers: measured there and at half as
+many workers, extrapolated to larger batches per worker below.
 """
 
 import csv
@@ -11,67 +16,128 @@ from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from stepmark.analysis import bands, curves
-from stepmark.analysis.forecast import Point, forecast
+from stepmark.analysis.bands import Boundary, Mode
+from stepmark.analysis.forecast import Point, Prediction, forecast
 
+Array = NDArray[np.float64]
+Row = dict[str, str]
 DATA = Path(__file__).parent / "data" / "published_scaling.csv"
 MACHINES = {"A100": "DGX A100", "DGX-2": "DGX-2", "P100": "DGX-1 P100", "GCE": "GCE K80", "EC2": "EC2 K80"}
-GRID = [
-    curves.Settings(ridge, share, inside, power, 2 * power)
-    for ridge, share, inside, power in product((0.02, 0.05, 0.15), (1 / 3, 0.5, 0.7), (0.1, 0.3, 1.0), (0.5, 1.0, 2.0))
-]
+GRIDS: dict[Mode, list[curves.Settings]] = {
+    "weak": [
+        curves.Settings(ridge, share, inside, power, 2 * power)
+        for ridge, share, inside, power in product(
+            (0.02, 0.05, 0.15), (1 / 3, 0.5, 0.7), (0.1, 0.3, 1.0), (0.5, 1.0, 2.0)
+        )
+    ],
+    "strong": [curves.Settings(fixed=fixed) for fixed in (0.02, 0.05, 0.1, 0.2)],
+}
+KINDS: tuple[tuple[Boundary, Mode], ...] = tuple(product(("not needed", "seen", "unseen"), ("weak", "strong")))  # type: ignore[arg-type]
+NAMES = {"not needed": "inside one node", "seen": "boundary crossed before", "unseen": "boundary never crossed"}
+ENOUGH = 4  # machines: with fewer, leaving one out says little
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """The measured points of a curve up to some worker count, and one later point to forecast. Seconds per sample."""
+    """The measured points of a curve up to some worker count, and one later point to forecast. Any unit of time."""
 
+    curve: str
     machine: str
+    source: str
+    mode: Mode
     per_node: int
-    workers: np.ndarray
-    seconds: np.ndarray
+    workers: Array
+    seconds: Array
     target: int
     truth: float
     largest: bool
 
     @property
-    def kind(self) -> str:
+    def boundary(self) -> Boundary:
         if self.target <= self.per_node:
-            return "in one node"
-        return "boundary seen" if self.workers[-1] > self.per_node else "boundary unseen"
+            return "not needed"
+        return "seen" if self.workers[-1] > self.per_node else "unseen"
+
+    @property
+    def scale(self) -> float:
+        """What the band is in proportion to."""
+        load = self.seconds * (self.workers if self.mode == "strong" else 1)
+        return bands.scale(float(np.log(load[-1] / load[0])), self.target / float(self.workers[-1]))
+
+    @property
+    def prediction(self) -> Prediction:
+        """As shipped."""
+        points = [Point(int(n), float(t)) for n, t in zip(self.workers, self.seconds, strict=True)]
+        return forecast(points, [self.target], self.per_node, self.mode)[0]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the shipped 80 % band does."""
+        return self.prediction.low_80 <= self.truth <= self.prediction.high_80
 
     def error(self, method: Callable[["Case"], float]) -> float:
         return float(np.log(self.truth / method(self)))
 
 
 def cases() -> list[Case]:
-    """Every prefix of at least two points with every later point."""
-    rows = defaultdict(list)
+    """All of weak scaling, then all of strong scaling."""
     with DATA.open() as file:
-        for row in csv.DictReader(file):
-            rows[row["curve_id"]].append(row)
-    return [case for group in rows.values() for case in _of_curve(group)]
+        rows = list(csv.DictReader(file))
+    return [*_weak(rows), *_strong(rows)]
 
 
-def _of_curve(rows: list[dict[str, str]]) -> Iterator[Case]:
-    rows = sorted(rows, key=lambda row: int(row["workers"]))
-    workers = np.array([float(row["workers"]) for row in rows])
-    seconds = workers / np.array([float(row["throughput"]) for row in rows])
-    machine = next((name for key, name in MACHINES.items() if key in rows[0]["hardware"]), "DGX-1 V100")
-    per_node = int(rows[0]["workers_per_node"])
-    for seen, target in combinations(range(len(rows)), 2):
-        if seen >= 1:
-            known, ahead = slice(0, seen + 1), int(workers[target])
-            largest = target == len(rows) - 1
-            yield Case(machine, per_node, workers[known], seconds[known], ahead, float(seconds[target]), largest)
+def _weak(rows: list[Row]) -> Iterator[Case]:
+    for group in _grouped(rows, ("curve_id",)):
+        yield from _of_curve(
+            group[0], "weak", {int(r["workers"]): int(r["workers"]) / float(r["throughput"]) for r in group}
+        )
+
+
+def _strong(rows: list[Row]) -> Iterator[Case]:
+    same = ("source", "model", "framework", "hardware", "precision", "workers_per_node", "unit")
+    for group in _grouped([row for row in rows if row["batch_per_worker"]], same):
+        batches = sorted({float(row["batch_per_worker"]) for row in group})[:2]
+        seconds = [_seconds_per_step(group, batch) for batch in batches]
+        if len(batches) == 2 and len(both := sorted(seconds[0].keys() & seconds[1].keys())) >= 3:
+            growth = {n: (seconds[1][n] - seconds[0][n]) / (batches[1] - batches[0]) for n in both}
+            more = {n: batches[0] * (both[-1] / n - 1) for n in both}  # samples per worker above the smaller batch
+            yield from _of_curve(group[0], "strong", {n: seconds[0][n] + growth[n] * more[n] for n in both})
+
+
+def _grouped(rows: list[Row], keys: tuple[str, ...]) -> list[list[Row]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[tuple(row[key] for key in keys)].append(row)
+    return list(found.values())
+
+
+def _seconds_per_step(rows: list[Row], batch: float) -> dict[int, float]:
+    chosen = [row for row in rows if float(row["batch_per_worker"]) == batch]
+    return {int(row["workers"]): batch * int(row["workers"]) / float(row["throughput"]) for row in chosen}
+
+
+def _of_curve(row: Row, mode: Mode, seconds_of: dict[int, float]) -> Iterator[Case]:
+    workers = np.array(sorted(seconds_of), dtype=np.float64)
+    seconds = np.array([seconds_of[int(n)] for n in workers])
+    machine = next((name for key, name in MACHINES.items() if key in row["hardware"]), "DGX-1 V100")
+    for seen, target in combinations(range(1, len(workers)), 2):
+        yield Case(
+            row["curve_id"], machine, row["source"], mode, int(row["workers_per_node"]), workers[: seen + 1],
+            seconds[: seen + 1], int(workers[target]), float(seconds[target]), target == len(workers) - 1,
+        )  # fmt: skip
 
 
 def ensemble(case: Case, settings: curves.Settings | None = None) -> float:
-    target = np.array([float(case.target)])
-    logs, weights = curves.weak(case.workers, case.seconds, case.per_node, target, settings)
-    return float(np.exp(weights @ logs)[0])
+    """The models with these constants."""
+    model = curves.weak if case.mode == "weak" else curves.strong
+    logs, weights = model(case.workers, case.seconds, case.per_node, np.array([float(case.target)]), settings)
+    unseen = case.mode == "weak" and case.boundary == "unseen"
+    network = bands.network(case.target / case.per_node) if unseen else 0.0
+    return float(np.exp(weights @ logs + network)[0])
 
 
 def linear_from_last(case: Case) -> float:
@@ -99,78 +165,110 @@ def _through_last(case: Case, seconds: Callable[[float], float]) -> float:
     return float(case.seconds[-1] * seconds(case.target / first) / seconds(last / first))
 
 
-def scores(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
-    """|log error| in units of the band's scale, and whether the shipped 80 % band holds; shape (cases,) each."""
-    predictions = [
-        forecast([Point(int(n), t) for n, t in zip(c.workers, c.seconds, strict=True)], [c.target], c.per_node)[0]
-        for c in cases
-    ]
-    halves = np.array([np.log(p.high_80 / p.step_seconds) for p in predictions])
-    errors = np.abs([np.log(c.truth / p.step_seconds) for c, p in zip(cases, predictions, strict=True)])
-    holds = [p.low_80 <= c.truth <= p.high_80 for c, p in zip(cases, predictions, strict=True)]
-    return errors / halves * bands.SCORES[80], np.array(holds)
-
-
-def percents(errors: np.ndarray) -> str:
+def percents(errors: Array) -> str:
     off = 100 * np.abs(np.expm1(errors))
     return f"{np.median(off):5.1f} / {np.percentile(off, 90):5.1f}"
 
 
-def tasks(all_cases: list[Case]) -> dict[str, list[Case]]:
-    """The tasks of the literature table, and all pairs by kind."""
-    crossed = [c for c in all_cases if c.kind == "boundary seen"]
-    return {
-        "<= 4 to 8 in one node": [
-            c for c in all_cases if c.workers[-1] == 4 and c.target == 8 and c.kind == "in one node"
-        ],
-        "<= 16 to the largest": [c for c in crossed if c.workers[-1] == 16 and c.largest],
-        "two node counts to the largest": [
-            c for c in all_cases if (c.workers >= c.per_node).sum() == 2 and c.largest and c.target > c.per_node
-        ],
-        **{f"all, {kind}": [c for c in all_cases if c.kind == kind]
-           for kind in ("in one node", "boundary seen", "boundary unseen")},
-    }  # fmt: skip
-
-
 def show_methods(all_cases: list[Case]) -> None:
+    """Weak scaling, shipped constants, beside other laws."""
     methods = (linear_from_last, amdahl, usl, ensemble)
-    print(f"absolute error in %, median / p90\n{'':33}" + "".join(f"{m.__name__:>18}" for m in methods))
-    for name, group in tasks(all_cases).items():
+    print(f"weak scaling, absolute error in %, median / p90\n{'':33}" + "".join(f"{m.__name__:>18}" for m in methods))
+    for boundary, name in NAMES.items():
+        group = [case for case in all_cases if case.mode == "weak" and case.boundary == boundary]
         rows = [percents(np.array([case.error(method) for case in group])) for method in methods]
-        print(f"{name:31}{len(group):4}" + "".join(f"{row:>18}" for row in rows))
+        print(f"{name:29}{len(group):4}" + "".join(f"{row:>18}" for row in rows))
 
 
-def cross_validate(all_cases: list[Case]) -> None:
-    """Constants and bands from all machines but one, judged on that one."""
-    errors = np.array([[case.error(lambda c, s=s: ensemble(c, s)) for case in all_cases] for s in GRID])
-    machines, kinds = np.array([c.machine for c in all_cases]), np.array([c.kind for c in all_cases])
-    scaled, shipped = scores(all_cases)
-    known = kinds != "boundary unseen"
-    found, covered = np.empty(len(all_cases)), {80: shipped.copy(), 95: np.ones(len(all_cases), dtype=bool)}
-    print("\nheld-out machine: constants and band quantiles chosen on the others")
-    for machine in sorted(set(machines)):
-        held, train = machines == machine, (machines != machine) & known
-        best = int(np.argmin(np.abs(errors[:, machines != machine]).mean(axis=1)))
-        found[held] = errors[best, held]
-        quantiles = {level: np.quantile(scaled[train], level / 100, method="higher") for level in (80, 95)}
-        for level, quantile in quantiles.items():
-            covered[level][held & known] = scaled[held & known] <= quantile
-        print(f"  {machine:11} {GRID[best]} bands {quantiles[80]:.3f} {quantiles[95]:.3f}")
-    print(f"{'':33}{'n':>4}{'median / p90, %':>18}{'80 % bands hold':>18}{'95 %':>8}")
-    for name, chosen in {
-        **{machine: known & (machines == machine) for machine in sorted(set(machines))},
-        **{kind: kinds == kind for kind in sorted(set(kinds))},
-        "seen or not needed": known,
-    }.items():
-        rate = f"{covered[95][chosen].mean():8.0%}" if known[chosen].any() else ""
-        print(f"{name:33}{chosen.sum():4}{percents(found[chosen]):>18}{covered[80][chosen].mean():18.0%}{rate}")
-    print(f"shipped 80 % bands, seen or not needed (in-sample): {shipped[known].mean():.0%}")
+@dataclass(frozen=True)
+class HeldOut:
+    """Of cases of one kind: log errors, and whether bands hold, each judged by what the other folds gave."""
+
+    errors: Array
+    holds: dict[bands.Level, NDArray[np.bool_]]
+
+
+def grid_errors(all_cases: list[Case]) -> dict[Case, Array]:
+    """Log errors of each case with each constants of its mode's grid."""
+    return {case: np.array([case.error(lambda c, s=s: ensemble(c, s)) for s in GRIDS[case.mode]]) for case in all_cases}
+
+
+def best_of(errors: dict[Case, Array]) -> int:
+    """The constants that are off least on average."""
+    return int(np.argmin(np.mean([np.abs(found) for found in errors.values()], axis=0)))
+
+
+def fitted(errors: dict[Case, Array], boundary: Boundary, mode: Mode) -> tuple[int, dict[bands.Level, float]]:
+    """Constants of the models, and quantiles of the band, from these cases; 0 where none is of this kind.
+
+    Strong scaling has so few curves that its band inside a node is no narrower than weak scaling's.
+    """
+    of_mode = {case: found for case, found in errors.items() if case.mode == mode}
+    best = best_of(of_mode)
+    scores = [abs(found[best]) / case.scale for case, found in of_mode.items() if case.boundary == boundary]
+    limits = {level: float(np.quantile(scores, share)) if scores else 0.0 for level, share in bands.HELD.items()}
+    if (boundary, mode) == ("not needed", "strong"):
+        lent = fitted(errors, boundary, "weak")[1]
+        limits = {level: max(limit, lent[level]) for level, limit in limits.items()}
+    return best, limits
+
+
+def held_out(kind: list[Case], errors: dict[Case, Array], fold: Callable[[Case], str]) -> HeldOut:
+    """Each case with what was chosen on all folds but its own."""
+    found, holds = np.empty(len(kind)), {level: np.zeros(len(kind), dtype=bool) for level in bands.HELD}
+    for name in sorted({fold(case) for case in kind}):
+        others = {case: of_case for case, of_case in errors.items() if fold(case) != name}
+        best, limits = fitted(others, kind[0].boundary, kind[0].mode)
+        for index, case in enumerate(kind):
+            if fold(case) == name:
+                found[index] = errors[case][best]
+                for level, limit in limits.items():
+                    holds[level][index] = abs(found[index]) <= limit * case.scale
+    return HeldOut(found, holds)
+
+
+def show_held_out(all_cases: list[Case], errors: dict[Case, Array]) -> None:
+    """By boundary and mode, first with machines and then with sources left out."""
+    print("\nheld out: constants and bands chosen without the case's machine, or without its source")
+    print("worst: the machine (source) whose 80 % bands hold least; sources have down to one forecast")
+    print("* too few machines to fit a band: how often the shipped one holds, which is that of another kind")
+    print(
+        f"{'':35}{'left out':>9}{'curves':>7}{'n':>5}{'median / p90, %':>17}{'bias, %':>9}{'80 % hold':>10}{'95 %':>6}"
+    )
+    for boundary, mode in KINDS:
+        kind = [case for case in all_cases if (case.boundary, case.mode) == (boundary, mode)]
+        for name, fold in (("machine", lambda case: case.machine), ("source", lambda case: case.source)):
+            print(f"{mode + ', ' + NAMES[boundary]:35}{name:>9}" + _line(kind, errors, fold))
+
+
+def _line(kind: list[Case], errors: dict[Case, Array], fold: Callable[[Case], str]) -> str:
+    found = held_out(kind, errors, fold)
+    worst = min(
+        np.mean([h for c, h in zip(kind, found.holds[80], strict=True) if fold(c) == f]) for f in map(fold, kind)
+    )
+    holds = f"{found.holds[80].mean():10.0%}{found.holds[95].mean():6.0%}{worst:7.0%}"
+    if len({case.machine for case in kind}) < ENOUGH:
+        holds = f"{np.mean([case.holds for case in kind]):9.0%}*"
+    curves_there = len({case.curve for case in kind})
+    bias = 100 * np.expm1(np.median(found.errors))
+    return f"{curves_there:7}{len(kind):5}{percents(found.errors):>17}{bias:9.1f}{holds}"
+
+
+def show_scores(errors: dict[Case, Array]) -> None:
+    """What `bands.SCORES` and `curves.Settings` are."""
+    print("\nfrom all cases: bands.SCORES, and the constants of the models that are off least")
+    for boundary, mode in bands.SCORES:
+        best, limits = fitted(errors, boundary, mode)
+        told = "   ".join(f"{level} %: {limit:.3f}" for level, limit in limits.items())
+        print(f"{mode + ', ' + NAMES[boundary]:35}{told}   {GRIDS[mode][best]}")
 
 
 def main() -> None:
     all_cases = cases()
+    errors = grid_errors(all_cases)
     show_methods(all_cases)
-    cross_validate(all_cases)
+    show_scores(errors)
+    show_held_out(all_cases, errors)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,20 @@ def test_compare_and_forecast_on_real_results(stepmark: CommandLine) -> None:
     assert "gate passed" in same.stdout
     assert "changed: measurement.seed: 0 -> 1" in same.stdout
 
+    assert "warning: no history" in same.stdout
+    for name, seconds in (("earlier/1", 0.013), ("earlier/2", 0.008)):
+        measured(stepmark, name, seconds=seconds)
+        say_it_was(stepmark.folder / name, 0.01)
+    known = stepmark(
+        "compare", "old", "slow", "--history", "earlier", "--history", "same", "--history", "batch", "--json"
+    )
+    assert known.returncode == 0, known.stderr
+    report = json.loads(known.stdout)
+    assert report["history"]["used"] == ["earlier/1", "earlier/2", "same"]
+    assert report["history"]["left_out"][0]["folder"] == "batch"
+    assert report["cells"][0]["campaign_spread"] == pytest.approx(0.2, rel=0.15)
+    assert report["warnings"] == []
+
     slow = stepmark("compare", "old", "slow", "--json", "--junit", "gate.xml")
     assert slow.returncode == 1
     cell = json.loads(slow.stdout)["cells"][0]

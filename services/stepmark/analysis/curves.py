@@ -23,7 +23,8 @@ class Settings:
 
     `ridge`: of the topology basis; `topology_share`: weight of that model once the node boundary was crossed, a third
     before; `inside_weight`: weight of points inside a node when growth across nodes is fitted; `power_prior`,
-    `log_prior`: weight of the prior slopes. The errors of benchmarks/forecast_backtest.py hardly depend on any of them.
+    `log_prior`: weight of the prior slopes; `fixed`: share of a step that more workers do not shorten, in
+    strong scaling. The errors of benchmarks/forecast_backtest.py hardly depend on any of them.
     Its curves prefer a ridge of 0.15 by a hair; 0.05 follows the points more closely where a network is slow, which
     those curves, all from fast fabrics, cannot show.
     """
@@ -33,6 +34,7 @@ class Settings:
     inside_weight: float = 0.3
     power_prior: float = 1.0
     log_prior: float = 2.0
+    fixed: float = 0.1
 
 
 # Priors, relative to the step time at the largest measured point: ring share inside a node, exposed ring time between
@@ -40,7 +42,7 @@ class Settings:
 _RING_INSIDE, _RING_BETWEEN, _TREE = 0.02, 0.05, 0.01
 _EXPONENT, _GROWTH_PER_DOUBLING = 0.97, 0.01
 # In strong scaling the constant part of a step is the signal, not a correction: its priors are weak.
-_FIXED, _RIDGE_STRONG, _AMDAHL_PRIOR = 0.02, 0.005, 0.05
+_RIDGE_STRONG, _AMDAHL_PRIOR = 0.005, 0.05
 
 
 def weak(
@@ -60,23 +62,31 @@ def weak(
     return logs, np.array([share, (1 - share) / 2, (1 - share) / 2])
 
 
-def strong(workers: Array, seconds: Array, per_node: int, targets: Array) -> tuple[Array, Array]:
-    """Log step seconds at constant global batch: compute shrinks as 1/n, communication does not.
+def strong(
+    workers: Array, seconds: Array, per_node: int, targets: Array, settings: Settings | None = None
+) -> tuple[Array, Array]:
+    """Log step seconds at constant global batch: the batch per worker shrinks as 1/n, and much of a step does not.
 
-    A power law has no place here: the exponent falls with every doubling (Amdahl).
+    A device's time is linear in its batch with a constant part (Yu et al., Skyline, UIST'20): at b = B / n that is
+    Amdahl's law, t = fixed + work / n, in which exposed communication is a part of the fixed one. So every device
+    loses efficiency as its batch shrinks, also where nothing is communicated. The topology joins in once the points
+    have crossed between nodes: before, its terms cannot be told from the fixed part. A power law has no place here: the
+    exponent falls with every doubling.
     """
+    settings = settings or Settings()
+    share = settings.topology_share if workers[-1] > per_node else 0.0
     scale = workers[-1] / workers
 
     def columns(n: Array) -> Array:
         return np.column_stack([workers[-1] / n, _basis(n, per_node)])
 
-    priors = np.array([_FIXED, _RING_INSIDE, _RING_BETWEEN, _TREE])
+    priors = np.array([settings.fixed, _RING_INSIDE, _RING_BETWEEN, _TREE])
     topology = _anchored(columns, workers, seconds, targets, priors, _RIDGE_STRONG)
     weight = seconds[-1] / seconds
     x, y = (1 - scale) * weight, (seconds / seconds[-1] - scale) * weight
-    fixed = np.clip((x @ y + _AMDAHL_PRIOR * _FIXED) / (x @ x + _AMDAHL_PRIOR), 0, 1)
+    fixed = np.clip((x @ y + _AMDAHL_PRIOR * settings.fixed) / (x @ x + _AMDAHL_PRIOR), 0, 1)
     amdahl = np.log(seconds[-1] * ((1 - fixed) * workers[-1] / targets + fixed))
-    return np.stack([topology, amdahl]), np.array([0.5, 0.5])
+    return np.stack([topology, amdahl]), np.array([share, 1 - share])
 
 
 def _basis(workers: Array, per_node: int) -> Array:

@@ -8,20 +8,17 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis import bands, curves
+from stepmark.analysis.bands import Boundary, Mode
 
 Array = NDArray[np.float64]
-Mode = Literal["weak", "strong"]
-Boundary = Literal["not needed", "seen", "unseen", "unknown"]
 
 _RATIO_MOST, _SUPERLINEAR, _NOT_MONOTONE = 8.0, 1.05, 0.02
-_STRONG_WIDENING = 2.0  # no published strong-scaling curves to calibrate on: a guess on the safe side
 _NORMAL: dict[bands.Level, float] = {80: 1.2816, 95: 1.9600}
 _DRAWS = 200
 
@@ -140,7 +137,14 @@ class _Curve:
         model = curves.weak if self.mode == "weak" else curves.strong
         logs, weights = model(workers, seconds, self.per_node or 1, targets)
         between = np.interp(np.log(targets), np.log(workers), np.log(seconds))
-        return np.where(targets <= workers[-1], between, weights @ logs)
+        network = [self._unseen_network(int(target)) for target in targets]
+        return np.where(targets <= workers[-1], between, weights @ logs + network)
+
+    def _unseen_network(self, target: int) -> float:
+        """Log of a factor of the step time."""
+        if self.per_node is None or self.mode == "strong" or self.boundary(target) != "unseen":
+            return 0.0
+        return bands.network(target / self.per_node)
 
     def spread(self, targets: Array) -> Array:
         """Standard deviation of the log prediction from the measured intervals, shape (targets,); 0 without them."""
@@ -168,14 +172,14 @@ class _Curve:
         ratio = target / self.last.workers
         if ratio <= 1:
             ratio = min(max(target / point.workers, point.workers / target) for point in self.points)
-        widening = _STRONG_WIDENING if self.mode == "strong" else 1.0
+        boundary = self.boundary(target)
         noise = _NORMAL[level] * log_spread
         log_loss = math.log(self.load(self.last) / self.load(self.first))
-        half = math.hypot(widening * bands.known(log_loss, ratio, level), noise)
+        half = math.hypot(bands.known(log_loss, ratio, level, boundary, self.mode), noise)
         low, high = log_seconds - half, log_seconds + half
-        if self.boundary(target) in ("unseen", "unknown"):
+        if boundary in ("unseen", "unknown"):
             ideal = math.log(self.last.step_seconds) - (math.log(ratio) if self.mode == "strong" else 0.0)
-            wide = math.hypot(widening * bands.unseen(ratio, level), noise)
+            wide = math.hypot(bands.unseen(ratio, level, self.mode), noise)
             low = min(low, max(log_seconds - wide, ideal - half))
             high = max(high, log_seconds + wide)
         return math.exp(low), math.exp(high)
@@ -195,8 +199,6 @@ class _Curve:
                 yield f"not monotone: {after.workers} workers are more efficient than {before.workers}"
             if self.load(after) / after.workers > self.load(before) / before.workers:
                 yield f"not monotone: {after.workers} workers train fewer samples per second than {before.workers}"
-        if self.mode == "strong":
-            yield "strong scaling: no published curves stand behind the band, which is twice that of weak scaling"
 
     def _overlap(self, before: Point, after: Point) -> bool:
         """Whether measured intervals are there and leave open which of the two is the more efficient."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis import trust
 from stepmark.analysis.alike import Text
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.forecast import Point, Prediction, forecast
@@ -14,12 +15,6 @@ from stepmark.analysis.summary import Summary
 from stepmark.errors import CannotRun
 
 Level = Literal[80, 95]
-
-TRUST = (
-    "how far to trust it: on published curves, each machine held out in turn, forecasts past a node boundary that the"
-    " points had crossed were off by 1.6 % (median) and 5.1 % (90th percentile); 80 % bands, inside nodes as well, held"
-    " 80 % of the time (benchmarks/forecast_backtest.py)"
-)
 
 
 class ForecastModel(BaseModel):
@@ -79,16 +74,18 @@ class ForecastReport(ForecastModel):
     """All curves of a run: what `stepmark forecast --json` prints.
 
     `mode`: weak, the batch per worker is constant; strong, the global batch. `workers_per_node` None: not known.
+    `trust`: how far to trust it, a sentence for each kind of forecast in it.
 
     Schema history
         1  first version
+        2  trust is several sentences
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     scenario: Text
     mode: Mode
     workers_per_node: int | None
-    trust: str = TRUST
+    trust: tuple[Text, ...]
     curves: tuple[CurveForecast, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -120,6 +117,7 @@ def forecasts(summary: Summary, targets: Sequence[int], workers_per_node: int | 
         scenario=summary.scenario,
         mode=summary.mode,
         workers_per_node=workers_per_node,
+        trust=trust.sentences((one.prediction.boundary, summary.mode) for c in curves for one in c.predicted),
         curves=tuple(curves),
         left_out=tuple(left_out),
     )

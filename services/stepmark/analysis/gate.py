@@ -1,22 +1,26 @@
 """Did a cell become slower than it was? Two runs of one scenario on one kind of machine, as a gate for CI.
 
 Nothing is paired, since the campaigns are independent: per cell Welch's interval on log launch medians (`welch.py`),
-over all cells together Holm's procedure. What two campaigns share only by luck (the machine's state on the day) is in
-no interval: docs/gate.md.
+over all cells together Holm's procedure. How much campaigns differ by luck (the machine's state on the day) no launch
+shows: it is estimated from earlier runs (`campaigns.py`), and without them the report carries a warning.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stepmark.analysis import stopping
 from stepmark.analysis.alike import Difference, Side, differences
+from stepmark.analysis.campaigns import Between, Tested, between, tested
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import judge
+from stepmark.analysis.earlier import alike_runs, campaigns_of, medians_of, warnings_of
 from stepmark.analysis.gate_report import GateCell, GateReport, GateSide, Verdict, named, sentence
 from stepmark.analysis.intervals import CONFIDENCE, Estimate
-from stepmark.analysis.welch import Welch, holm, welch
 from stepmark.errors import CannotRun, StepmarkError
+
+_LENT = "no earlier run has this cell: how much campaigns differ is taken from the other cells"
 
 
 class Unlike(StepmarkError):
@@ -42,8 +46,8 @@ class Choices:
     allow_missing: bool = False
 
 
-def gate(old: Side, new: Side, choices: Choices | None = None) -> GateReport:
-    """Compare two runs.
+def gate(old: Side, new: Side, choices: Choices | None = None, earlier: Sequence[Side] = ()) -> GateReport:
+    """Compare two runs. `earlier`: runs of the same thing; those that are not alike are left out, and listed.
 
     Raises:
         Unlike: they differ in machine or settings, which `choices` does not allow, or have no measured cell in common.
@@ -57,7 +61,9 @@ def gate(old: Side, new: Side, choices: Choices | None = None) -> GateReport:
     alpha = 1 - max(map(_confidence, (old, new)))
     effect = choices.minimum_effect
     effect = new.summary.measurement.minimum_effect if effect is None else effect
-    cells, level = _judged(matched, effect, alpha, choices.allow_missing)
+    used, told = alike_runs(old, new, earlier)
+    family = _Family(effect, alpha, between(campaigns_of(old, used)) if used else {})
+    cells, level = _judged(matched, family, choices.allow_missing)
     return GateReport(
         passed=not any(cell.fails for cell in cells),
         old=_side(old),
@@ -68,6 +74,8 @@ def gate(old: Side, new: Side, choices: Choices | None = None) -> GateReport:
         unlike=tuple(one for one in found if one.kind != "changed"),
         changed=tuple(one for one in found if one.kind == "changed"),
         cells=tuple(cells),
+        history=told,
+        warnings=tuple(warnings_of(used if family.between else ())),
     )
 
 
@@ -89,6 +97,15 @@ def _refuse(found: tuple[Difference, ...], choices: Choices) -> None:
 
 
 @dataclass(frozen=True)
+class _Family:
+    """What all cells are judged by. `between`: cell key -> how much its campaigns differ; empty without a history."""
+
+    effect: float
+    alpha: float
+    between: Mapping[str, Between]
+
+
+@dataclass(frozen=True)
 class _Match:
     """A cell of either run, or of both."""
 
@@ -97,18 +114,8 @@ class _Match:
     new: CellResult | None
 
     @property
-    def measured(self) -> bool:
-        return _medians(self.old) != () and _medians(self.new) != ()
-
-    @property
-    def test(self) -> Welch | None:
-        if min(len(_medians(self.old)), len(_medians(self.new))) < 2:
-            return None
-        return welch(_medians(self.old), _medians(self.new))
-
-
-def _medians(cell: CellResult | None) -> tuple[float, ...]:
-    return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_medians
+    def launches(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return medians_of(self.old), medians_of(self.new)
 
 
 def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_Match]:
@@ -118,11 +125,11 @@ def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_
 
 
 def _check_measured(old: Side, new: Side, matched: Sequence[_Match], choices: Choices) -> None:
-    if not any(_medians(match.old) for match in matched):
+    if not any(medians_of(match.old) for match in matched):
         raise CannotRun(
             f"{old.folder}: expected measured cells to compare with, found none. Give another run's folder."
         )
-    lost = any(_medians(match.old) and (match.new is not None or not choices.allow_missing) for match in matched)
+    lost = any(medians_of(match.old) and (match.new is not None or not choices.allow_missing) for match in matched)
     if not lost:
         raise Unlike(
             f"{new.folder}: expected cells of {old.folder}, found none in common "
@@ -135,33 +142,37 @@ def _confidence(side: Side) -> float:
     return stopping.confidence(side.summary.measurement.launches, side.summary.measurement.max_launches)
 
 
-def _judged(
-    matched: Sequence[_Match], effect: float, alpha: float, allow_missing: bool
-) -> tuple[list[GateCell], float]:
+def _judged(matched: Sequence[_Match], family: _Family, allow_missing: bool) -> tuple[list[GateCell], float]:
     """Every cell, and the level of the intervals. Only cells with two launches on each side are of the family."""
-    tests = {match.key: test for match in matched if (test := match.test) is not None}
-    adjusted, level = holm([test.p_value for test in tests.values()], alpha)
-    corrected = dict(zip(tests, adjusted, strict=True))
+    testable = {match.key: match.launches for match in matched if min(map(len, match.launches)) >= 2}
+    tests, level = tested(testable, family.between, family.alpha)
     cells = []
     for match in matched:
         if match.key in tests:
-            cells.append(_compared(match, tests[match.key], corrected[match.key], level, effect))
+            cells.append(_compared(match, tests[match.key], level, family))
         else:
             cells.append(_not_compared(match, allow_missing))
     return cells, level
 
 
-def _compared(match: _Match, test: Welch, p_adjusted: float, level: float, effect: float) -> GateCell:
-    ratio = test.ratio(level)
-    verdict, reason = judge(ratio, effect)
+def _compared(match: _Match, found: Tested, level: float, family: _Family) -> GateCell:
+    ratio, campaigns = found.test.ratio(level), family.between.get(match.key)
+    verdict, reason = judge(ratio, family.effect)
+    if verdict == "slower":
+        reason = f"the step time grew by {ratio.value - 1:.1%}"
+    elif verdict == "inconclusive" and campaigns is not None:
+        spread = math.sqrt(campaigns.variance)
+        reason = f"the interval is wider than the {family.effect:.1%} that matter; campaigns vary by {spread:.1%}"
     return GateCell(
         verdict=verdict,
-        reason=f"the step time grew by {ratio.value - 1:.1%}" if verdict == "slower" else reason,
+        reason=reason,
         fails=verdict == "slower",
         ratio=ratio,
-        p_value=test.p_value,
-        p_adjusted=p_adjusted,
-        **_figures(match),
+        p_value=found.test.p_value,
+        p_adjusted=found.p_adjusted,
+        campaign_spread=None if campaigns is None else math.sqrt(campaigns.variance),
+        campaigns=0 if campaigns is None else campaigns.campaigns,
+        **_figures(match, campaigns),
     )
 
 
@@ -176,7 +187,7 @@ def _not_compared(match: _Match, allow_missing: bool) -> GateCell:
 
 def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
     """A cell that ran and does not any more fails the gate: else what is broken would count as not slower."""
-    old, new = _medians(match.old), _medians(match.new)
+    old, new = medians_of(match.old), medians_of(match.new)
     if old and new:
         return "inconclusive", f"fewer than two launches on a side: {len(old)} in old, {len(new)} in new", False
     if old and match.new is None:
@@ -189,15 +200,16 @@ def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
     return "measured in neither", either.state if either else "", False
 
 
-def _figures(match: _Match) -> dict[str, Any]:
+def _figures(match: _Match, campaigns: Between | None = None) -> dict[str, Any]:
+    lent = campaigns is not None and campaigns.campaigns < 2
     old, new = (cell.step_seconds if cell else None for cell in (match.old, match.new))
     return {
         "key": match.key,
         "old_seconds": old.median if old else None,
         "new_seconds": new.median if new else None,
-        "old_launches": len(_medians(match.old)),
-        "new_launches": len(_medians(match.new)),
-        "notes": _both(list(_notes(match.old)), list(_notes(match.new))),
+        "old_launches": len(medians_of(match.old)),
+        "new_launches": len(medians_of(match.new)),
+        "notes": _both(list(_notes(match.old)), list(_notes(match.new))) + ((_LENT,) if lent else ()),
     }
 
 

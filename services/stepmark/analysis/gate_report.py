@@ -41,7 +41,8 @@ class GateCell(GateModel):
     `ratio`: new step time over old, with its interval at the report's `interval_level`; above 1 it became slower.
     None where a side was not measured; its ends None where a side has fewer than two launches. `p_value`: Welch's,
     two-sided; `p_adjusted`: after Holm. Seconds are geometric means of launch medians. `fails`: it is why the gate
-    fails. `notes`: what speaks against either side's figures.
+    fails. `notes`: what speaks against either side's figures. `campaign_spread`: standard deviation of log step time
+    between campaigns that is in the interval, from `campaigns` of this cell, the old run among them; None without.
     """
 
     key: Text
@@ -56,11 +57,27 @@ class GateCell(GateModel):
     old_launches: int = 0
     new_launches: int = 0
     notes: tuple[Text, ...] = ()
+    campaign_spread: float | None = None
+    campaigns: int = 0
 
     @property
     def compared(self) -> bool:
         """Whether there is an interval to judge by."""
         return self.ratio is not None and self.ratio.low is not None
+
+
+class LeftOut(GateModel):
+    """An earlier run that was given and does not count."""
+
+    folder: Text
+    reason: Text
+
+
+class GateHistory(GateModel):
+    """Earlier runs of the same thing: what the variance between campaigns is estimated from, beside the old run."""
+
+    used: tuple[Text, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class GateReport(GateModel):
@@ -69,13 +86,14 @@ class GateReport(GateModel):
     `family_error`: how often at most, over all cells together, a difference is claimed where there is none.
     `interval_level`: of every cell's interval, so that it excludes 1 exactly where Holm's procedure claims a
     difference. `unlike`: differences of machine and settings that were allowed; empty in an ordinary comparison.
-    `changed`: what the difference may come from.
+    `changed`: what the difference may come from. `warnings`: what no interval here holds, and what to do.
 
     Schema history
         1  first version
+        2  history, warnings, the spread between campaigns
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     passed: bool
     old: GateSide
     new: GateSide
@@ -85,6 +103,8 @@ class GateReport(GateModel):
     unlike: tuple[Difference, ...]
     changed: tuple[Difference, ...]
     cells: tuple[GateCell, ...]
+    history: GateHistory = GateHistory()
+    warnings: tuple[Text, ...] = ()
 
 
 def sentence(one: Difference) -> str:

@@ -2,6 +2,8 @@
 
 A mark at a cell is what the gate would claim of a run against the one before, with the gate's own statistics: Holm over
 the cells of the two runs, and the minimum effect. Over many runs that makes many tests, each pair with its own 5 %.
+The runs before it are the gate's history, as far back as the last mark beside which something else is recorded to have
+changed, since that is no luck between campaigns; where these are too few there is none, and luck may be marked.
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from typing import Literal
 
 from stepmark.analysis.alike import Difference, Side, differences
 from stepmark.analysis.cells import CellResult, CellVerdict, Rate, SummaryModel
+from stepmark.analysis.earlier import LEAST, MOST_EARLIER
 from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateCell, sentence
 from stepmark.errors import CannotRun
@@ -60,30 +63,34 @@ def history(scenario: str, sides: Sequence[tuple[Side, float]]) -> History:
     """Of runs with the times of their ends, oldest first; a side's `folder` is its run's name."""
     runs: list[HistoryRun] = []
     points: dict[str, list[HistoryPoint]] = {}
-    before: Side | None = None
+    level: list[Side] = []  # the runs before, since the last mark that has a reason
     for side, ended_at in sides:
-        changed, claims = ([], {}) if before is None else _against(before, side)
+        changed, claims = _against(level, side) if level else ([], {})
+        told = tuple(map(_told, (one for one in changed if one.field not in _UNMARKED)))
+        if told and any(claim.verdict in ("faster", "slower") for claim in claims.values()):
+            level = []
         runs.append(
             HistoryRun(
                 run_id=side.folder,
                 ended_at=ended_at,
                 host=side.run.environment.host,
                 stepmark_version=side.run.stepmark_version,
-                changed=tuple(map(_told, (one for one in changed if one.field not in _UNMARKED))),
+                changed=told,
             )
         )
         for cell in side.summary.cells:
             points.setdefault(cell.key, []).append(_point(side.folder, cell, claims.get(cell.key)))
-        before = side
+        level.append(side)
     candidates = {cell.key: cell.candidate for side, _ in sides for cell in side.summary.cells}
     cells = tuple(HistoryCell(key=k, candidate=candidates[k], points=tuple(found)) for k, found in points.items())
     return History(scenario=scenario, runs=tuple(runs), cells=cells)
 
 
-def _against(old: Side, new: Side) -> tuple[Sequence[Difference], dict[str, GateCell]]:
-    """What is not the same, and the gate's answer for each cell; none where there is nothing to compare."""
+def _against(before: Sequence[Side], new: Side) -> tuple[Sequence[Difference], dict[str, GateCell]]:
+    """What is not the same as in the last run before, and the gate's answer for each cell; none without such cells."""
+    old, earlier = before[-1], before[-1 - MOST_EARLIER : -1]
     try:
-        report = gate(old, new, _EVERYTHING)
+        report = gate(old, new, _EVERYTHING, earlier if len(earlier) >= LEAST else ())
     except (Unlike, CannotRun):
         return differences(old, new), {}
     return (*report.unlike, *report.changed), {cell.key: cell for cell in report.cells}

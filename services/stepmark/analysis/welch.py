@@ -1,8 +1,11 @@
 """Two independent groups of launches: Welch's t-test on logarithms, and Holm's step-down over many of them.
 
+Where it is known how much campaigns differ, that is part of the standard error.
+
 B. L. Welch, "The generalization of 'Student's' problem when several different population variances are involved",
 Biometrika 34, 1947. S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979:
-it holds the family-wise error whatever the dependence between the tests, and cells that share blocks do depend.
+it holds the family-wise error whatever the dependence between the tests, and cells that share blocks, or one campaign
+effect, do depend. Sums of variances have the degrees of freedom of F. E. Satterthwaite, Biometrics Bulletin 2, 1946.
 """
 
 from collections.abc import Sequence
@@ -36,6 +39,13 @@ class Welch:
         half = float(special.stdtrit(self.degrees, (1 + confidence) / 2)) * self.standard_error
         low, high = (np.clip(self.log_ratio + side * half, -_MOST_LOG, _MOST_LOG) for side in (-1, 1))
         return Estimate(value=float(np.exp(self.log_ratio)), low=float(np.exp(low)), high=float(np.exp(high)))
+
+    def with_campaigns(self, variance: float, degrees: float) -> "Welch":
+        """With what two campaigns, one a side, add: each has this variance, known with so many degrees of freedom."""
+        added = 2 * variance
+        total = self.standard_error**2 + added
+        left = self.standard_error**4 / self.degrees + added**2 / degrees
+        return Welch(self.log_ratio, float(np.sqrt(total)), total**2 / left)
 
 
 def welch(old: ArrayLike, new: ArrayLike) -> Welch:

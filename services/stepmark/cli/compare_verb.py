@@ -1,6 +1,7 @@
 """`stepmark compare`: two folders in, one answer out, as an exit code, text, JSON or JUnit XML."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -8,29 +9,43 @@ from rich.console import Console
 
 from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.gate import Choices, Unlike, gate
-from stepmark.cli.hub_source import local_folder
+from stepmark.analysis.gate_report import GateReport
+from stepmark.cli.hub_source import earlier_runs, local_folder
 from stepmark.cli.publishing import HubChoices
 from stepmark.cli.verbs import summary_of
 from stepmark.errors import CannotRun
 from stepmark.report import gate as terminal
 from stepmark.report import junit
-from stepmark.results.store import SqliteStore
+from stepmark.results.store import FILE, SqliteStore
 
 
-def compare(old: Path, new: Path, choices: Choices, as_json: bool, junit_file: Path | None, hub: HubChoices) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What to compare.
+
+    `history`: earlier runs, or folders of such; empty with a hub is that of the new run's scenario there.
+    """
+
+    old: Path
+    new: Path
+    history: tuple[Path, ...] = ()
+
+
+def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | None, hub: HubChoices) -> None:
     """Print the comparison.
 
     Raises:
         typer.Exit: 1, if a cell became slower or no longer runs.
         Unlike, CannotRun: as of `gate`; a folder has no results; the file cannot be written.
+        HubError: the hub does not give a run.
     """
-    sides = (_side(old, hub), _side(new, hub))
+    old, new = _side(asked.old, hub), _side(asked.new, hub)
     try:
-        report = gate(*sides, choices)
+        report = gate(old, new, choices, [_side(one, hub) for one in _history(asked, new, hub)])
     except Unlike as unlike:
         if as_json:
             refusal = {
-                "schema_version": 1,
+                "schema_version": GateReport.model_fields["schema_version"].default,
                 "refused": [one.model_dump() for one in unlike.unlike],
                 "error": str(unlike),
             }
@@ -44,6 +59,19 @@ def compare(old: Path, new: Path, choices: Choices, as_json: bool, junit_file: P
         terminal.show(report, Console())
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _history(asked: Asked, new: Side, hub: HubChoices) -> tuple[Path, ...]:
+    if asked.history:
+        return tuple(run for given in asked.history for run in _runs_in(given))
+    return earlier_runs(new.summary.scenario, (str(asked.old), str(asked.new)), hub)
+
+
+def _runs_in(given: Path) -> list[Path]:
+    """The folder itself, or the runs in it, where it is a folder of runs."""
+    if (given / FILE).exists() or not given.is_dir():
+        return [given]
+    return sorted(file.parent for file in given.glob(f"*/{FILE}")) or [given]
 
 
 def _side(folder: Path, hub: HubChoices) -> Side:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stepmark.analysis.earlier import MOST_EARLIER
 from stepmark.cli.publishing import HubChoices, access_of
 from stepmark.results.store import FILE
 
@@ -12,6 +13,23 @@ from stepmark.results.store import FILE
 def is_in_hub(folder: Path, hub: HubChoices) -> bool:
     """With a hub, a name that is no folder here is a run's id there."""
     return hub.url is not None and "/" not in str(folder) and not folder.exists()
+
+
+def earlier_runs(scenario: str, but: tuple[str, ...], hub: HubChoices) -> tuple[Path, ...]:
+    """The newest runs of a scenario that the hub has, as names for `local_folder`; none without a hub.
+
+    Raises:
+        CannotRun: there is no token.
+        HubError: the hub does not give them.
+    """
+    if hub.url is None:
+        return ()
+    from stepmark.publish.client import Hub
+
+    access = access_of(hub)
+    with Hub(access.url, access.token) as client:
+        found = client.history(scenario, MOST_EARLIER + len(but))
+    return tuple(Path(run_id) for run_id in found if run_id not in but)[-MOST_EARLIER:]
 
 
 @contextmanager

@@ -201,6 +201,14 @@ def compare(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Cells that the new scenario does not ask for do not fail.")
     ] = False,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="An earlier run of the same thing, or a folder of such, to tell luck between campaigns from slowdowns:"
+            " repeat it, three runs or more. Default with --hub: the newest ten there.",
+            show_default=False,
+        ),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for CI to this file.")] = None,
     as_json: AsJson = False,
     hub: HubFrom = None,
@@ -215,7 +223,8 @@ def compare(
     from stepmark.cli import compare_verb
 
     choices = Choices(minimum_effect, allow_unlike_machines, allow_unlike_settings, allow_missing)
-    compare_verb.compare(old, new, choices, as_json, junit, hub_choices(hub, hub_token_file))
+    asked = compare_verb.Asked(old, new, tuple(history or ()))
+    compare_verb.compare(asked, choices, as_json, junit, hub_choices(hub, hub_token_file))
 
 
 @app.command()

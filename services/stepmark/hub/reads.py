@@ -180,16 +180,18 @@ def _progress(document: str | None) -> Progress | None:
 
 
 def _verdicts(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """Of each execution what its comparisons say, or, where there is nothing to compare, its highest throughput."""
+    """Of each execution what its comparisons say, or, where there is nothing to compare, its highest throughput.
+
+    Of cells that parity has not refused; those that it was not asked about come last.
+    """
     of: dict[str, list[Comparison]] = defaultdict(list)
     compared = comparisons.select().where(comparisons.c.execution_id.in_(ids)).order_by(comparisons.c.key)
     for row in connection.execute(compared):
         of[row.execution_id].append(_comparison(row))
     told = {id: sentences.headline(found) for id, found in of.items()}
     best = cells.select().where(cells.c.execution_id.in_([id for id in ids if id not in told]))
-    for row in connection.execute(best.where(cells.c.samples_per_second.is_not(None)).order_by(
-        cells.c.samples_per_second.desc()
-    )):  # fmt: skip
+    best = best.where(cells.c.samples_per_second.is_not(None), cells.c.parity != "not comparable")
+    for row in connection.execute(best.order_by(cells.c.parity == "not checked", cells.c.samples_per_second.desc())):
         told.setdefault(row.execution_id, [_throughput(row)])
     return told
 

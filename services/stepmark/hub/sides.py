@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from stepmark.analysis.alike import Side, facts_of
+from stepmark.analysis.earlier import MOST_EARLIER
 from stepmark.analysis.summary import Summary
 from stepmark.hub.tables import executions, launches, runs, summaries
 from stepmark.results.record import LaunchHeader
@@ -18,6 +19,11 @@ def side(connection: sa.Connection, run_id: str) -> Side | None:
 def ended(connection: sa.Connection, scenario: str, limit: int) -> list[tuple[Side, float]]:
     """The newest ended runs of a scenario with the times of their ends, newest first."""
     return _sides(connection, sa.and_(runs.c.name == scenario, executions.c.outcome.in_(("complete", "failed"))), limit)
+
+
+def earlier(connection: sa.Connection, scenario: str, but: tuple[str, ...]) -> list[Side]:
+    """The newest ended runs of a scenario but those of these ids: a gate's history."""
+    return [one for one, _ in ended(connection, scenario, MOST_EARLIER + len(but)) if one.folder not in but]
 
 
 def _sides(connection: sa.Connection, which: sa.ColumnElement[bool], limit: int) -> list[tuple[Side, float]]:

@@ -1,6 +1,7 @@
 """The hub's HTTP API as calls, with two ways to fail: what may pass (`Away`), and what will not (`Refused`)."""
 
 import email.utils
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,18 @@ class Hub:
     def run(self, run_id: str) -> Answer:
         """What it knows of a run, in JSON."""
         return self._call("GET", f"runs/{_part(run_id)}")
+
+    def history(self, scenario: str, limit: int) -> tuple[str, ...]:
+        """Ids of the newest ended runs of a scenario, oldest first; none where the hub does not know the scenario."""
+        try:
+            answer = self._call("GET", f"scenarios/{_part(scenario)}/history?limit={limit}")
+            return tuple(run["run_id"] for run in json.loads(answer.body)["runs"])
+        except Refused as refused:
+            if refused.status == 404:
+                return ()
+            raise
+        except (ValueError, KeyError, TypeError):
+            raise Away(f"{self.url}: expected a scenario's history, found another answer") from None
 
     def download_results(self, run_id: str, file: Path) -> None:
         """The raw record of a run as a store, into this file."""

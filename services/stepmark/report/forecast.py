@@ -23,7 +23,8 @@ def show(report: ForecastReport, console: Console) -> None:
     for left in report.left_out:
         text = f"no forecast: {left.candidate} {left.execution} {left.precision}: {left.reason}"
         console.print(escape(text), style="yellow", soft_wrap=True)
-    console.print(escape(report.trust), soft_wrap=True)
+    for line in report.trust:
+        console.print(escape(line), soft_wrap=True)
 
 
 def _table(curve: CurveForecast, mode: str) -> Table:

@@ -24,6 +24,10 @@ def show(report: GateReport, console: Console) -> None:
     print_whole(_table(report), console)
     for line in _notes(report):
         console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
+    for line in history_lines(report):
+        console.print(escape(line), soft_wrap=True)
+    for line in warning_lines(report):
+        console.print(escape(line), style="bold yellow", soft_wrap=True)
     for line in answer(report):
         console.print(escape(line), style="bold green" if report.passed else "bold red", soft_wrap=True)
 
@@ -76,6 +80,23 @@ def unlike_lines(report: GateReport) -> list[str]:
     kinds = " and ".join(dict.fromkeys(one.kind for one in report.unlike))
     warning = f"compared across unlike {kinds}, as asked for: a difference may come from there"
     return [warning, *(f"  {sentence(one)}" for one in report.unlike)]
+
+
+def history_lines(report: GateReport) -> list[str]:
+    """How much campaigns differ, from which runs, and which runs do not count."""
+    lines = [f"  left out of the history: {one.folder}: {one.reason}" for one in report.history.left_out]
+    spreads = [cell.campaign_spread for cell in report.cells if cell.campaign_spread is not None]
+    if not spreads:
+        return lines
+    count = len(report.history.used)
+    many = f"{min(spreads):.2%} to {max(spreads):.2%}" if len(spreads) > 1 else f"{spreads[0]:.2%}"
+    runs = "1 earlier run" if count == 1 else f"{count} earlier runs"
+    return [f"history: campaigns vary by {many} (old run and {runs}), which is in every interval", *lines]
+
+
+def warning_lines(report: GateReport) -> list[str]:
+    """What no interval here holds, and what to do."""
+    return [f"warning: {text}" for text in report.warnings]
 
 
 def answer(report: GateReport) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from stepmark.analysis.gate_report import GateCell, GateReport, sentence
-from stepmark.report.gate import answer, ratio, unlike_lines, why
+from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, warning_lines, why
 
 # What XML 1.0 cannot hold in any form (Char, section 2.2 of the recommendation).
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,7 +27,7 @@ def render(report: GateReport) -> str:
     _add_properties(suite, report)
     for cell in report.cells:
         _add_case(suite, cell, report)
-    _add_text(suite, "system-out", answer(report))
+    _add_text(suite, "system-out", [*history_lines(report), *warning_lines(report), *answer(report)])
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
@@ -41,16 +41,19 @@ def _add_properties(suite: ElementTree.Element, report: GateReport) -> None:
     }
     unlike = [("unlike", sentence(one)) for one in report.unlike]
     changed = [("changed", sentence(one)) for one in report.changed]
+    warnings = [("warning", text) for text in report.warnings]
+    history = [("history", line.strip()) for line in history_lines(report)]
     properties = ElementTree.SubElement(suite, "properties")
-    for name, value in (*values.items(), *unlike, *changed):
+    for name, value in (*values.items(), *unlike, *changed, *history, *warnings):
         ElementTree.SubElement(properties, "property", {"name": name, "value": _clean(value)})
 
 
 def _add_case(suite: ElementTree.Element, cell: GateCell, report: GateReport) -> None:
-    """Readers show a case's own output and not the suite's, so what makes a comparison unlike stands in every case."""
+    """Readers show a case's own output and not the suite's, so what speaks against all stands in every case."""
     names = {"name": _clean(cell.key), "classname": _clean(f"stepmark.{report.new.scenario}")}
     case = ElementTree.SubElement(suite, "testcase", names)
-    about = [f"{cell.verdict}: new / old {ratio(cell.ratio)}", cell.reason, *cell.notes, *unlike_lines(report)]
+    against = [*unlike_lines(report), *warning_lines(report)]
+    about = [f"{cell.verdict}: new / old {ratio(cell.ratio)}", cell.reason, *cell.notes, *against]
     if cell.fails:
         failure = {"message": _clean(why(cell, report)), "type": cell.verdict}
         changes = [f"changed: {sentence(one)}" for one in report.changed]

@@ -14,7 +14,10 @@ from stepmark.report.words import percent
 from stepmark.results.record import StartupSeconds
 
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
-RANKING = "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places."
+RANKING = (
+    "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places. Cells not "
+    "proven to train the reference's model do not compete."
+)
 RATIOS = (
     "The candidate's time per step over the reference's, slow steps included, with its interval over blocks: left of 1 "
     "it is faster. The shade is what is too small to matter."

@@ -77,7 +77,7 @@ def page(summary: Summary) -> Page:
         colours=colours,
         ratio_scale=svg.scale(axis, "ratio of step times"),
         ratios=ratios,
-        ranking=_by_workers(summary.cells, lambda cells: _ranking(cells, colours)),
+        ranking=_by_workers(summary.cells, lambda cells: _ranking(cells, colours, summary)),
         steps=_by_workers(summary.cells, lambda cells: _steps(cells, colours)),
         panels=_panels(summary, colours),
         split=_split(summary.cells, colours),
@@ -117,10 +117,10 @@ def _by_workers(cells: Iterable[CellResult], group: Callable[[list[CellResult]],
     return [made for count in sorted(counts) if (made := group(counts[count])) is not None]
 
 
-def _ranking(cells: list[CellResult], colours: dict[str, int]) -> Group:
-    """Highest throughput first; then what was not measured."""
+def _ranking(cells: list[CellResult], colours: dict[str, int], summary: Summary) -> Group:
+    """Highest throughput first; then what is not proven to train the reference's model; then what was not measured."""
     measured = [(cell, rate) for cell in cells if (rate := cell.samples_per_second) is not None]
-    measured.sort(key=lambda pair: -pair[1].median)
+    measured.sort(key=lambda pair: (not words.competes(pair[0], summary), -pair[1].median))
     top = max((rate.median for _, rate in measured), default=1.0)
     axis = svg.linear_axis(0.0, max([top, *(min(rate.high or top, 1.5 * top) for _, rate in measured)]))
     rows = tuple(Row(cell, colours[cell.candidate], _bar(axis, cell, rate, colours)) for cell, rate in measured)

@@ -1,5 +1,7 @@
 """Figures as a person reads them. What is unknown is an en dash, never 0."""
 
+from dataclasses import dataclass
+
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison, FamilyFacts
 from stepmark.analysis.intervals import Estimate
@@ -220,26 +222,59 @@ def workers(count: int) -> str:
     return f"{count} worker" if count == 1 else f"{count} workers"
 
 
-def fastest_cells(summary: Summary) -> list[CellResult]:
-    """For each worker count, the cell with the highest throughput."""
-    best: dict[int, CellResult] = {}
-    for cell in summary.cells:
-        if cell.samples_per_second is not None:
-            best[cell.workers] = max(cell, best.get(cell.workers, cell), key=_throughput)
-    return list(best.values())
+@dataclass(frozen=True)
+class Fastest:
+    """Of one worker count: the cell with the highest throughput, None where no cell competes, and how many do not."""
+
+    workers: int
+    cell: CellResult | None
+    left_out: int
+
+
+def competes(cell: CellResult, summary: Summary) -> bool:
+    """Whether its speed is that of the reference's model: parity, where required, has proven it.
+
+    Where parity is not required, what was not checked competes, and what was refused does not.
+    """
+    unproven = cell.parity is None and summary.parity == "required"
+    return not (cell.refused_by_parity or unproven)
+
+
+def fastest_cells(summary: Summary) -> list[Fastest]:
+    """For each worker count at which something was measured."""
+    measured = [cell for cell in summary.cells if cell.samples_per_second is not None]
+    found = []
+    for count in dict.fromkeys(cell.workers for cell in measured):
+        of_count = [cell for cell in measured if cell.workers == count]
+        eligible = [cell for cell in of_count if competes(cell, summary)]
+        best = max(eligible, key=_throughput, default=None)
+        found.append(Fastest(count, best, len(of_count) - len(eligible)))
+    return found
 
 
 def _throughput(cell: CellResult) -> float:
     return cell.samples_per_second.median if cell.samples_per_second else 0.0
 
 
+def left_out(found: Fastest) -> str:
+    """How many cells do not compete, and why; empty where all do."""
+    if not found.left_out:
+        return ""
+    cells = "1 cell is" if found.left_out == 1 else f"{found.left_out} cells are"
+    return f"{cells} left out: not proven to train the reference's model"
+
+
 def fastest(summary: Summary) -> list[str]:
     """For each worker count, the cell with the highest throughput. A ranking of point estimates, not a verdict."""
-    return [
-        f"{workers(best.workers)}: highest measured throughput is {best.candidate} {best.execution} "
-        f"{best.precision}, {rate(best)} samples/s"
-        for best in fastest_cells(summary)
-    ]
+    return [_fastest(found) for found in fastest_cells(summary)]
+
+
+def _fastest(found: Fastest) -> str:
+    best, aside = found.cell, left_out(found)
+    if best is None:
+        return f"{workers(found.workers)}: no highest throughput, {aside}"
+    told = f"{best.candidate} {best.execution} {best.precision}, {rate(best)} samples/s"
+    return f"{workers(found.workers)}: highest measured throughput is {told}" + (f" ({aside})" if aside else "")
 
 
 def environment(found: Environment) -> list[tuple[str, str]]:

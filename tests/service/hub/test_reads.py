@@ -10,7 +10,8 @@ from stepmark.analysis.summary import Summary
 from stepmark.hub import migrate, reads, sides
 from stepmark.hub.database import Database
 from stepmark.hub.reads import Filters
-from stepmark.hub.tables import runs
+from stepmark.hub.tables import cells, executions, runs
+from stepmark.publish.client import Hub as Client
 from stepmark.report import sentences
 from varied_results import elsewhere, slower
 
@@ -86,6 +87,40 @@ def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results)
     [line] = hub.get("/api/v1/runs", search=runner.run_id)["runs"]
     assert line["verdict"] == sentences.headline(summary.comparisons)
     assert line["outcome"] == "complete"
+
+
+def test_the_list_names_the_highest_throughput_of_cells_that_parity_has_not_refused(database: Database) -> None:
+    fill(database, ("one", "alpha", None, 1.0))
+    blank = {"execution_id": "e", "scenario": "alpha", "engine": "x", "strategy": "x", "execution": "eager",
+             "precision": "float32", "workers": 1, "verdict": "steady", "ended_at": 1.0}  # fmt: skip
+    with database.write() as connection:
+        connection.execute(executions.insert().values(
+            execution_id="e", run_id="one", attempt=1, document="", scenario_digest="", claimed_at=1, seen_at=1,
+            outcome="complete", reason="", message="", sequence=1, revision=1, derived_revision=1,
+        ))  # fmt: skip
+        connection.execute(runs.update().values(execution_id="e"))
+        for rate, parity in ((1, "certified"), (2, "within limits"), (3, "not comparable"), (4, "not checked")):
+            row = blank | {"key": parity, "candidate": parity, "parity": parity, "samples_per_second": rate}
+            connection.execute(cells.insert().values(row))
+    with database.read() as connection:
+        [line] = reads.runs(connection, Filters()).runs
+    assert line.verdict == ("2 samples/s: within limits eager float32, 1 worker",)
+
+
+def test_two_runs_are_compared_with_the_scenarios_earlier_runs_as_history(hub: Hub, results: Results) -> None:
+    sent = [hub.runner(slower(results, 1 + 0.01 * seed, seed=seed)) for seed in range(5)]
+    for runner in sent:
+        runner.send_all()
+        hub.wait_until_derived(runner.run_id)
+    old, new = sent[-2].run_id, sent[-1].run_id
+    with hub.client() as client:
+        page = client.get("/compare", params={"old": old, "new": new}, headers={"Accept": "text/html"}).text
+    assert "history: campaigns vary by" in page
+    assert "no history" not in page
+    with Client(hub.url, hub.admin_token) as asking:
+        known = asking.history("test", 50)
+        assert asking.history("nobody", 50) == ()
+    assert list(known[-5:]) == [runner.run_id for runner in sent]
 
 
 def test_a_running_run_says_how_far_it_is_and_is_not_settled(hub: Hub, results: Results) -> None:

@@ -107,6 +107,26 @@ def test_amdahls_law_is_recovered_in_strong_scaling(serial: float) -> None:
         assert prediction.step_seconds == pytest.approx(law[prediction.workers], rel=0.08)
 
 
+def test_a_fixed_global_batch_costs_every_device_efficiency_also_from_one_point() -> None:
+    found = forecast([Point(2, 1.0)], [4, 8], 8, "strong")
+    assert [one.step_seconds for one in found] == pytest.approx([0.55, 0.325], rel=0.01)
+    assert found[1].efficiency < found[0].efficiency < 0.95
+
+
+def test_across_nodes_a_fixed_global_batch_has_the_widest_band_since_no_curves_are_behind_it() -> None:
+    law = {1: 1.0, 4: 0.27, 8: 0.15, 16: 0.09}
+    inside, seen = (forecast(of(law), [32], per_node, "strong")[0] for per_node in (64, 8))
+    weak_unseen = forecast(of({1: 1.0, 4: 1.02, 8: 1.03}), [16], 8)[0]
+    assert width(seen) > width(inside)
+    assert width(seen) == pytest.approx(width(weak_unseen), rel=0.02)
+
+
+def test_past_a_boundary_that_was_never_crossed_a_network_adds_time() -> None:
+    points = of({1: 1.0, 4: 1.02, 8: 1.03})
+    across, inside = (forecast(points, [32], per_node)[0].step_seconds for per_node in (8, 64))
+    assert across / inside > 1.05
+
+
 def test_throughput_and_step_time_say_the_same() -> None:
     rates = {1: 100.0, 2: 190.0, 4: 360.0}
     times = [Point(n, 32 * n / rate, 32 * n / (1.1 * rate), 32 * n / (0.9 * rate)) for n, rate in rates.items()]
@@ -150,7 +170,6 @@ GOOD = {1: 1.0, 4: 1.02, 8: 1.03, 16: 1.05}
         ("16 workers train fewer samples per second than 8", GOOD | {16: 2.2}, 32, 8, "weak"),
         ("4 workers train fewer samples per second than 2", {1: 1.0, 2: 0.6, 4: 0.61}, 8, 8, "strong"),
         ("the models want three", {1: 1.0, 8: 1.03}, 8, 8, "weak"),
-        ("no published curves", {1: 1.0, 2: 0.6, 4: 0.31}, 8, 8, "strong"),
     ],
 )
 def test_what_speaks_against_a_forecast_is_said(

@@ -41,6 +41,13 @@ def test_strong_scaling_keeps_the_global_batch() -> None:
     assert "a global batch of 16 cannot be cut into 12 equal parts" in curve.predicted[1].warnings[0]
 
 
+def test_the_report_says_how_far_to_trust_each_kind_of_forecast_in_it() -> None:
+    trust = forecasts(run(at(1, 0.010), at(2, 0.011)), [2, 16], 2).trust
+    assert [line.partition(",")[0] for line in trust] == [
+        "how far to trust it inside one node", "how far to trust it between nodes",
+    ]  # fmt: skip
+
+
 def test_curves_are_not_mixed() -> None:
     cells = (at(1, 0.01), at(2, 0.01), at(1, 0.03, "b"), at(2, 0.03, "b"), at(1, 0.05, precision="bfloat16"))
     report = forecasts(run(*cells), [4])

@@ -31,6 +31,24 @@ def test_a_mark_stands_where_the_gate_claims_a_difference_and_nowhere_else() -> 
     assert "10.0% more time per step" in [point.text for point in found.cells[0].points]
 
 
+def shifted(shift: float, **changes: Any) -> Side:
+    return run({"a": tuple(shift * factor for factor in (1.0, 1.0002, 0.9999))}, **changes)
+
+
+def test_luck_between_campaigns_is_not_marked_once_enough_runs_tell_of_it() -> None:
+    luck = (1.0, 1.012, 0.991, 1.011, 0.993, 1.009, 0.99)
+    found = over_time(*map(shifted, luck), shifted(1.2))
+    assert changes_of(found, "a")[-4:] == [None, None, None, "slower"]
+
+
+def test_a_mark_that_has_a_reason_ends_the_history_and_one_without_does_not() -> None:
+    luck = (1.0, 1.012, 0.991, 1.011, 0.993)
+    newer = over_time(*map(shifted, luck), shifted(1.3, kernel="6.2"), shifted(1.32, kernel="6.2"))
+    assert changes_of(newer, "a")[-2:] == ["slower", "slower"]
+    same = over_time(*map(shifted, luck), shifted(1.3), shifted(1.32))
+    assert changes_of(same, "a")[-2:] == ["slower", None]
+
+
 def test_what_is_too_small_to_matter_is_not_marked() -> None:
     found = over_time(run({"a": STEADY}), run({"a": tuple(1.005 * value for value in STEADY)}))
     assert changes_of(found, "a") == [None, None]

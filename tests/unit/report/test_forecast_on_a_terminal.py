@@ -27,7 +27,14 @@ def shown() -> str:
         predicted=(predicted(2, "of all"), predicted(4, "of all", "of one")),
     )  # fmt: skip
     left = LeftOut(candidate="b", execution="eager", precision="float32", reason="failed: killed")
-    report = ForecastReport(scenario="s", mode="weak", workers_per_node=None, curves=(curve,), left_out=(left,))
+    report = ForecastReport(
+        scenario="s",
+        mode="weak",
+        workers_per_node=None,
+        trust=("how far to trust it",),
+        curves=(curve,),
+        left_out=(left,),
+    )
     console = Console(file=io.StringIO(), width=400)
     forecast.show(report, console)
     return console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,9 +1,10 @@
 import io
+from typing import Any
 
 from rich.console import Console
 
 from stepmark.analysis.alike import Difference
-from stepmark.analysis.gate_report import GateCell, GateReport, GateSide
+from stepmark.analysis.gate_report import GateCell, GateHistory, GateReport, GateSide, LeftOut
 from stepmark.analysis.intervals import Estimate
 from stepmark.report import gate
 
@@ -14,12 +15,12 @@ def cell(key: str, verdict: str, fails: bool, value: float, **more: object) -> G
     return GateCell.model_validate(known | more)
 
 
-def shown(*cells: GateCell, unlike: tuple[Difference, ...] = ()) -> str:
+def shown(*cells: GateCell, unlike: tuple[Difference, ...] = (), **more: Any) -> str:
     side = GateSide(folder="[bold]f[/]\x1b", scenario="s", scenario_digest="0", stepmark_version="0", host="h")
     changed = (Difference(kind="changed", field="package torch", old=None, new="2"),)
     report = GateReport(
         passed=not any(one.fails for one in cells), old=side, new=side, minimum_effect=0.01, family_error=0.05,
-        interval_level=0.999, unlike=unlike, changed=changed, cells=cells,
+        interval_level=0.999, unlike=unlike, changed=changed, cells=cells, **more,
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=400)
     gate.show(report, console)
@@ -55,3 +56,14 @@ def test_no_markup_is_obeyed_and_far_ends_are_only_bounds() -> None:
     assert "\x1b" not in text
     assert "1.000 [<0.001, >1000]" in text
     assert "[99.9 %]" in text
+
+
+def test_the_history_and_what_it_lacks_stand_above_the_answer() -> None:
+    known = GateHistory(
+        used=("out/1", "out/2"), left_out=(LeftOut(folder="out/3", reason="machine: cpu_model: X -> Y"),)
+    )
+    text = shown(cell("a", "faster", False, 0.8, campaign_spread=0.0123), history=known, warnings=("give more runs",))
+    above = text[: text.index("gate passed")]
+    assert "history: campaigns vary by 1.23% (old run and 2 earlier runs), which is in every interval" in above
+    assert "left out of the history: out/3: machine: cpu_model: X -> Y" in above
+    assert "warning: give more runs" in above

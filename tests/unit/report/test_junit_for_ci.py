@@ -60,6 +60,14 @@ def test_a_comparison_of_unlike_runs_says_so_in_every_case() -> None:
     assert all("unlike machine" in "".join(case.itertext()) for case in cases)
 
 
+def test_a_warning_stands_in_every_case_and_in_the_suite() -> None:
+    suite = parsed(report(SLOWER, SAME, NEW, warnings=("no history: give runs",))).find("testsuite")
+    assert suite is not None
+    assert all("no history: give runs" in "".join(case.itertext()) for case in suite.iter("testcase"))
+    assert [p.get("value") for p in suite.iter("property") if p.get("name") == "warning"] == ["no history: give runs"]
+    assert "no history: give runs" in (suite.findtext("system-out") or "")
+
+
 @given(text=st.text(st.characters(categories=None), max_size=40))
 @pytest.mark.filterwarnings("ignore")
 def test_no_text_breaks_the_document(text: str) -> None:

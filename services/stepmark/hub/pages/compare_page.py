@@ -14,7 +14,7 @@ from stepmark.analysis.gate_report import GateCell, GateReport, sentence
 from stepmark.errors import CannotRun
 from stepmark.hub import reads, sides
 from stepmark.hub.pages.rendering import page, reading
-from stepmark.report.gate import answer, ratio, unlike_lines
+from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, warning_lines
 from stepmark.report.plots import strips, svg
 from stepmark.report.words import milliseconds
 
@@ -97,8 +97,8 @@ def _texts(report: GateReport) -> dict[str, object]:
         for c in report.cells
     ]  # fmt: skip
     changed = [sentence(one) for one in report.changed]
-    return {"answer": answer(report), "unlike": unlike_lines(report), "changed": changed, "table_rows": rows,
-            "headings": _HEADINGS}  # fmt: skip
+    return {"answer": answer(report), "unlike": [*unlike_lines(report), *warning_lines(report)], "changed": changed,
+            "history": history_lines(report), "table_rows": rows, "headings": _HEADINGS}  # fmt: skip
 
 
 def _compared(connection: sa.Connection, asked: Asked) -> Compared | Refusal:
@@ -109,8 +109,9 @@ def _compared(connection: sa.Connection, asked: Asked) -> Compared | Refusal:
     old, new = found[asked.old], found[asked.new]
     assert old is not None
     assert new is not None
+    earlier = sides.earlier(connection, new.summary.scenario, (asked.old, asked.new))
     try:
-        return _laid_out(gate(old, new, Choices(None, asked.machines, asked.settings)))
+        return _laid_out(gate(old, new, Choices(None, asked.machines, asked.settings), earlier))
     except Unlike as unlike:
         return _refusal(unlike)
     except CannotRun as nothing:

@@ -1,6 +1,6 @@
 """PromQL made of names. Replicas of a hub, and a restarted one, show the same figures: here they are one series."""
 
-from stepmark.telemetry.names import ACTIVE, External, Metric
+from stepmark.telemetry.names import ACTIVE, PARITY, External, Metric
 
 Labels = tuple[str, ...]
 
@@ -20,6 +20,17 @@ def by(labels: Labels, metric: Metric, selector: str = "") -> str:
 def state(labels: Labels, metric: Metric, selector: str = "", words: Labels = ("state",)) -> str:
     """What holds, as the labels `words`: one for each, even while replicas disagree."""
     return f"topk by ({', '.join(labels)}) (1, {by((*labels, *words), metric, selector)})"
+
+
+def proven(labels: Labels, value: Metric, selector: str) -> str:
+    """A figure of cells whose speed is the reference's model's: parity has not refused them.
+
+    Nor left them open, where it has looked at others of the scenario; where it was skipped, all are shown.
+    """
+    on = f"on ({', '.join(labels)})"
+    refused = by(labels, PARITY, f'{selector}, state="not-comparable"')
+    open_, checked = (by(labels, PARITY, f'{selector}, state{is_}"not-checked"') for is_ in ("=", "!="))
+    return f"({by(labels, value, selector)} unless {on} {refused} unless {on} ({open_} and on (scenario) {checked}))"
 
 
 def state_as(name: str, labels: Labels, metric: Metric, selector: str = "") -> str:

@@ -6,7 +6,7 @@ from stepmark.telemetry import names
 from stepmark.telemetry.boards import _panels as panels
 from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
 from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
-from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, state
+from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, proven, state
 from stepmark.telemetry.boards._shared import claims, database_up
 from stepmark.telemetry.names import CONFIGURATION, PAIR, Metric
 
@@ -87,9 +87,9 @@ def _verdicts() -> Row:
 def _results() -> Row:
     fastest = panels.rows(
         "Fastest of each scenario",
-        "The configuration with the highest throughput, whatever its parity: see the comparison before choosing it.",
+        "The highest throughput of those that parity has not refused: see the comparison before choosing one.",
         CONFIGURATION,
-        [Column("throughput", f"topk by (scenario) (1, {by(CONFIGURATION, names.THROUGHPUT, SCENARIO)})", SAMPLES)],
+        [Column("throughput", f"topk by (scenario) (1, {proven(CONFIGURATION, names.THROUGHPUT, SCENARIO)})", SAMPLES)],
         link="stepmark-frameworks",
     )
     age = panels.bars(

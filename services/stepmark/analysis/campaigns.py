@@ -1,0 +1,96 @@
+"""How much campaigns of the same thing differ by more than their launches show, from earlier runs.
+
+A campaign is one run. Where memory lies, neighbours on the machine and its temperature shift all launches of a campaign
+alike, so that no spread of launches tells of it. Model, per cell: log launch median = level + campaign effect + launch
+effect, by analysis of variance of a one-way random layout (Searle, Casella and McCulloch, "Variance Components", 1992,
+chapter 3): variance between campaign means, less what launches alone give such means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepmark.analysis.welch import Welch, holm, welch
+
+Medians = Sequence[float]
+"""Launch medians of one cell in one campaign, in seconds."""
+
+_PRIOR_DEGREES = 2.0  # of the other cells' variance beside the cell's own
+
+
+@dataclass(frozen=True)
+class Between:
+    """Variance between campaigns of a cell's log step time, with its degrees of freedom.
+
+    `campaigns`: of this cell that it stands on, the old run among them; fewer than two where the other cells lent it.
+    """
+
+    variance: float
+    degrees: float
+    campaigns: int
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A cell's test, and its p-value after Holm over all cells."""
+
+    test: Welch
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class _Own:
+    """One cell. `excess`: the estimate before it is pooled, negative where launches alone explain more."""
+
+    excess: float
+    degrees: int
+
+
+def between(cells: Mapping[str, Sequence[Medians]]) -> dict[str, Between]:
+    """Per cell, from its launch medians in each campaign; empty where no cell has two campaigns of two launches.
+
+    A cell's own estimate counts with its degrees of freedom, the mean of all cells with two: few campaigns are pooled,
+    many speak for themselves (moderated, after Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004). Degrees of freedom are
+    those of the campaigns however many cells there are: a campaign shifts its cells together, so that eight cells of
+    three campaigns know no more of campaigns than one cell does.
+    """
+    usable = {key: [one for one in campaigns if len(one) >= 2] for key, campaigns in cells.items()}
+    own = {key: _own(campaigns) for key, campaigns in usable.items() if len(campaigns) >= 2}
+    if not own:
+        return {}
+    weights = np.array([one.degrees for one in own.values()], dtype=np.float64)
+    pooled = float(np.average([one.excess for one in own.values()], weights=weights))
+    degrees = float(np.average(weights, weights=weights))
+    return {key: _moderated(own.get(key), pooled, degrees, len(usable[key])) for key in cells}
+
+
+def tested(
+    launches: Mapping[str, tuple[Medians, Medians]], known: Mapping[str, Between], alpha: float
+) -> tuple[dict[str, Tested], float]:
+    """Every cell's test, and the one level of the intervals that says the same as Holm's procedure.
+
+    `launches`: cell key -> the old run's and the new one's, two a side or more. `known`: `between` of the history.
+    Family-wise error: Holm's holds however the tests depend, so also where one campaign effect shifts all cells.
+    """
+    tests = {key: _test(*sides, known.get(key)) for key, sides in launches.items()}
+    adjusted, level = holm([test.p_value for test in tests.values()], alpha)
+    return {key: Tested(test, p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}, level
+
+
+def _test(old: Medians, new: Medians, campaigns: Between | None) -> Welch:
+    launches = welch(old, new)
+    return launches if campaigns is None else launches.with_campaigns(campaigns.variance, campaigns.degrees)
+
+
+def _own(campaigns: Sequence[Medians]) -> _Own:
+    logs = [np.log(np.asarray(medians, dtype=np.float64)) for medians in campaigns]
+    by_launches = float(np.mean([x.var(ddof=1) / len(x) for x in logs]))
+    return _Own(float(np.var([x.mean() for x in logs], ddof=1)) - by_launches, len(logs) - 1)
+
+
+def _moderated(own: _Own | None, pooled: float, pooled_degrees: float, campaigns: int) -> Between:
+    if own is None:
+        return Between(max(pooled, 0.0), pooled_degrees, campaigns)
+    variance = (own.degrees * own.excess + _PRIOR_DEGREES * pooled) / (own.degrees + _PRIOR_DEGREES)
+    return Between(max(variance, 0.0), float(own.degrees), campaigns)

@@ -1,0 +1,73 @@
+"""Which earlier runs may stand in a gate's history: alike in machine and settings, each once, and not the new run."""
+
+from collections.abc import Iterator, Sequence
+
+from stepmark.analysis.alike import Side, differences
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.gate_report import GateHistory, LeftOut, sentence
+
+MOST_EARLIER = 10  # runs that a hub gives for one gate: more hardly narrow an interval
+LEAST = 3  # from here on gates without a change fail in at most 5 % (benchmarks/gate_rates.py)
+
+NO_HISTORY = "no history: campaigns may differ by more than launches show; give {least} or more runs with --history"
+SHORT_HISTORY = "history of {count}: intervals are honest and very wide; give {least} or more runs with --history"
+
+
+def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side], GateHistory]:
+    """Those that count, and what the report says of all."""
+    used: list[Side] = []
+    left_out: list[LeftOut] = []
+    for side in earlier:
+        reason = _why_not(side, old, new, used)
+        if reason is None:
+            used.append(side)
+        else:
+            left_out.append(LeftOut(folder=side.folder, reason=reason))
+    return used, GateHistory(used=tuple(side.folder for side in used), left_out=tuple(left_out))
+
+
+def campaigns_of(old: Side, used: Sequence[Side]) -> dict[str, list[tuple[float, ...]]]:
+    """Cell key -> launch medians of each campaign before the new run that measured it, the old run's first."""
+    found: dict[str, list[tuple[float, ...]]] = {cell.key: [] for cell in old.summary.cells}
+    for side in (old, *used):
+        for cell in side.summary.cells:
+            if cell.key in found and medians_of(cell):
+                found[cell.key].append(medians_of(cell))
+    return found
+
+
+def warnings_of(used: Sequence[Side]) -> Iterator[str]:
+    """What is missing, and what to do."""
+    if not used:
+        yield NO_HISTORY.format(least=LEAST)
+    elif len(used) < LEAST:
+        yield SHORT_HISTORY.format(count=f"{len(used)} run" + "s" * (len(used) > 1), least=LEAST)
+
+
+def medians_of(cell: CellResult | None) -> tuple[float, ...]:
+    """Launch medians in seconds; empty where nothing was measured."""
+    return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_medians
+
+
+def _why_not(side: Side, old: Side, new: Side, used: Sequence[Side]) -> str | None:
+    known = _figures(side)
+    if known == _figures(new):
+        return "it is the new run itself"
+    if known == _figures(old):
+        return "it is the old run, which counts already"
+    same = [one.folder for one in used if _figures(one) == known]
+    if same:
+        return f"it is the run of {same[0]}, which counts already"
+    unlike = [one for one in differences(old, side) if one.kind != "changed"]
+    if unlike:
+        one = unlike[0]
+        more = f", and {len(unlike) - 1} more" if len(unlike) > 1 else ""
+        return f"{one.kind}: {sentence(one.model_copy(update={'kind': 'changed'}))}{more}"
+    if not {cell.key for cell in old.summary.cells if medians_of(cell)} & known.keys():
+        return "it measured none of the old run's cells"
+    return None
+
+
+def _figures(side: Side) -> dict[str, tuple[float, ...]]:
+    """What no two runs have in common by chance: nanoseconds of every launch."""
+    return {cell.key: medians_of(cell) for cell in side.summary.cells if medians_of(cell)}

@@ -1,0 +1,63 @@
+"""The highest throughput is named among cells that train the reference's model, with how many do not compete."""
+
+import re
+
+import pytest
+
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
+from stepmark.report import html, words
+from unit.report.example_summary import example
+
+REFUSED = "not comparable: gradient off by 1.4e-02"
+
+
+def summary(*parities: str | None, required: str = "required") -> Summary:
+    """Cells of two workers, the first the slowest, with these parities."""
+    whole = example()
+    one = next(cell for cell in whole.cells if cell.workers == 2 and cell.samples_per_second)
+    cells = tuple(_cell(one, index, parity) for index, parity in enumerate(parities))
+    return whole.model_copy(update={"cells": cells, "comparisons": (), "parity": required})
+
+
+def _cell(like: CellResult, index: int, parity: str | None) -> CellResult:
+    assert like.samples_per_second is not None
+    rate = like.samples_per_second.model_copy(update={"median": 100.0 * (index + 1), "low": None, "high": None})
+    changes = {"key": f"c{index}", "candidate": f"c{index}", "parity": parity, "samples_per_second": rate}
+    return like.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("parities", "required", "best", "left_out"),
+    [
+        (("certified", "compiled: within 2e-07"), "required", "c1", 0),
+        (("certified", "certified", REFUSED), "required", "c1", 1),
+        (("certified", REFUSED, None), "required", "c0", 2),
+        (("certified", REFUSED, None), "reported", "c2", 1),
+        ((None, None), "skipped", "c1", 0),
+        ((REFUSED, None), "required", None, 2),
+    ],
+)
+def test_what_parity_refused_or_left_open_where_it_is_required_does_not_compete(
+    parities: tuple[str | None, ...], required: str, best: str | None, left_out: int
+) -> None:
+    [found] = words.fastest_cells(summary(*parities, required=required))
+    assert (found.cell and found.cell.candidate, found.left_out) == (best, left_out)
+
+
+def test_how_many_were_left_out_is_said_on_the_terminal_and_in_the_page() -> None:
+    [line] = words.fastest(summary("certified", REFUSED, REFUSED))
+    assert "highest measured throughput is c0" in line
+    assert line.endswith("(2 cells are left out: not proven to train the reference's model)")
+    [nothing] = words.fastest(summary(REFUSED))
+    assert nothing == "2 workers: no highest throughput, 1 cell is left out: not proven to train the reference's model"
+    page = html.render(summary("certified", REFUSED))
+    assert "1 cell is left out: not proven to train the reference&#39;s model" in page
+    assert "1 cell is left out" in html.render(summary(REFUSED))
+
+
+def test_the_ranking_has_them_below_all_that_compete() -> None:
+    page = html.render(summary("certified", "certified", REFUSED))
+    ranking = page[page.index('id="ranking"') :]
+    names = re.findall(r"<b>(c\d)</b>", ranking)
+    assert names[:3] == ["c1", "c0", "c2"]
