@@ -2,7 +2,7 @@
 
 python benchmarks/gate_rates.py [gates per figure, default 1,000]        nothing changed, 3 earlier runs or more: <= 5 %
 
-Truth: log launch median = campaign effect + launch effect. The campaign effect shifts all cells of a campaign together
+Truth: log launch mean = campaign effect + launch effect. The campaign effect shifts all cells of a campaign together
 ("one effect"), each cell on its own ("of each cell"), or half of the cells four times as much as the others ("uneven").
 """
 
@@ -39,7 +39,7 @@ class World:
     slower: int = 0
 
     def campaigns(self, rng: np.random.Generator) -> Array:
-        """Launch medians, shape (campaigns, cells, launches): the earlier runs, the old one, the new one."""
+        """Launch means, shape (campaigns, cells, launches): the earlier runs, the old one, the new one."""
         count = self.earlier + 2
         logs = rng.normal(0, LAUNCH_SPREAD, (count, CELLS, LAUNCHES))
         logs += self.effect * WORLDS[self.kind](rng, count)[:, :, None]
@@ -47,10 +47,10 @@ class World:
         return np.exp(logs)
 
 
-def fails(medians: Array) -> Array:
-    """Whether the gate would call each cell slower; `medians` as of `World.campaigns`."""
-    before, new = medians[:-1].transpose(1, 0, 2), medians[-1]
-    known = between({str(c): list(before[c]) for c in range(CELLS)}) if len(medians) > 2 else {}
+def fails(means: Array) -> Array:
+    """Whether the gate would call each cell slower; `means` as of `World.campaigns`."""
+    before, new = means[:-1].transpose(1, 0, 2), means[-1]
+    known = between({str(c): list(before[c]) for c in range(CELLS)}) if len(means) > 2 else {}
     tests, level = tested({str(c): (before[c, -1], new[c]) for c in range(CELLS)}, known, ALPHA)
     return np.array([judge(one.test.ratio(level), MINIMUM_EFFECT)[0] == "slower" for one in tests.values()])
 

@@ -1,7 +1,7 @@
 """How much campaigns of the same thing differ by more than their launches show, from earlier runs.
 
 A campaign is one run. Where memory lies, neighbours on the machine and its temperature shift all launches of a campaign
-alike, so that no spread of launches tells of it. Model, per cell: log launch median = level + campaign effect + launch
+alike, so that no spread of launches tells of it. Model, per cell: log launch mean = level + campaign effect + launch
 effect, by analysis of variance of a one-way random layout (Searle, Casella and McCulloch, "Variance Components", 1992,
 chapter 3): variance between campaign means, less what launches alone give such means.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from stepmark.analysis.welch import Welch, holm, welch
 
 Medians = Sequence[float]
-"""Launch medians of one cell in one campaign, in seconds."""
+"""Mean step times of the launches of one cell in one campaign, in seconds."""
 
 _PRIOR_DEGREES = 2.0  # of the other cells' variance beside the cell's own
 
@@ -48,7 +48,7 @@ class _Own:
 
 
 def between(cells: Mapping[str, Sequence[Medians]]) -> dict[str, Between]:
-    """Per cell, from its launch medians in each campaign; empty where no cell has two campaigns of two launches.
+    """Per cell, from its launch means in each campaign; empty where no cell has two campaigns of two launches.
 
     A cell's own estimate counts with its degrees of freedom, the mean of all cells with two: few campaigns are pooled,
     many speak for themselves (moderated, after Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004). Degrees of freedom are
@@ -84,7 +84,7 @@ def _test(old: Medians, new: Medians, campaigns: Between | None) -> Welch:
 
 
 def _own(campaigns: Sequence[Medians]) -> _Own:
-    logs = [np.log(np.asarray(medians, dtype=np.float64)) for medians in campaigns]
+    logs = [np.log(np.asarray(means, dtype=np.float64)) for means in campaigns]
     by_launches = float(np.mean([x.var(ddof=1) / len(x) for x in logs]))
     return _Own(float(np.var([x.mean() for x in logs], ddof=1)) - by_launches, len(logs) - 1)
 

@@ -41,13 +41,13 @@ class StepSeconds(SummaryModel):
     median: float
     low: float | None
     high: float | None
-    mean: Estimate | None = None
+    mean: Estimate
     p5: float
     p95: float
     p99: float
     percentiles: tuple[float, ...]
     launch_medians: tuple[float, ...]
-    launch_means: tuple[float, ...] = ()
+    launch_means: tuple[float, ...]
     median_after_first: float | None
 
     @property

@@ -27,12 +27,12 @@ def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side
 
 
 def campaigns_of(old: Side, used: Sequence[Side]) -> dict[str, list[tuple[float, ...]]]:
-    """Cell key -> launch medians of each campaign before the new run that measured it, the old run's first."""
+    """Cell key -> launch means of each campaign before the new run that measured it, the old run's first."""
     found: dict[str, list[tuple[float, ...]]] = {cell.key: [] for cell in old.summary.cells}
     for side in (old, *used):
         for cell in side.summary.cells:
-            if cell.key in found and medians_of(cell):
-                found[cell.key].append(medians_of(cell))
+            if cell.key in found and means_of(cell):
+                found[cell.key].append(means_of(cell))
     return found
 
 
@@ -44,9 +44,9 @@ def warnings_of(used: Sequence[Side]) -> Iterator[str]:
         yield SHORT_HISTORY.format(count=f"{len(used)} run" + "s" * (len(used) > 1), least=LEAST)
 
 
-def medians_of(cell: CellResult | None) -> tuple[float, ...]:
-    """Launch medians in seconds; empty where nothing was measured."""
-    return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_medians
+def means_of(cell: CellResult | None) -> tuple[float, ...]:
+    """Launch means in seconds, slow steps included; empty where nothing was measured."""
+    return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_means
 
 
 def _why_not(side: Side, old: Side, new: Side, used: Sequence[Side]) -> str | None:
@@ -63,11 +63,11 @@ def _why_not(side: Side, old: Side, new: Side, used: Sequence[Side]) -> str | No
         one = unlike[0]
         more = f", and {len(unlike) - 1} more" if len(unlike) > 1 else ""
         return f"{one.kind}: {sentence(one.model_copy(update={'kind': 'changed'}))}{more}"
-    if not {cell.key for cell in old.summary.cells if medians_of(cell)} & known.keys():
+    if not {cell.key for cell in old.summary.cells if means_of(cell)} & known.keys():
         return "it measured none of the old run's cells"
     return None
 
 
 def _figures(side: Side) -> dict[str, tuple[float, ...]]:
     """What no two runs have in common by chance: nanoseconds of every launch."""
-    return {cell.key: medians_of(cell) for cell in side.summary.cells if medians_of(cell)}
+    return {cell.key: means_of(cell) for cell in side.summary.cells if means_of(cell)}

@@ -1,6 +1,6 @@
 """Did a cell become slower than it was? Two runs of one scenario on one kind of machine, as a gate for CI.
 
-Nothing is paired, since the campaigns are independent: per cell Welch's interval on log launch medians (`welch.py`),
+Nothing is paired, since the campaigns are independent: per cell Welch's interval on log launch means (`welch.py`),
 over all cells together Holm's procedure. How much campaigns differ by luck (the machine's state on the day) no launch
 shows: it is estimated from earlier runs (`campaigns.py`), and without them the report carries a warning.
 """
@@ -15,7 +15,7 @@ from stepmark.analysis.alike import Difference, Side, differences
 from stepmark.analysis.campaigns import Between, Tested, between, tested
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import judge
-from stepmark.analysis.earlier import alike_runs, campaigns_of, medians_of, warnings_of
+from stepmark.analysis.earlier import alike_runs, campaigns_of, means_of, warnings_of
 from stepmark.analysis.gate_report import GateCell, GateReport, GateSide, Verdict, named, sentence
 from stepmark.analysis.intervals import CONFIDENCE, Estimate
 from stepmark.errors import CannotRun, StepmarkError
@@ -115,7 +115,7 @@ class _Match:
 
     @property
     def launches(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return medians_of(self.old), medians_of(self.new)
+        return means_of(self.old), means_of(self.new)
 
 
 def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_Match]:
@@ -125,11 +125,11 @@ def _matched(old: Sequence[CellResult], new: Sequence[CellResult]) -> Iterator[_
 
 
 def _check_measured(old: Side, new: Side, matched: Sequence[_Match], choices: Choices) -> None:
-    if not any(medians_of(match.old) for match in matched):
+    if not any(means_of(match.old) for match in matched):
         raise CannotRun(
             f"{old.folder}: expected measured cells to compare with, found none. Give another run's folder."
         )
-    lost = any(medians_of(match.old) and (match.new is not None or not choices.allow_missing) for match in matched)
+    lost = any(means_of(match.old) and (match.new is not None or not choices.allow_missing) for match in matched)
     if not lost:
         raise Unlike(
             f"{new.folder}: expected cells of {old.folder}, found none in common "
@@ -180,14 +180,14 @@ def _not_compared(match: _Match, allow_missing: bool) -> GateCell:
     verdict, reason, fails = _why_not(match, allow_missing)
     ratio = None
     if match.old and match.new and match.old.step_seconds and match.new.step_seconds:
-        value = match.new.step_seconds.median / match.old.step_seconds.median
+        value = match.new.step_seconds.mean.value / match.old.step_seconds.mean.value
         ratio = Estimate(value=value, low=None, high=None)
     return GateCell(verdict=verdict, reason=reason, fails=fails, ratio=ratio, **_figures(match))
 
 
 def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
     """A cell that ran and does not any more fails the gate: else what is broken would count as not slower."""
-    old, new = medians_of(match.old), medians_of(match.new)
+    old, new = means_of(match.old), means_of(match.new)
     if old and new:
         return "inconclusive", f"fewer than two launches on a side: {len(old)} in old, {len(new)} in new", False
     if old and match.new is None:
@@ -205,10 +205,10 @@ def _figures(match: _Match, campaigns: Between | None = None) -> dict[str, Any]:
     old, new = (cell.step_seconds if cell else None for cell in (match.old, match.new))
     return {
         "key": match.key,
-        "old_seconds": old.median if old else None,
-        "new_seconds": new.median if new else None,
-        "old_launches": len(medians_of(match.old)),
-        "new_launches": len(medians_of(match.new)),
+        "old_seconds": old.mean.value if old else None,
+        "new_seconds": new.mean.value if new else None,
+        "old_launches": len(means_of(match.old)),
+        "new_launches": len(means_of(match.new)),
         "notes": _both(list(_notes(match.old)), list(_notes(match.new))) + ((_LENT,) if lent else ()),
     }
 

@@ -27,9 +27,9 @@ def step_time(cell: CellResult) -> str:
 
 def mean_step_time(cell: CellResult) -> str:
     """Mean and interval in ms, slow steps included."""
-    mean = None if cell.step_seconds is None else cell.step_seconds.mean
-    if mean is None:
+    if cell.step_seconds is None:
         return UNKNOWN
+    mean = cell.step_seconds.mean
     return f"{milliseconds(mean.value)} [{milliseconds(mean.low)}, {milliseconds(mean.high)}]"
 
 

@@ -1,4 +1,4 @@
-"""Two runs to compare, made from launch medians."""
+"""Two runs to compare, made from the mean step times of their launches."""
 
 import functools
 import json
@@ -10,6 +10,7 @@ import numpy as np
 from conftest import scenario_document
 from stepmark.analysis.alike import Side
 from stepmark.analysis.cells import CellResult, StepSeconds
+from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.summary import Summary
 from stepmark.plan.cells import Machine
 from stepmark.results.environment import Environment
@@ -22,21 +23,23 @@ ENVIRONMENT = Environment(
 )  # fmt: skip
 
 
-def cell(key: str, medians: Sequence[float], **changes: Any) -> CellResult:
-    """A steady cell, or with no medians a failed one."""
+def cell(key: str, means: Sequence[float], **changes: Any) -> CellResult:
+    """A steady cell, or with no launches a failed one."""
     result = CellResult(
         key=key, candidate="a", engine="sleeper", strategy="parallel", variant=None, execution="eager",
         levels=("default",), precision="float32", options=(), workers=1, processes=1, batch_per_worker=8,
-        global_batch=8, launches=len(medians), launches_failed=0, verdict="steady" if medians else "failed",
-        reason="" if medians else "2 of 2 launches failed: rank 0: out of memory", parity=None,
-        step_seconds=_step(tuple(medians)) if medians else None,
+        global_batch=8, launches=len(means), launches_failed=0, verdict="steady" if means else "failed",
+        reason="" if means else "2 of 2 launches failed: rank 0: out of memory", parity=None,
+        step_seconds=_step(tuple(means)) if means else None,
     )  # fmt: skip
     return result.model_copy(update=changes)
 
 
-def _step(medians: tuple[float, ...]) -> StepSeconds:
-    middle = float(np.exp(np.log(medians).mean()))
-    return StepSeconds.model_construct(median=middle, low=None, high=None, launch_medians=medians)
+def _step(means: tuple[float, ...]) -> StepSeconds:
+    middle = Estimate(value=float(np.exp(np.log(means).mean())), low=None, high=None)
+    return StepSeconds.model_construct(
+        median=middle.value, low=None, high=None, mean=middle, launch_medians=means, launch_means=means
+    )
 
 
 @functools.cache
@@ -57,7 +60,7 @@ def side(
     **changes: Any,
 ) -> Side:
     """`changes`: of the environment, or of the scenario's spec."""
-    results = [cell(key, medians) for key, medians in cells.items()] if isinstance(cells, Mapping) else cells
+    results = [cell(key, means) for key, means in cells.items()] if isinstance(cells, Mapping) else cells
     run = _run(json.dumps(changes))
     summary = Summary.model_construct(
         scenario="test", scenario_digest="0" * 64, stepmark_version="0.1.0", cells=tuple(results),
