@@ -13,26 +13,35 @@ import psutil
 import pytest
 
 from conftest import CommandLine, descendants, wait_for_line
+from stepmark.analysis.interference import disturbed_because
 from stepmark.launch.buffer import Phase
 from stepmark.launch.child import STAMPS
+from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 
 TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
 SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}  # so short that the sleeper only watches the clock
 NEIGHBOURS = """
 import os, sys
-for core in os.sched_getaffinity(0):
-    for _ in range(7):
-        if os.fork() == 0:
-            os.sched_setaffinity(0, {core})
-            while True: pass
+for _ in range(7):
+    if os.fork() == 0:
+        while True: pass
 sys.stdin.read()
 """
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """For this process and all that it starts."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
 @contextmanager
 def neighbours() -> Iterator[None]:
-    """Seven on every core, so that an eighth of it is left."""
+    """Seven on the one core, so that an eighth of it is left."""
     process = subprocess.Popen([sys.executable, "-c", NEIGHBOURS], stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
@@ -41,13 +50,20 @@ def neighbours() -> Iterator[None]:
         process.communicate()
 
 
-def launch_ids(stepmark: CommandLine) -> list[str]:
+def headers(stepmark: CommandLine) -> list[LaunchHeader]:
     store = SqliteStore.open(stepmark.folder / "out")
-    found = sorted(store.launch_ids())
+    found = list(store.headers())
     store.close()
     return found
 
 
+def blocks_that_count(stepmark: CommandLine, candidate: str) -> int:
+    """Where the machine has other work too, even a launch that was made again may be disturbed."""
+    own = [header for header in headers(stepmark) if header.cell.candidate == candidate]
+    return len({header.block for header in own if disturbed_because(header) is None})
+
+
+@pytest.mark.usefixtures("one_core")
 def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(stepmark: CommandLine) -> None:
     measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.3, "warmupSteps": 2, "warmupSeconds": 0}
     limits = {"maxTakenShare": 0.75, "maxMadeAgain": 2}
@@ -56,14 +72,14 @@ def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(
         running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
         wait_for_line(running, "disturbed: others took")
     _, err = running.communicate(timeout=120)
-    assert running.returncode == 0, err
     assert "2 launches are made again" in err
-    again = [name for name in launch_ids(stepmark) if name.startswith("b000a1.")]
-    assert again == ["b000a1.a.eager.float32.w1", "b000a1.b.eager.float32.w1"]
+    again = {header.launch_id for header in headers(stepmark) if header.attempt}
+    assert again in [{f"b00{block}a1.{name}.eager.float32.w1" for name in ("a", "b")} for block in (0, 1)]
     cells = stepmark.summary(stepmark.folder / "out")["cells"]
-    assert [cell["launches"] for cell in cells] == [2, 2]
+    assert [cell["launches"] for cell in cells] == [blocks_that_count(stepmark, name) for name in ("a", "b")]
+    assert running.returncode == (0 if all(cell["launches"] for cell in cells) else 1)
     assert max(cell["disturbance"]["taken_share_worst"] for cell in cells) > 0.75
-    assert any("does not count: others took" in cell["reason"] for cell in cells)
+    assert any("not count: others took" in cell["reason"] for cell in cells)
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh-process"]], ids=["forked", "fresh"])
@@ -79,7 +95,7 @@ def test_a_rank_that_is_stopped_is_said_and_measured_again(stepmark: CommandLine
     assert running.returncode == 0, err
     assert "disturbed: rank 0 was stopped for" in err
     assert "disturbed and does not count: rank 0 was stopped for" in out
-    assert "b000a1.plain.eager.float32.w1" in launch_ids(stepmark)
+    assert [header.launch_id for header in headers(stepmark) if header.attempt] == ["b000a1.plain.eager.float32.w1"]
     assert stepmark.summary(stepmark.folder / "out")["cells"][0]["launches"] == 2
 
 
