@@ -180,7 +180,8 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
     if folder is None:
         return "Nothing was kept; with --out, certificates are, and --resume goes on from them."
     total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
-    done = f"{len(store.certified())} certificates and {len(store.launch_ids())} of {total} launches"
+    first = sum(header.attempt == 0 for header in store.headers())  # those made again are beside the plan
+    done = f"{len(store.certified())} certificates and {first} of {total} launches"
     return f"{done} are in {folder / FILE}. --resume goes on from there."
 
 

@@ -53,7 +53,7 @@ VERDICTS = {
     "no steady state": "the last level holds too little of the window",
     "failed": "no launch of it gave valid figures",
     "unsupported": "the engine does not have this, which is a result too",
-    "not measured": "no launch of it has ended yet",
+    "not measured": "no launch of it has ended yet, or others disturbed them all",
     "faster": "the interval excludes 1, and the effect matters",
     "slower": "the interval excludes 1, and the effect matters",
     "no measurable difference": "the whole interval lies within the effect that matters",
