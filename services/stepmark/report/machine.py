@@ -25,6 +25,12 @@ def _row(cell: CellResult) -> list[str]:
     return [cell.key, *shares, str(found.launches_disturbed), str(found.launches_made_again)]
 
 
+def worst(summary: Summary) -> str:
+    """The largest share that others took of a rank's cores in any launch."""
+    known = (cell.disturbance.taken_share_worst for cell in summary.cells)
+    return percent(max((share for share in known if share is not None), default=None))
+
+
 def sentence(summary: Summary) -> str:
     """How much others took, and how many launches they disturbed."""
     return f"{_taken(summary.cells)} {_disturbed(summary.cells)}"

@@ -9,7 +9,7 @@ from stepmark.analysis.compare import Comparison, Verdict
 from stepmark.analysis.gate_report import named
 from stepmark.analysis.stragglers import StragglerReport
 from stepmark.analysis.summary import Summary
-from stepmark.report import words
+from stepmark.report import machine, words
 from stepmark.report.words import percent
 from stepmark.results.record import StartupSeconds
 
@@ -97,6 +97,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("host", s.environment.host),
         ("processor", s.environment.cpu_model or "unknown"),
         ("cores", str(s.environment.cpu_count)),
+        ("taken by others, at most", machine.worst(s)),
     ]
 
 
