@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.disturbance import Disturbance, counting, disturbance
 from stepmark.analysis.intervals import Estimate, typical
 from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.levels import Levels, two_levels
@@ -88,6 +89,7 @@ class CellResult(SummaryModel):
     verdict: CellVerdict
     reason: str
     parity: str | None
+    disturbance: Disturbance = Disturbance()
     step_seconds: StepSeconds | None = None
     samples_per_second: Rate | None = None
     scaling: Scaling | None = None
@@ -120,9 +122,10 @@ class Facts(BaseModel):
 
 
 def cell_result(cell: Cell, launches: Sequence[Launch], certificate: Certificate | None, facts: Facts) -> CellResult:
-    """Everything but the scaling, which needs the one-worker cell."""
+    """Everything but the scaling, which needs the one-worker cell. `launches`: all, whether they count or not."""
+    found, launches = disturbance(launches), counting(launches)
     good = figures_of(launches)
-    verdict, reason = _verdict(cell, launches, good)
+    verdict, reason = _verdict(cell, launches, good, found)
     result = CellResult(
         **cell.model_dump(exclude={"unsupported"}),
         key=cell.key,
@@ -132,6 +135,7 @@ def cell_result(cell: Cell, launches: Sequence[Launch], certificate: Certificate
         verdict=verdict,
         reason=reason,
         parity=certificate.text if certificate else None,
+        disturbance=found,
     )
     if not good:
         return result
@@ -231,13 +235,18 @@ def _startup(launches: list[Launch]) -> StartupSeconds:
     )
 
 
-def _verdict(cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary]) -> tuple[CellVerdict, str]:
+def _verdict(
+    cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary], found: Disturbance
+) -> tuple[CellVerdict, str]:
     if cell.unsupported is not None:
         return "unsupported", cell.unsupported
+    if not launches and found.launches_disturbed:
+        return "not measured", found.text
     if not launches:
         return "not measured", "no launch of it has ended yet; --resume goes on"
     bad = [launch.why_bad for launch in launches if launch.why_bad is not None]
     notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
+    notes += [note for note in (found.text, *(launch.long_step for launch in launches)) if note]
     if not good:
         return "failed", notes[0]
     if (levels := two_levels([launch.mean_step_seconds for launch in good])) is not None:

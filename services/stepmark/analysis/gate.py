@@ -186,14 +186,18 @@ def _not_compared(match: _Match, allow_missing: bool) -> GateCell:
 
 
 def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
-    """A cell that ran and does not any more fails the gate: else what is broken would count as not slower."""
+    """A cell that ran and does not any more fails the gate: else what is broken would count as not slower.
+
+    One whose every launch was disturbed by others still runs.
+    """
     old, new = means_of(match.old), means_of(match.new)
     if old and new:
         return "inconclusive", f"fewer than two launches on a side: {len(old)} in old, {len(new)} in new", False
     if old and match.new is None:
         return "missing in new", "the new scenario does not ask for it", not allow_missing
     if old and match.new is not None:
-        return "no longer runs", match.new.state, True
+        disturbed = match.new.disturbance.launches_disturbed and not match.new.launches_failed
+        return ("inconclusive", match.new.state, False) if disturbed else ("no longer runs", match.new.state, True)
     if new:
         return "not measured in old", match.old.state if match.old else "the old scenario did not ask for it", False
     either = match.new or match.old

@@ -1,10 +1,12 @@
 """One launch, reduced: its job step times, their steady part, its median, and whether the record can be believed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.interference import disturbed_because, taken_share
+from stepmark.analysis.long_steps import long_step
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
@@ -35,6 +37,8 @@ class LaunchSummary:
 class Launch:
     """What a summary keeps of a launch. `why_bad`: it failed or is invalid, and has no figures.
 
+    `disturbed`: why it does not count, and has no figures either. `taken_share`: what others took of its cores.
+    `attempt`: above 0 where it was made again. `long_step`: a sentence about a step that took far longer than others.
     `startup_seconds`: the slowest rank's, part by part. `ranks`: only of a launch that timed the parts of its step.
     """
 
@@ -45,20 +49,28 @@ class Launch:
     startup_seconds: StartupSeconds | None = None
     use: Use | None = None
     ranks: tuple[RankReport, ...] = ()
+    attempt: int = 0
+    disturbed: str | None = None
+    taken_share: float | None = None
+    long_step: str = ""
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     """The record itself need not be kept."""
-    header = record.header
+    header, disturbed = record.header, disturbed_because(record.header)
+    launch = Launch(header.cell.key, header.block, None, attempt=header.attempt, taken_share=taken_share(header))
+    if disturbed is not None:
+        return replace(launch, disturbed=disturbed)
     why_bad = _why_bad(record)
     if why_bad is not None:
-        return Launch(header.cell.key, header.block, why_bad)
+        return replace(launch, why_bad=why_bad)
     figures, use = summarize(record), use_of(header)
     why_bad = _too_fast(header.cell, use.device, figures.samples_per_second, flops_per_sample)
     if why_bad is not None:
-        return Launch(header.cell.key, header.block, why_bad)
+        return replace(launch, why_bad=why_bad)
     ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
-    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, ranks)
+    said = long_step(record)
+    return replace(launch, figures=figures, startup_seconds=_startup(header), use=use, ranks=ranks, long_step=said)
 
 
 def _why_bad(record: LaunchRecord) -> str | None:

@@ -15,6 +15,7 @@ from stepmark.analysis.cells import (
     rates,
     with_scaling,
 )
+from stepmark.analysis.disturbance import counting
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.launch import Launch, reduced
@@ -78,15 +79,16 @@ def summarize_run(
     """
     scenario = run.parsed_scenario()
     facts = _facts(scenario, price_per_worker_hour)
-    by_cell: dict[str, list[Launch]] = defaultdict(list)
+    every: dict[str, list[Launch]] = defaultdict(list)
     for launch in reduced_rows(rows, facts.flops_per_sample):
-        by_cell[launch.cell].append(launch)
+        every[launch.cell].append(launch)
+    by_cell = defaultdict(list, {key: counting(launches) for key, launches in every.items()})
     good = {key: figures_of(launches) for key, launches in by_cell.items()}
     throughput = {key: rates(figures) for key, figures in good.items()}
     mode = scenario.spec.scale.mode
     results = []
     for cell in cells:
-        result = cell_result(cell, by_cell[cell.key], certificates.get(cell.key), facts)
+        result = cell_result(cell, every[cell.key], certificates.get(cell.key), facts)
         baseline = scaling.baseline_of(cell, cells)
         results.append(with_scaling(result, cell, baseline, mode, throughput, facts.level))
     measured = {key: compare.Measured.of(figures) for key, figures in good.items()}
@@ -98,7 +100,7 @@ def summarize_run(
         seed=scenario.spec.measurement.seed,
         launcher=run.launcher,
         forked=run.forked,
-        blocks=len({launch.block for launches in by_cell.values() for launch in launches}),
+        blocks=len({launch.block for launches in every.values() for launch in launches}),
         workload=scenario.spec.workload.model,
         mode=mode,
         measurement=scenario.spec.measurement,

@@ -25,6 +25,9 @@ class Follower:
     def planned(self, launches: int) -> None:
         self.board.planned(launches)
 
+    def added(self, launches: int) -> None:
+        self.board.added(launches)
+
     def told(self, launch: Launch, steps: int, seconds: float) -> None:
         self.board.told(launch.cell, steps, seconds)
 

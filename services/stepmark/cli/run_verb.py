@@ -16,13 +16,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stepmark import __version__
+from stepmark.analysis.interference import disturbed_because
 from stepmark.analysis.summary import Summary, precise_enough
 from stepmark.cli import verbs
 from stepmark.cli.following import Follower, following
 from stepmark.cli.machine import check_installed, this_machine
 from stepmark.cli.publishing import HubChoices
 from stepmark.errors import CannotRun, Interrupted, Stopped
-from stepmark.orchestrate.driver import Options, check_launcher, measure
+from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report import terminal
 from stepmark.results.certificate import Certificate
@@ -166,7 +167,7 @@ def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower
 
     try:
         with _progress(plan) as progress:
-            measure(plan, store, progress, options, enough, follower)
+            measure(plan, store, progress, options, Rules(enough, disturbed_because), follower)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
@@ -179,7 +180,8 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
     if folder is None:
         return "Nothing was kept; with --out, certificates are, and --resume goes on from them."
     total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
-    done = f"{len(store.certified())} certificates and {len(store.launch_ids())} of {total} launches"
+    first = sum(header.attempt == 0 for header in store.headers())  # those made again are beside the plan
+    done = f"{len(store.certified())} certificates and {first} of {total} launches"
     return f"{done} are in {folder / FILE}. --resume goes on from there."
 
 
@@ -195,10 +197,15 @@ class _Bar:
     def started(self, launches: int) -> None:
         self._bar.update(self._task, total=launches, description="first zygotes")
 
+    def added(self, launches: int) -> None:
+        total = int(self._bar.tasks[0].total or 0) + launches
+        self._bar.update(self._task, total=total, description=f"{launches} again, since others disturbed them")
+
     def finished(self, record: LaunchRecord) -> None:
         done = int(self._bar.tasks[0].completed) + 1
         total = max(done, int(self._bar.tasks[0].total or 0))  # further blocks may have been asked for
-        state = "failed" if record.header.failure else "done"
+        disturbed = "disturbed" if disturbed_because(record.header) is not None else "done"
+        state = "failed" if record.header.failure else disturbed
         self._bar.update(
             self._task, completed=done, total=total, description=escape(f"{record.header.launch_id} {state}")
         )
@@ -216,10 +223,16 @@ class _Lines:
     def started(self, launches: int) -> None:
         self._total = launches
 
+    def added(self, launches: int) -> None:
+        self._total += launches
+        print(f"{launches} launches are made again, since others disturbed them", file=sys.stderr, flush=True)
+
     def finished(self, record: LaunchRecord) -> None:
         self._done += 1
         failure = record.header.failure
-        state = f"failed: {failure.cause}" if failure else f"{record.header.wall_seconds:.1f} s"
+        disturbed = disturbed_because(record.header)
+        state = f"{record.header.wall_seconds:.1f} s" if disturbed is None else f"disturbed: {disturbed}"
+        state = f"failed: {failure.cause}" if failure else state
         print(
             f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}",
             file=sys.stderr,

@@ -14,7 +14,7 @@ from stepmark.errors import printable
 from stepmark.hub.database import Database
 from stepmark.hub.latest import ENDED, let_it_hold, let_others_hold
 from stepmark.hub.refusals import database_words, log
-from stepmark.hub.tables import cells, certificates, comparisons, executions, launches, summaries
+from stepmark.hub.tables import ORDER_OF_PLAN, cells, certificates, comparisons, executions, launches, summaries
 from stepmark.plan.cells import cells as cells_of
 from stepmark.results.certificate import Certificate
 from stepmark.results.store import Row, Run
@@ -133,7 +133,7 @@ def _summary(connection: sa.Connection, execution: sa.Row[Any]) -> tuple[Summary
 
 def _rows(connection: sa.Connection, execution_id: str) -> Iterator[Row]:
     query = sa.select(launches.c.header, launches.c.step_nanoseconds_npz)
-    query = query.where(launches.c.execution_id == execution_id).order_by(launches.c.block, launches.c.position)
+    query = query.where(launches.c.execution_id == execution_id).order_by(*ORDER_OF_PLAN)
     for row in connection.execution_options(yield_per=_LAUNCHES_AT_ONCE).execute(query):
         yield row.header, row.step_nanoseconds_npz
 

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from stepmark.hub import parquet, reads
 from stepmark.hub.refusals import Refused, not_found
-from stepmark.hub.tables import certificates, executions, launches, runs
+from stepmark.hub.tables import ORDER_OF_PLAN, certificates, executions, launches, runs
 from stepmark.results import store
 from stepmark.results.store import Run, SqliteStore
 from stepmark.results.wire import Id
@@ -131,7 +131,7 @@ def write_store(connection: sa.Connection, execution_id: str, folder: Path) -> N
 
 def _write_parquet(connection: sa.Connection, execution_id: str, folder: Path) -> None:
     rows = sa.select(launches.c.header, launches.c.step_nanoseconds_npz).where(_of(launches, execution_id))
-    parquet.write(_few_at_once(connection, rows.order_by(launches.c.block, launches.c.position)), folder)
+    parquet.write(_few_at_once(connection, rows.order_by(*ORDER_OF_PLAN)), folder)
 
 
 def _of(table: sa.Table, execution_id: str) -> sa.ColumnElement[bool]:

@@ -18,8 +18,10 @@ from stepmark.hub.refusals import Refused, not_found
 from stepmark.hub.rights import Principal
 from stepmark.hub.steps import checked_steps
 from stepmark.hub.tables import attempts, certificates, executions, launches, runs
+from stepmark.plan.blocks import launch_id as id_of
 from stepmark.plan.cells import Cell, cells
 from stepmark.results.certificate import Certificate
+from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
 from stepmark.results.wire import Claim, LaunchUpload, Received, Registration, State
 
@@ -95,7 +97,7 @@ def put_launch(database: Database, who: Principal, execution_id: str, launch_id:
         execution = _open(connection, who, execution_id)
         if header.scenario_digest != execution.scenario_digest:
             raise Refused(422, "invalid", "header.scenario_digest: expected the execution's, found another")
-        _check_place(execution.document, header.cell, header.block, header.position, launch_id)
+        _check_place(execution.document, header)
         names = {"execution_id": execution_id, "launch_id": launch_id}
         values = {
             "block": header.block, "position": header.position, "header": text,
@@ -274,11 +276,13 @@ def _plan_of(document: str) -> tuple[dict[str, Cell], int]:
     return found, measurement.max_launches or measurement.launches
 
 
-def _check_place(document: str, cell: Cell, block: int, position: int, launch_id: str) -> None:
+def _check_place(document: str, header: LaunchHeader) -> None:
     """Raises: Refused, if the scenario's plan has no such launch."""
     known, blocks = _plan_of(document)
+    cell = header.cell
     planned = known.get(cell.key)
     if planned is None or planned.model_dump(exclude=_LIKE_CELL) != cell.model_dump(exclude=_LIKE_CELL):
         raise Refused(422, "invalid", "header.cell: expected one of the execution's scenario, found another")
-    if launch_id != f"b{block:03d}.{cell.key}" or block >= blocks or position >= len(known):
+    named = id_of(cell, header.block, header.attempt)
+    if header.launch_id != named or header.block >= blocks or header.position >= len(known):
         raise Refused(422, "invalid", "header: expected block, position and launch_id of the plan, found others")

@@ -7,6 +7,7 @@ import numpy as np
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, list_array
 from arro3.io import write_parquet
 
+from stepmark.analysis.interference import disturbed_because
 from stepmark.results.record import LaunchHeader, LaunchRecord
 from stepmark.results.store import Row, record_of
 
@@ -20,7 +21,7 @@ _CELL = {
     "candidate": _TEXT, "engine": _TEXT, "strategy": _TEXT, "variant": _TEXT, "execution": _TEXT,
     "precision": _TEXT, "options": _TEXTS, "workers": _INTEGER, "batch_per_worker": _INTEGER,
 }  # fmt: skip
-_LAUNCH = {"launch_id": _TEXT, **_CELL, "block": _INTEGER}
+_LAUNCH = {"launch_id": _TEXT, **_CELL, "block": _INTEGER, "attempt": _INTEGER, "disturbed": DataType.bool()}
 _STEP = {"rank": _INTEGER, "step": _INTEGER, "step_nanoseconds": DataType.int64(), "warmup": DataType.bool()}
 _SCHEMA = Schema([Field(name, kind, nullable=True) for name, kind in (_LAUNCH | _STEP).items()])
 
@@ -69,7 +70,8 @@ def _launch_batches(record: LaunchRecord) -> Iterator[RecordBatch]:
 
 def _launch(header: LaunchHeader) -> list[Array]:
     """What all steps of a launch have in common: arrays of one value."""
-    values = {"launch_id": header.launch_id, **header.cell.model_dump(include=set(_CELL)), "block": header.block}
+    values = header.cell.model_dump(include=set(_CELL)) | header.model_dump(include={"launch_id", "block", "attempt"})
+    values["disturbed"] = disturbed_because(header) is not None
     return [_one(values[name], kind) for name, kind in _LAUNCH.items()]
 
 

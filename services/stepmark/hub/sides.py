@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.earlier import MOST_EARLIER
 from stepmark.analysis.summary import Summary
-from stepmark.hub.tables import executions, launches, runs, summaries
+from stepmark.hub.tables import ORDER_OF_PLAN, executions, launches, runs, summaries
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
 
@@ -44,6 +44,6 @@ def _sides(connection: sa.Connection, which: sa.ColumnElement[bool], limit: int)
 
 def _facts(connection: sa.Connection, execution_id: str, measured: set[str]) -> dict[str, dict[str, str]]:
     query = sa.select(launches.c.header).where(launches.c.execution_id == execution_id)
-    query = query.order_by(launches.c.block, launches.c.position).execution_options(yield_per=16)
+    query = query.order_by(*ORDER_OF_PLAN).execution_options(yield_per=16)
     with connection.execute(query) as found:
         return facts_of(map(LaunchHeader.model_validate_json, found.scalars()), measured)

@@ -79,6 +79,7 @@ launches = sa.Table(
     sa.Column("body_sha256", sa.String(64), nullable=False),  # of header and array: tells a repeat from a conflict
     sa.Column("received_at", sa.Double, nullable=False),
 )
+ORDER_OF_PLAN = (launches.c.block, launches.c.position, launches.c.launch_id)
 
 certificates = sa.Table(
     "certificates",

@@ -22,6 +22,7 @@ from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
+from stepmark.launch.interference import Meter
 from stepmark.launch.parts import time_parts
 from stepmark.launch.spec import LaunchSpec, ProbeSpec
 from stepmark.parity.figures import compare
@@ -32,7 +33,7 @@ from stepmark.results.record import Parts, RankReport, StartupSeconds, pack_step
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec
 
-REPORT, STEPS, STDERR, STAMPS = "report.json", "steps.npz", "stderr.log", "stamps"
+REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
 
 LEARNING_RATE = 0.0625
 BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
@@ -68,6 +69,7 @@ def run(spec: LaunchSpec) -> None:
     status = 1
     try:
         os.chdir(spec.directory)
+        (spec.directory / PID).write_text(str(os.getpid()))
         _redirect_output(spec)
         os.sched_setaffinity(0, spec.cpus)
         if spec.probe is not None:
@@ -141,8 +143,10 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     )
     buffer.phase = Phase.STEPPING
     device = engine.flags().get("device", "")
-    compilations, joules = _run_windows(spec, recorder, engine.compilations, lambda: energy_joules(device))
+    meter = Meter(spec.cpus, spec.max_taken_share)
+    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations, lambda: energy_joules(device))
     report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
+    report = report.model_copy(update={"interference": meter.found})
     (spec.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
     _write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
@@ -217,6 +221,7 @@ def _samples(spec: LaunchSpec, inputs: InputSpec, count: int) -> tuple[list[_bat
 def _run_windows(
     spec: LaunchSpec,
     recorder: loop.Recorder,
+    meter: Meter,
     compilations: Callable[[], int | None],
     joules: Callable[[], float | None],
 ) -> tuple[tuple[int | None, int | None], float | None]:
@@ -224,7 +229,8 @@ def _run_windows(
     limits = loop.LoopLimits(spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds)
     loop.warm_up(recorder, limits)
     compiled, used = compilations(), joules()
-    loop.measure(recorder, limits)
+    with meter.measuring():
+        loop.measure(recorder, limits)
     used_now = joules()
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
 

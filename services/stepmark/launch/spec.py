@@ -55,6 +55,7 @@ class LaunchSpec(BaseModel):
     min_seconds: float
     launch_timeout_seconds: int
     step_timeout_seconds: int
+    max_taken_share: float
     memory_limit_bytes: int | None
     probe: ProbeSpec | None
     times_parts: bool

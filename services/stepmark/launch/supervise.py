@@ -14,6 +14,7 @@ from stepmark.launch.group import PEER_GONE
 from stepmark.launch.pace import Pace, Tell
 from stepmark.launch.spawn import Child, ForkedChild, FreshChild, last_lines
 from stepmark.launch.spec import LaunchSpec, RankOutcome
+from stepmark.launch.stops import Stops, is_stopped
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport, unpack_steps
 
@@ -43,7 +44,8 @@ def run_child(
         exit_code, killed_because = watch.until_end(started)
         if buffer.phase == Phase.MEASURED:  # whatever ended it then, its measurement is complete
             exit_code, killed_because = 0, None
-        return _outcome(spec, exit_code, killed_because, watch.steps_done)
+        outcome = _outcome(spec, exit_code, killed_because, watch.steps_done)
+        return _with_stops(outcome, watch.stops.seconds)
     except (OSError, CannotRun) as error:
         return _failed(spec, f"the process could not be started: {error}", 0)
     finally:
@@ -61,6 +63,7 @@ class _Watch:
         self._cursor = 1
         self._moved_at = time.monotonic()
         self._pace = Pace(buffer, tell) if tell is not None else None
+        self.stops = Stops(time.monotonic())
         self.steps_done = 0
 
     def until_end(self, started: Child) -> tuple[int, str | None]:
@@ -82,6 +85,14 @@ class _Watch:
         self.steps_done += steps
         if self._pace is not None:
             self._pace.look(cursor)
+        stepping = self._buffer.phase == Phase.STEPPING
+        self.stops.look(time.monotonic(), stepping and self._is_stopped(), stepping)
+
+    def _is_stopped(self) -> bool:
+        try:
+            return is_stopped(int((self._spec.directory / child.PID).read_text()))
+        except (OSError, ValueError):
+            return False  # the child cannot write, or is gone: its end says more
 
     def _why_kill(self) -> str | None:
         now = time.monotonic()
@@ -113,6 +124,14 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         detail = " ".join(str(error).split())[:200]
         return _failed(spec, f"exit code {exit_code} without a valid report ({detail})", steps_done)
     return RankOutcome(rank=spec.rank, report=report, steps_npz=steps, steps_done=steps_done)
+
+
+def _with_stops(outcome: RankOutcome, stopped_seconds: float) -> RankOutcome:
+    report = outcome.report
+    if report is None or report.interference is None:
+        return outcome
+    seen = report.interference.model_copy(update={"stopped_seconds": stopped_seconds})
+    return outcome.model_copy(update={"report": report.model_copy(update={"interference": seen})})
 
 
 def _check_steps(report: RankReport, blob: bytes) -> None:

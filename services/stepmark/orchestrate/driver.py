@@ -15,12 +15,13 @@ from stepmark.orchestrate.folders import run_folders
 from stepmark.orchestrate.guard import guarded
 from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
+from stepmark.orchestrate.remaining import Disturbed, Remaining
 from stepmark.orchestrate.session import Session, join_outcomes
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.probes import wanted_checks
 from stepmark.results.certificate import Certificate
-from stepmark.results.record import LaunchRecord
+from stepmark.results.record import LaunchHeader, LaunchRecord
 
 SESSIONS: dict[str, type[RaySession] | type[BareSession]] = {"ray": RaySession, "bare": BareSession}
 
@@ -30,7 +31,7 @@ _TAKE_SECONDS = 1.0
 class Sink(Protocol):
     """Where finished launches go; a store."""
 
-    def launch_ids(self) -> frozenset[str]: ...
+    def headers(self) -> Iterator[LaunchHeader]: ...
     def append(self, record: LaunchRecord) -> None: ...
     def certified(self) -> frozenset[str]: ...
     def certify(self, certificate: Certificate) -> None: ...
@@ -41,6 +42,7 @@ class Progress(Protocol):
 
     def checked(self, certificate: Certificate) -> None: ...
     def started(self, launches: int) -> None: ...
+    def added(self, launches: int) -> None: ...
     def finished(self, record: LaunchRecord) -> None: ...
 
 
@@ -49,6 +51,9 @@ class Watcher(Protocol):
 
     def planned(self, launches: int) -> None:
         """So many are to be run; more may follow."""
+
+    def added(self, launches: int) -> None:
+        """So many more are made, since others disturbed them or what they are compared with."""
 
     def told(self, launch: Launch, steps: int, seconds: float) -> None:
         """This launch runs; its rank 0 made so many steps in so many seconds since the last call."""
@@ -73,79 +78,95 @@ class Options:
     parity_only: bool = False
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What decides on further launches: whether the cells are precise enough, asked from the last needed block on, and
+    whether others disturbed a launch.
+    """
+
+    precise_enough: Callable[[], bool]
+    disturbed: Disturbed
+
+
 def measure(
-    plan: Plan,
-    sink: Sink,
-    progress: Progress,
-    options: Options,
-    precise_enough: Callable[[], bool],
-    watcher: Watcher | None = None,
+    plan: Plan, sink: Sink, progress: Progress, options: Options, rules: Rules, watcher: Watcher | None = None
 ) -> None:
-    """Check and run what the sink does not have yet. `precise_enough` is asked from the last needed block on.
+    """Check and run what the sink does not have yet.
 
     Raises:
         Interrupted: the session broke; what was finished is in the sink.
         CannotRun: the session could not be started.
     """
-    done = sink.launch_ids()
-    planned = () if options.parity_only else plan.blocks
-    blocks = [tuple(launch for launch in block if launch.id not in done) for block in planned]
+    work = _Work(plan, () if options.parity_only else plan.blocks, sink, rules)
     certified = sink.certified()
     unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
-    if not unchecked and _enough(plan, blocks, 0, monotonic(), precise_enough):
+    if not unchecked and work.enough_before(0):
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
     with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
         for certificate in certify(plan, unchecked, lambda block: _ends(block, session, watcher)) if unchecked else ():
             sink.certify(certificate)
             progress.checked(certificate)
-        _serve(plan, blocks, session, sink, progress, options, precise_enough, watcher)
+        _serve(work, session, progress, options, watcher)
         session.finish()
 
 
-def _serve(
-    plan: Plan,
-    blocks: list[tuple[Launch, ...]],
-    session: Session,
-    sink: Sink,
-    progress: Progress,
-    options: Options,
-    precise_enough: Callable[[], bool],
-    watcher: Watcher | None,
-) -> None:
-    started, needed = monotonic(), plan.scenario.spec.measurement.launches
-    planned = sum(map(len, blocks[:needed]))
+class _Work:
+    """What is left of a plan, and when it is enough."""
+
+    def __init__(self, plan: Plan, blocks: tuple[tuple[Launch, ...], ...], sink: Sink, rules: Rules) -> None:
+        self.plan, self.blocks, self.sink = plan, blocks, sink
+        self.remaining = Remaining(plan, rules.disturbed, sink.headers())
+        self._precise_enough, self._began = rules.precise_enough, monotonic()
+
+    def begin(self) -> int:
+        """From here on its time counts. The number of launches that are always made."""
+        self._began = monotonic()
+        return sum(map(len, self._left(0, self.plan.scenario.spec.measurement.launches)))
+
+    def enough_before(self, index: int) -> bool:
+        """Whether blocks from `index` on may be left out."""
+        measurement = self.plan.scenario.spec.measurement
+        if not any(self._left(index)):
+            return True
+        if any(self._left(index, measurement.launches)):
+            return False
+        if index < measurement.launches:
+            return self._precise_enough()
+        over = measurement.budget_seconds is not None and monotonic() - self._began > measurement.budget_seconds
+        return over or self._precise_enough()
+
+    def _left(self, start: int, end: int | None = None) -> list[tuple[Launch, ...]]:
+        return [self.remaining.of_block(block) for block in self.blocks[start:end]]
+
+    def store(self, record: LaunchRecord) -> None:
+        self.sink.append(record)
+        self.remaining.finished(record.header)
+
+
+def _serve(work: _Work, session: Session, progress: Progress, options: Options, watcher: Watcher | None) -> None:
+    planned, digest = work.begin(), work.plan.scenario.digest()
     progress.started(planned)
     if watcher is not None:
         watcher.planned(planned)
-    for index, block in enumerate(blocks):
-        if _enough(plan, blocks, index, started, precise_enough):
+    for index, block in enumerate(work.blocks):
+        if work.enough_before(index):
             return
-        if not block:
-            continue
-        for launch, outcomes in _ends(block, session, watcher):
-            record = join_outcomes(
-                launch, plan.scenario.digest(), session.launcher, not options.fresh_process, outcomes
-            )
-            sink.append(record)
-            progress.finished(record)
-            if watcher is not None:
-                watcher.finished(record)
+        while launches := work.remaining.of_block(block):
+            for launch, outcomes in _ends(launches, session, watcher):
+                record = join_outcomes(launch, digest, session.launcher, not options.fresh_process, outcomes)
+                work.store(record)
+                progress.finished(record)
+                if watcher is not None:
+                    watcher.finished(record)
+            _tell_added(len(work.remaining.of_block(block)), progress, watcher)
 
 
-def _enough(
-    plan: Plan, blocks: list[tuple[Launch, ...]], index: int, started: float, precise_enough: Callable[[], bool]
-) -> bool:
-    """Whether blocks from `index` on may be left out."""
-    measurement = plan.scenario.spec.measurement
-    if not any(blocks[index:]):
-        return True
-    if any(blocks[index : measurement.launches]):
-        return False
-    if index < measurement.launches:
-        return precise_enough()
-    over = measurement.budget_seconds is not None and monotonic() - started > measurement.budget_seconds
-    return over or precise_enough()
+def _tell_added(launches: int, progress: Progress, watcher: Watcher | None) -> None:
+    if launches:
+        progress.added(launches)
+        if watcher is not None:
+            watcher.added(launches)
 
 
 def _ends(

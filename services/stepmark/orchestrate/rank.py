@@ -94,8 +94,9 @@ def _node_name() -> str:
     return os.environ.get("STEPMARK_NODE_NAME") or socket.gethostname()
 
 
-def _socket(settings: Settings, engine: str, block: int) -> Path:
-    return run_folder(settings.run_id) / f"{engine}-{block}.sock"
+def _socket(settings: Settings, engine: str, launch: Launch) -> Path:
+    """Of the zygote that this launch is forked from. Launches that are made again have zygotes of their own."""
+    return run_folder(settings.run_id) / f"{engine}-{launch.block}-{launch.attempt}.sock"
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]
         yield problems
         return
     started = {
-        engine: Zygote(engine, _socket(rank.settings, engine, block[0].block), _environment(rank, engine))
+        engine: Zygote(engine, _socket(rank.settings, engine, block[0]), _environment(rank, engine))
         for engine in dict.fromkeys(launch.cell.engine for launch in block)
     }
     try:
@@ -151,7 +152,7 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
 
 def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOutcome:
     spec, settings = _spec(rank, launch, endpoints), rank.settings
-    zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch.block)
+    zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch)
     environment = _environment(rank, launch.cell.engine)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(spec, zygote, environment, lambda: rank.channel.has_failed(launch.id), tell)
@@ -204,6 +205,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
         min_seconds=measurement.min_seconds,
         launch_timeout_seconds=measurement.launch_timeout_seconds,
         step_timeout_seconds=measurement.step_timeout_seconds,
+        max_taken_share=measurement.max_taken_share,
         memory_limit_bytes=measurement.memory_limit_bytes,
         probe=ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes) if probe is not None else None,
         times_parts=launch.block == 0,

@@ -42,6 +42,7 @@ def join_outcomes(
         scenario_digest=digest,
         cell=launch.cell,
         block=launch.block,
+        attempt=launch.attempt,
         position=launch.position,
         launcher=launcher,
         forked=forked,

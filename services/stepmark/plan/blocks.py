@@ -28,19 +28,29 @@ class Probe:
 
 @dataclass(frozen=True)
 class Launch:
-    """One measurement of one cell, in one block. `seed` is its own, the same on all ranks and in every run."""
+    """One measurement of one cell, in one block. `seed` is its own, the same on all ranks and in every run.
+
+    `attempt`: 0 first, 1 where it is made again.
+    """
 
     cell: Cell
     block: int
     position: int
     seed: int
     probe: Probe | None = None
+    attempt: int = 0
 
     @property
     def id(self) -> str:
         if self.probe is not None:
             return f"{'reference' if self.probe.writes else 'parity'}.{self.cell.key}"
-        return f"b{self.block:03d}.{self.cell.key}"
+        return launch_id(self.cell, self.block, self.attempt)
+
+
+def launch_id(cell: Cell, block: int, attempt: int) -> str:
+    """The name of a launch in its run."""
+    again = f"a{attempt}" if attempt else ""
+    return f"b{block:03d}{again}.{cell.key}"
 
 
 @dataclass(frozen=True)
@@ -81,10 +91,18 @@ def make_plan(scenario: Scenario, machine: Machine) -> Plan:
     return Plan(scenario, found, tuple(blocks))
 
 
-def _compared_groups(measurable: list[Cell]) -> dict[tuple[str, str, int], list[Cell]]:
-    groups: dict[tuple[str, str, int], list[Cell]] = {}
+Group = tuple[str, str, int]
+
+
+def group_of(cell: Cell) -> Group:
+    """What the cells that are compared with each other have in common: level, precision and number of workers."""
+    return cell.levels[0], cell.precision, cell.workers
+
+
+def _compared_groups(measurable: list[Cell]) -> dict[Group, list[Cell]]:
+    groups: dict[Group, list[Cell]] = {}
     for cell in measurable:
-        groups.setdefault((cell.levels[0], cell.precision, cell.workers), []).append(cell)
+        groups.setdefault(group_of(cell), []).append(cell)
     return groups
 
 

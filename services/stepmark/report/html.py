@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
-from stepmark.report import sentences, tables, views, words
+from stepmark.report import machine, sentences, tables, views, words
 from stepmark.report.clean import clean
 from stepmark.report.plots import scaling
 
@@ -29,7 +29,8 @@ def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"words": words, "sentences": sentences, "tables": tables, "mark_path": scaling.mark_path}
+    made.globals |= {"words": words, "sentences": sentences, "tables": tables, "machine": machine}
+    made.globals |= {"mark_path": scaling.mark_path}
     return made
 
 

@@ -5,7 +5,7 @@ import re
 import jinja2
 
 from stepmark.analysis.summary import Summary
-from stepmark.report import sentences, tables, words
+from stepmark.report import machine, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -28,4 +28,4 @@ def render(summary: Summary) -> str:
     )
     environment.filters["md"] = _escape
     template = environment.get_template("report.md.jinja")
-    return template.render(s=summary, words=words, sentences=sentences, tables=tables)
+    return template.render(s=summary, words=words, machine=machine, sentences=sentences, tables=tables)

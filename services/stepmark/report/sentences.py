@@ -9,7 +9,7 @@ from stepmark.analysis.compare import Comparison, Verdict
 from stepmark.analysis.gate_report import named
 from stepmark.analysis.stragglers import StragglerReport
 from stepmark.analysis.summary import Summary
-from stepmark.report import words
+from stepmark.report import machine, words
 from stepmark.report.words import percent
 from stepmark.results.record import StartupSeconds
 
@@ -56,7 +56,7 @@ VERDICTS = {
     "no steady state": "the last level holds too little of the window",
     "failed": "no launch of it gave valid figures",
     "unsupported": "the engine does not have this, which is a result too",
-    "not measured": "no launch of it has ended yet",
+    "not measured": "no launch of it has ended yet, or others disturbed them all",
     "faster": "the interval excludes 1, and the effect matters",
     "slower": "the interval excludes 1, and the effect matters",
     "no measurable difference": "the whole interval lies within the effect that matters",
@@ -100,6 +100,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("host", s.environment.host),
         ("processor", s.environment.cpu_model or "unknown"),
         ("cores", str(s.environment.cpu_count)),
+        ("taken by others, at most", machine.worst(s)),
     ]
 
 

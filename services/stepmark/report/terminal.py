@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import sentences, words
+from stepmark.report import machine, sentences, words
 from stepmark.report.rich_tables import print_whole, titled
 from stepmark.results.certificate import Certificate
 
@@ -30,6 +30,7 @@ def show(summary: Summary, console: Console) -> None:
         console.print(escape(f"  {key}: {line}"), style="yellow", soft_wrap=True)
     for line in words.fastest(summary):
         console.print(escape(f"  {line}"), soft_wrap=True)
+    console.print(escape(f"  {machine.sentence(summary)}"), soft_wrap=True)
     if summary.comparisons:
         heading = "Verdicts (ratio of time per step, slow steps included; below 1 the candidate is faster)"
         console.print(heading, style="bold", soft_wrap=True)

@@ -68,6 +68,27 @@ class Parts(RecordModel):
     missing: Text = ""
 
 
+class Interference(RecordModel):
+    """What happened on one rank's cores from the first measured window to the end of the last. None is unknown.
+
+    `seconds` on the clock, `cores`: how many. In CPU seconds over all of them: `busy_cpu_seconds` of all processes,
+    `own_cpu_seconds` of this rank's and its descendants, `steal_seconds` that the hypervisor gave to other machines,
+    `run_delay_seconds` that this rank's threads waited for a core, `throttled_seconds` of its cgroup's quota.
+    `stopped_seconds` on the clock: what the rank's supervisor saw of stops. `limit_share`: the share of the cores'
+    time that others may take, as declared before (`measurement.maxTakenShare`).
+    """
+
+    seconds: Seconds
+    cores: Annotated[int, Field(ge=1, le=4096)]
+    limit_share: Annotated[float, Field(ge=0, le=1)]
+    busy_cpu_seconds: Seconds | None = None
+    own_cpu_seconds: Seconds | None = None
+    steal_seconds: Seconds | None = None
+    run_delay_seconds: Seconds | None = None
+    throttled_seconds: Seconds | None = None
+    stopped_seconds: Seconds | None = None
+
+
 class RankReport(RecordModel):
     """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows."""
 
@@ -84,6 +105,7 @@ class RankReport(RecordModel):
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
     parts: Parts | None = None
     energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    interference: Interference | None = None
 
 
 class Failure(RecordModel):
@@ -95,13 +117,14 @@ class Failure(RecordModel):
 
 
 class LaunchHeader(RecordModel):
-    """Everything of a launch but its arrays."""
+    """Everything of a launch but its arrays. `attempt`: 0 for the first of its cell and block, 1 if made again."""
 
     schema_version: Literal[1, 2, 3, 4] = 4
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell
     block: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=0, le=9)] = 0
     position: Annotated[int, Field(ge=0)]
     launcher: Literal["ray", "bare"]
     forked: bool

@@ -52,6 +52,12 @@ class Board:
         with self._lock:
             self._now = replace(self._now, launches_planned=self._now.launches_done + launches)
 
+    def added(self, launches: int) -> None:
+        """So many more are to come."""
+        with self._lock:
+            planned = (self._now.launches_planned or self._now.launches_done) + launches
+            self._now = replace(self._now, launches_planned=planned)
+
     def told(self, cell: Cell, steps: int, seconds: float) -> None:
         """A launch of this cell runs, and made so many steps since the last call; with the first call none."""
         with self._lock:

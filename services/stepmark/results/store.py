@@ -33,6 +33,7 @@ _launches = sa.Table(
     sa.Column("header", sa.Text, nullable=False),
     sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
 )
+_ORDER_OF_PLAN = (_launches.c.block, _launches.c.position, _launches.c.launch_id)
 _certificates = sa.Table(
     "certificates",
     _metadata,
@@ -128,6 +129,19 @@ class SqliteStore:
         with self._engine.connect() as connection:
             return frozenset(connection.execute(sa.select(_launches.c.launch_id)).scalars())
 
+    def headers(self) -> Iterator[LaunchHeader]:
+        """Of all launches, without their arrays.
+
+        Raises:
+            CannotRun: one of them is not one.
+        """
+        with self._engine.connect() as connection:
+            for text in connection.execute(sa.select(_launches.c.header)).scalars():
+                try:
+                    yield LaunchHeader.model_validate_json(text)
+                except ValueError as error:
+                    raise CannotRun(_not_ours("a stored launch", error)) from None
+
     def append(self, record: LaunchRecord) -> None:
         """Store a finished launch; it is on disk when this returns."""
         row = {
@@ -165,7 +179,7 @@ class SqliteStore:
         """All launches in the order of the plan, as they are stored."""
         query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
         with self._engine.connect() as connection:
-            for row in connection.execute(query.order_by(_launches.c.block, _launches.c.position)):
+            for row in connection.execute(query.order_by(*_ORDER_OF_PLAN)):
                 yield row.header, row.step_nanoseconds_npz
 
     def row(self, launch_id: str) -> Row:

@@ -18,6 +18,8 @@ Option = Literal["channels-last", "fused-optimizer", "cudnn-autotune"]
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
 # What a cluster is told about the run beside what is measured: a cancelled run's results are still its results.
 _NOT_MEASURED = ("runPolicy", "cancel")
+# Keys of `measurement` that are younger than kept results: with their defaults they leave the digest as it was.
+_YOUNGER = ("max_taken_share", "max_made_again")
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
@@ -169,6 +171,10 @@ class Measurement(StrictModel):
     """A launch that makes no step for this long is killed and counts as failed."""
     memory_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] | None = None
     """Address space that one worker process may use beyond what its framework's import took; absent: no limit."""
+    max_taken_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """A launch is disturbed, and does not count, where others took more than this share of a rank's cores."""
+    max_made_again: Annotated[int, Field(ge=0, le=10000)] | None = None
+    """Launches that may be made again since they were disturbed; absent: half as many as are planned."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Orders the blocks and draws weights and data. The same file and seed give the same plan."""
 
@@ -258,11 +264,18 @@ class Scenario(StrictModel):
         return prefix.rstrip("-") if prefix is not None else self.metadata.name
 
     def canonical_json(self) -> str:
-        """What is measured, with every default written out and keys in order: equal text is an equal scenario."""
+        """What is measured, with defaults written out and keys in order: equal text is an equal scenario.
+
+        Younger keys are left out where they have their defaults.
+        """
         document = self.model_dump(mode="json", by_alias=True)
         document["metadata"] = {"name": self.name}
         for key in _NOT_MEASURED:
             del document["spec"][key]
+        for name in _YOUNGER:
+            field = Measurement.model_fields[name]
+            if getattr(self.spec.measurement, name) == field.default:
+                del document["spec"]["measurement"][field.alias or name]
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:

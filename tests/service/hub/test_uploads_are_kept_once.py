@@ -43,6 +43,18 @@ def test_launches_may_arrive_in_any_order_and_after_the_end(hub: Hub, results: R
     assert hub.wait_until_derived(runner.run_id) == hub.wait_until_derived(other.run_id)
 
 
+def test_a_launch_that_was_made_again_is_a_launch_of_its_own(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    first, body = results.rows[0]
+    again = first.replace("b000.", "b000a1.")
+    header = body["header"] | {"launch_id": again, "attempt": 1}
+    for launch_id, attempt, status in ((again, 1, 201), (again, 1, 200), (again, 2, 422), (first, 0, 201)):
+        sent = body | {"header": header | {"launch_id": launch_id, "attempt": attempt}}
+        assert runner.put(f"{runner.execution}/launches/{launch_id}", sent).status_code == status
+    assert sorted(received(runner)["launches"]) == sorted([first, again])
+
+
 def test_an_older_state_does_not_undo_a_newer_one(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()

@@ -6,6 +6,7 @@ import pytest
 from gate_sides import cell, side
 
 from stepmark.analysis.alike import rank_facts
+from stepmark.analysis.disturbance import Disturbance
 from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.errors import CannotRun
 
@@ -141,3 +142,11 @@ def test_doubts_about_a_cell_stand_beside_its_verdict() -> None:
     report = gate(side([cell("c", STEADY, **doubtful)]), side([cell("c", SLOW, **doubtful | {"parity": None})]))
     assert report.cells[0].verdict == "slower"
     assert report.cells[0].notes == ("old and new: drifting: +3 %", "old: parity: not comparable: bias")
+
+
+def test_a_cell_whose_every_launch_was_disturbed_still_runs() -> None:
+    busy = Disturbance(launches_made=2, launches_disturbed=2, because="others took 40.0% of the cores of rank 0")
+    lost = cell("c", [], verdict="not measured", reason=busy.text, disturbance=busy)
+    report = gate(side({"c": STEADY}), side([lost]), Choices())
+    assert report.passed
+    assert (report.cells[0].verdict, report.cells[0].reason) == ("inconclusive", f"not measured: {busy.text}")

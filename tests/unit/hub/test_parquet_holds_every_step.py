@@ -45,9 +45,9 @@ def test_columns_have_names_and_types(tmp_path: Path) -> None:
     parquet.write([row(0)], tmp_path)
     found = table(tmp_path)
     texts = ["launch_id", "candidate", "engine", "strategy", "variant", "execution", "precision"]
-    numbers = ["workers", "batch_per_worker", "block", "rank", "step"]
+    numbers = ["workers", "batch_per_worker", "block", "attempt", "rank", "step"]
     kinds = dict.fromkeys(texts, "VARCHAR") | {"options": "VARCHAR[]"} | dict.fromkeys(numbers, "INTEGER")
-    kinds |= {"step_nanoseconds": "BIGINT", "warmup": "BOOLEAN"}
+    kinds |= {"step_nanoseconds": "BIGINT", "warmup": "BOOLEAN", "disturbed": "BOOLEAN"}
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == kinds
 
 

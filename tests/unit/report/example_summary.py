@@ -7,6 +7,7 @@ import numpy as np
 from stepmark.analysis.breakdown import breakdown
 from stepmark.analysis.cells import CellResult, Rate, StepSeconds
 from stepmark.analysis.compare import Comparison, judge
+from stepmark.analysis.disturbance import Disturbance
 from stepmark.analysis.economics import break_even
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Scaling, efficiency, karp_flatt, scaled_serial_fraction
@@ -67,6 +68,7 @@ def cell(name: str, level: str, precision: str, workers: int, index: int) -> Cel
         launches_failed=3 if missing else 0,
         verdict=missing[0] if missing else VERDICTS[(index + workers + len(level)) % len(VERDICTS)],
         reason=missing[1] if missing else "", parity=None if missing and missing[0] == "unsupported" else badge,
+        disturbance=Disturbance() if missing else others(workers),
     )  # fmt: skip
     if missing:
         return known
@@ -74,6 +76,16 @@ def cell(name: str, level: str, precision: str, workers: int, index: int) -> Cel
         reason = "windows too short for this noise: a change of 12.2% over the window would not show; raise minSteps"
         known = known.model_copy(update={"reason": reason})
     return known.model_copy(update=figures(known, SECONDS.get((name, level), 0.0151 + 0.002 * index)))
+
+
+def others(workers: int) -> Disturbance:
+    """The largest cells were disturbed once, and that launch was made again."""
+    once = int(workers == 8)
+    return Disturbance(
+        taken_share_median=0.012, taken_share_worst=0.31 if once else 0.02, launches_made=5 + once,
+        launches_disturbed=once, launches_made_again=once,
+        because="others took 31.0% of the cores of rank 5 (maxTakenShare 5.0%)" if once else "",
+    )  # fmt: skip
 
 
 def figures(cell: CellResult, seconds: float) -> dict[str, object]:

@@ -7,7 +7,7 @@ from unit.report.example_summary import example
 def test_every_table_is_one() -> None:
     lines = markdown.render(example()).splitlines()
     heads = [number for number, line in enumerate(lines) if re.fullmatch(r"\|(-+:?\|)+", line)]
-    assert len(heads) == 6
+    assert len(heads) == 7
     for number in heads:
         columns = lines[number].count("|")
         assert lines[number - 1].count("|") == lines[number + 1].count("|") == columns

@@ -61,6 +61,14 @@ def test_every_step_counts_once_told_or_not() -> None:
     assert board.now().steps == {CELL: 237}
 
 
+def test_launches_that_are_made_again_lengthen_the_plan_at_once() -> None:
+    board = Board("s", launches_done=3)
+    board.planned(4)
+    board.finished(record(1))
+    board.added(2)
+    assert (board.now().launches_done, board.now().launches_planned) == (4, 9)
+
+
 def test_further_blocks_lengthen_the_plan() -> None:
     board = Board("s", 0)
     board.planned(1)

@@ -1,0 +1,57 @@
+"""How busy the machine was while it measured, in a sentence and as a table."""
+
+from collections.abc import Sequence
+
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
+from stepmark.report.words import percent
+
+HEADINGS = ("cell", "others took, median", "others took, worst", "launches disturbed", "made again")
+EXPLAINED = (
+    "What others took of a rank's cores while its windows ran: CPU time of other processes that the rank waited for, "
+    "time that the hypervisor gave away, and the cgroup's throttling, over cores x time; of a launch, its worst rank."
+)
+UNKNOWN = "What others took of the cores is unknown: the system shows no counters."
+
+
+def rows(summary: Summary) -> list[list[str]]:
+    """Every cell of which a launch has ended."""
+    return [_row(cell) for cell in summary.cells if cell.disturbance.launches_made]
+
+
+def _row(cell: CellResult) -> list[str]:
+    found = cell.disturbance
+    shares = [percent(found.taken_share_median), percent(found.taken_share_worst)]
+    return [cell.key, *shares, str(found.launches_disturbed), str(found.launches_made_again)]
+
+
+def worst(summary: Summary) -> str:
+    """The largest share that others took of a rank's cores in any launch."""
+    known = (cell.disturbance.taken_share_worst for cell in summary.cells)
+    return percent(max((share for share in known if share is not None), default=None))
+
+
+def sentence(summary: Summary) -> str:
+    """How much others took, and how many launches they disturbed."""
+    return f"{_taken(summary.cells)} {_disturbed(summary.cells)}"
+
+
+def _taken(cells: Sequence[CellResult]) -> str:
+    known = [(c.disturbance.taken_share_worst, c) for c in cells if c.disturbance.taken_share_worst is not None]
+    if not known:
+        return UNKNOWN
+    worst, cell = max(known, key=lambda pair: pair[0])
+    usual = max(c.disturbance.taken_share_median or 0.0 for c in cells)
+    return (
+        f"Others took at most {percent(worst)} of a rank's cores during a launch (of {cell.key}), and at most "
+        f"{percent(usual)} in the median over a cell's launches."
+    )
+
+
+def _disturbed(cells: Sequence[CellResult]) -> str:
+    disturbed = sum(cell.disturbance.launches_disturbed for cell in cells)
+    if not disturbed:
+        return "No launch was disturbed."
+    again = sum(cell.disturbance.launches_made_again for cell in cells)
+    all_launches = sum(cell.disturbance.launches_made for cell in cells)
+    return f"{disturbed} of {all_launches} launches were disturbed and do not count; {again} were made again."

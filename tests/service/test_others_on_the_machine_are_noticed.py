@@ -1,0 +1,116 @@
+"""A neighbour on a rank's core, a rank that is stopped: never a number without a word, and measured again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conftest import CommandLine, descendants, wait_for_line
+from stepmark.analysis.interference import disturbed_because
+from stepmark.launch.buffer import Phase
+from stepmark.launch.child import STAMPS
+from stepmark.results.record import LaunchHeader
+from stepmark.results.store import SqliteStore
+
+TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
+SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}  # so short that the sleeper only watches the clock
+NEIGHBOURS = """
+import os, sys
+for _ in range(7):
+    if os.fork() == 0:
+        while True: pass
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """For this process and all that it starts."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def neighbours() -> Iterator[None]:
+    """Seven on the one core, so that an eighth of it is left."""
+    process = subprocess.Popen([sys.executable, "-c", NEIGHBOURS], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def headers(stepmark: CommandLine) -> list[LaunchHeader]:
+    store = SqliteStore.open(stepmark.folder / "out")
+    found = list(store.headers())
+    store.close()
+    return found
+
+
+def blocks_that_count(stepmark: CommandLine, candidate: str) -> int:
+    """Where the machine has other work too, even a launch that was made again may be disturbed."""
+    own = [header for header in headers(stepmark) if header.cell.candidate == candidate]
+    return len({header.block for header in own if disturbed_because(header) is None})
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(stepmark: CommandLine) -> None:
+    measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.3, "warmupSteps": 2, "warmupSeconds": 0}
+    limits = {"maxTakenShare": 0.75, "maxMadeAgain": 2}
+    file = stepmark.scenario(candidates=TWO, workload=SPINNING, measurement=measurement | limits)
+    with neighbours():
+        running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
+        wait_for_line(running, "disturbed: others took")
+    _, err = running.communicate(timeout=120)
+    assert "2 launches are made again" in err
+    again = {header.launch_id for header in headers(stepmark) if header.attempt}
+    assert again in [{f"b00{block}a1.{name}.eager.float32.w1" for name in ("a", "b")} for block in (0, 1)]
+    cells = stepmark.summary(stepmark.folder / "out")["cells"]
+    assert [cell["launches"] for cell in cells] == [blocks_that_count(stepmark, name) for name in ("a", "b")]
+    assert running.returncode == (0 if all(cell["launches"] for cell in cells) else 1)
+    assert max(cell["disturbance"]["taken_share_worst"] for cell in cells) > 0.75
+    assert any("not count: others took" in cell["reason"] for cell in cells)
+
+
+@pytest.mark.parametrize("options", [[], ["--fresh-process"]], ids=["forked", "fresh"])
+def test_a_rank_that_is_stopped_is_said_and_measured_again(stepmark: CommandLine, options: list[str]) -> None:
+    measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.5, "warmupSteps": 2, "warmupSeconds": 0}
+    file = stepmark.scenario(measurement=measurement | {"maxMadeAgain": 1})
+    running = stepmark.start("run", file, "--launcher", "bare", "--out", "out", *options)
+    rank = _stepping(running)
+    rank.suspend()
+    time.sleep(2.1)
+    rank.resume()
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert "disturbed: rank 0 was stopped for" in err
+    assert "disturbed and does not count: rank 0 was stopped for" in out
+    assert [header.launch_id for header in headers(stepmark) if header.attempt] == ["b000a1.plain.eager.float32.w1"]
+    assert stepmark.summary(stepmark.folder / "out")["cells"][0]["launches"] == 2
+
+
+def _stepping(running: "subprocess.Popen[str]") -> psutil.Process:
+    """The first rank that makes steps."""
+    while running.poll() is None:
+        for process in descendants(running):
+            if _phase(process) == Phase.STEPPING:
+                return process
+    pytest.fail("it ended before a rank made steps")
+
+
+def _phase(process: psutil.Process) -> int:
+    """Read, not mapped: a mapping would be a second writer."""
+    try:
+        return int.from_bytes((Path(process.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
+    except (OSError, psutil.Error):
+        return Phase.STARTING
