@@ -7,6 +7,7 @@ gate on, so it is only listed.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -53,6 +54,16 @@ class Side:
     summary: Summary
     facts: Mapping[str, Mapping[str, str]]
 
+    @cached_property
+    def work(self) -> dict[str, object]:
+        """What was measured, by name. Read once: a run is compared with many."""
+        return _work(self.run)
+
+    @cached_property
+    def software(self) -> dict[str, object]:
+        """What it was measured with, and how much of it, by name."""
+        return _software(self.run)
+
 
 def rank_facts(header: LaunchHeader) -> dict[str, str]:
     """Placement and flags of a launch's ranks, by name; values that differ between ranks are joined.
@@ -86,7 +97,7 @@ def facts_of(headers: Iterable[LaunchHeader], measured: set[str]) -> dict[str, d
 
 def differences(old: Side, new: Side) -> tuple[Difference, ...]:
     """All of them; those that refuse a comparison first."""
-    found = [*_machine(old.run, new.run), *_settings(old.run, new.run), *_changed(old.run, new.run), *_cells(old, new)]
+    found = [*_machine(old.run, new.run), *_settings(old, new), *_changed(old, new), *_cells(old, new)]
     order: list[Kind] = ["machine", "settings", "changed"]
     return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
 
@@ -101,9 +112,9 @@ def _machine(old: Run, new: Run) -> Iterator[Difference]:
             yield from _unequal("machine", ours, theirs, (field,))
 
 
-def _settings(old: Run, new: Run) -> Iterator[Difference]:
+def _settings(old: Side, new: Side) -> Iterator[Difference]:
     """What changes the measured work. Batch and strategy are compared cell by cell: a cell more is no difference."""
-    before, after = _work(old), _work(new)
+    before, after = old.work, new.work
     if before["workload.model"] != after["workload.model"]:  # then their parameters are other ones altogether
         before, after = ({n: v for n, v in work.items() if ".params." not in n} for work in (before, after))
     yield from _all_unequal("settings", before, after)
@@ -123,9 +134,9 @@ def _work(run: Run) -> dict[str, object]:
     }
 
 
-def _changed(old: Run, new: Run) -> Iterator[Difference]:
+def _changed(old: Side, new: Side) -> Iterator[Difference]:
     """Software, and what decides how much is measured, not what."""
-    yield from _all_unequal("changed", _software(old), _software(new))
+    yield from _all_unequal("changed", old.software, new.software)
 
 
 def _software(run: Run) -> dict[str, object]:
