@@ -67,7 +67,8 @@ def of_launches(rng: np.random.Generator, trials: int) -> None:
             alike = straggler_report(campaign(rng, ranks, samples, blocks, jitter))
             invented += bool(alike.slow)
             rank = int(rng.integers(ranks))
-            hit, other = found(straggler_report(slowed(campaign(rng, ranks, samples, blocks, jitter), rank, SLOW)), rank)
+            slow = slowed(campaign(rng, ranks, samples, blocks, jitter), rank, SLOW)
+            hit, other = found(straggler_report(slow), rank)
             seen, invented = seen + hit, invented + other
             if alike.detectable is not None:
                 stated.append(alike.detectable)

@@ -168,18 +168,18 @@ def with_scaling(
 
 
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
-    ranks = [launch.ranks for launch in launches if launch.ranks]
+    parts = [launch.parts for launch in launches if launch.parts is not None]
     uses = [launch.use for launch in launches if launch.use is not None]
     rate = geometric_mean(np.array(list(rates(good).values())), facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
-    split, missing = time_split(ranks)
+    split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.value, uses, facts.price_per_worker_hour)
     return {
         "step_seconds": _step_seconds(good, facts.level),
         "samples_per_second": Rate(median=rate.value, low=rate.low, high=rate.high),
         "time_split": split,
         "time_split_missing": missing,
-        "stragglers": stragglers(ranks),
+        "stragglers": stragglers(parts),
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.analysis.steady import SteadyState, steady_state
+from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
-from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
+from stepmark.results.record import LaunchHeader, LaunchRecord, StartupSeconds, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
 _RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients in every step
@@ -33,7 +34,7 @@ class LaunchSummary:
 class Launch:
     """What a summary keeps of a launch. `why_bad`: it failed or is invalid, and has no figures.
 
-    `startup_seconds`: the slowest rank's, part by part. `ranks`: only of a launch that timed the parts of its step.
+    `startup_seconds`: the slowest rank's, part by part. `parts`: of its step, where they were timed.
     """
 
     cell: str
@@ -42,7 +43,7 @@ class Launch:
     figures: LaunchSummary | None = None
     startup_seconds: StartupSeconds | None = None
     use: Use | None = None
-    ranks: tuple[RankReport, ...] = ()
+    parts: LaunchParts | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -55,8 +56,8 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     why_bad = _too_fast(header.cell, use.device, figures.samples_per_second, flops_per_sample)
     if why_bad is not None:
         return Launch(header.cell.key, header.block, why_bad)
-    ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
-    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, ranks)
+    parts = launch_parts(header.block, figures.median_step_seconds, header.ranks)
+    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, parts)
 
 
 def _why_bad(record: LaunchRecord) -> str | None:

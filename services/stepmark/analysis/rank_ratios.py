@@ -1,8 +1,10 @@
 """How far each rank is from the others, and what noise with a memory does to means: the statistics of `stragglers`."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 Array = NDArray[np.float64]
 
@@ -86,3 +88,23 @@ def holm(p_values: Array) -> Array:
     adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
     return adjusted
+
+
+@cache
+def errors_needed(degrees: int, level: float, power: float) -> float:
+    """The true effect that a one-sided t-test at `level` finds with this power, in *estimated* standard errors.
+
+    The power of a t-test at a true effect d is 1 - F(t | noncentrality d / true error). Of the true error only an
+    estimate with `degrees` is known, so the power is averaged over what that may be (chi squared), lest few launches
+    with luckily little noise promise too much.
+    """
+    critical = float(special.stdtrit(degrees, 1 - level))
+    estimated = np.sqrt(special.chdtri(degrees, 1 - (np.arange(200) + 0.5) / 200) / degrees)  # over the true error
+
+    def lacks(needed: float) -> float:
+        return float(np.mean(special.nctdtr(degrees, needed * estimated, critical))) - (1 - power)
+
+    high = 4 * critical + 4
+    while lacks(high) > 0 and high < 1e4:
+        high *= 2
+    return float(optimize.brentq(lacks, 0.0, high)) if lacks(high) <= 0 else float("inf")

@@ -115,7 +115,8 @@ def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str]
 
 def _words(device_name: str) -> frozenset[str]:
     """What tells one model from another: "NVIDIA H100 80GB HBM3" is h100 and hbm3."""
-    return frozenset(word for word in re.split(r"[^a-z0-9]+", device_name.lower()) if not _SAYS_NO_MODEL.fullmatch(word))
+    words = re.split(r"[^a-z0-9]+", device_name.lower())
+    return frozenset(word for word in words if not _SAYS_NO_MODEL.fullmatch(word))
 
 
 @cache

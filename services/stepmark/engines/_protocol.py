@@ -45,7 +45,7 @@ class Refusal:
 MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # where float16's dynamic scale begins: Keras' default; torch's own is 2**16
 
-PartName = Literal["input", "forward_backward", "update", "all_reduce", "matmul"]
+PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
 MATMUL_SIDE = 512  # large enough for a few cores to come near their peak; a GPU would need 8192
 
 NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
@@ -137,8 +137,11 @@ class Engine(Protocol):
     def parts(self) -> "dict[PartName, Callable[[int], None]]":
         """What of a step can run alone, by the names of `results.record.Parts` but the whole steps.
 
-        Each returns when the device is done, takes the index of a batch, and may leave the weights changed. `update`
-        comes after a `forward_backward`. `matmul` is one product of two square matrices of side `MATMUL_SIDE`.
+        Each returns when the device is done, takes the index of a batch, and may leave the weights changed.
+        `step_without_update` is `step_without_reduce` in the same form (traced, compiled, fed) without its update, so
+        that their difference is the update: an update called by itself pays for the call and its arguments, which of
+        29 tensors took twice as long as their update. `matmul` is one product of two square matrices of side
+        `MATMUL_SIDE`.
         """
 
     def forward(self, index: int) -> NDArray[Any]:

@@ -135,6 +135,11 @@ class TorchTraining:
         return loss
 
     def step(self, index: int) -> None:
+        self._gradients_of(index)
+        self._update()
+
+    def _gradients_of(self, index: int) -> None:
+        """Forward, backward and, on the last micro-batch, DDP's exchange."""
         *early, last = self._batches[index % len(self._batches)]
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -145,7 +150,6 @@ class TorchTraining:
         # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
         # would give the pages back in every step, which costs 1 % (benchmarks/loop_overhead.py).
         self._losses = losses
-        self._update()
 
     def _update(self) -> None:
         import torch
@@ -171,20 +175,12 @@ class TorchTraining:
             getattr(torch, self._context.precision.replace("tf32", "float32"))
         )
         product = torch.empty_like(side)
-        placed = [self._placed(batch) for batch in self._batches[0]]
-
-        def forward_backward(_: int) -> None:
-            """On batches that are placed already."""
-            self._optimizer.zero_grad(set_to_none=True)
-            with self._no_reduce():
-                self._losses = [self._backward(*batch) for batch in placed]
 
         def matmul(_: int) -> None:
             torch.matmul(side, side, out=product)
 
         found: dict[PartName, Callable[[int], None]] = {
-            "forward_backward": forward_backward,
-            "update": lambda _: self._update(),
+            "step_without_update": self._step_without_update,
             "matmul": matmul,
         }
         if self._context.feed_each_step:
@@ -192,6 +188,10 @@ class TorchTraining:
         if self._context.strategy == "ddp":
             found["all_reduce"] = self._exchange_alone()
         return found
+
+    def _step_without_update(self, index: int) -> None:
+        with self._no_reduce():
+            self._gradients_of(index)
 
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:

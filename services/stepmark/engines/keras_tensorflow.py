@@ -205,32 +205,39 @@ class Engine:
         if self._context.feed_each_step:
             found["input"] = self._place_all
         if not self._replicated:
-            found |= self._phases()
+            found["step_without_update"] = self._without_update()
+            if self._context.distributed:
+                found["all_reduce"] = self._exchange_alone()
         return found
 
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:
             self._place(batch)
 
-    def _phases(self) -> dict[PartName, Callable[[int], None]]:
-        """The three phases of the explicit step, on batches that are placed already."""
+    def _without_update(self) -> Callable[[int], None]:
+        """The explicit step without exchange and update, in one function as that is: its gradients are computed, and
+        do not leave it.
+        """
         import tensorflow as tf
 
-        placed = [tuple(map(tf.convert_to_tensor, part)) for part in self._batches[0]]
+        def gradients_only(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
+            loss, gradients = _summed(self._gradients, batches)
+            with tf.control_dependencies(gradients):  # else TensorFlow would drop what nobody reads
+                return tf.identity(loss)
+
+        compiled = self._function(gradients_only, xla=False)
+
+        def step(index: int) -> None:
+            self._loss = compiled(*self._parts(index))
+
+        return step
+
+    def _exchange_alone(self) -> Callable[[int], None]:
+        import tensorflow as tf
+
         zeros = [tf.zeros(v.shape, v.dtype) for v in self._model.trainable_variables]
-        summed = self._function(lambda *batches: _summed(self._gradients, batches), xla=False)
-
-        def forward_backward(_: int) -> None:
-            self._loss, _ = summed(*placed)
-
-        phases: dict[PartName, Callable[[int], None]] = {
-            "forward_backward": forward_backward,
-            "update": lambda _: self._update(*zeros),
-        }
-        if self._context.distributed:
-            exchange = self._function(self._all_reduced, xla=False)
-            phases["all_reduce"] = lambda _: exchange(zeros)
-        return phases
+        exchange = self._function(self._all_reduced, xla=False)
+        return lambda _: exchange(zeros)
 
     def forward(self, index: int) -> NDArray[Any]:
         return interleaved([self._forward_part(*part) for part in self._parts(index)])

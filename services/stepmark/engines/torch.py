@@ -99,8 +99,8 @@ class Engine(TorchTraining):
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         found = super().parts()
-        if self._context.strategy == "fsdp":  # its forward and backward gather weights
-            del found["forward_backward"], found["update"]
+        if self._context.strategy == "fsdp":  # it has no step without exchange to compare with
+            del found["step_without_update"]
         return found
 
     def weights(self) -> Weights:

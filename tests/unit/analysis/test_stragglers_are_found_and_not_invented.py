@@ -196,8 +196,17 @@ def test_more_blocks_make_a_smaller_slowness_detectable() -> None:
     assert sizes[-1] < 0.04
 
 
-def test_two_launches_of_two_ranks_detect_nothing_and_say_so() -> None:
-    assert straggler_report(launches(5, blocks=2, ranks=2, jitter=0.05)).detectable is None
+def test_two_launches_of_two_ranks_find_gross_slowness_alone() -> None:
+    times = launches(5, blocks=2, ranks=2)
+    report = straggler_report(times)
+    assert 0.1 < (report.detectable or 0) < 0.4
+    for one in times:
+        one[1] *= 1.5
+    assert slow_ranks(straggler_report(times)) == [1]
+
+
+def test_noise_in_which_twice_as_slow_would_not_show_says_that_nothing_would_be_seen() -> None:
+    assert straggler_report(launches(5, blocks=2, ranks=2, process=0.5)).detectable is None
 
 
 def test_a_noisy_rank_is_not_a_slow_one() -> None:
