@@ -24,7 +24,6 @@ def test_a_late_rank_is_told_from_communication(stepmark: CommandLine) -> None:
     assert split["compute_seconds"]["value"] == pytest.approx(0.01 + LATE / 2 - UPDATE, abs=0.1 * LATE)
     assert split["launches"] == two["launches"] > 1
     assert split["step_seconds"]["low"] <= split["step_seconds"]["value"] <= split["step_seconds"]["high"]
-    assert split["step_ratio"]["value"] == pytest.approx(1, abs=0.05)
     [slow] = two["stragglers"]["slow"]
     assert (slow["rank"], slow["block"]) == (1, None)
     assert slow["slower"] == pytest.approx(LATE / 0.01, rel=0.1)

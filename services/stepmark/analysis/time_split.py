@@ -31,11 +31,13 @@ class LaunchParts:
 
 
 def launch_parts(block: int, step_seconds: float, ranks: Sequence[RankReport]) -> LaunchParts | None:
-    """None where not every rank has parts."""
+    """None where a rank has no parts and none says why."""
     found = [rank.parts for rank in ranks if rank.parts is not None]
-    if not found or len(found) != len(ranks):
+    missing = next((parts.missing for parts in found if parts.missing), "")
+    if not found or (len(found) != len(ranks) and not missing):
         return None
-    samples = {name: rows for name in found[0].nanoseconds if (rows := _samples(found, name)) is not None}
+    whole = len(found) == len(ranks)
+    samples = {name: rows for name in found[0].nanoseconds if whole and (rows := _samples(found, name)) is not None}
     alone = samples.get("step_without_reduce")
     return LaunchParts(
         block=block,
@@ -44,7 +46,7 @@ def launch_parts(block: int, step_seconds: float, ranks: Sequence[RankReport]) -
         medians={name: np.median(rows, axis=1) for name, rows in samples.items()},
         alone=None if alone is None else alone.astype(np.float32),
         reduced_bytes=found[0].reduced_bytes,
-        missing=next((parts.missing for parts in found if parts.missing), ""),
+        missing=missing,
     )
 
 

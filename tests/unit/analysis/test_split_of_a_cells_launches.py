@@ -56,7 +56,7 @@ def test_a_record_of_schema_3_is_split_by_the_same_differences() -> None:
 
 
 def test_a_launch_whose_parts_failed_leaves_the_others_their_split() -> None:
-    failed = launch(0, [{}, {}], "timing the parts failed: x")
+    failed = launch(0, [None, {}], "timing the parts failed: x")
     split, reason = time_split(launches(failed, launch(1, [NOW, NOW])), 0.95)
     assert split is not None
     assert (split.launches, reason) == (1, "")
