@@ -17,7 +17,7 @@ from stepmark.analysis.time_split import stragglers, time_split
 from stepmark.analysis.utilization import Utilization, utilization
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
@@ -63,7 +63,8 @@ class Rate(SummaryModel):
 class CellResult(SummaryModel):
     """One cell. Figures are None where nothing valid was measured.
 
-    `time_split_missing` says why there is no time split.
+    `time_split_missing` says why there is no time split. `departures`: what its launches did otherwise than the
+    framework's users get it unasked; records of schema 3 and older do not say.
     """
 
     key: str
@@ -93,6 +94,7 @@ class CellResult(SummaryModel):
     utilization: Utilization | None = None
     peak_memory_bytes: int | None = None
     startup_seconds: StartupSeconds | None = None
+    departures: tuple[Departure, ...] = ()
 
     @property
     def state(self) -> str:
@@ -183,6 +185,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
+        "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 
 

@@ -9,7 +9,7 @@ from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
-from stepmark.results.record import LaunchHeader, LaunchRecord, StartupSeconds, Window
+from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, StartupSeconds, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
 _RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients in every step
@@ -34,7 +34,8 @@ class LaunchSummary:
 class Launch:
     """What a summary keeps of a launch. `why_bad`: it failed or is invalid, and has no figures.
 
-    `startup_seconds`: the slowest rank's, part by part. `parts`: of its step, where they were timed.
+    `startup_seconds`: the slowest rank's, part by part.
+    `parts`: of its step, where they were timed. `departures`: from the framework's defaults.
     """
 
     cell: str
@@ -44,6 +45,7 @@ class Launch:
     startup_seconds: StartupSeconds | None = None
     use: Use | None = None
     parts: LaunchParts | None = None
+    departures: tuple[Departure, ...] = ()
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -57,7 +59,9 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     if why_bad is not None:
         return Launch(header.cell.key, header.block, why_bad)
     parts = launch_parts(header.block, figures.median_step_seconds, header.ranks)
-    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, parts)
+    return Launch(
+        header.cell.key, header.block, None, figures, _startup(header), use, parts, header.ranks[0].departures
+    )
 
 
 def _why_bad(record: LaunchRecord) -> str | None:

@@ -34,10 +34,37 @@ class Refusal:
     """Strategies or variants."""
     executions: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     accumulation: bool = False
     """Only where gradients are accumulated over micro-batches."""
     clipping: bool = False
     """Only where gradients are clipped."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A setting that is not what a framework's users get unasked, wherever a cell matches; empty matches everything.
+
+    `ours` and `usual` are its values, `why` the reason. A test compares them with what the engine really sets, where
+    that can be read back.
+    """
+
+    knob: str
+    ours: str
+    usual: str
+    why: str
+    forms: tuple[str, ...] = ()
+    """Strategies or variants."""
+    executions: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+
+    def holds(self, strategy: str, variant: str | None, execution: str, precision: str) -> bool:
+        """Whether a cell of this kind departs."""
+        return (
+            (not self.forms or strategy in self.forms or variant in self.forms)
+            and (not self.executions or execution in self.executions)
+            and (not self.precisions or precision in self.precisions)
+        )
 
 
 # Of the optimiser that all engines train with. Exactly representable: Keras keeps it in float32, where 0.9 would cost
@@ -68,6 +95,8 @@ class Support:
     """Settings that a candidate may ask for -> None, or the reason why not here."""
     refusals: tuple[Refusal, ...] = ()
     """What of the above cannot be had together."""
+    departures: tuple[Departure, ...] = ()
+    """What differs from the framework's own defaults, beside what `environment` says."""
     execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Level -> programs that it starts."""
     requires: tuple[str, ...] = ()
@@ -78,6 +107,12 @@ class Support:
 
     def variants_of(self, strategy: str) -> tuple[str, ...]:
         return self.strategies[strategy].variants
+
+    def departures_of(
+        self, strategy: str, variant: str | None, execution: str, precision: str
+    ) -> tuple[Departure, ...]:
+        """Those of one kind of cell."""
+        return tuple(one for one in self.departures if one.holds(strategy, variant, execution, precision))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._protocol import (
+    LOSS_SCALE,
+    MATMUL_SIDE,
+    MOMENTUM,
+    Departure,
+    PartName,
+    RankContext,
+    Weights,
+    interleaved,
+)
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
 
-BUCKET_MIB = 25  # DDP's default, stated because tf.distribute's differs
+# What both engines set otherwise than torch's users get it unasked.
+DEPARTURES = (
+    Departure(
+        knob="DDP's forward_sync_buffers",
+        ours="False",
+        usual="True: rank 0's buffers go to all ranks before each forward",
+        why="DDP would broadcast in a step without exchange and leave it out of the step after, so the time split "
+        "would charge it to the wrong one, and ranks would wait for each other; training uses no running statistics",
+        forms=("ddp",),
+    ),
+    Departure(
+        knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
+        ours="False",
+        usual="True, on GPUs",
+        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        precisions=("float32",),
+    ),
+    Departure(
+        knob="initial loss scale",
+        ours=f"{LOSS_SCALE:g}",
+        usual="65536",
+        why="Keras' default: both sides start alike",
+        precisions=("float16",),
+    ),
+    Departure(
+        knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
+        ours="1",
+        usual="one for each core, 32 at most",
+        why="every rank would have such a pool, on the cores of all; first steps take longer without",
+        executions=("compiled",),
+    ),
+)
 
 
 class TorchTraining:
@@ -89,10 +129,9 @@ class TorchTraining:
 
         if self._context.strategy != "ddp":
             return model
-        # Buffers (BatchNorm statistics) stay per rank, as they do under tf.distribute.
-        return torch.nn.parallel.DistributedDataParallel(
-            model, forward_sync_buffers=False, bucket_cap_mb=BUCKET_MIB, gradient_as_bucket_view=True
-        )
+        asked = {"gradient_as_bucket_view": True} if "bucket-view" in self._context.options else {}
+        self._ddp = torch.nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, **asked)
+        return self._ddp
 
     def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
         import torch
@@ -198,15 +237,16 @@ class TorchTraining:
             self._place(batch)
 
     def _exchange_alone(self) -> Callable[[int], None]:
-        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's size."""
+        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's sizes: a small one first."""
         import torch
 
         [dtype] = {parameter.dtype for parameter in self._trained}
         gradients = torch.zeros(sum(parameter.numel() for parameter in self._trained), dtype=dtype)
-        buckets = gradients.split((BUCKET_MIB << 20) // dtype.itemsize)
+        first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES // dtype.itemsize  # type: ignore[attr-defined]
+        buckets = (gradients[:first], *gradients[first:].split(self._ddp.bucket_bytes_cap // dtype.itemsize))
 
         def exchange(_: int) -> None:
-            for work in [torch.distributed.all_reduce(bucket, async_op=True) for bucket in buckets]:
+            for work in [torch.distributed.all_reduce(one, async_op=True) for one in buckets if len(one)]:
                 work.wait()
 
         return exchange
@@ -239,13 +279,23 @@ class TorchTraining:
             "device": "cpu",
             "threads": str(torch.get_num_threads()),
             "transport": "gloo" if self._context.distributed else "none",
-            "bucket_mib": str(BUCKET_MIB),
+            **self._ddp_flags(),
             "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
             "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
             "optimizer": f"SGD momentum {MOMENTUM}",
+        }
+
+    def _ddp_flags(self) -> dict[str, str]:
+        """As DDP has them, read back."""
+        if self._context.strategy != "ddp":
+            return {}
+        return {
+            "bucket_mib": str(self._ddp.bucket_bytes_cap >> 20),
+            "bucket_view": str(self._ddp.gradient_as_bucket_view).lower(),
+            "forward_sync_buffers": str(self._ddp.forward_sync_buffers).lower(),
         }
 
     def close(self) -> None:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, PartName, RankContext, Strategy, Support, Weights, interleaved
+from stepmark.engines._protocol import (
+    NVIDIA_ONLY,
+    Departure,
+    PartName,
+    RankContext,
+    Strategy,
+    Support,
+    Weights,
+    interleaved,
+)
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -39,6 +48,23 @@ SUPPORT = Support(
         "fused-optimizer": "JAX has none; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
+    departures=(
+        *_keras_parts.DEPARTURES,
+        _keras_parts.LOOP,
+        Departure(
+            knob="waiting for a step",
+            ours="each step is waited for",
+            usual="JAX runs ahead of the device",
+            why="it would run ahead without bound, and stamps would tell when steps were begun",
+        ),
+        Departure(
+            knob="jax_default_matmul_precision",
+            ours="highest",
+            usual="None: the fastest that the device has, which on GPUs is TF32",
+            why="float32 is float32 on all sides; the precision tf32 asks for it",
+            precisions=("float32",),
+        ),
+    ),
     requires=("jax", "keras"),
     extra="jax",
     environment={

@@ -12,7 +12,7 @@ from stepmark.analysis.stragglers import DETECTION_POWER, Straggler, StragglerRe
 from stepmark.analysis.summary import Summary
 from stepmark.report import words
 from stepmark.report.words import percent
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
 RANKING = "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places."
@@ -134,6 +134,30 @@ def split_parts(split: Breakdown) -> list[tuple[str, Estimate | None]]:
         split.update_seconds,
     )
     return list(zip(SPLIT_NAMES, seconds, strict=True))
+
+
+DEPARTURES = (
+    "What these cells do otherwise than the framework's users get it unasked, because parity, the time split or a fair "
+    "start asks for it."
+)
+
+
+def departures(summary: Summary) -> list[tuple[str, list[str]]]:
+    """Each departure from a framework's defaults once, with the cells that it holds for."""
+    cells_of: dict[Departure, list[str]] = defaultdict(list)
+    for cell in summary.cells:
+        for one in cell.departures:
+            cells_of[one].append(cell.key)
+    return [(_departure(one), cells) for one, cells in cells_of.items()]
+
+
+def departing_knobs(summary: Summary) -> str:
+    """Their names alone; empty where there are none."""
+    return "; ".join(dict.fromkeys(one.knob for cell in summary.cells for one in cell.departures))
+
+
+def _departure(one: Departure) -> str:
+    return f"{one.knob}: {one.ours}; users get {one.usual}; {one.why}"
 
 
 def split_missing(cells: Iterable[CellResult]) -> list[str]:

@@ -72,8 +72,20 @@ class Parts(RecordModel):
     missing: Text = ""
 
 
+class Departure(RecordModel):
+    """A setting with which the launch was not what its framework's users get unasked: its value, theirs, and why."""
+
+    knob: Text
+    ours: Text
+    usual: Text
+    why: Text
+
+
 class RankReport(RecordModel):
-    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows."""
+    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows.
+
+    `departures`: rank 0 says them for all. Launches of older schemas say none, which is not the same as having none.
+    """
 
     rank: Annotated[int, Field(ge=0)]
     host: Text
@@ -88,6 +100,7 @@ class RankReport(RecordModel):
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
     parts: Parts | None = None
     energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
 
 
 class Failure(RecordModel):

@@ -15,7 +15,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization
 from stepmark.results.certificate import Certificate, Figures, Limits, Stage, TensorError
 from stepmark.results.environment import Environment
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 from stepmark.scenario.model import Measurement
 
 EXECUTIONS = {
@@ -23,6 +23,7 @@ EXECUTIONS = {
     "keras": {"default": "graph", "compiled": "compiled"},
 }
 SECONDS = {("torch", "default"): 0.0142, ("torch", "compiled"): 0.0117, ("keras", "default"): 0.0121}
+DEPARTURE = Departure(knob="DDP's buffers", ours="off", usual="on", why="the split needs it")
 VERDICTS = ("steady", "steady", "undecided", "steady", "drifting")
 MISSING = {
     ("keras", "compiled", 8): ("failed", "3 of 3 launches failed: rank 5 made no step for 60 s, stopped: UNAVAILABLE"),
@@ -130,6 +131,7 @@ def parts(cell: CellResult, one: float, whole: float, rate: float) -> dict[str, 
             matmul_utilization=18_239_232 * rate / (2e11 * n), cost_per_million_samples=2.5 * n / 3600 / rate * 1e6,
         ),
         "peak_memory_bytes": 600_000_000,
+        "departures": (DEPARTURE,) if cell.candidate == "torch" and n > 1 else (),
         "startup_seconds": StartupSeconds(spawn=0.02, import_=2.4, group=0.1 * n, build=0.8, first_step=first),
     }  # fmt: skip
 

@@ -26,6 +26,7 @@ def test_all_that_is_known_of_a_run_is_in_it() -> None:
         "rank 7 on node-b is 6.0% slower",
         "keras.b starts 1 s later than torch.a and never catches up",
         "| torch.eager.float32.w1 | 41.1 | – | 20.6% | – | 0.3082 |",
+        "- DDP's buffers: off; users get on; the split needs it (torch.eager.float32.w2, torch.eager.float32.w4",
         "vendor's peak: unknown",
     ):
         assert part in text
