@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from conftest import ROOT
 from stepmark import catalog
 from stepmark.engines._protocol import Departure
 
@@ -124,3 +125,17 @@ def test_every_departure_holds_for_a_cell_that_the_engine_has_and_says_why(engin
         assert {*one.executions} <= {*support.executions, support.default_execution}
         assert {*one.precisions} <= {*support.precisions}
         assert all(0 < len(text) <= 400 for text in (one.knob, one.ours, one.usual, one.why))
+
+
+def test_the_documentation_lists_every_departure() -> None:
+    page = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    cells: dict[Departure, list[str]] = {}
+    for engine in catalog.engine_names():
+        for one in catalog.load_engine(engine).SUPPORT.departures:
+            cells.setdefault(one, []).append(f"`{engine}`")
+    for one, engines in cells.items():
+        where = " ".join(
+            [", ".join(engines), *(f"`{kind}`" for kind in (*one.forms, *one.executions, *one.precisions))]
+        )
+        row = f"| {one.knob} | {where} | {one.ours} | {one.usual} | {one.why} |"
+        assert row in page, f"docs/measuring.md lacks this row, or has another one:\n{row}"
