@@ -253,8 +253,10 @@ class Engine:
 
         def gradients_only(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
             loss, gradients = _summed(self._gradients, batches)
-            with tf.control_dependencies(gradients):  # else TensorFlow would drop what nobody reads
-                return tf.identity(loss)
+            # An operation that takes them all and looks at none, else TensorFlow drops what nobody reads, the backward
+            # pass included: control dependencies on them do not survive the inlining of the call that they come from.
+            tf.raw_ops.Assert(condition=tf.logical_not(loss < 0), data=gradients)
+            return loss
 
         compiled = self._function(gradients_only, xla=False)
 
