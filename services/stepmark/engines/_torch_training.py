@@ -129,8 +129,11 @@ class TorchTraining:
 
         if self._context.strategy != "ddp":
             return model
-        asked = {"gradient_as_bucket_view": True} if "bucket-view" in self._context.options else {}
-        self._ddp = torch.nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, **asked)
+        self._ddp = torch.nn.parallel.DistributedDataParallel(
+            model,
+            forward_sync_buffers=False,
+            gradient_as_bucket_view="bucket-view" in self._context.options,  # torch's default is False
+        )
         return self._ddp
 
     def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
