@@ -91,11 +91,9 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     parts = engine.parts()
     for call in parts.values():
         call(0)
-    compilations = engine.compilations()
-    for call in parts.values():
+    before_again, compilations = engine.weights(), engine.compilations()
+    for call in parts.values() if job["model"] == "mlp" else ():
         call(1)
-    before_again = engine.weights()
-    parts["step_without_update"](1)
     print(json.dumps({
         "losses": losses,
         "compiled_again": again,
