@@ -188,7 +188,7 @@ def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Pa
 
 def test_time_split_and_matrix_product(summary: dict[str, Any], raw: dict) -> None:
     for cell in measured(summary):
-        launches = [[rank["parts"] for rank in header["ranks"]] for header, _ in raw[cell["key"]]]
+        launches = [[rank["parts"] for rank in header["ranks"]] for header, _ in raw[cell["key"]].values()]
 
         def means(name: str, launches: list[Any] = launches) -> list[list[float]]:
             """Of each launch, each rank's median seconds."""
