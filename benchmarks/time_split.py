@@ -5,6 +5,7 @@ python benchmarks/time_split.py [torch|keras-tensorflow ...]      each within 10
 The wait is known from the sleep that was put in. The exchange is known in two ways, and neither is perfect: from
 launches with nobody late, which take turns with the others (TensorFlow's ring takes 15 ms in one launch and 22 in the
 next); and from the same buckets alone, after the same sleep, in the same processes (DDP copies them too, and overlaps).
+The update is a difference of two steps; beside it stands the same update called by itself, with all its arguments.
 """
 
 import json
@@ -14,8 +15,8 @@ import sys
 from collections.abc import Callable
 
 from stepmark import catalog
-from stepmark.analysis.breakdown import breakdown
-from stepmark.engines._protocol import PartName, RankContext
+from stepmark.analysis.breakdown import launch_split
+from stepmark.engines._protocol import Engine, PartName, RankContext
 from stepmark.engines.sleeper import sleep_exactly
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
@@ -42,13 +43,17 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
             super().step_without_reduce(index)
 
         def parts(self) -> dict[PartName, Callable[[int], None]]:
-            exchange = super().parts()["all_reduce"]
+            parts = super().parts()
 
-            def late_exchange(index: int) -> None:
-                sleep_exactly(late_seconds)
-                exchange(index)
+            def late(part: Callable[[int], None]) -> Callable[[int], None]:
+                def call(index: int) -> None:
+                    sleep_exactly(late_seconds)
+                    part(index)
 
-            return {"all_reduce": late_exchange}
+                return call
+
+            found = {key: late(parts[key]) for key in ("all_reduce", "step_without_update")}
+            return found | {"update": _update_alone(self, name)}
 
     execution = module.SUPPORT.default_execution
     addresses = tuple(f"127.0.0.1:{port}" for port in ports[1:])
@@ -63,6 +68,16 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
     group.finish()
 
 
+def _update_alone(engine: Engine, name: str) -> Callable[[int], None]:
+    """With gradients that are there: of torch those of the last step, of Keras zeros."""
+    if name == "torch":
+        return lambda _: engine._update()
+    import tensorflow as tf
+
+    zeros = [tf.zeros(v.shape, v.dtype) for v in engine._model.trainable_variables]
+    return lambda _: engine._update(*zeros)
+
+
 def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subprocess.Popen[str]":
     """On a core of its own, in the engine's environment."""
     variables = [f"{key}={value}" for key, value in catalog.load_engine(name).SUPPORT.environment.items()]
@@ -72,7 +87,7 @@ def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subp
 
 
 def split(name: str, late_seconds: float) -> dict[str, float]:
-    """Seconds: the exchange as the split finds it, the same alone, and the first rank's wait for the second."""
+    """Seconds: the exchange and the update as the split finds them, the same alone, and the first rank's wait."""
     with leased_ports(3) as ports:
         ranks = [_start(name, rank, late_seconds if rank else 0.0, ports) for rank in range(2)]
         parts = [
@@ -80,9 +95,14 @@ def split(name: str, late_seconds: float) -> dict[str, float]:
             for rank in ranks
         ]
     seconds = {key: [[ns / 1e9 for ns in one["nanoseconds"][key]] for one in parts] for key in parts[0]["nanoseconds"]}
-    found = breakdown(step=seconds["step"], step_without_reduce=seconds["step_without_reduce"])
+    steps = ("step", "step_without_reduce", "step_without_update")
+    found = launch_split(**{key: seconds[key] for key in steps})
     alone = min(statistics.median(samples) for samples in seconds["all_reduce"]) - late_seconds
-    return {"found": found.exposed_communication_seconds, "alone": alone, "wait": found.rank_wait_seconds[0]}
+    update_alone = statistics.mean(statistics.median(samples) for samples in seconds["update"])
+    return {
+        "found": found.exposed, "alone": alone, "wait": float(found.rank_wait[0]), "update": found.update or 0.0,
+        "update alone": update_alone,
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -95,6 +115,9 @@ def main() -> None:
         }
         for what, seen in ratios.items():
             print(f"{name}: {what} {statistics.median(seen):.3f} ({min(seen):.3f} to {max(seen):.3f})", flush=True)
+        for what in ("update", "update alone"):
+            seen = [1e3 * one[what] for pair in rounds for one in pair]
+            print(f"{name}: {what} {statistics.median(seen):.2f} ms ({min(seen):.2f} to {max(seen):.2f})", flush=True)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
 def test_what_happens_after_the_windows_costs_only_the_time_split(
     stepmark: CommandLine, fault: str, missing: str
 ) -> None:
-    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultBlock": 0, "faultStep": 30}
+    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultStep": 30}
     file = stepmark.scenario(
         scale={"workers": [2], "batchPerWorker": 8}, workload={"model": "scripted", "params": params}
     )

@@ -6,89 +6,146 @@ rank: with 13 ms of exchange and one rank 15 ms late it reads 28 ms there. Only 
 nobody, so the smallest difference over the ranks is the exchange itself, and what is left of a rank's own is waiting.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
-_ADDS_UP = 0.05  # of the step: parts timed apart differ by up to 3 % from the step itself
+from stepmark.analysis.intervals import CONFIDENCE, Estimate, arithmetic_mean, geometric_mean
+
+_RANKS_APART = 0.05  # of the step
+_STEP_APART = 0.05  # of the cell's own step: each of the split's begins at a barrier, which costs a little
+_STEP_APART_OF_ONE = 0.10  # the same where a single launch stands behind the split, and there is no interval
+
+
+@dataclass(frozen=True)
+class LaunchSplit:
+    """Seconds of one step of one launch, as means over the ranks; None where nothing was measured.
+
+    input + compute + exposed communication + wait + update = step, exactly: each part is the difference of a step and
+    the same step with less in it, so that all are timed in the same way. `compute` holds the update where a step
+    without it was not timed. Nothing is clamped: a negative part says that the noise is larger than the part.
+    """
+
+    step: float
+    input: float | None
+    compute: float
+    exposed: float
+    rank_wait: NDArray[np.float64]
+    update: float | None
+    isolated: float | None
+    overlap: float | None
+    bus: float | None
+    ranks_apart: float
+
+    @property
+    def wait(self) -> float:
+        return float(self.rank_wait.mean())
 
 
 class Breakdown(BaseModel):
-    """Seconds of one step, as means over the ranks; None where nothing was measured.
+    """Seconds of one step: means over the launches of `LaunchSplit`, one for each block, with t-intervals over blocks.
 
-    input + compute + exposed communication + wait + update + unexplained = step, exactly. `compute` is forward and
-    backward where they were timed, otherwise what remains (then `unexplained` and `adds_up` are None). Nothing is
-    clamped: a negative part says that the noise is larger than the part.
-    `wait`: for ranks that are slow *persistently*. What ranks lose to each other's jitter, now to one, now to another,
-    all lose alike: it stays in the exposed communication.
-    `overlap`: 1 - exposed / isolated: the share of the exchange that hides behind compute. Negative where the exchange
-    is slower during training than alone, as on CPU, where both want the same cores.
+    The parts' values add up to the step's. Their intervals are of differences, not of logarithms: a part may be
+    negative. `wait`: for ranks that are slow for a whole launch. What ranks lose to each other's jitter, now to one,
+    now to another, all lose alike: it stays in the exposed communication. `rank_wait_seconds`: by rank, means over
+    launches. `overlap`: 1 - exposed / isolated: the share of the exchange that hides behind compute. Negative where
+    the exchange is slower during training than alone, as on CPU, where both want the same cores.
     `bus_bytes_per_second`: bytes / isolated seconds * 2 (n - 1) / n, an all-reduce's bus bandwidth after nccl-tests
-    doc/PERFORMANCE.md; comparable across worker counts, and with the hardware's figure.
+    doc/PERFORMANCE.md; comparable across worker counts, and with the hardware's figure. `step_ratio`: the split's step
+    over the median step of the same launch's window. `notes`: what to know before believing the split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ranks: int
-    step_seconds: float
-    input_seconds: float | None
-    compute_seconds: float
-    exposed_communication_seconds: float
-    wait_seconds: float
-    update_seconds: float | None
-    unexplained_seconds: float | None
+    launches: int
+    step_seconds: Estimate
+    input_seconds: Estimate | None
+    compute_seconds: Estimate
+    exposed_communication_seconds: Estimate
+    wait_seconds: Estimate
+    update_seconds: Estimate | None
     rank_wait_seconds: tuple[float, ...]
-    isolated_all_reduce_seconds: float | None
-    overlap: float | None
-    bus_bytes_per_second: float | None
-    adds_up: bool | None
+    isolated_all_reduce_seconds: Estimate | None
+    overlap: Estimate | None
+    bus_bytes_per_second: Estimate | None
+    step_ratio: Estimate
     notes: tuple[str, ...]
 
 
-def breakdown(
+def launch_split(
     *,
     step: ArrayLike,
     step_without_reduce: ArrayLike,
-    forward_backward: ArrayLike | None = None,
-    update: ArrayLike | None = None,
+    step_without_update: ArrayLike | None = None,
     input_wait: ArrayLike | None = None,
     isolated_all_reduce: ArrayLike | None = None,
     reduced_bytes: int | None = None,
-) -> Breakdown:
+) -> LaunchSplit:
     """Split a step; all times in seconds, per rank: medians of shape (ranks,), or samples of shape (ranks, samples).
 
     `step_without_reduce`: the same step with no exchange (`no_sync`, or the explicit engine without its reduce).
-    `input_wait`: the part of the step that waits for its batch. `isolated_all_reduce`: the same buckets exchanged
-    alone; its mean over the ranks counts, as in nccl-tests. `reduced_bytes`: bytes of gradients of one rank and step.
+    `step_without_update`: that without its update too. `input_wait`: placing the batch, where each step does.
+    `isolated_all_reduce`: the same buckets exchanged alone; its mean over the ranks counts, as in nccl-tests.
+    `reduced_bytes`: bytes of gradients of one rank and step.
     """
-    whole, own = _per_rank(step), _per_rank(step_without_reduce)
+    whole = _per_rank(step)
     ranks = len(whole)
-    parts = {"forward_backward": forward_backward, "update": update, "input_wait": input_wait}
-    mean = {name: None if part is None else _mean(part, ranks, name) for name, part in parts.items()}
-    _same_length(own, ranks, "step_without_reduce")
+    own = _same_length(_per_rank(step_without_reduce), ranks, "step_without_reduce")
+    placing = None if input_wait is None else _mean(input_wait, ranks, "input_wait")
+    without_update = None if step_without_update is None else _mean(step_without_update, ranks, "step_without_update")
+    bare = float(own.mean()) if without_update is None else without_update
     difference = whole - own
     exposed = float(difference.min())
-    known = (mean["input_wait"] or 0.0) + (mean["update"] or 0.0)
-    remains = float(own.mean()) - known
-    compute = remains if mean["forward_backward"] is None else mean["forward_backward"]
-    unexplained = None if mean["forward_backward"] is None else remains - compute
     isolated = None if isolated_all_reduce is None else _mean(isolated_all_reduce, ranks, "isolated_all_reduce")
-    adds_up = None if unexplained is None else abs(unexplained) <= _ADDS_UP * float(whole.mean())
-    return Breakdown(
-        ranks=ranks,
-        step_seconds=float(whole.mean()),
-        input_seconds=mean["input_wait"],
-        compute_seconds=compute,
-        exposed_communication_seconds=exposed,
-        wait_seconds=float(difference.mean()) - exposed,
-        update_seconds=mean["update"],
-        unexplained_seconds=unexplained,
-        rank_wait_seconds=tuple((difference - exposed).tolist()),
-        isolated_all_reduce_seconds=isolated,
+    return LaunchSplit(
+        step=float(whole.mean()),
+        input=placing,
+        compute=bare - (placing or 0.0),
+        exposed=exposed,
+        rank_wait=difference - exposed,
+        update=None if without_update is None else float(own.mean()) - without_update,
+        isolated=isolated,
         overlap=1 - exposed / isolated if isolated else None,
-        bus_bytes_per_second=bus_bytes_per_second(reduced_bytes, isolated, ranks),
-        adds_up=adds_up,
-        notes=_notes(whole, exposed, compute, adds_up),
+        bus=bus_bytes_per_second(reduced_bytes, isolated, ranks),
+        ranks_apart=float(np.ptp(whole) / whole.mean()),
+    )
+
+
+def breakdown(
+    splits: Sequence[LaunchSplit], own_step_seconds: Sequence[float], confidence: float = CONFIDENCE
+) -> Breakdown:
+    """Over launches of the same number of ranks, in independent blocks.
+
+    `own_step_seconds`: the median step of each launch's window, which the split's step ought to be near.
+    """
+
+    def over_launches(name: str) -> Estimate | None:
+        values = [getattr(split, name) for split in splits]
+        return None if None in values else arithmetic_mean(np.array(values, dtype=np.float64), confidence)
+
+    def known(name: str) -> Estimate:
+        return arithmetic_mean(np.array([getattr(split, name) for split in splits]), confidence)
+
+    ratio = geometric_mean(np.array([s.step for s in splits]) / np.array(own_step_seconds), confidence)
+    return Breakdown(
+        ranks=len(splits[0].rank_wait),
+        launches=len(splits),
+        step_seconds=known("step"),
+        input_seconds=over_launches("input"),
+        compute_seconds=known("compute"),
+        exposed_communication_seconds=known("exposed"),
+        wait_seconds=known("wait"),
+        update_seconds=over_launches("update"),
+        rank_wait_seconds=tuple(np.mean([split.rank_wait for split in splits], axis=0).tolist()),
+        isolated_all_reduce_seconds=over_launches("isolated"),
+        overlap=over_launches("overlap"),
+        bus_bytes_per_second=over_launches("bus"),
+        step_ratio=ratio,
+        notes=_notes(splits, own_step_seconds, ratio),
     )
 
 
@@ -117,17 +174,27 @@ def _same_length(array: NDArray[np.float64], ranks: int, name: str) -> NDArray[n
     return array
 
 
-def _notes(step: NDArray[np.float64], exposed: float, compute: float, adds_up: bool | None) -> tuple[str, ...]:
+def _notes(splits: Sequence[LaunchSplit], own: Sequence[float], ratio: Estimate) -> tuple[str, ...]:
     """What a reader must know before believing the split."""
     notes = []
-    if np.ptp(step) > _ADDS_UP * step.mean():
+    if _apart(ratio):
+        here, there = float(np.mean([split.step for split in splits])), float(np.mean(own))
+        interval = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
         notes.append(
-            f"ranks differ by {np.ptp(step) / step.mean():.0%} in their step: they did not wait for each other"
+            f"its steps, each begun at a barrier, take {here * 1e3:.2f} ms and those of the windows {there * 1e3:.2f} "
+            f"(x {ratio.value:.2f}{interval}): the parts are of such steps, not of the cell's step time"
         )
-    if exposed < 0:
+    apart = float(np.mean([split.ranks_apart for split in splits]))
+    if apart > _RANKS_APART:
+        notes.append(f"ranks differ by {apart:.0%} in their step: they did not wait for each other")
+    if np.mean([split.exposed for split in splits]) < 0:
         notes.append("a step without the exchange took longer than one with it: the exchange is smaller than the noise")
-    if compute < 0:
-        notes.append("input and update together exceed the step without the exchange")
-    if adds_up is False:
-        notes.append(f"the parts do not add up to the step within {_ADDS_UP:.0%}")
+    if np.mean([split.compute for split in splits]) < 0:
+        notes.append("placing the batch alone takes longer than the step without exchange and update")
     return tuple(notes)
+
+
+def _apart(ratio: Estimate) -> bool:
+    """Whether the split's step is another than the cell's, beyond what noise and barriers do."""
+    off = abs(ratio.value - 1)
+    return off > _STEP_APART_OF_ONE if ratio.low is None else ratio.excludes(1) and off > _STEP_APART

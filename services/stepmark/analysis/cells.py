@@ -19,7 +19,7 @@ from stepmark.analysis.time_split import stragglers, time_split
 from stepmark.analysis.utilization import Utilization, utilization
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
@@ -68,7 +68,8 @@ class Rate(SummaryModel):
 class CellResult(SummaryModel):
     """One cell. Figures are None where nothing valid was measured.
 
-    `time_split_missing` says why there is no time split.
+    `time_split_missing` says why there is no time split. `departures`: what its launches did otherwise than the
+    framework's users get it unasked; records of schema 3 and older do not say.
     """
 
     key: str
@@ -99,6 +100,7 @@ class CellResult(SummaryModel):
     utilization: Utilization | None = None
     peak_memory_bytes: int | None = None
     startup_seconds: StartupSeconds | None = None
+    departures: tuple[Departure, ...] = ()
 
     @property
     def state(self) -> str:
@@ -171,21 +173,22 @@ def with_scaling(
 
 
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
-    ranks = [launch.ranks for launch in launches if launch.ranks]
+    parts = [launch.parts for launch in launches if launch.parts is not None]
     uses = [launch.use for launch in launches if launch.use is not None]
     rate = _rate(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
-    split, missing = time_split(ranks)
+    split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
     return {
         "step_seconds": _step_seconds(good, facts.level),
         "samples_per_second": rate,
         "time_split": split,
         "time_split_missing": missing,
-        "stragglers": stragglers(ranks),
+        "stragglers": stragglers(parts),
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
+        "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 
 

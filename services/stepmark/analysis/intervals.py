@@ -51,6 +51,15 @@ def geometric_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) 
     return Estimate(value=float(np.exp(centre)), low=float(np.exp(centre - half)), high=float(np.exp(centre + half)))
 
 
+def arithmetic_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of per-block values of any sign, shape (blocks,), with a t-interval on the values themselves."""
+    centre, n = float(values.mean()), len(values)
+    if n < 2:
+        return Estimate(value=centre, low=None, high=None)
+    half = t_quantile(confidence, n - 1) * float(values.std(ddof=1)) / np.sqrt(n)
+    return Estimate(value=centre, low=centre - half, high=centre + half)
+
+
 def typical(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
     """A typical launch, of positive per-block values: their geometric mean with its t-interval.
 

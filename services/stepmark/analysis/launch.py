@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.long_steps import long_step
 from stepmark.analysis.steady import SteadyState, steady_state
+from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
-from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
+from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, StartupSeconds, Window
 
 _WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
 _RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients in every step
@@ -39,7 +40,8 @@ class Launch:
 
     `disturbed`: why it does not count, and has no figures either. `taken_share`: what others took of its cores.
     `attempt`: above 0 where it was made again. `long_step`: a sentence about a step that took far longer than others.
-    `startup_seconds`: the slowest rank's, part by part. `ranks`: only of a launch that timed the parts of its step.
+    `startup_seconds`: the slowest rank's, part by part. `parts`: of its step, where they were timed. `departures`: from
+    the framework's defaults.
     """
 
     cell: str
@@ -48,7 +50,8 @@ class Launch:
     figures: LaunchSummary | None = None
     startup_seconds: StartupSeconds | None = None
     use: Use | None = None
-    ranks: tuple[RankReport, ...] = ()
+    parts: LaunchParts | None = None
+    departures: tuple[Departure, ...] = ()
     attempt: int = 0
     disturbed: str | None = None
     taken_share: float | None = None
@@ -68,9 +71,15 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     why_bad = _too_fast(header.cell, use.device, figures.samples_per_second, flops_per_sample)
     if why_bad is not None:
         return replace(launch, why_bad=why_bad)
-    ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
-    said = long_step(record)
-    return replace(launch, figures=figures, startup_seconds=_startup(header), use=use, ranks=ranks, long_step=said)
+    return replace(
+        launch,
+        figures=figures,
+        startup_seconds=_startup(header),
+        use=use,
+        parts=launch_parts(header.block, figures.median_step_seconds, header.ranks),
+        departures=header.ranks[0].departures,
+        long_step=long_step(record),
+    )
 
 
 def _why_bad(record: LaunchRecord) -> str | None:

@@ -1,4 +1,4 @@
-"""Which ranks are slow, by how much, and how sure that is: over all ranks together, despite noise that has a memory.
+"""Which ranks are slow, by how much, how sure that is, and what slowness would have been missed.
 
 In synchronous data parallel all ranks wait for the slowest in the collective, so their *step* times are equal and
 hide the culprit. Give `straggler_report` the ranks' own compute times: steps without the gradient exchange, or times up
@@ -6,21 +6,30 @@ to the first blocking collective. Step times are accepted too; then only what li
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import special
 
-Array = NDArray[np.float64]
+from stepmark.analysis import rank_ratios
+from stepmark.analysis.rank_ratios import Array
 
-_FAMILY_WISE = 0.002  # chance of any false alarm over all ranks; 1 % is promised, and far tails of t are not exact here
-_BLOCKS_LEAST, _BLOCK_STEPS_LEAST = 8, 25
-_CLIP = 4.0  # robust standard deviations; a stall may fill a whole block
-_BLOCKS_CLIPPED = 20  # of fewer blocks the robust deviation is too rough: clipping by it would invent alarms
-_MAD = 1.4826  # of a normal distribution: standard deviation / median absolute deviation
+Times = NDArray[np.int64] | NDArray[np.float32] | Array
+
+_GROUPS_LEAST, _GROUP_STEPS_LEAST = 8, 25  # of one launch
 _CONFIDENCE = 0.95
+DETECTION_POWER = 0.8
+
+# Chances of any false alarm over all ranks. 1 % is promised of both kinds of alarm together. Within one launch the unit
+# is a few neighbouring steps, where the far tails of t are less exact than for medians of whole launches.
+_FAMILY_WISE, _FAMILY_WISE_PASSING, _FAMILY_WISE_ONE_LAUNCH = 0.004, 0.002, 0.002
+
+# Of processes that differ between launches a standard deviation of 5 % is taken as the largest (2.6 to 5.6 % were seen,
+# docs/measuring.md, fork_fidelity.py), known as well as four degrees of freedom would know it.
+_PROCESSES_DIFFER, _PROCESSES_DEGREES = 0.05, 4
 
 
 class _Model(BaseModel):
@@ -31,7 +40,8 @@ class Straggler(_Model):
     """One slow rank. `slower`: 0.03 is 3 % slower than the median of the other ranks, with a 95 % interval of its own.
 
     `p_value`: adjusted over all ranks (Holm). `slowest_share`: share of the steps in which it was the last, 1 / ranks
-    where all are alike.
+    where all are alike. `block`: None where it is slow in the launches of all blocks; else the one block in whose
+    launch it was slow, against its own launches in the others (then `p_value` is adjusted over launches too).
     """
 
     rank: int
@@ -41,20 +51,25 @@ class Straggler(_Model):
     high: float
     p_value: float
     slowest_share: float
+    block: int | None = None
 
 
 class StragglerReport(_Model):
     """`slow`: worst first. `slow_hosts`: those of several ranks with more than half of them slow: look at the node.
 
+    `steps`: of all `launches`. `detectable`: a rank that is slower by this share or more would have been found with a
+    probability of `DETECTION_POWER`, if it is slow in every launch; None where no slowness up to 100 % would have been.
     `spread_mean`, `spread_p99`: per step, (slowest rank - median rank) / median rank, over the steps.
     `spread_expected`: its mean if every rank had the typical jitter and none were slow; it grows with the number of
-    ranks, so only an excess over it is news. `block_steps`: steps averaged into one nearly independent figure.
-    `reason`: why there is no test, or empty.
+    ranks, so only an excess over it is news. `block_steps`: of a single launch, the neighbouring steps that were taken
+    together as one nearly independent figure. `reason`: why there is no test, or empty.
     """
 
     ranks: int
     steps: int
+    launches: int = 1
     block_steps: int | None = None
+    detectable: float | None = None
     slow: tuple[Straggler, ...] = ()
     slow_hosts: tuple[str, ...] = ()
     spread_mean: float | None = None
@@ -63,142 +78,208 @@ class StragglerReport(_Model):
     reason: str = ""
 
 
-def straggler_report(
-    times: NDArray[np.int64] | Array, hosts: Sequence[str] | None = None, minimum_effect: float = 0.01
-) -> StragglerReport:
-    """Find slow ranks in `times`, shape (ranks, steps), in any unit. `hosts`: the host of each rank.
+@dataclass(frozen=True)
+class _Test:
+    """Mean log ratio of each rank to the others and its standard error, shape (ranks,) each."""
 
-    Per step, each rank's log time less the median of the *other* ranks removes what all share. Medians of blocks, far
-    longer than the noise's memory, are then nearly independent and blind to lone spikes; a one-sided t-test on them per
-    rank, Holm's correction over the ranks (Holm 1979), and a slowness of at least `minimum_effect` make an alarm. More
-    than half of the ranks slow in the same way is the normal state, not an alarm.
+    effect: Array
+    error: Array
+    degrees: int
+    family_wise: float
+
+
+def straggler_report(
+    launches: Sequence[Times],
+    hosts: Sequence[str] | None = None,
+    blocks: Sequence[int] | None = None,
+    minimum_effect: float = 0.01,
+) -> StragglerReport:
+    """Find slow ranks. `launches`: times of shape (ranks, steps) each, in any unit; `hosts`: the host of each rank.
+
+    Per step, each rank's log time less the median of the *other* ranks removes what all share. A rank's process may be
+    slower than another's for the length of a launch and no longer, so the launch is the unit: its median ratio. A
+    one-sided t-test on them per rank, Holm's correction over the ranks, and a slowness of at least `minimum_effect`
+    make an alarm. A launch that stands out from its rank's others is an alarm of its own, and leaves the first test.
+    Of a single launch, the unit is a group of neighbouring steps, far longer than the noise's memory; then what is
+    found holds for that launch. More than half of the ranks slow in the same way is the normal state, not an alarm.
     """
-    ranks, steps = times.shape
-    if hosts is not None and len(hosts) != ranks:
-        raise ValueError(f"{len(hosts)} hosts for {ranks} ranks")
-    if times.size and times.min() <= 0:
-        raise ValueError("times are positive")
+    ranks, steps = launches[0].shape[0], sum(one.shape[1] for one in launches)
+    _refuse_nonsense(launches, hosts)
     if ranks < 2:
         return StragglerReport(ranks=ranks, steps=steps, reason="one rank has no other to be slower than")
-    if steps < 2 * _BLOCKS_LEAST:
+    if len(launches) == 1 and steps < 2 * _GROUPS_LEAST:
         return StragglerReport(ranks=ranks, steps=steps, reason=f"{steps} steps are too few for a test")
-    ratios = _log_ratios_to_others(np.log(times))
-    memory = _memory(ratios)
-    width = _block_steps(steps, memory)
-    slow = tuple(_alarms(times, ratios, width, memory, hosts, minimum_effect))
-    spread = _spread(times)
+    ratios = [rank_ratios.log_ratios_to_others(np.log(one.astype(np.float64))) for one in launches]
+    width: int | None = None
+    passing: list[_Passing] = []
+    if len(launches) == 1:
+        test, width = _within_one(ratios[0])
+    else:
+        test, passing = _over_launches(ratios, minimum_effect)
+    last = _slowest_share(launches)
+    slow = _alarms(test, minimum_effect, last, hosts)
+    always = {one.rank for one in slow}
+    slow += [_passing(one, blocks, last, hosts) for one in passing if one.rank not in always]
+    spreads = np.concatenate([rank_ratios.spread(one.astype(np.float64)) for one in launches])
     return StragglerReport(
         ranks=ranks,
         steps=steps,
+        launches=len(launches),
         block_steps=width,
-        slow=slow,
+        detectable=_detectable(test, minimum_effect),
+        slow=tuple(slow),
         slow_hosts=_slow_hosts(slow, hosts or ()),
-        spread_mean=float(spread.mean()),
-        spread_p99=float(np.percentile(spread, 99)),
-        spread_expected=_expected_spread(ratios),
+        spread_mean=float(spreads.mean()),
+        spread_p99=float(np.percentile(spreads, 99)),
+        spread_expected=rank_ratios.expected_spread(np.concatenate([_centred(one) for one in ratios], axis=1)),
     )
 
 
-def _alarms(
-    times: NDArray[np.int64] | Array,
-    ratios: Array,
-    width: int,
-    memory: float,
-    hosts: Sequence[str] | None,
-    minimum_effect: float,
-) -> Iterator[Straggler]:
-    """The slow ranks, worst first."""
-    effect, error, degrees = _effects(ratios, width, memory)
-    adjusted = _holm(special.stdtr(degrees, -effect / error))
-    half = special.stdtrit(degrees, 0.5 + _CONFIDENCE / 2) * error
-    last = np.bincount(np.argmax(times, axis=0), minlength=len(times)) / times.shape[1]
-    found = np.flatnonzero((adjusted <= _FAMILY_WISE) & (effect >= np.log1p(minimum_effect)))
-    for rank in found[np.argsort(-effect[found])].tolist():
-        yield Straggler(
+def _refuse_nonsense(launches: Sequence[Times], hosts: Sequence[str] | None) -> None:
+    ranks = launches[0].shape[0]
+    if any(one.shape[0] != ranks for one in launches):
+        raise ValueError("all launches have the same number of ranks")
+    if hosts is not None and len(hosts) != ranks:
+        raise ValueError(f"{len(hosts)} hosts for {ranks} ranks")
+    if any(not one.size or one.min() <= 0 for one in launches):
+        raise ValueError("times are positive")
+
+
+def _centred(ratios: Array) -> Array:
+    return ratios - np.median(ratios, axis=1, keepdims=True)
+
+
+def _within_one(ratios: Array) -> tuple[_Test, int]:
+    """Groups of five times the integrated autocorrelation time (1 + r) / (1 - r), if that leaves enough of them."""
+    memory, steps = rank_ratios.memory(ratios), ratios.shape[1]
+    wanted = max(_GROUP_STEPS_LEAST, int(np.ceil(5 * (1 + memory) / (1 - memory))))
+    width = max(1, min(wanted, steps // _GROUPS_LEAST))
+    return _Test(*rank_ratios.effects_of_groups(ratios, width, memory), _FAMILY_WISE_ONE_LAUNCH), width
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """Rank and index of a launch that stands out by `effect`, a log ratio to the rank's other launches."""
+
+    rank: int
+    launch: int
+    effect: float
+    half: float
+    p_value: float
+
+
+def _over_launches(ratios: Sequence[Array], minimum_effect: float) -> tuple[_Test, list[_Passing]]:
+    """The test over the launches in which no rank stands out, and those that do, one taken away after another."""
+    medians = np.stack([np.median(one, axis=1) for one in ratios], axis=1)
+    noise = np.median([rank_ratios.jitter(one) for one in ratios], axis=0)
+    # A rank whose own steps vary more than is typical has medians that vary more.
+    uneven = np.maximum(noise / max(float(np.median(noise)), 1e-12), 1.0)
+    left, passing = list(range(len(ratios))), []
+    while len(left) > 2 and (one := _standing_out(medians[:, left], uneven, minimum_effect)) is not None:
+        passing.append(_Passing(one.rank, left.pop(one.launch), one.effect, one.half, one.p_value))
+    return _test_of_launches(medians[:, left], uneven, minimum_effect), passing
+
+
+def _test_of_launches(medians: Array, uneven: Array, minimum_effect: float) -> _Test:
+    """By the variance that the launches show alone; or, where few launches say little of it, by one that is assumed to
+    be large, which finds gross slowness in two launches. Of the two, the one that detects the smaller slowness.
+    """
+    variance, degrees = _between(medians)
+    assumed = max(variance, _PROCESSES_DIFFER**2)
+    tests = [
+        _Test(medians.mean(axis=1), np.maximum(np.sqrt(v / medians.shape[1]) * uneven, 1e-12), d, _FAMILY_WISE)
+        for v, d in ((variance, degrees), (assumed, degrees + _PROCESSES_DEGREES))
+    ]
+    return min(tests, key=lambda test: _needed(test, minimum_effect))
+
+
+def _between(medians: Array) -> tuple[float, int]:
+    """Variance of a typical rank between launches, and its degrees of freedom; medians of shape (ranks, launches).
+
+    Of all ranks together, since one rank's few launches say little. A ratio to the others' median takes one rank's
+    worth of freedom: of two ranks, one's ratios are the other's with the sign changed.
+    """
+    ranks, launches = medians.shape
+    return float(medians.var(axis=1, ddof=1).mean()), (ranks - 1) * (launches - 1)
+
+
+def _standing_out(medians: Array, uneven: Array, minimum_effect: float) -> _Passing | None:
+    """The launch that is slowest against its rank's others, if that cannot be chance.
+
+    Externally studentised residuals of a one-way layout with ranks as groups, Bonferroni over all of them (Cook and
+    Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+    """
+    variance, degrees = _between(medians)
+    if degrees < 2:
+        return None
+    deviation = medians - medians.mean(axis=1, keepdims=True)
+    shrink = 1 - 1 / medians.shape[1]
+    copies = 2 if len(medians) == 2 else 1  # of two ranks, both have the same residual with another sign
+    count = degrees if copies == 2 else len(medians) * (medians.shape[1] - 1)
+    rest = (variance * count - deviation**2 / shrink) / (count - 1)
+    error = np.sqrt(np.maximum(rest, 1e-24) * shrink) * uneven[:, None]
+    p_values = np.minimum(special.stdtr(degrees - 1, -deviation / error) * medians.size, 1.0)
+    rank, launch = np.unravel_index(np.argmin(p_values), p_values.shape)
+    effect = float(deviation[rank, launch] / shrink)  # against the mean of the others
+    p_value = float(p_values[rank, launch])
+    if p_value > _FAMILY_WISE_PASSING or effect < np.log1p(minimum_effect):
+        return None
+    half = float(special.stdtrit(degrees - 1, 0.5 + _CONFIDENCE / 2) * error[rank, launch] / shrink)
+    return _Passing(int(rank), int(launch), effect, half, p_value)
+
+
+def _alarms(test: _Test, minimum_effect: float, last: Array, hosts: Sequence[str] | None) -> list[Straggler]:
+    """The ranks that are slow in all launches, worst first."""
+    adjusted = rank_ratios.holm(special.stdtr(test.degrees, -test.effect / test.error))
+    half = special.stdtrit(test.degrees, 0.5 + _CONFIDENCE / 2) * test.error
+    found = np.flatnonzero((adjusted <= test.family_wise) & (test.effect >= np.log1p(minimum_effect)))
+    return [
+        Straggler(
             rank=rank,
             host=hosts[rank] if hosts is not None else None,
-            slower=float(np.expm1(effect[rank])),
-            low=float(np.expm1(effect[rank] - half[rank])),
-            high=float(np.expm1(effect[rank] + half[rank])),
+            slower=float(np.expm1(test.effect[rank])),
+            low=float(np.expm1(test.effect[rank] - half[rank])),
+            high=float(np.expm1(test.effect[rank] + half[rank])),
             p_value=float(adjusted[rank]),
             slowest_share=float(last[rank]),
         )
+        for rank in found[np.argsort(-test.effect[found])].tolist()
+    ]
 
 
-def _spread(times: NDArray[np.int64] | Array) -> Array:
-    """(slowest - median) / median over the ranks of each step, shape (steps,)."""
-    middle = np.median(times, axis=0)
-    return (times.max(axis=0) - middle) / middle
+def _passing(one: _Passing, blocks: Sequence[int] | None, last: Array, hosts: Sequence[str] | None) -> Straggler:
+    return Straggler(
+        rank=one.rank,
+        host=hosts[one.rank] if hosts is not None else None,
+        slower=float(np.expm1(one.effect)),
+        low=float(np.expm1(one.effect - one.half)),
+        high=float(np.expm1(one.effect + one.half)),
+        p_value=one.p_value,
+        slowest_share=float(last[one.rank]),
+        block=one.launch if blocks is None else blocks[one.launch],
+    )
 
 
-def _log_ratios_to_others(logs: Array) -> Array:
-    """Each value less the median of its step's other ranks, shape (ranks, steps).
-
-    Leaving the rank itself out matters where ranks are few: of two, one 3 % slower is 1.5 % above their common median.
-    """
-    ranks = logs.shape[0]
-    middle = ranks // 2
-    if ranks % 2 == 0:
-        below, above = np.partition(logs, [middle - 1, middle], axis=0)[middle - 1 : middle + 1]
-        return logs - np.where(logs <= below, above, below)
-    below, centre, above = np.partition(logs, [middle - 1, middle, middle + 1], axis=0)[middle - 1 : middle + 2]
-    others = np.where(logs < centre, (centre + above) / 2, np.where(logs > centre, (below + centre) / 2, 0))
-    return logs - np.where(logs == centre, (below + above) / 2, others)
+def _detectable(test: _Test, minimum_effect: float) -> float | None:
+    found = float(np.expm1(min(_needed(test, minimum_effect), 1.0)))
+    return found if found <= 1 else None
 
 
-def _memory(ratios: Array) -> float:
-    """Lag-1 autocorrelation of a typical rank's noise, 0 to 0.95; robust to spikes by clipping."""
-    centred = ratios - np.median(ratios, axis=1, keepdims=True)
-    limit = _CLIP * _MAD * np.median(np.abs(centred), axis=1, keepdims=True)
-    clipped = np.clip(centred, -limit, limit)
-    power = np.einsum("rs,rs->r", clipped, clipped)
-    lagged = np.einsum("rs,rs->r", clipped[:, 1:], clipped[:, :-1])
-    return float(np.clip(np.median(lagged / np.maximum(power, 1e-300)), 0.0, 0.95))
+def _needed(test: _Test, minimum_effect: float) -> float:
+    """The log ratio that a typical rank must have to be found, in another run with this noise, as often as stated."""
+    error = float(np.median(test.error))
+    return max(
+        rank_ratios.errors_needed(test.degrees, test.family_wise / len(test.effect), DETECTION_POWER) * error,
+        float(np.log1p(minimum_effect) + special.ndtri(DETECTION_POWER) * error),
+    )
 
 
-def _block_steps(steps: int, memory: float) -> int:
-    """Five times the integrated autocorrelation time (1 + r) / (1 - r), if that leaves enough blocks."""
-    wanted = max(_BLOCK_STEPS_LEAST, int(np.ceil(5 * (1 + memory) / (1 - memory))))
-    return max(1, min(wanted, steps // _BLOCKS_LEAST))
-
-
-def _effects(ratios: Array, width: int, memory: float) -> tuple[Array, Array, int]:
-    """Mean log ratio of each rank and its standard error, shape (ranks,) each, and the degrees of freedom."""
-    count = ratios.shape[1] // width
-    blocks = np.median(ratios[:, : count * width].reshape(len(ratios), count, width), axis=2)
-    if count >= _BLOCKS_CLIPPED:
-        centre = np.median(blocks, axis=1, keepdims=True)
-        limit = _CLIP * _MAD * np.median(np.abs(blocks - centre), axis=1, keepdims=True)
-        blocks = np.clip(blocks, centre - limit, centre + limit)
-    deviation = blocks.std(axis=1, ddof=1)
-    inflation = count * _variance_of_mean(count * width, memory) / _variance_of_mean(width, memory)
-    error = np.sqrt(deviation**2 * inflation / count)
-    return blocks.mean(axis=1), np.maximum(error, 1e-12), count - 1
-
-
-def _variance_of_mean(length: int, memory: float) -> float:
-    """Variance of the mean of `length` values of an AR(1) process of unit variance (Priestley 1981, 5.3)."""
-    gap = 1 - memory
-    return ((1 + memory) / gap - 2 * memory * (1 - memory**length) / (length * gap**2)) / length
-
-
-def _holm(p_values: Array) -> Array:
-    """Holm's step-down adjusted p-values, shape (ranks,)."""
-    order = np.argsort(p_values)
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted
+def _slowest_share(launches: Sequence[Times]) -> Array:
+    slowest = np.concatenate([np.argmax(one, axis=0) for one in launches])
+    return np.asarray(np.bincount(slowest, minlength=len(launches[0])) / len(slowest))
 
 
 def _slow_hosts(slow: Sequence[Straggler], hosts: Sequence[str]) -> tuple[str, ...]:
-    ranks, alarms = Counter(hosts), Counter(straggler.host for straggler in slow)
+    ranks = Counter(hosts)
+    alarms = Counter(straggler.host for straggler in slow if straggler.block is None)
     return tuple(sorted(host for host, count in ranks.items() if count > 1 and alarms[host] > count / 2))
-
-
-def _expected_spread(ratios: Array) -> float:
-    """Mean of the largest of n jitters of the typical size; normal order statistic after Blom (1958)."""
-    ranks = len(ratios)
-    centred = ratios - np.median(ratios, axis=1, keepdims=True)
-    jitter = _MAD * float(np.median(np.median(np.abs(centred), axis=1)))
-    return float(np.expm1(jitter * special.ndtri((ranks - 0.375) / (ranks + 0.25))))

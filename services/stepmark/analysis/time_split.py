@@ -1,66 +1,97 @@
 """Where a cell's steps spend their time and which ranks are slow, from the parts that its launches timed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.analysis.breakdown import Breakdown, breakdown
+from stepmark.analysis.breakdown import Breakdown, breakdown, launch_split
 from stepmark.analysis.stragglers import StragglerReport, straggler_report
 from stepmark.results.record import PartName, Parts, RankReport
 
 _NS = 1e9
 
-Ranks = Sequence[RankReport]
+
+@dataclass(frozen=True)
+class LaunchParts:
+    """What is kept of one launch's parts. `step_seconds`: the median step of its window.
+
+    `medians`: by part, shape (ranks,). `alone`: seconds of the steps without exchange, shape (ranks, samples); None
+    where they were not timed. `missing`: why there is no split, or empty.
+    """
+
+    block: int
+    step_seconds: float
+    hosts: tuple[str, ...]
+    medians: dict[PartName, NDArray[np.float64]]
+    alone: NDArray[np.float32] | None
+    reduced_bytes: int | None
+    missing: str
 
 
-def time_split(launches: Sequence[Ranks]) -> tuple[Breakdown | None, str]:
-    """The split over all launches that timed their parts, or why there is none."""
-    missing = (rank.parts.missing for ranks in launches for rank in ranks if rank.parts is not None)
-    if reason := next(filter(None, missing), ""):
-        return None, reason
-    timed = [parts for launch in launches if (parts := _parts(launch)) is not None]
-    if not timed:
-        return None, "no launch timed the parts of its step"
-    seconds = {name: _samples(timed, name) for name in _NAMES}
-    if len(timed[0]) == 1:
-        seconds["all_reduce"] = None  # it moves nothing
-    whole, alone = seconds["step"], seconds["step_without_reduce"]
-    if whole is None or alone is None:
-        return None, "not every rank timed the step with and without its exchange"
-    split = breakdown(
-        step=whole,
-        step_without_reduce=alone,
-        forward_backward=seconds["forward_backward"],
-        update=seconds["update"],
-        input_wait=seconds["input"],
-        isolated_all_reduce=seconds["all_reduce"],
-        reduced_bytes=timed[0][0].reduced_bytes,
-    )
-    return split, ""
-
-
-def stragglers(launches: Sequence[Ranks]) -> StragglerReport | None:
-    """Slow ranks by their steps without the exchange, in which nobody waits for anybody; None for one rank."""
-    timed = [(launch, parts) for launch in launches if (parts := _parts(launch)) is not None]
-    alone = _samples([parts for _, parts in timed], "step_without_reduce") if timed else None
-    if alone is None or len(alone) < 2:
-        return None
-    return straggler_report(alone, [rank.host for rank in timed[0][0]])
-
-
-_NAMES: tuple[PartName, ...] = ("step", "step_without_reduce", "forward_backward", "update", "input", "all_reduce")
-
-
-def _parts(ranks: Ranks) -> list[Parts] | None:
-    """One for each rank, or None."""
+def launch_parts(block: int, step_seconds: float, ranks: Sequence[RankReport]) -> LaunchParts | None:
+    """None where a rank has no parts and none says why."""
     found = [rank.parts for rank in ranks if rank.parts is not None]
-    return found if found and len(found) == len(ranks) else None
-
-
-def _samples(timed: Sequence[Sequence[Parts]], name: PartName) -> NDArray[np.float64] | None:
-    """Seconds, shape (ranks, samples of all launches); None where a rank has none, or another number of them."""
-    rows = [[parts.nanoseconds.get(name, ()) for parts in ranks] for ranks in timed]
-    if any(not row or len(row) != len(ranks[0]) for ranks in rows for row in ranks):
+    missing = next((parts.missing for parts in found if parts.missing), "")
+    if not found or (len(found) != len(ranks) and not missing):
         return None
-    return np.concatenate([np.array(ranks, dtype=np.float64) for ranks in rows], axis=1) / _NS
+    whole = len(found) == len(ranks)
+    samples = {name: rows for name in found[0].nanoseconds if whole and (rows := _samples(found, name)) is not None}
+    alone = samples.get("step_without_reduce")
+    return LaunchParts(
+        block=block,
+        step_seconds=step_seconds,
+        hosts=tuple(rank.host for rank in ranks),
+        medians={name: np.median(rows, axis=1) for name, rows in samples.items()},
+        alone=None if alone is None else alone.astype(np.float32),
+        reduced_bytes=found[0].reduced_bytes,
+        missing=missing,
+    )
+
+
+def time_split(launches: Sequence[LaunchParts], confidence: float) -> tuple[Breakdown | None, str]:
+    """The split over all launches that timed their parts, or why there is none."""
+    whole = [one for one in launches if not one.missing]
+    if not whole:
+        return None, next((one.missing for one in launches), "no launch timed the parts of its step")
+    timed = [one for one in whole if {"step", "step_without_reduce"} <= one.medians.keys()]
+    if not timed:
+        return None, "not every rank timed the step with and without its exchange"
+    splits = [
+        launch_split(
+            step=one.medians["step"],
+            step_without_reduce=one.medians["step_without_reduce"],
+            step_without_update=_without_update(one.medians),
+            input_wait=one.medians.get("input"),
+            isolated_all_reduce=one.medians.get("all_reduce") if len(one.hosts) > 1 else None,  # one moves nothing
+            reduced_bytes=one.reduced_bytes,
+        )
+        for one in timed
+    ]
+    return breakdown(splits, [one.step_seconds for one in timed], confidence), ""
+
+
+def stragglers(launches: Sequence[LaunchParts]) -> StragglerReport | None:
+    """Slow ranks by their steps without the exchange, in which nobody waits for anybody; None for one rank."""
+    timed = [(one.block, one.alone) for one in launches if one.alone is not None and len(one.hosts) > 1]
+    if not timed:
+        return None
+    blocks, alone = zip(*timed, strict=True)
+    return straggler_report(alone, launches[0].hosts, blocks)
+
+
+def _without_update(medians: dict[PartName, NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    """Records of schema 3 have forward and backward on batches that are placed already."""
+    found = medians.get("step_without_update")
+    if found is None and "forward_backward" in medians:
+        return medians["forward_backward"] + medians.get("input", 0.0)
+    return found
+
+
+def _samples(ranks: Sequence[Parts], name: PartName) -> NDArray[np.float64] | None:
+    """Seconds, shape (ranks, samples); None where a rank has none, or another number of them."""
+    rows = [parts.nanoseconds.get(name, ()) for parts in ranks]
+    if any(not row or len(row) != len(rows[0]) for row in rows):
+        return None
+    return np.array(rows, dtype=np.float64) / _NS

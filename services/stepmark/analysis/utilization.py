@@ -1,6 +1,7 @@
 """How much of the hardware a cell uses, and what its samples cost: against a vendor's peak and a measured product."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from stepmark.plan.cells import Cell
 from stepmark.results.record import LaunchHeader, RankReport
 
 _SECONDS_PER_HOUR = 3600
+_SAYS_NO_MODEL = re.compile(r"|nvidia|tesla|[0-9]+gb")  # in a device's name
 
 
 class Utilization(BaseModel):
@@ -99,11 +101,22 @@ def cost_per_million_samples(
 
 
 def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str] | None:
-    """A device's dense peak in this precision and where it stands; None if the table has no such row."""
+    """A device's dense peak in this precision and where it stands; None if the table has no such row.
+
+    A row is found by all words of the device's name but the vendor's and the size of its memory. So a relative with a
+    word more or less (H200 NVL, A10G, a MIG slice, a virtual GPU) has no peak rather than another model's.
+    """
+    words = _words(device_name)
     for row in _table():
-        if row["device"].lower() in device_name.lower() and row["precision"] == precision:
+        if _words(row["device"]) == words and row["precision"] == precision:
             return float(row["tera_flops_per_second"]) * 1e12, row["source"]
     return None
+
+
+def _words(device_name: str) -> frozenset[str]:
+    """What tells one model from another: "NVIDIA H100 80GB HBM3" is h100 and hbm3."""
+    words = re.split(r"[^a-z0-9]+", device_name.lower())
+    return frozenset(word for word in words if not _SAYS_NO_MODEL.fullmatch(word))
 
 
 @cache

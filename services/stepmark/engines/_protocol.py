@@ -34,10 +34,37 @@ class Refusal:
     """Strategies or variants."""
     executions: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     accumulation: bool = False
     """Only where gradients are accumulated over micro-batches."""
     clipping: bool = False
     """Only where gradients are clipped."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A setting that is not what a framework's users get unasked, wherever a cell matches; empty matches everything.
+
+    `ours` and `usual` are its values, `why` the reason. A test compares them with what the engine really sets, where
+    that can be read back.
+    """
+
+    knob: str
+    ours: str
+    usual: str
+    why: str
+    forms: tuple[str, ...] = ()
+    """Strategies or variants."""
+    executions: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+
+    def holds(self, strategy: str, variant: str | None, execution: str, precision: str) -> bool:
+        """Whether a cell of this kind departs."""
+        return (
+            (not self.forms or strategy in self.forms or variant in self.forms)
+            and (not self.executions or execution in self.executions)
+            and (not self.precisions or precision in self.precisions)
+        )
 
 
 # Of the optimiser that all engines train with. Exactly representable: Keras keeps it in float32, where 0.9 would cost
@@ -45,7 +72,7 @@ class Refusal:
 MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # where float16's dynamic scale begins: Keras' default; torch's own is 2**16
 
-PartName = Literal["input", "forward_backward", "update", "all_reduce", "matmul"]
+PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
 MATMUL_SIDE = 512  # large enough for a few cores to come near their peak; a GPU would need 8192
 
 NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
@@ -68,6 +95,8 @@ class Support:
     """Settings that a candidate may ask for -> None, or the reason why not here."""
     refusals: tuple[Refusal, ...] = ()
     """What of the above cannot be had together."""
+    departures: tuple[Departure, ...] = ()
+    """What differs from the framework's own defaults, beside what `environment` says."""
     execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Level -> programs that it starts."""
     requires: tuple[str, ...] = ()
@@ -78,6 +107,12 @@ class Support:
 
     def variants_of(self, strategy: str) -> tuple[str, ...]:
         return self.strategies[strategy].variants
+
+    def departures_of(
+        self, strategy: str, variant: str | None, execution: str, precision: str
+    ) -> tuple[Departure, ...]:
+        """Those of one kind of cell."""
+        return tuple(one for one in self.departures if one.holds(strategy, variant, execution, precision))
 
 
 @dataclass(frozen=True)
@@ -137,8 +172,11 @@ class Engine(Protocol):
     def parts(self) -> "dict[PartName, Callable[[int], None]]":
         """What of a step can run alone, by the names of `results.record.Parts` but the whole steps.
 
-        Each returns when the device is done, takes the index of a batch, and may leave the weights changed. `update`
-        comes after a `forward_backward`. `matmul` is one product of two square matrices of side `MATMUL_SIDE`.
+        Each returns when the device is done, takes the index of a batch, and may leave the weights changed.
+        `step_without_update` is `step_without_reduce` in the same form (traced, compiled, fed) without its update, so
+        that their difference is the update: an update called by itself pays for the call and its arguments, which of
+        29 tensors took twice as long as their update. `matmul` is one product of two square matrices of side
+        `MATMUL_SIDE`.
         """
 
     def forward(self, index: int) -> NDArray[Any]:

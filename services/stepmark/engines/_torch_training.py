@@ -8,14 +8,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._protocol import (
+    LOSS_SCALE,
+    MATMUL_SIDE,
+    MOMENTUM,
+    Departure,
+    PartName,
+    RankContext,
+    Weights,
+    interleaved,
+)
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
 
-BUCKET_MIB = 25  # DDP's default, stated because tf.distribute's differs
+# What both engines set otherwise than torch's users get it unasked.
+DEPARTURES = (
+    Departure(
+        knob="DDP's forward_sync_buffers",
+        ours="False",
+        usual="True: rank 0's buffers go to all ranks before each forward",
+        why="DDP would broadcast in a step without exchange and leave it out of the step after, so the time split "
+        "would charge it to the wrong one, and ranks would wait for each other; training uses no running statistics",
+        forms=("ddp",),
+    ),
+    Departure(
+        knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
+        ours="False",
+        usual="True, on GPUs",
+        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        precisions=("float32",),
+    ),
+    Departure(
+        knob="initial loss scale",
+        ours=f"{LOSS_SCALE:g}",
+        usual="65536",
+        why="Keras' default: both sides start alike",
+        precisions=("float16",),
+    ),
+    Departure(
+        knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
+        ours="1",
+        usual="one for each core, 32 at most",
+        why="every rank would have such a pool, on the cores of all; first steps take longer without",
+        executions=("compiled",),
+    ),
+)
 
 
 class TorchTraining:
@@ -89,10 +129,12 @@ class TorchTraining:
 
         if self._context.strategy != "ddp":
             return model
-        # Buffers (BatchNorm statistics) stay per rank, as they do under tf.distribute.
-        return torch.nn.parallel.DistributedDataParallel(
-            model, forward_sync_buffers=False, bucket_cap_mb=BUCKET_MIB, gradient_as_bucket_view=True
+        self._ddp = torch.nn.parallel.DistributedDataParallel(
+            model,
+            forward_sync_buffers=False,
+            gradient_as_bucket_view="bucket-view" in self._context.options,  # torch's default is False
         )
+        return self._ddp
 
     def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
         import torch
@@ -135,6 +177,11 @@ class TorchTraining:
         return loss
 
     def step(self, index: int) -> None:
+        self._gradients_of(index)
+        self._update()
+
+    def _gradients_of(self, index: int) -> None:
+        """Forward, backward and, on the last micro-batch, DDP's exchange."""
         *early, last = self._batches[index % len(self._batches)]
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -145,7 +192,6 @@ class TorchTraining:
         # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
         # would give the pages back in every step, which costs 1 % (benchmarks/loop_overhead.py).
         self._losses = losses
-        self._update()
 
     def _update(self) -> None:
         import torch
@@ -171,20 +217,12 @@ class TorchTraining:
             getattr(torch, self._context.precision.replace("tf32", "float32"))
         )
         product = torch.empty_like(side)
-        placed = [self._placed(batch) for batch in self._batches[0]]
-
-        def forward_backward(_: int) -> None:
-            """On batches that are placed already."""
-            self._optimizer.zero_grad(set_to_none=True)
-            with self._no_reduce():
-                self._losses = [self._backward(*batch) for batch in placed]
 
         def matmul(_: int) -> None:
             torch.matmul(side, side, out=product)
 
         found: dict[PartName, Callable[[int], None]] = {
-            "forward_backward": forward_backward,
-            "update": lambda _: self._update(),
+            "step_without_update": self._step_without_update,
             "matmul": matmul,
         }
         if self._context.feed_each_step:
@@ -193,20 +231,25 @@ class TorchTraining:
             found["all_reduce"] = self._exchange_alone()
         return found
 
+    def _step_without_update(self, index: int) -> None:
+        with self._no_reduce():
+            self._gradients_of(index)
+
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:
             self._place(batch)
 
     def _exchange_alone(self) -> Callable[[int], None]:
-        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's size."""
+        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's sizes: a small one first."""
         import torch
 
         [dtype] = {parameter.dtype for parameter in self._trained}
         gradients = torch.zeros(sum(parameter.numel() for parameter in self._trained), dtype=dtype)
-        buckets = gradients.split((BUCKET_MIB << 20) // dtype.itemsize)
+        first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES // dtype.itemsize  # type: ignore[attr-defined]
+        buckets = (gradients[:first], *gradients[first:].split(self._ddp.bucket_bytes_cap // dtype.itemsize))
 
         def exchange(_: int) -> None:
-            for work in [torch.distributed.all_reduce(bucket, async_op=True) for bucket in buckets]:
+            for work in [torch.distributed.all_reduce(one, async_op=True) for one in buckets if len(one)]:
                 work.wait()
 
         return exchange
@@ -239,13 +282,23 @@ class TorchTraining:
             "device": "cpu",
             "threads": str(torch.get_num_threads()),
             "transport": "gloo" if self._context.distributed else "none",
-            "bucket_mib": str(BUCKET_MIB),
+            **self._ddp_flags(),
             "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
             "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
             "optimizer": f"SGD momentum {MOMENTUM}",
+        }
+
+    def _ddp_flags(self) -> dict[str, str]:
+        """As DDP has them, read back."""
+        if self._context.strategy != "ddp":
+            return {}
+        return {
+            "bucket_mib": str(self._ddp.bucket_bytes_cap >> 20),
+            "bucket_view": str(self._ddp.gradient_as_bucket_view).lower(),
+            "forward_sync_buffers": str(self._ddp.forward_sync_buffers).lower(),
         }
 
     def close(self) -> None:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, PartName, RankContext, Strategy, Support, Weights, interleaved
+from stepmark.engines._protocol import (
+    NVIDIA_ONLY,
+    Departure,
+    PartName,
+    RankContext,
+    Strategy,
+    Support,
+    Weights,
+    interleaved,
+)
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -39,6 +48,23 @@ SUPPORT = Support(
         "fused-optimizer": "JAX has none; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
+    departures=(
+        *_keras_parts.DEPARTURES,
+        _keras_parts.LOOP,
+        Departure(
+            knob="waiting for a step",
+            ours="each step is waited for",
+            usual="JAX runs ahead of the device",
+            why="it would run ahead without bound, and stamps would tell when steps were begun",
+        ),
+        Departure(
+            knob="jax_default_matmul_precision",
+            ours="highest",
+            usual="None: the fastest that the device has, which on GPUs is TF32",
+            why="float32 is float32 on all sides; the precision tf32 asks for it",
+            precisions=("float32",),
+        ),
+    ),
     requires=("jax", "keras"),
     extra="jax",
     environment={
@@ -135,6 +161,12 @@ class Engine:
             return self._optimizer.scale_loss(loss), (loss, others)
 
     def _train_step(self, state: State, batches: list[Any]) -> tuple[State, "jax.Array"]:
+        loss, gradients, others = self._gradients_of(state, batches)
+        trained, optimizer_state = self._optimizer.stateless_apply(state[2], gradients, state[0])
+        return (trained, others, optimizer_state), loss
+
+    def _gradients_of(self, state: State, batches: list[Any]) -> tuple["jax.Array", Any, Any]:
+        """Loss, gradients, and the model's other variables."""
         import jax
 
         trained, others, optimizer_state = state
@@ -145,8 +177,7 @@ class Engine:
             (_, (part, others)), added = gradient_of(trained, others, optimizer_state, *batch)
             loss = loss + part
             gradients = added if gradients is None else jax.tree.map(lambda a, b: a + b, gradients, added)
-        trained, optimizer_state = self._optimizer.stateless_apply(optimizer_state, gradients, trained)
-        return (trained, others, optimizer_state), loss
+        return loss, gradients, others
 
     def _logits_of(self, state: State, inputs: Any) -> Any:
         return self._model.stateless_call(state[0], state[1], inputs, training=True)[0]
@@ -164,22 +195,47 @@ class Engine:
 
     def step_without_reduce(self, index: int) -> None:
         """On this process' own device alone, with a copy of the weights."""
+        if not self._context.distributed:
+            return self.step(index)
+        self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
+        return None
+
+    def _own_state(self) -> State:
+        """Of the step without exchange."""
+        if not self._context.distributed:
+            return self._state
+        if self._alone is None:
+            self._alone = self._own(self._state, copied=True)
+        return self._alone
+
+    def _own(self, arrays: Any, copied: bool = False) -> Any:
+        """What of global arrays lies on this process' device."""
         import jax
 
         if not self._context.distributed:
-            return self.step(index)
-        if self._alone is None:
-            self._alone = jax.tree.map(lambda array: array.addressable_data(0).copy(), self._state)
-        own = jax.tree.map(lambda array: array.addressable_data(0), self._parts(index))
-        self._alone, self._loss = self._step(self._alone, own)
-        return None
+            return arrays
+        own = jax.tree.map(lambda array: array.addressable_data(0), arrays)
+        return jax.tree.map(lambda array: array.copy(), own) if copied else own
+
+    def _without_update(self) -> Callable[[int], None]:
+        """The program of the step without exchange, which ends before the update. Its gradients stay on the device."""
+        import jax
+
+        gradients_of = self._jit(self._gradients_of)
+
+        def step(index: int) -> None:
+            self._loss = jax.block_until_ready(gradients_of(self._own_state(), self._own(self._parts(index))))[0]
+
+        return step
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
-        """One program holds the whole step: only what is outside it can run alone."""
         import jax
 
         product = _keras_parts.matmul(self._context)
-        found: dict[PartName, Callable[[int], None]] = {"matmul": lambda _: jax.block_until_ready(product())}
+        found: dict[PartName, Callable[[int], None]] = {
+            "step_without_update": self._without_update(),
+            "matmul": lambda _: jax.block_until_ready(product()),
+        }
         if self._context.feed_each_step:
             found["input"] = lambda index: jax.block_until_ready(self._parts(index))
         return found

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stepmark.engines import _keras_parts
 from stepmark.engines._protocol import (
     NVIDIA_ONLY,
+    Departure,
     PartName,
     RankContext,
     Refusal,
@@ -48,6 +49,38 @@ SUPPORT = Support(
         "fused-optimizer": "TensorFlow has none; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
+    departures=(
+        *_keras_parts.DEPARTURES,
+        _keras_parts.LOOP,
+        Departure(
+            knob="XLA at the level `default`",
+            ours="off: a step written out is a tf.function without jit_compile",
+            usual='off in a loop of one\'s own; on in model.fit (jit_compile="auto") where the model supports it',
+            why="the loop is written out; the level `compiled` has XLA",
+            executions=("graph",),
+        ),
+        Departure(
+            knob="form of the distributed step",
+            ours="the variant `explicit`: forward and backward, then all-reduce, then update",
+            usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
+            why="only so can a step leave out its exchange, which the time split and the search for slow ranks need, "
+            "and are gradients clipped after their sum; its all-reduce cannot overlap with the backward pass",
+            forms=("explicit",),
+        ),
+        Departure(
+            knob="gradients of embeddings",
+            ours="dense",
+            usual="IndexedSlices, which travel by an all-gather",
+            why="DDP's are dense; only models with an embedding have them",
+        ),
+        Departure(
+            knob="TF32 (tf.config.experimental.enable_tensor_float_32_execution)",
+            ours="False",
+            usual="True, on GPUs",
+            why="float32 is float32 on all sides; the precision tf32 asks for it",
+            precisions=("float32",),
+        ),
+    ),
     refusals=(
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
@@ -61,8 +94,6 @@ SUPPORT = Support(
     extra="keras",
     environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
 )
-
-_BUCKET_BYTES = 25 << 20  # the size that torch's DDP uses; tf.distribute's own default is one pack for everything
 
 
 def import_framework() -> None:
@@ -205,32 +236,41 @@ class Engine:
         if self._context.feed_each_step:
             found["input"] = self._place_all
         if not self._replicated:
-            found |= self._phases()
+            found["step_without_update"] = self._without_update()
+            if self._context.distributed:
+                found["all_reduce"] = self._exchange_alone()
         return found
 
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:
             self._place(batch)
 
-    def _phases(self) -> dict[PartName, Callable[[int], None]]:
-        """The three phases of the explicit step, on batches that are placed already."""
+    def _without_update(self) -> Callable[[int], None]:
+        """The explicit step without exchange and update, in one function as that is: its gradients are computed, and
+        do not leave it.
+        """
         import tensorflow as tf
 
-        placed = [tuple(map(tf.convert_to_tensor, part)) for part in self._batches[0]]
+        def gradients_only(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
+            loss, gradients = _summed(self._gradients, batches)
+            # An operation that takes them all and looks at none, else TensorFlow drops what nobody reads, the backward
+            # pass included: control dependencies on them do not survive the inlining of the call that they come from.
+            tf.raw_ops.Assert(condition=tf.logical_not(loss < 0), data=gradients)
+            return loss
+
+        compiled = self._function(gradients_only, xla=False)
+
+        def step(index: int) -> None:
+            self._loss = compiled(*self._parts(index))
+
+        return step
+
+    def _exchange_alone(self) -> Callable[[int], None]:
+        import tensorflow as tf
+
         zeros = [tf.zeros(v.shape, v.dtype) for v in self._model.trainable_variables]
-        summed = self._function(lambda *batches: _summed(self._gradients, batches), xla=False)
-
-        def forward_backward(_: int) -> None:
-            self._loss, _ = summed(*placed)
-
-        phases: dict[PartName, Callable[[int], None]] = {
-            "forward_backward": forward_backward,
-            "update": lambda _: self._update(*zeros),
-        }
-        if self._context.distributed:
-            exchange = self._function(self._all_reduced, xla=False)
-            phases["all_reduce"] = lambda _: exchange(zeros)
-        return phases
+        exchange = self._function(self._all_reduced, xla=False)
+        return lambda _: exchange(zeros)
 
     def forward(self, index: int) -> NDArray[Any]:
         return interleaved([self._forward_part(*part) for part in self._parts(index)])
@@ -263,7 +303,6 @@ class Engine:
             "tensorflow": tf.__version__,
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
             "transport": "tf grpc" if self._context.world_size > 1 else "none",
-            "bucket_mib": str(_BUCKET_BYTES >> 20),
             "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         }
@@ -297,7 +336,5 @@ def _multi_worker(context: RankContext) -> "tf.distribute.Strategy":
 
     task = {"type": "worker", "index": context.rank}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(context.addresses)}, "task": task})
-    options = tf.distribute.experimental.CommunicationOptions(
-        bytes_per_pack=_BUCKET_BYTES, timeout_seconds=float(context.collective_timeout_seconds)
-    )
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=float(context.collective_timeout_seconds))
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

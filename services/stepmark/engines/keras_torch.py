@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, Strategy, Support, Weights
-from stepmark.engines._torch_training import TorchTraining
+from stepmark.engines._protocol import NVIDIA_ONLY, Departure, Refusal, Strategy, Support, Weights
+from stepmark.engines._torch_training import DEPARTURES, TorchTraining
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
+
+_OPTIMIZER = Departure(
+    knob="optimiser",
+    ours="torch.optim.SGD and torch's cross entropy",
+    usual="Keras' own under model.fit; torch's under DDP, in Keras' guide",
+    why="one way for `single` and `ddp`, so that workers are compared with workers",
+    forms=("single",),
+)
 
 SUPPORT = Support(
     framework="keras",
@@ -34,8 +42,11 @@ SUPPORT = Support(
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": None,
+        "bucket-view": None,
         "cudnn-autotune": NVIDIA_ONLY,
     },
+    departures=(*DEPARTURES, *_keras_parts.DEPARTURES, _keras_parts.LOOP, _OPTIMIZER),
+    refusals=(Refusal("only DDP has buckets", ("single",), options=("bucket-view",)),),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
     extra="torch",

@@ -61,6 +61,7 @@ class Engine:
         self._own_seconds = Script(params, own, c.rank, c.launch_seed).step_seconds(_SCRIPTED_STEPS).tolist()
         whole = [Script(params, own + exchange, rank, c.launch_seed) for rank in range(c.world_size)]
         self._seconds = np.max([script.step_seconds(_SCRIPTED_STEPS) for script in whole], axis=0).tolist()
+        self._update_seconds = params.update_seconds
         self._fault = params.fault
         if params.fault_rank == c.rank and params.fault_block in (None, c.block):
             self._fault_at = params.fault_step
@@ -75,7 +76,7 @@ class Engine:
         sleep_exactly(self._own_seconds[index])
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
-        return {}
+        return {"step_without_update": lambda index: sleep_exactly(self._own_seconds[index] - self._update_seconds)}
 
     def forward(self, index: int) -> NDArray[Any]:
         raise NotImplementedError("the sleeper has no model")

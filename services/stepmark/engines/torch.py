@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines._protocol import NVIDIA_ONLY, PartName, Refusal, Strategy, Support, Weights
-from stepmark.engines._torch_training import TorchTraining, load_into
+from stepmark.engines._protocol import NVIDIA_ONLY, Departure, PartName, Refusal, Strategy, Support, Weights
+from stepmark.engines._torch_training import DEPARTURES, TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -21,8 +21,20 @@ SUPPORT = Support(
     },
     default_execution="eager",
     precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
-    options={"channels-last": None, "fused-optimizer": None, "cudnn-autotune": NVIDIA_ONLY},
+    options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": NVIDIA_ONLY},
+    departures=(
+        *DEPARTURES,
+        Departure(
+            knob="what torch.compile is given",
+            ours="each block of the model, sharded afterwards",
+            usual="the whole model, as `single` and `ddp` do",
+            why="a whole sharded model is compiled anew at each hook; torch's recipes for FSDP2 compile blocks",
+            forms=("fsdp",),
+            executions=("compiled",),
+        ),
+    ),
     refusals=(
+        Refusal("only DDP has buckets", ("single", "fsdp"), options=("bucket-view",)),
         Refusal("torch.amp.GradScaler does not know FSDP's shards; use bfloat16", ("fsdp",), precisions=("float16",)),
     ),
     execution_needs={"compiled": ("c++",)},
@@ -99,8 +111,8 @@ class Engine(TorchTraining):
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         found = super().parts()
-        if self._context.strategy == "fsdp":  # its forward and backward gather weights
-            del found["forward_backward"], found["update"]
+        if self._context.strategy == "fsdp":  # it has no step without exchange to compare with
+            del found["step_without_update"]
         return found
 
     def weights(self) -> Weights:

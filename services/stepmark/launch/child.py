@@ -29,7 +29,7 @@ from stepmark.parity.figures import compare
 from stepmark.parity.probe import STEPS as STEPS_CHECKED
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.results.certificate import ProbeReport
-from stepmark.results.record import Parts, RankReport, StartupSeconds, pack_steps
+from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec
 
@@ -258,7 +258,15 @@ def _report(
         compilations_after_window=compilations[1],
         flags=engine.flags() | {"niceness": str(os.nice(0))},
         energy_joules=energy_joules,
+        departures=_departures(spec) if spec.rank == 0 else (),
     )
+
+
+def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
+    found = catalog.load_engine(spec.engine).SUPPORT.departures_of(
+        spec.strategy, spec.variant, spec.execution, spec.precision
+    )
+    return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Where a step's time goes: its parts timed one by one, after the measured windows, in the process that was measured.
 
 Each sample begins at a barrier outside the clock and ends when the device is done, and the parts take turns, so that a
-slow second hits all of them alike (docs/measuring.md).
+slow second hits all of them alike (docs/measuring.md). Every launch does so, as the launches are the independent units;
+a few samples of many launches say more than many of one.
 """
 
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from stepmark.engines._protocol import Engine, matmul_flops
 from stepmark.launch.loop import Group
 from stepmark.results.record import PartName, Parts
 
-SAMPLES_LEAST, SAMPLES_MOST = 16, 50  # a test for slow ranks wants 16
-SHARE_OF_WINDOW = 0.5  # of the measured window's seconds: what more samples than the least may take
+SAMPLES_LEAST, SAMPLES_MOST = 10, 25
+SHARE_OF_WINDOW = 0.25  # of the measured window's seconds: what more samples than the least may take
 
 Call = Callable[[int], None]
 
@@ -20,7 +21,7 @@ Call = Callable[[int], None]
 def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int) -> Parts:
     """Samples of every part that the engine can run alone. All ranks take the same number."""
     calls, missing = _calls(engine, first_step)
-    for call in calls.values():  # traces and compiles
+    for call in calls.values():  # whatever is traced or compiled anew is so before the first sample
         _timed(call, engine, group, first_step)
     round_seconds = sum(_timed(call, engine, group, first_step) for call in calls.values()) / 1e9
     samples = min(max(int(SHARE_OF_WINDOW * window_seconds / round_seconds), SAMPLES_LEAST), SAMPLES_MOST)

@@ -208,7 +208,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
         max_taken_share=measurement.max_taken_share,
         memory_limit_bytes=measurement.memory_limit_bytes,
         probe=ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes) if probe is not None else None,
-        times_parts=launch.block == 0,
+        times_parts=probe is None,
         directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
         requested_at_ns=time.perf_counter_ns(),
     )

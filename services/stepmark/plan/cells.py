@@ -137,6 +137,7 @@ def _refuses(refusal: "Refusal", cell: Cell, training: Training) -> bool:
         not refusal.forms or cell.strategy in refusal.forms or cell.variant in refusal.forms,
         not refusal.executions or cell.execution in refusal.executions,
         not refusal.precisions or cell.precision in refusal.precisions,
+        not refusal.options or not set(refusal.options).isdisjoint(cell.options),
         not refusal.accumulation or training.gradient_accumulation > 1,
         not refusal.clipping or training.clip_global_norm is not None,
     )

@@ -14,6 +14,7 @@ LAUNCH_SECONDS = 0.8
 CHECK_SECONDS = 3.0
 COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0, "keras-torch": 20.0, "keras-jax": 4.0}
 _STEP_SECONDS = 0.02
+_PARTS_SHARE = 0.25  # of the window's seconds: timing the parts of a step (`launch/parts.py`)
 
 
 def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool) -> float:
@@ -33,4 +34,4 @@ def _launch_seconds(plan: Plan, launch: Launch) -> float:
     window = max(m.min_seconds, min(m.min_steps, m.max_steps) * _STEP_SECONDS)
     warmup = max(m.warmup_seconds, m.warmup_steps * _STEP_SECONDS)
     compiled = COMPILED_FIRST_STEP_SECONDS.get(launch.cell.engine, 0.0) if launch.cell.execution == "compiled" else 0.0
-    return LAUNCH_SECONDS + window + warmup + compiled
+    return LAUNCH_SECONDS + (1 + _PARTS_SHARE) * window + warmup + compiled

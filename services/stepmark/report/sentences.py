@@ -7,11 +7,12 @@ from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison, Verdict
 from stepmark.analysis.gate_report import named
-from stepmark.analysis.stragglers import StragglerReport
+from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.stragglers import DETECTION_POWER, Straggler, StragglerReport
 from stepmark.analysis.summary import Summary
 from stepmark.report import machine, words
 from stepmark.report.words import percent
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
 RANKING = (
@@ -39,11 +40,15 @@ STARTUP = (
 )
 BREAK_EVEN = "The steps after which the side that starts later has caught up; the import is counted."
 SPLIT = (
-    "Means over the ranks of parts timed alone after the windows. Exposed communication is the smallest difference "
-    "over the ranks between a step with and without its exchange; what is left of a rank's own is waiting for slow "
-    "ranks. A negative part says that the noise is larger than the part."
+    "Means over ranks and launches, with 95 % intervals over blocks, of steps timed one by one after the windows: each "
+    "part is a step less the same step without it. Exposed communication is the smallest difference over the ranks "
+    "between a step with and without its exchange; what is left of a rank's own is waiting for slow ranks. A negative "
+    "part says that the noise is larger than the part."
 )
-STRAGGLERS = "Slow ranks, sought in the steps without exchange, in which nobody waits for anybody."
+STRAGGLERS = (
+    "Slow ranks, sought in the steps without exchange, in which nobody waits for anybody. A rank counts as slow where "
+    "its launches together establish it; the slowness that would have been seen is that of every launch."
+)
 UTILIZATION = (
     "The model's FLOPs (3 x forward, matrix products only) x samples per second, over the vendor's dense peak (MFU) "
     "and over what a product of two large matrices reached on the same workers."
@@ -120,10 +125,10 @@ def speedup_explained(summary: Summary) -> str:
     )
 
 
-SPLIT_NAMES = ("input", "compute", "exposed communication", "waiting", "update", "unexplained")
+SPLIT_NAMES = ("input", "compute", "exposed communication", "waiting", "update")
 
 
-def split_parts(split: Breakdown) -> list[tuple[str, float | None]]:
+def split_parts(split: Breakdown) -> list[tuple[str, Estimate | None]]:
     """Name and seconds of every part, in the order of a step."""
     seconds = (
         split.input_seconds,
@@ -131,9 +136,32 @@ def split_parts(split: Breakdown) -> list[tuple[str, float | None]]:
         split.exposed_communication_seconds,
         split.wait_seconds,
         split.update_seconds,
-        split.unexplained_seconds,
     )
     return list(zip(SPLIT_NAMES, seconds, strict=True))
+
+
+DEPARTURES = (
+    "What these cells do otherwise than the framework's users get it unasked, because parity, the time split or a fair "
+    "start asks for it."
+)
+
+
+def departures(summary: Summary) -> list[tuple[str, list[str]]]:
+    """Each departure from a framework's defaults once, with the cells that it holds for."""
+    cells_of: dict[Departure, list[str]] = defaultdict(list)
+    for cell in summary.cells:
+        for one in cell.departures:
+            cells_of[one].append(cell.key)
+    return [(_departure(one), cells) for one, cells in cells_of.items()]
+
+
+def departing_knobs(summary: Summary) -> str:
+    """Their names alone; empty where there are none."""
+    return "; ".join(dict.fromkeys(one.knob for cell in summary.cells for one in cell.departures))
+
+
+def _departure(one: Departure) -> str:
+    return f"{one.knob}: {one.ours}; users get {one.usual}; {one.why}"
 
 
 def split_missing(cells: Iterable[CellResult]) -> list[str]:
@@ -152,16 +180,30 @@ def straggler_lines(summary: Summary, slow: bool) -> list[tuple[str, str]]:
 
 
 def stragglers(report: StragglerReport) -> str:
-    """Which ranks are slow and by how much, or that none is."""
+    """Which ranks are slow and by how much, or that none is seen to be; and what would not have been seen."""
     if report.reason:
         return f"not tested: {report.reason}"
-    slow = [
-        f"rank {one.rank}{f' on {one.host}' if one.host else ''} is {one.slower:.1%} slower"
-        f" [{one.low:.1%}, {one.high:.1%}], the last in {one.slowest_share:.0%} of the steps"
-        for one in report.slow
-    ]
+    slow = [_slow_rank(one) for one in report.slow]
     hosts = [f"most ranks of {host} are slow: look at the node" for host in report.slow_hosts]
-    return "; ".join([*(slow or [f"none of {report.ranks} ranks is slow"]), *hosts, *_spread(report)])
+    found = [*(slow or [f"none of {report.ranks} ranks is seen to be slow"]), *hosts]
+    return "; ".join([*found, _seen(report), *_spread(report)])
+
+
+def _slow_rank(one: Straggler) -> str:
+    name = f"rank {one.rank}{f' on {one.host}' if one.host else ''}"
+    size = f"{one.slower:.1%} slower [{one.low:.1%}, {one.high:.1%}]"
+    if one.block is not None:
+        return f"{name} was {size} in block {one.block} than in its other launches"
+    return f"{name} is {size}, the last in {one.slowest_share:.0%} of the steps"
+
+
+def _seen(report: StragglerReport) -> str:
+    """The smallest slowness that would have been seen, from what number of steps."""
+    basis = f"{report.steps} steps of {report.launches} launch{'es' if report.launches > 1 else ''}"
+    if report.detectable is None:
+        return f"{basis} are too few for this noise: a rank that takes twice as long might not have been seen"
+    size = f"a rank that is {report.detectable:.1%} slower or more"
+    return f"{size} would have been seen in {DETECTION_POWER:.0%} of runs, from {basis}"
 
 
 def _spread(report: StragglerReport) -> Iterator[str]:

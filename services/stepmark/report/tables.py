@@ -5,10 +5,10 @@ from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization
 from stepmark.report import sentences, words
-from stepmark.report.words import UNKNOWN, milliseconds, percent
+from stepmark.report.words import UNKNOWN, milliseconds_of, percent, share
 from stepmark.results.certificate import Certificate, Stage
 
-SPLIT_HEADINGS = ("cell", "step", *sentences.SPLIT_NAMES, "overlap", "bus GB/s")
+SPLIT_HEADINGS = ("cell", "launches", "cell's step", "step of the split", *sentences.SPLIT_NAMES, "overlap", "bus GB/s")
 UTILIZATION_HEADINGS = (
     "cell", "model GFLOP/s", "MFU", "of a matrix product", "joules per sample", "cost per million samples",
 )  # fmt: skip
@@ -70,14 +70,18 @@ def _scaling(cell: CellResult, summary: Summary) -> list[str]:
 
 
 def split_rows(summary: Summary) -> list[list[str]]:
-    """Parts of a step in ms."""
-    return [[cell.key, *_split(cell.time_split)] for cell in summary.cells if cell.time_split is not None]
+    """Parts of a step in ms with their intervals, beside the cell's own step time."""
+    return [
+        [cell.key, str(cell.time_split.launches), words.step_time(cell), *_split(cell.time_split)]
+        for cell in summary.cells
+        if cell.time_split is not None
+    ]
 
 
 def _split(split: Breakdown) -> list[str]:
-    bus = UNKNOWN if split.bus_bytes_per_second is None else f"{split.bus_bytes_per_second / 1e9:.2f}"
-    parts = [milliseconds(seconds) for _, seconds in sentences.split_parts(split)]
-    return [milliseconds(split.step_seconds), *parts, percent(split.overlap, 0), bus]
+    bus = UNKNOWN if split.bus_bytes_per_second is None else f"{split.bus_bytes_per_second.value / 1e9:.2f}"
+    parts = [milliseconds_of(part) for _, part in sentences.split_parts(split)]
+    return [milliseconds_of(split.step_seconds), *parts, share(split.overlap), bus]
 
 
 def utilization_rows(summary: Summary) -> list[list[str]]:

@@ -28,6 +28,8 @@ def show(summary: Summary, console: Console) -> None:
         console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
     for key, line in sentences.straggler_lines(summary, slow=True):
         console.print(escape(f"  {key}: {line}"), style="yellow", soft_wrap=True)
+    if knobs := sentences.departing_knobs(summary):
+        console.print(escape(f"  not as users get it unasked (report.md says why): {knobs}"), soft_wrap=True)
     for line in words.fastest(summary):
         console.print(escape(f"  {line}"), soft_wrap=True)
     console.print(escape(f"  {machine.sentence(summary)}"), soft_wrap=True)

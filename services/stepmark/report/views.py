@@ -13,7 +13,7 @@ from stepmark.report.plots import distribution, scaling, strips, svg
 
 _MANY_RATIOS, _SHOWN_OF_A_COUNT, _SHOWN_STACKS = 12, 8, 16
 _SPREAD = 6.0  # values farther apart than this are drawn on a logarithmic axis
-SPLIT_CLASSES = ("input", "compute", "exchange", "waiting", "update", "unexplained")
+SPLIT_CLASSES = ("input", "compute", "exchange", "waiting", "update")
 STARTUP_CLASSES = ("spawn", "import", "group", "build", "first")
 VERDICT_CLASSES = {
     "steady": "good", "faster": "good", "no measurable difference": "same", "undecided": "open", "inconclusive": "open",
@@ -204,7 +204,8 @@ def _panel(summary: Summary, title: str, lines: Iterable[list[CellResult]], colo
 def _split(cells: Iterable[CellResult], colours: dict[str, int]) -> Group | None:
     found = [(cell, sentences.split_parts(cell.time_split)) for cell in cells if cell.time_split is not None]
     parts = [
-        (c, [(f"part {k}", v) for k, (_, v) in zip(SPLIT_CLASSES, p, strict=True) if v is not None]) for c, p in found
+        (c, [(f"part {k}", v.value) for k, (_, v) in zip(SPLIT_CLASSES, p, strict=True) if v is not None])
+        for c, p in found
     ]
     return _stacks(parts, colours, "ms per step", 1e3)
 

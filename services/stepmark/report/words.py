@@ -17,6 +17,13 @@ def milliseconds(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else f"{seconds * 1e3:.2f}"
 
 
+def milliseconds_of(estimate: Estimate | None) -> str:
+    """With its interval, where it has one."""
+    if estimate is None or estimate.low is None:
+        return milliseconds(None if estimate is None else estimate.value)
+    return f"{milliseconds(estimate.value)} [{milliseconds(estimate.low)}, {milliseconds(estimate.high)}]"
+
+
 def step_time(cell: CellResult) -> str:
     """Median and interval in ms."""
     step = cell.step_seconds

@@ -51,15 +51,19 @@ class Window(RecordModel):
     host_nanoseconds: Nanoseconds
 
 
-PartName = Literal["step", "step_without_reduce", "forward_backward", "update", "input", "all_reduce", "matmul"]
+PartName = Literal[
+    "step", "step_without_reduce", "step_without_update", "input", "all_reduce", "matmul", "forward_backward", "update"
+]
 
 
 class Parts(RecordModel):
     """Parts of the step, each timed alone after the windows: interleaved, from a barrier until the device is done.
 
-    `step` is the whole step timed in the same way. `all_reduce`: `reduced_bytes` of gradients in the buckets of
-    training. `matmul`: one product of `matmul_flops` in the precision of training. `missing`: why the step without its
-    exchange was not timed, or empty.
+    `step` is the whole step timed in the same way, `step_without_reduce` leaves out its exchange, and
+    `step_without_update` that and its update. `all_reduce`: `reduced_bytes` of gradients in the buckets of training.
+    `matmul`: one product of `matmul_flops` in the precision of training. `missing`: why the step without its exchange
+    was not timed, or empty. Schema 3 had the parts of the first block alone, with `forward_backward` and `update` timed
+    by themselves in place of the step without its update.
     """
 
     nanoseconds: dict[PartName, Annotated[tuple[Nanoseconds, ...], Field(max_length=1000)]]
@@ -89,8 +93,20 @@ class Interference(RecordModel):
     stopped_seconds: Seconds | None = None
 
 
+class Departure(RecordModel):
+    """A setting with which the launch was not what its framework's users get unasked: its value, theirs, and why."""
+
+    knob: Text
+    ours: Text
+    usual: Text
+    why: Text
+
+
 class RankReport(RecordModel):
-    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows."""
+    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows.
+
+    `departures`: rank 0 says them for all. Launches of older schemas say none, which is not the same as having none.
+    """
 
     rank: Annotated[int, Field(ge=0)]
     host: Text
@@ -106,6 +122,7 @@ class RankReport(RecordModel):
     parts: Parts | None = None
     energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     interference: Interference | None = None
+    departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
 
 
 class Failure(RecordModel):

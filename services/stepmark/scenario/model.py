@@ -12,7 +12,7 @@ from stepmark.scenario.metadata import Metadata
 
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
-Option = Literal["channels-last", "fused-optimizer", "cudnn-autotune"]
+Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune"]
 
 # Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))

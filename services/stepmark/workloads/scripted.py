@@ -27,6 +27,8 @@ class Params(StrictModel):
     """For the engine's variant `slower`."""
     seconds_per_added_worker: Seconds = 0.0
     """Added for every worker beyond the first: communication."""
+    update_seconds: Seconds = 0.0
+    """Of a step, what its update takes: the step that is timed without it is so much shorter."""
     warmup_steps: Annotated[int, Field(ge=0, le=5000)] = 0
     """So many first steps take `warmupFactor` as long."""
     warmup_factor: Factor = 1.0

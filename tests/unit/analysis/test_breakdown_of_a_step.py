@@ -6,14 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stepmark.analysis.breakdown import breakdown, bus_bytes_per_second
+from stepmark.analysis.breakdown import Breakdown, LaunchSplit, breakdown, bus_bytes_per_second, launch_split
 
 LATE, EXCHANGE, FORWARD_BACKWARD, UPDATE, INPUT = 0.015, 0.013, 0.018, 0.002, 0.001
 
 
-def timed(ranks: int, jitter: float = 0.02, hidden: float = 0.0, samples: int = 60) -> dict[str, NDArray[np.float64]]:
+def timed(
+    ranks: int, jitter: float = 0.02, hidden: float = 0.0, samples: int = 60, seed: int = 0
+) -> dict[str, NDArray[np.float64]]:
     """Samples of every variant, shape (ranks, samples); the last rank is late, `hidden` seconds are overlapped."""
-    rng = np.random.default_rng(ranks)
+    rng = np.random.default_rng([ranks, seed])
 
     def noisy(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         return seconds[:, None] * np.exp(jitter * rng.standard_normal((ranks, samples)))
@@ -25,61 +27,75 @@ def timed(ranks: int, jitter: float = 0.02, hidden: float = 0.0, samples: int = 
     return {
         "step": noisy((own.max() + EXCHANGE - hidden) * alike),
         "step_without_reduce": noisy(own),
-        "forward_backward": noisy(compute),
-        "update": noisy(UPDATE * alike),
+        "step_without_update": noisy(own - UPDATE),
         "input_wait": noisy(INPUT * alike),
         "isolated_all_reduce": noisy(EXCHANGE * alike),
     }
 
 
+def one(split: LaunchSplit) -> Breakdown:
+    """The breakdown of a single launch, whose window's steps are as long as the split's."""
+    return breakdown([split], [split.step])
+
+
 @pytest.mark.parametrize("ranks", [2, 8, 64])
 def test_a_straggler_of_15_ms_is_told_from_communication(ranks: int) -> None:
-    found = breakdown(**timed(ranks), reduced_bytes=16_000_000)
-    assert found.exposed_communication_seconds == pytest.approx(EXCHANGE, rel=0.1)
+    found = one(launch_split(**timed(ranks), reduced_bytes=16_000_000))
+    assert found.exposed_communication_seconds.value == pytest.approx(EXCHANGE, rel=0.1)
     assert found.rank_wait_seconds[:-1] == pytest.approx([LATE] * (ranks - 1), rel=0.1)
     assert found.rank_wait_seconds[-1] == pytest.approx(0, abs=0.1 * LATE)
-    assert found.wait_seconds == pytest.approx(LATE * (ranks - 1) / ranks, rel=0.1)
-    assert found.adds_up
+    assert found.wait_seconds.value == pytest.approx(LATE * (ranks - 1) / ranks, rel=0.1)
+    assert found.compute_seconds.value == pytest.approx(FORWARD_BACKWARD + LATE / ranks, rel=0.1)
     assert found.notes == ()
 
 
 def test_what_the_reference_measurement_says_is_recovered() -> None:
     """Two gloo ranks, one delayed by 15 ms, medians in ms: 13 of exchange and 15 of waiting, not 28 and 13."""
-    found = breakdown(step=[0.0502, 0.0514], step_without_reduce=[0.0222, 0.0381], isolated_all_reduce=[0.0115, 0.0118])
-    assert found.exposed_communication_seconds == pytest.approx(0.0133)
-    assert found.rank_wait_seconds == pytest.approx([0.0147, 0.0])
+    found = launch_split(
+        step=[0.0502, 0.0514], step_without_reduce=[0.0222, 0.0381], isolated_all_reduce=[0.0115, 0.0118]
+    )
+    assert found.exposed == pytest.approx(0.0133)
+    assert found.rank_wait == pytest.approx([0.0147, 0.0])
     assert found.overlap == pytest.approx(1 - 13.3 / 11.65)  # negative, and not clamped
 
 
 @given(
     times=st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.005, 1), st.floats(0, 1)), min_size=1, max_size=20),
     measured=st.booleans(),
+    launches=st.integers(1, 3),
 )
 @settings(max_examples=50, deadline=None)
-def test_the_parts_always_add_up_to_the_step(times: list[tuple[float, float, float]], measured: bool) -> None:
+def test_the_parts_always_add_up_to_the_step(
+    times: list[tuple[float, float, float]], measured: bool, launches: int
+) -> None:
     step, own, part = np.array(times).T
-    found = breakdown(
-        step=step, step_without_reduce=own, update=0.1 * own, input_wait=0.2 * own,
-        forward_backward=part if measured else None,
-    )  # fmt: skip
+    split = launch_split(
+        step=step, step_without_reduce=own, input_wait=0.2 * own, step_without_update=part if measured else None
+    )
+    found = breakdown([split] * launches, [split.step] * launches)
     parts = (
         found.input_seconds, found.compute_seconds, found.exposed_communication_seconds, found.wait_seconds,
-        found.update_seconds, found.unexplained_seconds,
+        found.update_seconds,
     )  # fmt: skip
-    assert sum(part for part in parts if part is not None) == pytest.approx(found.step_seconds)
-    assert min(found.rank_wait_seconds) == 0
+    assert sum(part.value for part in parts if part is not None) == pytest.approx(found.step_seconds.value)
+    assert min(found.rank_wait_seconds) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_update_is_the_step_without_exchange_less_the_step_without_update() -> None:
+    found = launch_split(step=[0.05, 0.05], step_without_reduce=[0.03, 0.03], step_without_update=[0.0296, 0.0296])
+    assert found.update == pytest.approx(0.0004)
+    assert found.compute == pytest.approx(0.0296)
 
 
 def test_overlap_is_the_share_that_compute_hides() -> None:
-    found = breakdown(**timed(4, jitter=0.001, hidden=0.75 * EXCHANGE))
+    found = launch_split(**timed(4, jitter=0.001, hidden=0.75 * EXCHANGE))
     assert found.overlap == pytest.approx(0.75, abs=0.03)
 
 
 def test_what_was_not_measured_is_unknown() -> None:
-    found = breakdown(step=[0.05, 0.05], step_without_reduce=[0.03, 0.03])
-    unknown = (found.input_seconds, found.update_seconds, found.unexplained_seconds, found.overlap, found.adds_up)
-    assert unknown == (None,) * 5
-    assert found.compute_seconds == pytest.approx(0.03)
+    found = one(launch_split(step=[0.05, 0.05], step_without_reduce=[0.03, 0.03]))
+    assert (found.input_seconds, found.update_seconds, found.overlap) == (None,) * 3
+    assert found.compute_seconds.value == pytest.approx(0.03)
     assert found.bus_bytes_per_second is None
 
 
@@ -88,21 +104,64 @@ def test_bus_bandwidth_is_that_of_nccl_tests() -> None:
     assert bus_bytes_per_second(8_000_000_000, 0.04, 1) is None
 
 
+def test_launches_give_each_part_an_interval_that_may_hold_zero() -> None:
+    """The update of 2 ms is clear; without an exchange its part is noise around zero."""
+    splits = [launch_split(**timed(2, hidden=EXCHANGE, seed=seed)) for seed in range(5)]
+    found = breakdown(splits, [split.step for split in splits])
+    update, exposed = found.update_seconds, found.exposed_communication_seconds
+    assert found.launches == 5
+    assert update is not None
+    assert update.low is not None
+    assert 0 < update.low < UPDATE < (update.high or 0)
+    assert not exposed.excludes(0) or exposed.value < 0  # the smallest of two ranks' noise
+    alone = breakdown(splits[:1], [splits[0].step])
+    assert (alone.launches, alone.step_seconds.low) == (1, None)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.8])
+def test_the_interval_of_a_part_covers_its_truth_as_often_as_it_says(confidence: float) -> None:
+    rng, covered, trials = np.random.default_rng(1), 0, 400
+    for _ in range(trials):
+        updates = 0.001 + 0.004 * rng.standard_normal(5)  # launches differ by more than the part, and its sign changes
+        splits = [
+            launch_split(step=[0.03], step_without_reduce=[0.03], step_without_update=[0.03 - update])
+            for update in updates
+        ]
+        update = breakdown(splits, [0.03] * 5, confidence).update_seconds
+        covered += update is not None and not update.excludes(0.001)
+    assert covered / trials == pytest.approx(confidence, abs=0.06)
+
+
 @pytest.mark.parametrize(
     ("words", "changes"),
     [
-        ("do not add up", {"forward_backward": [0.02, 0.02]}),
         ("smaller than the noise", {"step_without_reduce": [0.051, 0.051]}),
         ("did not wait for each other", {"step": [0.05, 0.06]}),
-        ("exceed", {"update": [0.04, 0.04]}),
+        ("placing the batch", {"input_wait": [0.04, 0.04]}),
     ],
 )
 def test_a_doubtful_split_says_so(words: str, changes: dict[str, list[float]]) -> None:
     times = {"step": [0.05, 0.05], "step_without_reduce": [0.03, 0.03]} | changes
-    assert words in "; ".join(breakdown(**times).notes)
+    assert words in "; ".join(one(launch_split(**times)).notes)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ((0.0163, 0.0165, 0.0161), "take 24.10 ms and those of the windows 16.30 (x 1.48 [1.4"),
+        ((0.0240, 0.0242, 0.0239), ""),
+        ((0.0163,), "take 24.10 ms and those of the windows 16.30 (x 1.48)"),
+        ((0.0225,), ""),
+    ],
+)
+def test_a_split_of_other_steps_than_the_cells_says_so(own: tuple[float, ...], said: str) -> None:
+    splits = [launch_split(step=[0.0241], step_without_reduce=[0.0241])] * len(own)
+    notes = "; ".join(breakdown(splits, own).notes)
+    assert said in notes
+    assert bool(said) == bool(notes)
 
 
 @pytest.mark.parametrize("wrong", [[0.03], [[]], [0.03, float("nan")]])
 def test_times_of_other_ranks_or_none_are_refused(wrong: list[float]) -> None:
     with pytest.raises(ValueError, match=r"ranks"):
-        breakdown(step=[0.05, 0.05], step_without_reduce=wrong)
+        launch_split(step=[0.05, 0.05], step_without_reduce=wrong)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stepmark.analysis.breakdown import breakdown
+from stepmark.analysis.breakdown import breakdown, launch_split
 from stepmark.analysis.cells import CellResult, Rate, StepSeconds
 from stepmark.analysis.compare import Comparison, judge
 from stepmark.analysis.disturbance import Disturbance
@@ -16,7 +16,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization
 from stepmark.results.certificate import Certificate, Figures, Limits, Stage, TensorError
 from stepmark.results.environment import Environment
-from stepmark.results.record import StartupSeconds
+from stepmark.results.record import Departure, StartupSeconds
 from stepmark.scenario.model import Measurement
 
 EXECUTIONS = {
@@ -24,6 +24,7 @@ EXECUTIONS = {
     "keras": {"default": "graph", "compiled": "compiled"},
 }
 SECONDS = {("torch", "default"): 0.0142, ("torch", "compiled"): 0.0117, ("keras", "default"): 0.0121}
+DEPARTURE = Departure(knob="DDP's buffers", ours="off", usual="on", why="the split needs it")
 VERDICTS = ("steady", "steady", "undecided", "steady", "drifting")
 MISSING = {
     ("keras", "compiled", 8): ("failed", "3 of 3 launches failed: rank 5 made no step for 60 s, stopped: UNAVAILABLE"),
@@ -121,17 +122,21 @@ def parts(cell: CellResult, one: float, whole: float, rate: float) -> dict[str, 
     lag = np.zeros(n)
     lag[: n // 2] = 0.0006
     slow = Straggler(rank=n - 1, host="node-b", slower=0.06, low=0.04, high=0.08, p_value=1e-5, slowest_share=0.71)
-    split = breakdown(
-        step=np.full(n, whole), step_without_reduce=one + lag, forward_backward=np.full(n, one * 0.82),
-        update=np.full(n, one * 0.15), isolated_all_reduce=np.full(n, 0.004) if n > 1 else None,
-        reduced_bytes=44_700_000,
-    )  # fmt: skip
+    splits = [
+        launch_split(
+            step=np.full(n, whole * noise), step_without_reduce=one + lag, step_without_update=np.full(n, one * 0.85),
+            isolated_all_reduce=np.full(n, 0.004) if n > 1 else None, reduced_bytes=44_700_000,
+        )
+        for noise in (0.98, 0.99, 1.0, 1.01, 1.02)
+    ]  # fmt: skip
+    split = breakdown(splits, [whole if n < 8 else whole / 2] * 5)
     first = 3.4 if cell.execution == "compiled" else 0.5
     return {
         "time_split": split if explicit else None,
         "time_split_missing": "" if explicit else "this strategy cannot leave out its exchange",
         "stragglers": StragglerReport(
-            ranks=n, steps=50, slow=(slow,) if n == 8 else (), spread_mean=0.031, spread_p99=0.2, spread_expected=0.018
+            ranks=n, steps=125, launches=5, detectable=0.021 if n > 2 else None, slow=(slow,) if n == 8 else (),
+            spread_mean=0.031, spread_p99=0.2, spread_expected=0.018
         ) if n > 1 else None,
         "utilization": Utilization(
             flops_per_sample=18_239_232, model_flops_per_second=18_239_232 * rate, peak_flops_per_second=None,
@@ -139,6 +144,7 @@ def parts(cell: CellResult, one: float, whole: float, rate: float) -> dict[str, 
             matmul_utilization=18_239_232 * rate / (2e11 * n), cost_per_million_samples=2.5 * n / 3600 / rate * 1e6,
         ),
         "peak_memory_bytes": 600_000_000,
+        "departures": (DEPARTURE,) if cell.candidate == "torch" and n > 1 else (),
         "startup_seconds": StartupSeconds(spawn=0.02, import_=2.4, group=0.1 * n, build=0.8, first_step=first),
     }  # fmt: skip
 

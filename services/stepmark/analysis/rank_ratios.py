@@ -1,0 +1,110 @@
+"""How far each rank is from the others, and what noise with a memory does to means: the statistics of `stragglers`."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+Array = NDArray[np.float64]
+
+_CLIP = 4.0  # robust standard deviations; a stall may fill a whole group of steps
+_GROUPS_CLIPPED = 20  # of fewer groups the robust deviation is too rough: clipping by it would invent alarms
+_MAD = 1.4826  # of a normal distribution: standard deviation / median absolute deviation
+
+
+def log_ratios_to_others(logs: Array) -> Array:
+    """Each value less the median of its step's other ranks, shape (ranks, steps).
+
+    Leaving the rank itself out matters where ranks are few: of two, one 3 % slower is 1.5 % above their common median.
+    """
+    ranks = logs.shape[0]
+    middle = ranks // 2
+    if ranks % 2 == 0:
+        below, above = np.partition(logs, [middle - 1, middle], axis=0)[middle - 1 : middle + 1]
+        return logs - np.where(logs <= below, above, below)
+    below, centre, above = np.partition(logs, [middle - 1, middle, middle + 1], axis=0)[middle - 1 : middle + 2]
+    others = np.where(logs < centre, (centre + above) / 2, np.where(logs > centre, (below + centre) / 2, 0))
+    return logs - np.where(logs == centre, (below + above) / 2, others)
+
+
+def spread(times: Array) -> Array:
+    """(slowest - median) / median over the ranks of each step, shape (steps,)."""
+    middle = np.median(times, axis=0)
+    found: Array = (times.max(axis=0) - middle) / middle
+    return found
+
+
+def jitter(ratios: Array) -> Array:
+    """Robust standard deviation of each rank's noise, shape (ranks,)."""
+    centred = ratios - np.median(ratios, axis=1, keepdims=True)
+    return np.asarray(_MAD * np.median(np.abs(centred), axis=1))
+
+
+def expected_spread(ratios: Array) -> float:
+    """Mean of the largest of n jitters of the typical size; normal order statistic after Blom (1958)."""
+    ranks = len(ratios)
+    typical = float(np.median(jitter(ratios)))
+    return float(np.expm1(typical * special.ndtri((ranks - 0.375) / (ranks + 0.25))))
+
+
+def memory(ratios: Array) -> float:
+    """Lag-1 autocorrelation of a typical rank's noise, 0 to 0.95; robust to spikes by clipping."""
+    centred = ratios - np.median(ratios, axis=1, keepdims=True)
+    limit = _CLIP * _MAD * np.median(np.abs(centred), axis=1, keepdims=True)
+    clipped = np.clip(centred, -limit, limit)
+    power = np.einsum("rs,rs->r", clipped, clipped)
+    lagged = np.einsum("rs,rs->r", clipped[:, 1:], clipped[:, :-1])
+    return float(np.clip(np.median(lagged / np.maximum(power, 1e-300)), 0.0, 0.95))
+
+
+def effects_of_groups(ratios: Array, width: int, memory: float) -> tuple[Array, Array, int]:
+    """Mean log ratio of each rank and its standard error, shape (ranks,) each, and the degrees of freedom.
+
+    The unit is the median of `width` neighbouring steps, which is nearly independent of the next one.
+    """
+    count = ratios.shape[1] // width
+    groups = np.median(ratios[:, : count * width].reshape(len(ratios), count, width), axis=2)
+    if count >= _GROUPS_CLIPPED:
+        centre = np.median(groups, axis=1, keepdims=True)
+        limit = _CLIP * _MAD * np.median(np.abs(groups - centre), axis=1, keepdims=True)
+        groups = np.clip(groups, centre - limit, centre + limit)
+    deviation = groups.std(axis=1, ddof=1)
+    inflation = count * variance_of_mean(count * width, memory) / variance_of_mean(width, memory)
+    error = np.sqrt(deviation**2 * inflation / count)
+    return groups.mean(axis=1), np.maximum(error, 1e-12), count - 1
+
+
+def variance_of_mean(length: int, memory: float) -> float:
+    """Variance of the mean of `length` values of an AR(1) process of unit variance (Priestley 1981, 5.3)."""
+    gap = 1 - memory
+    return ((1 + memory) / gap - 2 * memory * (1 - memory**length) / (length * gap**2)) / length
+
+
+def holm(p_values: Array) -> Array:
+    """Holm's (1979) step-down adjusted p-values, shape (ranks,)."""
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+@cache
+def errors_needed(degrees: int, level: float, power: float) -> float:
+    """The true effect that a one-sided t-test at `level` finds with this power, in *estimated* standard errors.
+
+    The power of a t-test at a true effect d is 1 - F(t | noncentrality d / true error). Of the true error only an
+    estimate with `degrees` is known, so the power is averaged over what that may be (chi squared), lest few launches
+    with luckily little noise promise too much.
+    """
+    critical = float(special.stdtrit(degrees, 1 - level))
+    estimated = np.sqrt(special.chdtri(degrees, 1 - (np.arange(200) + 0.5) / 200) / degrees)  # over the true error
+
+    def lacks(needed: float) -> float:
+        return float(np.mean(special.nctdtr(degrees, needed * estimated, critical))) - (1 - power)
+
+    high = 4 * critical + 4
+    while lacks(high) > 0 and high < 1e4:
+        high *= 2
+    return float(optimize.brentq(lacks, 0.0, high)) if lacks(high) <= 0 else float("inf")

@@ -1,0 +1,141 @@
+"""What an engine sets is read back from its framework: it is the default there, or the table of departures has it."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from stepmark import catalog
+from stepmark.engines._protocol import Departure
+
+# Each prints {knob: [what users get, what the engine set]}, read from the framework's signatures and attributes.
+HEAD = """
+import inspect, json, os, sys
+from stepmark import catalog
+from stepmark.engines._protocol import RankContext
+from stepmark.orchestrate.folders import leased_ports
+from stepmark.workloads import _batches
+
+def built(name, strategy, variant=None, precision="float32", options=(), module=None):
+    module = catalog.load_engine(name)
+    with leased_ports(1) as [port]:
+        execution = module.SUPPORT.default_execution
+        context = RankContext(
+            0, 1, strategy, variant, execution, precision, (f"127.0.0.1:{port}",), 1, 7, 7, 0, 60, options=options
+        )
+        engine = module.Engine(context)
+        engine.join_group()
+    workload = catalog.load_workload("mlp")
+    params = workload.parse({})
+    engine.build(workload, params, _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2), 0.0625)
+    return engine
+"""
+CODES = {
+    "torch": """
+import torch
+usual = {"tf32": torch.backends.cudnn.allow_tf32, "matmul": torch.get_float32_matmul_precision()}
+plain = torch.nn.parallel.DistributedDataParallel
+engine = built("torch", "ddp", options=tuple(sys.argv[1:]))
+default, ours = plain(torch.nn.Linear(2, 2)), engine._ddp
+names = ["gradient_as_bucket_view", "forward_sync_buffers", "find_unused_parameters", "static_graph"]
+names += ["bucket_bytes_cap", "bucket_bytes_cap_default"]
+found = {f"DDP's {name}": [getattr(default, name), getattr(ours, name)] for name in names}
+found["TF32 in convolutions (torch.backends.cudnn.allow_tf32)"] = [usual["tf32"], torch.backends.cudnn.allow_tf32]
+found["matmul precision"] = [usual["matmul"], torch.get_float32_matmul_precision()]
+print(json.dumps(found))
+""",
+    "keras-tensorflow": """
+import tensorflow as tf
+usual = tf.config.experimental.tensor_float_32_execution_enabled()
+engine = built("keras-tensorflow", "multi-worker-mirrored", "explicit")
+default = tf.distribute.experimental.CommunicationOptions()
+ours = engine._strategy.extended._communication_options
+found = {name: [str(getattr(default, name)), str(getattr(ours, name))] for name in ("bytes_per_pack", "implementation")}
+knob = "TF32 (tf.config.experimental.enable_tensor_float_32_execution)"
+found[knob] = [usual, tf.config.experimental.tensor_float_32_execution_enabled()]
+print(json.dumps(found))
+os._exit(0)  # its threads may hang in an orderly exit
+""",
+    "keras-jax": """
+import jax
+usual = jax.config.jax_default_matmul_precision
+built("keras-jax", "single")
+print(json.dumps({"jax_default_matmul_precision": [usual, jax.config.jax_default_matmul_precision]}))
+""",
+}
+CELLS = {
+    "torch": ("ddp", None, "eager", "float32"),
+    "keras-tensorflow": ("multi-worker-mirrored", "explicit", "graph", "float32"),
+    "keras-jax": ("single", None, "compiled", "float32"),
+}
+
+
+def departures(engine: str) -> dict[str, Departure]:
+    return {one.knob: one for one in catalog.load_engine(engine).SUPPORT.departures_of(*CELLS[engine])}
+
+
+def read_back(engine: str, *options: str) -> dict[str, tuple[Any, Any]]:
+    support = catalog.load_engine(engine).SUPPORT
+    missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{engine} needs {', '.join(missing)}")
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + CODES[engine], *options],
+        env=os.environ | support.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("engine", CODES)
+def test_what_is_set_is_the_default_or_stands_in_the_table(engine: str) -> None:
+    table = departures(engine)
+    for knob, (usual, ours) in read_back(engine).items():
+        assert (knob in table) == (usual != ours), (knob, usual, ours)
+        if knob in table:
+            assert (table[knob].ours, table[knob].usual.partition(":")[0].partition(",")[0]) == (str(ours), str(usual))
+
+
+def test_the_option_bucket_view_is_what_it_adds() -> None:
+    plain, asked = read_back("torch"), read_back("torch", "bucket-view")
+    assert {knob for knob in plain if plain[knob] != asked[knob]} == {"DDP's gradient_as_bucket_view"}
+
+
+def test_the_variable_that_is_set_for_torchs_compiler_stands_in_the_table() -> None:
+    for engine in ("torch", "keras-torch"):
+        support = catalog.load_engine(engine).SUPPORT
+        [one] = [one for one in support.departures if "TORCHINDUCTOR_COMPILE_THREADS" in one.knob]
+        assert one.ours == support.environment["TORCHINDUCTOR_COMPILE_THREADS"]
+
+
+@pytest.mark.parametrize("engine", [name for name in catalog.engine_names() if name != "sleeper"])
+def test_every_departure_holds_for_a_cell_that_the_engine_has_and_says_why(engine: str) -> None:
+    support = catalog.load_engine(engine).SUPPORT
+    forms = {*support.strategies, *(v for s in support.strategies for v in support.variants_of(s))}
+    for one in support.departures:
+        assert set(one.forms) <= forms
+        assert {*one.executions} <= {*support.executions, support.default_execution}
+        assert {*one.precisions} <= {*support.precisions}
+        assert all(0 < len(text) <= 400 for text in (one.knob, one.ours, one.usual, one.why))
+
+
+def test_the_documentation_lists_every_departure() -> None:
+    page = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    cells: dict[Departure, list[str]] = {}
+    for engine in catalog.engine_names():
+        for one in catalog.load_engine(engine).SUPPORT.departures:
+            cells.setdefault(one, []).append(f"`{engine}`")
+    for one, engines in cells.items():
+        where = " ".join(
+            [", ".join(engines), *(f"`{kind}`" for kind in (*one.forms, *one.executions, *one.precisions))]
+        )
+        row = f"| {one.knob} | {where} | {one.ours} | {one.usual} | {one.why} |"
+        assert row in page, f"docs/measuring.md lacks this row, or has another one:\n{row}"
