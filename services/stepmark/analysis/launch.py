@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.proofs import TimedProof, timed_proof
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
@@ -43,6 +44,7 @@ class Launch:
     startup_seconds: StartupSeconds | None = None
     use: Use | None = None
     ranks: tuple[RankReport, ...] = ()
+    proof: TimedProof | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -56,7 +58,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     if why_bad is not None:
         return Launch(header.cell.key, header.block, why_bad)
     ranks = header.ranks if any(rank.parts is not None for rank in header.ranks) else ()
-    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, ranks)
+    return Launch(header.cell.key, header.block, None, figures, _startup(header), use, ranks, timed_proof(header))
 
 
 def _why_bad(record: LaunchRecord) -> str | None:

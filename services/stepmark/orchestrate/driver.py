@@ -18,7 +18,7 @@ from stepmark.orchestrate.ray_train import RaySession
 from stepmark.orchestrate.session import Session, join_outcomes
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import wanted_checks
+from stepmark.plan.probes import timed_references, wanted_checks
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchRecord
 
@@ -96,7 +96,8 @@ def measure(
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
     with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
-        for certificate in certify(plan, unchecked, lambda block: _ends(block, session, watcher)) if unchecked else ():
+        references = timed_references(plan.scenario, {launch.cell: None for block in blocks for launch in block})
+        for certificate in certify(plan, unchecked, references, lambda block: _ends(block, session, watcher)):
             sink.certify(certificate)
             progress.checked(certificate)
         _serve(plan, blocks, session, sink, progress, options, precise_enough, watcher)
