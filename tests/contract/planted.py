@@ -181,7 +181,7 @@ def changing_rate() -> Iterator[None]:
 
 def without_autocast() -> Any:
     """torch's mixed precision that is never switched on."""
-    return mock.patch.object(ENGINE, "_autocast", lambda _: nullcontext())
+    return mock.patch.object(ENGINE, "_autocast", return_value=nullcontext())
 
 
 def float32_policy() -> Any:

@@ -21,8 +21,10 @@ def _proven(certificate: Certificate, counted: Sequence[Launch]) -> Certificate:
         return certificate
     worst = max(proofs, key=_order)
     stages = (*certificate.stages, *_stage(certificate, worst))
+    note = next((proof.note for proof in proofs if proof.note), "")
     if not worst.problem:
-        return certificate.model_copy(update={"stages": stages})
+        text = "; ".join(part for part in (certificate.text, note) if part)[:1200]
+        return certificate.model_copy(update={"stages": stages, "text": text})
     bad = sum(1 for proof in proofs if proof.problem)
     text = f"not comparable: timed run: {bad} of {len(proofs)} launches, the first in block {worst.block}"
     if certificate.comparable:

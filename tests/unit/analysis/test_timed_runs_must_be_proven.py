@@ -21,7 +21,7 @@ FIRST = GOOD.model_copy(update={"figures": FIGURES, "limits": LIMITS})
 
 
 def of_ranks(*proofs: Proof | None, schema: int = 4) -> TimedProof | None:
-    reports = tuple(RankReport.model_construct(proof=proof) for proof in proofs)
+    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in proofs)
     return timed_proof(LaunchHeader.model_construct(schema_version=schema, block=0, ranks=reports))
 
 
@@ -42,11 +42,21 @@ def test_ranks_that_agree_and_pass_prove_a_launch() -> None:
         (GOOD.model_copy(update={"end_digest": "c" * 64}), "differ after the same steps"),
         (GOOD.model_copy(update={"problem": "the step was compiled anew"}), "the step was compiled anew"),
         (Proof(missing="the proof failed: OSError"), "the proof failed: OSError"),
-        (None, "ended before its proof"),
+        (None, "a rank ended before its proof"),
     ],
 )
 def test_what_is_missing_or_off_on_any_rank_is_said(second: Proof | None, words: str) -> None:
     assert words in problem(FIRST, second)
+
+
+@pytest.mark.parametrize(("last", "words"), [(None, "from 2 to no finite number"), (4.5, "from 2 to 4.5")])
+def test_a_loss_that_went_wrong_in_the_timed_run_is_said_and_costs_no_proof(last: float | None, words: str) -> None:
+    report = RankReport.model_construct(proof=FIRST, first_loss=2.0, last_loss=last)
+    found = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=(report,)))
+    assert found is not None
+    assert (found.problem, words in found.note) == ("", True)
+    assert judged(found).comparable
+    assert words in judged(found).text
 
 
 def test_records_of_older_versions_were_not_proven_and_keep_what_they_had() -> None:
