@@ -276,7 +276,7 @@ def run(folder: Path, name: str, plant: str) -> None:
 def main(folder: Path, name: str, plants: list[str]) -> None:
     global ENGINE
     module = catalog.load_engine(name)
-    os.environ.update(module.SUPPORT.environment)
+    os.environ.update(module.SUPPORT.environment | {"OMP_NUM_THREADS": "1"})
     module.import_framework()
     ENGINE = module.Engine
     for plant in plants:
