@@ -14,20 +14,20 @@ _LEAST_OF_11_BITS = {"forward_least": 2.5e-5, "gradient_least": 4e-5}
 # Weights are float32 in all of these.
 MIXED = {
     "tf32": Limits(
-        forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-5, update=2e-2, **_LEAST_OF_11_BITS
+        forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-5, update=2e-2, **_LEAST_OF_11_BITS
     ),
     "bfloat16": Limits(
         forward=2.5e-2,
         loss=3e-3,
         gradient=4e-2,
         scale=1e-2,
-        tensor=1.5e-1,
-        weights=3e-4,
+        tensor=3e-1,
+        weights=1e-4,
         update=5e-2,
         **_LEAST_OF_8_BITS,
     ),
     "float16": Limits(
-        forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-5, update=2e-2, **_LEAST_OF_11_BITS
+        forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-5, update=2e-2, **_LEAST_OF_11_BITS
     ),
 }
 
