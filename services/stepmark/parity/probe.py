@@ -22,8 +22,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 StartingWeights = Callable[[Shapes], Weights]
 
 GRADIENT_RATE = 2.0**20  # a power of two: dividing by it is exact
-# Exactly representable (Keras keeps the rate in float32), and small: at 2^-8 the loss of a ResNet-18 with one pixel in its
-# last stage rises from 2.6 to 31 in five steps, and float16 overflows.
+# Exactly representable (Keras keeps the rate in float32), and small: at 2^-8 the loss of a ResNet-18 with one pixel in
+# its last stage rises from 2.6 to 31 in five steps, and float16 overflows.
 TRAINING_RATE = 2.0**-12
 STEPS = 5
 
