@@ -179,6 +179,38 @@ def changing_rate() -> Iterator[None]:
         yield
 
 
+def without_autocast() -> Any:
+    """torch's mixed precision that is never switched on."""
+    return mock.patch.object(ENGINE, "_autocast", return_value=nullcontext())
+
+
+def float32_policy() -> Any:
+    """Keras' mixed precision that is never switched on."""
+    return mock.patch.dict("stepmark.engines._keras_parts._POLICIES", bfloat16="float32")
+
+
+@contextmanager
+def short_weights() -> Iterator[None]:
+    """Weights that are kept in bfloat16: rounded when they are loaded, and after every step."""
+    real_load, real_step = ENGINE.load_weights, ENGINE.step
+
+    def load(self: Any, weights: Any) -> None:
+        real_load(self, {name: rounded(values) for name, values in weights.items()})
+
+    def step(self: Any, index: int) -> None:
+        real_step(self, index)
+        load(self, self.weights())
+
+    with mock.patch.object(ENGINE, "load_weights", load), mock.patch.object(ENGINE, "step", step):
+        yield
+
+
+def rounded(values: Any) -> Any:
+    """To bfloat16's mantissa, to nearest."""
+    bits = values.astype("float32").view("uint32")
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view("float32")
+
+
 MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
     "bn-epsilon": ("resnet", lambda: layer("BatchNormalization", forced(epsilon=1e-3))),
     "same-padding": ("resnet", same_padding),
@@ -209,7 +241,18 @@ MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
     "adam-epsilon": ("lstm", lambda: optimizer("Adam")),
     "rate-change": ("mlp", changing_rate),
 }
-PLANTS = MISTAKES | {f"{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+# Mistakes in mixed precision, by framework: bfloat16 that is not.
+SHORT: dict[str, dict[str, tuple[str, Callable[[], Any]]]] = {
+    "torch": {
+        "bfloat16-no-autocast": ("mlp", without_autocast),
+        "bfloat16-weights-mlp": ("mlp", short_weights),
+        "bfloat16-weights-resnet": ("resnet", short_weights),
+    },
+    "keras-tensorflow": {"bfloat16-policy-float32": ("mlp", float32_policy)},
+}
+AS_WRITTEN = {f"{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+AS_WRITTEN |= {f"bfloat16-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+PLANTS = MISTAKES | AS_WRITTEN | SHORT["torch"] | SHORT["keras-tensorflow"]
 ENGINE: Any = None
 
 
@@ -217,12 +260,13 @@ def run(folder: Path, name: str, plant: str) -> None:
     model, planted = PLANTS[plant]
     workload, given = WORKLOADS[model]
     params, execution = workload.parse(given), catalog.load_engine(name).SUPPORT.default_execution
-    batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 5)
-    engine = ENGINE(RankContext(0, 1, "single", None, execution, "float32", (), 1, 7, 7, 0, 60))
+    precision = "bfloat16" if plant.startswith("bfloat16") else "float32"
+    batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, _batches.BATCHES)
+    engine = ENGINE(RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60))
     with planted():
+        engine.build(workload, params, batches, 0.0625)
         found = trace(
             engine,
-            build=lambda rate: engine.build(workload, params, batches, rate),
             starting_weights=lambda shapes: workload.starting_weights(shapes, 7),
             mean_over_ranks=lambda loss: loss,
         )
@@ -232,7 +276,7 @@ def run(folder: Path, name: str, plant: str) -> None:
 def main(folder: Path, name: str, plants: list[str]) -> None:
     global ENGINE
     module = catalog.load_engine(name)
-    os.environ.update(module.SUPPORT.environment)
+    os.environ.update(module.SUPPORT.environment | {"OMP_NUM_THREADS": "1"})
     module.import_framework()
     ENGINE = module.Engine
     for plant in plants:

@@ -12,7 +12,7 @@ import planted
 import pytest
 
 from stepmark.parity.figures import compare
-from stepmark.parity.judge import FLOAT32, problem
+from stepmark.parity.judge import FLOAT32, MIXED, problem
 from stepmark.parity.probe import Trace
 from stepmark.results.certificate import Figures
 
@@ -45,8 +45,9 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs {module}")
     folder = tmp_path_factory.mktemp("traces")
-    as_written = [f"{model}-as-written" for model in planted.WORKLOADS]
-    plants = {"torch": [*as_written, *BOTH_SIDES], "keras-tensorflow": list(planted.PLANTS)}
+    plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *planted.MISTAKES]}
+    for engine, short in planted.SHORT.items():
+        plants[engine] += short
     commands = [[sys.executable, planted.__file__, str(folder), engine, *names] for engine, names in plants.items()]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     for process in started:
@@ -62,6 +63,43 @@ def figures(traces: Path, mistake: str) -> tuple[Figures, str]:
     reference, candidate = Trace.load(traces / written), Trace.load(traces / f"keras-tensorflow.{mistake}.npz")
     found = compare(reference, candidate, slice(None))
     return found, problem(found, FLOAT32, tuple(reference.end), distributed=False)
+
+
+def in_bfloat16(traces: Path, engine: str, plant: str) -> tuple[Figures, str]:
+    """The same of a cell in bfloat16, against float32."""
+    model, _ = planted.PLANTS[plant]
+    reference = Trace.load(traces / f"torch.{model}-as-written.npz")
+    found = compare(reference, Trace.load(traces / f"{engine}.{plant}.npz"), slice(None))
+    return found, problem(found, MIXED["bfloat16"], tuple(reference.end), distributed=False)
+
+
+@pytest.mark.parametrize("engine", planted.SHORT)
+@pytest.mark.parametrize("model", planted.WORKLOADS)
+def test_mixed_precision_as_written_passes(traces: Path, engine: str, model: str) -> None:
+    found, text = in_bfloat16(traces, engine, f"bfloat16-{model}-as-written")
+    assert text == "", found
+
+
+@pytest.mark.parametrize(
+    ("engine", "plant", "words"),
+    [
+        ("torch", "bfloat16-no-autocast", "not computed in the precision asked for"),
+        ("keras-tensorflow", "bfloat16-policy-float32", "not computed in the precision asked for"),
+        ("torch", "bfloat16-weights-mlp", "not kept in float32"),
+        ("torch", "bfloat16-weights-resnet", "not kept in float32"),
+    ],
+)
+def test_what_is_not_mixed_precision_is_refused(traces: Path, engine: str, plant: str, words: str) -> None:
+    found, text = in_bfloat16(traces, engine, plant)
+    assert words in text, found
+
+
+@pytest.mark.parametrize("model", ["mlp", "resnet"])
+def test_short_weights_are_over_the_limits_by_what_they_train_too(traces: Path, model: str) -> None:
+    found, _ = in_bfloat16(traces, "torch", f"bfloat16-weights-{model}")
+    assert found.weights > 5 * MIXED["bfloat16"].weights
+    assert found.update is not None
+    assert found.update > 4 * MIXED["bfloat16"].update
 
 
 @pytest.mark.parametrize("model", planted.WORKLOADS)

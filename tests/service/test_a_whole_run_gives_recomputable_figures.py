@@ -180,6 +180,11 @@ def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Pa
     [timed] = [s for s in found["keras.graph.float32.w2"]["stages"] if s["name"] == "as timed"]
     assert timed["ranks_agree"]
     assert 0 < timed["figures"]["gradient"] < timed["limits"]["gradient"]
+    for key, certificate in found.items():  # every launch was proven after its windows, on all its samples
+        proof = certificate["stages"][-1]
+        assert (proof["name"], proof["problem"]) == ("timed run", "")
+        assert proof["ranks_agree"] is (True if key.endswith(".w2") else None)
+        assert 0 <= proof["figures"]["update"] < proof["limits"]["update"]
     judged = [comparison for comparison in summary["comparisons"] if comparison["ratio"] is not None]
     assert judged
     assert all(comparison["parity"] == "certified" for comparison in judged)

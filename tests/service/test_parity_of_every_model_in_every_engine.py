@@ -87,3 +87,23 @@ def test_a_check_that_fails_is_a_result_and_resume_keeps_it(stepmark: CommandLin
     again = stepmark("parity", file, "--out", "out", "--resume")
     assert again.returncode == 1
     assert "parity ddp" not in again.stderr  # nothing was checked again
+
+
+def test_launches_of_a_run_that_goes_on_are_proven(stepmark: CommandLine) -> None:
+    """Its certificates are there already, and what its launches are compared with is made again."""
+    measurement = {"launches": 2, "minSteps": 10, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
+    file = stepmark.scenario(
+        workload={"model": "mlp", "params": SMALL["mlp"]},
+        candidates=CANDIDATES[:2],
+        parity="required",
+        measurement=measurement,
+        scale={"workers": [2], "batchPerWorker": 16},
+        training={"gradientAccumulation": 2},
+    )
+    assert stepmark("parity", file, "--out", "out").returncode == 0
+    done = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "parity ddp" not in done.stderr
+    for certificate in stepmark.summary(stepmark.folder / "out")["certificates"]:
+        last = certificate["stages"][-1]
+        assert (certificate["badge"], last["name"], last["ranks_agree"]) == ("certified", "timed run", True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.long_steps import long_step
+from stepmark.analysis.proofs import TimedProof, timed_proof
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
@@ -52,6 +53,7 @@ class Launch:
     use: Use | None = None
     parts: LaunchParts | None = None
     departures: tuple[Departure, ...] = ()
+    proof: TimedProof | None = None
     attempt: int = 0
     disturbed: str | None = None
     taken_share: float | None = None
@@ -78,6 +80,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         use=use,
         parts=launch_parts(header.block, figures.median_step_seconds, header.ranks),
         departures=header.ranks[0].departures,
+        proof=timed_proof(header),
         long_step=long_step(record),
     )
 

@@ -20,6 +20,7 @@ from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.launch import Launch, reduced
 from stepmark.analysis.many import reduced_rows
+from stepmark.analysis.proven import proven
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
@@ -83,6 +84,7 @@ def summarize_run(
     for launch in reduced_rows(rows, facts.flops_per_sample):
         every[launch.cell].append(launch)
     by_cell = defaultdict(list, {key: counting(launches) for key, launches in every.items()})
+    certificates = proven(certificates, by_cell)
     good = {key: figures_of(launches) for key, launches in by_cell.items()}
     throughput = {key: rates(figures) for key, figures in good.items()}
     mode = scenario.spec.scale.mode

@@ -118,6 +118,18 @@ def load_weights(variables: Sequence[Any], values: Weights) -> None:
         variable.assign(_weights.keras_values(variable.path, tuple(variable.shape), values).astype(variable.dtype))
 
 
+def restart(optimizer: Any, learning_rate: float) -> None:
+    """Momentum to zero, and the loss scale to its beginning; the count of steps goes on."""
+    sgd = getattr(optimizer, "inner_optimizer", optimizer)
+    for variable in sgd.variables:
+        if variable is not sgd.iterations:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+    sgd.learning_rate = learning_rate
+    if sgd is not optimizer:
+        optimizer.step_counter.assign(0)
+        optimizer.dynamic_scale.assign(LOSS_SCALE)
+
+
 def flags(context: RankContext) -> dict[str, str]:
     """Settings that all backends have in common."""
     import keras

@@ -194,6 +194,13 @@ class Engine(Protocol):
     def load_weights(self, weights: Weights) -> None:
         """Set all trainable weights from torch's names and layouts, given in any float type."""
 
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        """Train on from these weights, as if nothing had been learnt: the optimiser's memory and loss scale begin anew.
+
+        Nothing is built, traced or compiled again: it is the same step, at another rate. The optimiser's own count of
+        steps goes on, so that what depends on it shows.
+        """
+
     def flags(self) -> dict[str, str]:
         """Versions and settings that change speed or numbers, as they are in this process."""
 

@@ -83,6 +83,14 @@ class TorchTraining:
     def load_weights(self, weights: Weights) -> None:
         raise NotImplementedError
 
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        self.load_weights(weights)
+        self._optimizer.state.clear()  # momentum: the next step makes it from its gradient
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        if self._scaler is not None:
+            self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": LOSS_SCALE, "_growth_tracker": 0})
+
     def join_group(self) -> None:
         import torch
 

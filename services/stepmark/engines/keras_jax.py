@@ -259,6 +259,12 @@ class Engine:
         _keras_parts.load_weights(self._model.trainable_variables, weights)
         self._read_state()
 
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        for variable, value in zip(self._optimizer.variables, self._state[2], strict=True):
+            variable.assign(np.array(value.addressable_data(0)))  # the count of steps is in the state alone
+        _keras_parts.restart(self._optimizer, learning_rate)
+        self.load_weights(weights)
+
     def flags(self) -> dict[str, str]:
         import jax
 

@@ -296,6 +296,10 @@ class Engine:
     def load_weights(self, weights: Weights) -> None:
         _keras_parts.load_weights(self._model.trainable_variables, weights)
 
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        self.load_weights(weights)
+        _keras_parts.restart(self._optimizer, learning_rate)
+
     def flags(self) -> dict[str, str]:
         import tensorflow as tf
 

@@ -93,6 +93,9 @@ class Engine:
     def load_weights(self, weights: Weights) -> None:
         return None
 
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        return None
+
     def flags(self) -> dict[str, str]:
         return {"engine": "sleeper"}
 

@@ -18,7 +18,7 @@ from stepmark.hub import sides
 from stepmark.hub.tables import attempts, cells, comparisons, executions, launches, summaries
 from stepmark.hub.tables import runs as _runs
 from stepmark.report import sentences, words
-from stepmark.results.record import RecordModel
+from stepmark.results.base import RecordModel
 from stepmark.results.wire import Progress
 
 LIMIT_MOST = 200

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 
@@ -24,19 +25,18 @@ from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.parts import time_parts
+from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec, ProbeSpec
 from stepmark.parity.figures import compare
-from stepmark.parity.probe import STEPS as STEPS_CHECKED
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
-from stepmark.workloads._protocol import InputSpec
+from stepmark.workloads._protocol import InputSpec, Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
 
 LEARNING_RATE = 0.0625
-BATCHES = 4  # distinct batches that the steps go round; more would only fill memory
 
 _never_freed: list[Engine] = []
 
@@ -127,7 +127,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
-    _, local = _samples(spec, workload.input(params), BATCHES)
+    _, local = _samples(spec, workload.input(params))
     engine.build(workload, params, local, LEARNING_RATE)
     built = watch.lap()
 
@@ -150,9 +150,34 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     (spec.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
     _write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
-    if not spec.times_parts or _add_parts(spec, report, engine, group, recorder):
+    if spec.proof is not None:
+        report, intact = _add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
+    else:
+        intact = True
+    if intact and (not spec.times_parts or _add_parts(spec, report, engine, group, recorder)):
         with suppress(OSError):  # a peer may have failed at its parts
             group.finish()
+
+
+def _add_proof(
+    spec: LaunchSpec,
+    report: RankReport,
+    engine: Engine,
+    group: ControlGroup,
+    workload: Workload,
+    params: Any,
+    steps_done: int,
+) -> tuple[RankReport, bool]:
+    """Write the report again, with its proof. Where that fails, what was measured stands without one, and it is over:
+    the other ranks may wait in a collective.
+    """
+    try:
+        proof, intact = prove(spec, engine, group, workload, params, steps_done), True
+    except Exception as error:
+        proof, intact = failed_proof(error), False
+    report = report.model_copy(update={"proof": proof})
+    _write(spec, {"report": report.model_dump(mode="json")})
+    return report, intact
 
 
 def _add_parts(
@@ -187,12 +212,13 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
     engine, group = _join(module, spec, StampBuffer(spec.directory / STAMPS))
     workload = catalog.load_workload(spec.model)
     params = workload.parse(spec.params)
-    batches, local = _samples(spec, workload.input(params), STEPS_CHECKED)
+    batches, local = _samples(spec, workload.input(params))
+    engine.build(workload, params, local, LEARNING_RATE)
     found = trace(
         engine,
-        build=lambda rate: engine.build(workload, params, local, rate),
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.seed),
         mean_over_ranks=group.agree_mean,
+        with_logits=probe.logits,
     )
     figures = None
     if spec.rank == 0 and probe.writes:
@@ -212,9 +238,9 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
     )
 
 
-def _samples(spec: LaunchSpec, inputs: InputSpec, count: int) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
-    """`count` batches of all ranks, and this rank's shares of them."""
-    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, count)
+def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
+    """The batches of all ranks, and this rank's shares of them."""
+    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, _batches.BATCHES)
     return batches, [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
 
 

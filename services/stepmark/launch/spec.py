@@ -11,16 +11,23 @@ from stepmark.results.record import Failure, RankReport
 
 
 class ProbeSpec(BaseModel):
-    """A parity check instead of a measurement: write the reference's results to `file`, or compare with them."""
+    """A parity check instead of a measurement: write the reference's results to `file`, or compare with them.
+
+    `logits`: also those of the first batch.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: Path
     writes: bool
+    logits: bool
 
 
 class LaunchSpec(BaseModel):
-    """One rank's part of one launch. Written by a supervisor, never by a person."""
+    """One rank's part of one launch. Written by a supervisor, never by a person.
+
+    `proof`: the file of the reference of the timed batches, where the launch is to be proven after its windows.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,6 +65,7 @@ class LaunchSpec(BaseModel):
     max_taken_share: float
     memory_limit_bytes: int | None
     probe: ProbeSpec | None
+    proof: Path | None
     times_parts: bool
     directory: Path
     requested_at_ns: int

@@ -14,15 +14,17 @@ from stepmark.workloads._protocol import Workload
 Run = Callable[[tuple[Launch, ...]], Iterator[tuple[Launch, list[RankOutcome]]]]
 
 
-def certify(plan: Plan, wanted: tuple[Check, ...], run: Run) -> Iterator[Certificate]:
+def certify(plan: Plan, wanted: tuple[Check, ...], references: tuple[Launch, ...], run: Run) -> Iterator[Certificate]:
     """The certificates of these checks, each as soon as all that it stands on has ended.
 
-    `run` has launches run, and yields each with its ranks' outcomes when it has ended.
+    `run` has launches run, and yields each with its ranks' outcomes when it has ended. `references`: of timed launches,
+    which are run too, and read by those launches.
     """
     workload = catalog.load_workload(plan.scenario.spec.workload.model)
     waiting = list(wanted)
     ended: dict[str, list[RankOutcome]] = {}
-    for launch, outcomes in run(launches(wanted)):
+    block = (*launches(wanted), *references)
+    for launch, outcomes in run(block) if block else ():
         ended[launch.id] = sorted(outcomes, key=lambda outcome: outcome.rank)
         ready = [check for check in waiting if all(needed.id in ended for needed in launches((check,)))]
         waiting = [check for check in waiting if check not in ready]
@@ -38,7 +40,11 @@ def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], 
     stages = [_stage(plan, step, ended, workload) for step in check.steps]
     last = check.steps[-1]
     return certificate(
-        check.cell, last.reference.cell, stages, _reports(ended, last.launch), samples_per_worker(plan, check.cell)
+        check.cell,
+        last.reference.cell,
+        stages,
+        _reports(ended, last.launch),
+        samples_per_worker(plan.scenario, check.cell),
     )
 
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -19,7 +19,8 @@ from stepmark.orchestrate.remaining import Disturbed, Remaining
 from stepmark.orchestrate.session import Session, join_outcomes
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import wanted_checks
+from stepmark.plan.cells import Cell
+from stepmark.plan.probes import timed_references, wanted_checks
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
 
@@ -104,7 +105,8 @@ def measure(
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
     with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
-        for certificate in certify(plan, unchecked, lambda block: _ends(block, session, watcher)) if unchecked else ():
+        references = timed_references(plan.scenario, work.cells_left())
+        for certificate in certify(plan, unchecked, references, lambda block: _ends(block, session, watcher)):
             sink.certify(certificate)
             progress.checked(certificate)
         _serve(work, session, progress, options, watcher)
@@ -135,6 +137,10 @@ class _Work:
             return self._precise_enough()
         over = measurement.budget_seconds is not None and monotonic() - self._began > measurement.budget_seconds
         return over or self._precise_enough()
+
+    def cells_left(self) -> Iterable[Cell]:
+        """Those of which launches are left, each once."""
+        return dict.fromkeys(launch.cell for block in self._left(0) for launch in block)
 
     def _left(self, start: int, end: int | None = None) -> list[tuple[Launch, ...]]:
         return [self.remaining.of_block(block) for block in self.blocks[start:end]]

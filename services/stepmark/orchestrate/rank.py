@@ -14,6 +14,7 @@ from typing import Protocol
 
 from stepmark.errors import CannotRun
 from stepmark.launch.pace import Tell
+from stepmark.launch.proof import FAILED_SUFFIX
 from stepmark.launch.spawn import Zygote, child_environment
 from stepmark.launch.spec import LaunchSpec, ProbeSpec, RankOutcome
 from stepmark.launch.supervise import run_child
@@ -21,6 +22,7 @@ from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch, Probe
+from stepmark.plan.probes import timed_reference
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario
 
@@ -156,6 +158,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOu
     environment = _environment(rank, launch.cell.engine)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(spec, zygote, environment, lambda: rank.channel.has_failed(launch.id), tell)
+    _keep_cause(settings, launch, outcome)
     shutil.rmtree(spec.directory, ignore_errors=True)
     return outcome
 
@@ -207,11 +210,28 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
         step_timeout_seconds=measurement.step_timeout_seconds,
         max_taken_share=measurement.max_taken_share,
         memory_limit_bytes=measurement.memory_limit_bytes,
-        probe=ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes) if probe is not None else None,
+        probe=_probe_spec(settings, probe) if probe is not None else None,
+        proof=_proof_file(settings, launch),
         times_parts=probe is None,
         directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
         requested_at_ns=time.perf_counter_ns(),
     )
+
+
+def _probe_spec(settings: Settings, probe: Probe) -> ProbeSpec:
+    return ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes, logits=probe.logits)
+
+
+def _proof_file(settings: Settings, launch: Launch) -> Path | None:
+    """What a timed launch is compared with after its windows."""
+    reference = timed_reference(settings.scenario, launch.cell) if launch.probe is None else None
+    return _probe_file(settings, reference.probe) if reference is not None and reference.probe is not None else None
+
+
+def _keep_cause(settings: Settings, launch: Launch, outcome: RankOutcome) -> None:
+    """Why a reference is not there, for the launches that would be compared with it."""
+    if launch.probe is not None and launch.probe.writes and outcome.failure is not None:
+        _probe_file(settings, launch.probe).with_suffix(FAILED_SUFFIX).write_text(outcome.failure.cause)
 
 
 def _probe_file(settings: Settings, probe: Probe) -> Path:

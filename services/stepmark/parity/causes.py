@@ -23,19 +23,19 @@ class Cause:
 
 def _between(low: float, high: float) -> Callable[[Figures], bool]:
     """The forward pass is off by this much."""
-    return lambda f: low <= f.forward < high
+    return lambda f: f.forward is not None and low <= f.forward < high
 
 
 def _only_training(f: Figures) -> bool:
-    return max(f.forward, f.loss, f.gradient) <= _SAME < f.weights
+    return max(f.forward or 0.0, f.gradient) <= _SAME
 
 
 def _scaled(f: Figures) -> bool:
-    return f.forward <= _SAME and f.gradient > _SAME and f.gradient_rest <= 0.01 * f.gradient
+    return (f.forward or 0.0) <= _SAME < f.gradient and f.gradient_rest <= 0.01 * f.gradient
 
 
 def _only_gradient(f: Figures) -> bool:
-    return f.forward <= _SAME < f.gradient and not _scaled(f)
+    return (f.forward or 0.0) <= _SAME < f.gradient and not _scaled(f)
 
 
 CAUSES = (
@@ -53,7 +53,7 @@ CAUSES = (
     Cause(
         "another batch's statistics in BatchNorm: over all workers on one side, over each worker's own samples on the "
         "other",
-        lambda f: f.forward > 1e-3 and not f.unmatched,
+        lambda f: (f.forward or 0.0) > 1e-3 and not f.unmatched,
         "(distributed)bn",
     ),
     Cause(

@@ -13,21 +13,30 @@ _TENSORS_KEPT = 8
 
 
 def compare(reference: Trace, candidate: Trace, share: slice) -> Figures:
-    """Figures of a candidate, whose logits are the `share` of the reference's samples."""
+    """Figures of a candidate, whose logits, where it has any, are the `share` of the reference's samples."""
     names = sorted(reference.gradients.keys() & candidate.gradients.keys())
     ours, theirs = _flat(candidate.gradients, names), _flat(reference.gradients, names)
     scale = float(ours @ theirs / (theirs @ theirs)) if theirs.any() else 1.0
+    end, reference_end = _flat(candidate.end, names), _flat(reference.end, names)
     return Figures(
-        forward=_relative(candidate.logits.ravel(), reference.logits[share].ravel()),
-        loss=_finite(abs(candidate.loss - reference.loss) / abs(reference.loss)),
+        forward=_forward(reference, candidate, share),
+        loss=max(map(_finite, np.abs(candidate.losses - reference.losses) / np.abs(reference.losses))),
         gradient=_relative(ours, theirs),
         gradient_scale=scale if np.isfinite(scale) else 0.0,
         gradient_rest=_relative(ours / scale, theirs) if scale else float("inf"),
         tensors=tuple(_tensor_errors(candidate.gradients, reference.gradients, names, theirs)[:_TENSORS_KEPT]),
-        weights=_relative(_flat(candidate.end, names), _flat(reference.end, names)),
+        weights=_relative(end, reference_end),
+        update=_over(end, reference_end, reference.moved),
+        held=candidate.start_digest == reference.start_digest,
         steps=STEPS,
         unmatched=tuple(sorted(reference.gradients.keys() ^ candidate.gradients.keys())[:_TENSORS_KEPT]),
     )
+
+
+def _forward(reference: Trace, candidate: Trace, share: slice) -> float | None:
+    if reference.logits is None or candidate.logits is None:
+        return None
+    return _relative(candidate.logits.ravel(), reference.logits[share].ravel())
 
 
 def _flat(tensors: Weights, names: list[str]) -> NDArray[np.float64]:
@@ -40,10 +49,17 @@ def _finite(error: float) -> float:
 
 def _relative(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """L2 norm of the difference over that of theirs; infinity where shapes differ or a number is not finite."""
+    return _over(ours, theirs, float(np.linalg.norm(theirs)))
+
+
+def _over(ours: NDArray[np.float64], theirs: NDArray[np.float64], size: float) -> float:
+    """L2 norm of the difference over `size`."""
     if ours.shape != theirs.shape:
         return float("inf")
-    size = float(np.linalg.norm(theirs))
-    return _finite(float(np.linalg.norm(ours - theirs)) / size) if size else float(ours.any())
+    difference = float(np.linalg.norm(ours - theirs))
+    if size == 0:
+        return float("inf") if difference else 0.0
+    return _finite(difference / size)
 
 
 def _tensor_errors(

@@ -3,14 +3,32 @@
 from stepmark.parity.causes import likely_cause
 from stepmark.results.certificate import Figures, Limits
 
-FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5, weights=1e-5)
+# An update is small beside its weights, whose own rounding is most of its error.
+FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5, weights=1e-6, update=1e-3)
 # Compilers reorder and fuse, mixed precision rounds each product: about three times the largest figures seen.
-COMPILED = Limits(forward=1e-5, loss=1e-5, gradient=3e-5, scale=1e-5, tensor=1e-4, weights=3e-5)
-# In float16 a step whose scaled gradient overflows is skipped, as it should be, and the weights are one step behind.
+COMPILED = Limits(forward=1e-5, loss=1e-5, gradient=3e-5, scale=1e-5, tensor=1e-4, weights=1e-6, update=1e-3)
+# What rounding to a shorter mantissa leaves at least: a tenth of the smallest errors seen. tf32 has float16's mantissa
+# of ten bits, from which its limits are derived.
+_LEAST_OF_8_BITS = {"forward_least": 1.5e-4, "gradient_least": 3e-4}
+_LEAST_OF_11_BITS = {"forward_least": 2.5e-5, "gradient_least": 4e-5}
+# Weights are float32 in all of these.
 MIXED = {
-    "tf32": Limits(forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=5e-3),
-    "bfloat16": Limits(forward=2.5e-2, loss=3e-3, gradient=4e-2, scale=1e-2, tensor=1.5e-1, weights=2e-3),
-    "float16": Limits(forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-2),
+    "tf32": Limits(
+        forward=3e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-5, update=2e-2, **_LEAST_OF_11_BITS
+    ),
+    "bfloat16": Limits(
+        forward=2.5e-2,
+        loss=3e-3,
+        gradient=4e-2,
+        scale=1e-2,
+        tensor=3e-1,
+        weights=1e-4,
+        update=5e-2,
+        **_LEAST_OF_8_BITS,
+    ),
+    "float16": Limits(
+        forward=4e-3, loss=1e-3, gradient=1e-2, scale=2e-3, tensor=3e-2, weights=2e-5, update=2e-2, **_LEAST_OF_11_BITS
+    ),
 }
 
 
@@ -24,25 +42,40 @@ def limits_for(precision: str, execution: str, float64_limit: float, clipped: bo
         return MIXED[precision]
     if precision == "float64":
         x = max(float64_limit, _CLIPPED) if clipped else float64_limit
-        return Limits(forward=x, loss=x, gradient=x, scale=x, tensor=3 * x, weights=x)
+        return Limits(forward=x, loss=x, gradient=x, scale=x, tensor=3 * x, weights=x, update=max(10 * x, 1e-9))
     return COMPILED if execution == "compiled" else FLOAT32
 
 
 def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distributed: bool) -> str:
     """Empty if all figures pass; otherwise what is off, the worst tensor, and the likely cause."""
     found = [
-        f"{name} off by {getattr(figures, name):.1e} (limit {getattr(limits, name):.0e})"
-        for name in ("forward", "loss", "gradient", "weights")
-        if getattr(figures, name) > getattr(limits, name)
+        f"{name} off by {error:.1e} (limit {limit:.0e})"
+        for name in ("forward", "loss", "gradient", "weights", "update")
+        if (error := getattr(figures, name)) is not None and (limit := getattr(limits, name)) is not None
+        if error > limit
     ]
     if abs(figures.gradient_scale - 1) > limits.scale:
         found.append(f"gradient scaled by {figures.gradient_scale:.6g} (limit 1 +- {limits.scale:.0e})")
     worst = figures.tensors[0] if figures.tensors else None
     if worst is not None and (worst.error > limits.tensor or found):
         found.append(f"worst tensor {worst.tensor}, gradient off by {worst.error:.1e} (limit {limits.tensor:.0e})")
+    found += _too_exact(figures, limits)
+    if not figures.held:
+        found.append("the weights that were loaded are not those read back: they are not kept in float32")
     if figures.unmatched:
         found.insert(0, f"trained on one side only: {', '.join(figures.unmatched)}")
     if not found:
         return ""
+    if _too_exact(figures, limits) or not figures.held:
+        return "; ".join(found)
     cause = likely_cause(figures, tensors, distributed)
     return "; ".join(found) + (f". Likely: {cause}" if cause else "")
+
+
+def _too_exact(figures: Figures, limits: Limits) -> list[str]:
+    """Errors that are smaller than rounding to the cell's precision leaves them."""
+    return [
+        f"{name} off by only {error:.1e} (at least {least:.1e}): this is not computed in the precision asked for"
+        for name, least in (("forward", limits.forward_least), ("gradient", limits.gradient_least))
+        if (error := getattr(figures, name)) is not None and error < least
+    ]

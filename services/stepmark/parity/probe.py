@@ -1,4 +1,4 @@
-"""One engine under check: from known weights and samples through the very step that will be timed.
+"""One engine under check: from known weights and samples through the very step that is timed.
 
 The gradient is read off the first step's update, at a learning rate so large that the update drowns the weights. So
 reduction, accumulation, clipping, loss scale and the optimiser's first step are all inside what is compared, and an
@@ -19,29 +19,37 @@ from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 
 Shapes = Mapping[str, tuple[int, ...]]
+StartingWeights = Callable[[Shapes], Weights]
 
 GRADIENT_RATE = 2.0**20  # a power of two: dividing by it is exact
-# Exactly representable (Keras keeps the rate in float32), and small: at 0.0625 a ResNet-18 with one pixel in its last
-# stage multiplies a rounding error by ten in every step, at this rate by two.
-TRAINING_RATE = 2.0**-8
+# Exactly representable (Keras keeps the rate in float32), and small: at 2^-8 the loss of a ResNet-18 with one pixel in
+# its last stage rises from 2.6 to 31 in five steps, and float16 overflows.
+TRAINING_RATE = 2.0**-12
 STEPS = 5
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one engine did: logits of its samples, mean loss, gradients of the first step, weights after the last."""
+    """What one engine did.
 
-    logits: NDArray[np.float64]
-    loss: float
+    `logits`: of its samples of the first batch, or None where they were not asked for. `losses`: (STEPS,), the mean
+    loss of each step. `gradients`: of the first step; `end`: weights after the last; `moved`: the L2 norm of their way
+    from the start. `start_digest`: of the weights as the engine holds them once they are loaded.
+    """
+
+    logits: NDArray[np.float64] | None
+    losses: NDArray[np.float64]
     gradients: Weights
     end: Weights
+    moved: float
     start_digest: str
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {f"gradient/{name}": values for name, values in self.gradients.items()}
         arrays |= {f"end/{name}": values for name, values in self.end.items()}
+        arrays |= {} if self.logits is None else {"logits": self.logits}
         with path.open("wb") as file:
-            np.savez(file, logits=self.logits, loss=self.loss, start=self.start_digest, **arrays)
+            np.savez(file, losses=self.losses, moved=self.moved, start=self.start_digest, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Trace":
@@ -50,39 +58,56 @@ class Trace:
                 kind: {name.removeprefix(kind): arrays[name] for name in arrays.files if name.startswith(kind)}
                 for kind in ("gradient/", "end/")
             }
-            loss, start = float(arrays["loss"]), str(arrays["start"])
-            return cls(arrays["logits"], loss, parts["gradient/"], parts["end/"], start)
+            return cls(
+                arrays["logits"] if "logits" in arrays.files else None,
+                arrays["losses"],
+                parts["gradient/"],
+                parts["end/"],
+                float(arrays["moved"]),
+                str(arrays["start"]),
+            )
 
 
 def trace(
     engine: Engine,
-    build: Callable[[float], None],
-    starting_weights: Callable[[Shapes], Weights],
+    starting_weights: StartingWeights,
     mean_over_ranks: Callable[[float], float],
+    first_step: int = 0,
+    with_logits: bool = True,
 ) -> Trace:
-    """Run the check. `build` makes the engine's model anew at a learning rate; all ranks must call this together."""
-    build(GRADIENT_RATE)
-    start = _begin(engine, starting_weights)
-    logits = engine.forward(0)
-    engine.step(0)
-    loss = mean_over_ranks(engine.synchronize())
-    first = engine.weights()
-    gradients = {name: (start[name] - first[name].astype(np.float64)) / GRADIENT_RATE for name in start}
-    build(TRAINING_RATE)
-    again = _begin(engine, starting_weights)
-    for index in range(STEPS):
-        engine.step(index)
+    """Run the check on a built engine. All ranks must call this together.
+
+    `first_step`: the index at which to begin, a multiple of the number of batches.
+    """
+    start = begin(engine, starting_weights, GRADIENT_RATE)
+    logits = engine.forward(first_step) if with_logits else None
+    engine.step(first_step)
     engine.synchronize()
-    return Trace(logits, loss, gradients, engine.weights(), _weights.digest(again))
+    gradients = {name: _gradient(start[name], after) for name, after in engine.weights().items()}
+    start = begin(engine, starting_weights, TRAINING_RATE)
+    losses = []
+    for index in range(STEPS):
+        engine.step(first_step + index)
+        losses.append(mean_over_ranks(engine.synchronize()))
+    end = engine.weights()
+    moved = float(np.sqrt(sum(np.square(end[name].astype(np.float64) - start[name]).sum() for name in end)))
+    digest = _weights.digest({name: values.astype(np.float32) for name, values in start.items()})
+    return Trace(logits, np.array(losses), gradients, end, moved, digest)
 
 
-def _begin(engine: Engine, starting_weights: Callable[[Shapes], Weights]) -> Weights:
-    """Load the weights that everyone starts from; returns them as the engine holds them, in its own float type."""
+def begin(engine: Engine, starting_weights: StartingWeights, learning_rate: float) -> Weights:
+    """Restart from the weights that everyone starts from; returns them as the engine holds them."""
     shapes = {name: values.shape for name, values in engine.weights().items()}
     # Through float32 for all, so that float64 starts from the same numbers too.
-    start = {name: values.astype(np.float32) for name, values in starting_weights(shapes).items()}
-    engine.load_weights(start)
-    return {name: values.astype(np.float64) for name, values in start.items()}
+    engine.restart(
+        {name: values.astype(np.float32, copy=False) for name, values in starting_weights(shapes).items()},
+        learning_rate,
+    )
+    return engine.weights()
+
+
+def _gradient(before: NDArray[np.floating[Any]], after: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return ((before.astype(np.float64) - after) / GRADIENT_RATE).astype(after.dtype)
 
 
 def batches_digest(batches: list[Batch]) -> str:

@@ -18,12 +18,14 @@ from stepmark.scenario.model import Scenario
 class Probe:
     """A launch that is not timed: a reference, whose results are written to `file`, or a cell compared with one.
 
-    `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers.
+    `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers. `logits`:
+    whether those of the first batch are written or compared.
     """
 
     file: str
     writes: bool
     accumulate: int
+    logits: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ mostly faster. Step times are not known beforehand, so a window counts as `minSe
 """
 
 from stepmark.plan.blocks import Launch, Plan
-from stepmark.plan.probes import launches, wanted_checks
+from stepmark.plan.probes import launches, timed_references, wanted_checks
 
 RAY_START_SECONDS = 12.0
 BARE_START_SECONDS = 1.0
@@ -20,7 +20,8 @@ _PARTS_SHARE = 0.25  # of the window's seconds: timing the parts of a step (`lau
 def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool) -> float:
     """For the first so many blocks of the plan."""
     total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
-    total += CHECK_SECONDS * len(launches(wanted_checks(plan)))
+    references = timed_references(plan.scenario, plan.measurable)
+    total += CHECK_SECONDS * (len(launches(wanted_checks(plan))) + len(references))
     for block in plan.blocks[:blocks]:
         imports = [ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block]
         engines = {launch.cell.engine: ZYGOTE_SECONDS.get(launch.cell.engine, 1.0) for launch in block}

@@ -1,12 +1,13 @@
 """The parity checks of a plan: which launches, against which references, in which order. Nothing of them is timed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from stepmark import catalog
 from stepmark.plan.blocks import Launch, Plan, Probe
 from stepmark.plan.cells import Cell
+from stepmark.scenario.model import Scenario
 
 StageName = Literal["float64", "float32", "as timed"]
 
@@ -38,11 +39,9 @@ def wanted_checks(plan: Plan) -> tuple[Check, ...]:
 
 def checks(plan: Plan) -> tuple[Check, ...]:
     """One for each measurable cell. None where the workload has no weights to compare."""
-    workload = catalog.load_workload(plan.scenario.spec.workload.model)
-    params = workload.parse(plan.scenario.spec.workload.params)
-    if workload.parameter_count(params) is None:
+    if not _has_weights(plan.scenario):
         return ()
-    return tuple(Check(cell, tuple(_steps(plan, cell, workload.batch_norm))) for cell in plan.measurable)
+    return tuple(Check(cell, tuple(_steps(plan.scenario, cell))) for cell in plan.measurable)
 
 
 def launches(wanted: tuple[Check, ...]) -> tuple[Launch, ...]:
@@ -52,35 +51,60 @@ def launches(wanted: tuple[Check, ...]) -> tuple[Launch, ...]:
     return tuple({launch.id: launch for launch in ordered}.values())
 
 
-def samples_per_worker(plan: Plan, cell: Cell) -> int:
+def timed_references(scenario: Scenario, cells: Iterable[Cell]) -> tuple[Launch, ...]:
+    """What the timed launches of these cells are compared with after their windows, each once."""
+    found = (timed_reference(scenario, cell) for cell in cells)
+    return tuple({launch.id: launch for launch in found if launch is not None}.values())
+
+
+def timed_reference(scenario: Scenario, cell: Cell) -> Launch | None:
+    """One process that does all of the cell's work on the timed batches; None where nothing is to be proven."""
+    if scenario.spec.parity == "skipped" or not _has_weights(scenario):
+        return None
+    return _alone(scenario, cell, _first(scenario), _reference_precision(cell), cell.batch_per_worker, logits=False)
+
+
+def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
     """As many as the batch has, up to SAMPLES in each micro-batch."""
-    parts = plan.scenario.spec.training.gradient_accumulation
+    parts = scenario.spec.training.gradient_accumulation
     return parts * min(cell.batch_per_worker // parts, SAMPLES)
 
 
-def _steps(plan: Plan, cell: Cell, batch_norm: bool) -> Iterator[Step]:
-    first = str(plan.scenario.spec.candidates[0].engine)
-    precision = "float64" if cell.precision == "float64" else "float32"
-    reference = _alone(plan, cell, first, precision, batch_norm)
-    exact, base = _float64_engine(plan, _framework(cell.engine)), _float64_engine(plan, _framework(first))
+def _has_weights(scenario: Scenario) -> bool:
+    workload = catalog.load_workload(scenario.spec.workload.model)
+    return workload.parameter_count(workload.parse(scenario.spec.workload.params)) is not None
+
+
+def _first(scenario: Scenario) -> str:
+    return str(scenario.spec.candidates[0].engine)
+
+
+def _reference_precision(cell: Cell) -> str:
+    return "float64" if cell.precision == "float64" else "float32"
+
+
+def _steps(scenario: Scenario, cell: Cell) -> Iterator[Step]:
+    first, precision, few = _first(scenario), _reference_precision(cell), samples_per_worker(scenario, cell)
+    reference = _alone(scenario, cell, first, precision, few)
+    exact, base = _float64_engine(scenario, _framework(cell.engine)), _float64_engine(scenario, _framework(first))
     if _framework(cell.engine) != _framework(first) and precision != "float64" and exact and base:
         one = cell.model_copy(update={"workers": 1})
-        written = _alone(plan, one, base, "float64", batch_norm)
-        model = _alone(plan, one, exact, "float64", batch_norm)
-        yield Step("float64", _compared(plan, model.cell, written), written)
+        written = _alone(scenario, one, base, "float64", few)
+        model = _alone(scenario, one, exact, "float64", few)
+        yield Step("float64", _compared(scenario, model.cell, written), written)
     if cell.precision != precision:
         # The limits of mixed precision are too wide to see, for instance, whose samples BatchNorm saw.
-        yield Step("float32", _compared(plan, cell.model_copy(update={"precision": precision}), reference), reference)
-    yield Step("as timed", _compared(plan, cell, reference), reference)
+        exactly = cell.model_copy(update={"precision": precision})
+        yield Step("float32", _compared(scenario, exactly, reference), reference)
+    yield Step("as timed", _compared(scenario, cell, reference), reference)
 
 
-def _alone(plan: Plan, cell: Cell, engine: str, precision: str, batch_norm: bool) -> Launch:
-    """One process that does all of the cell's work. Where BatchNorm has statistics of each worker's own samples, it
-    accumulates over the workers' shares, which is the same arithmetic.
+def _alone(scenario: Scenario, cell: Cell, engine: str, precision: str, samples: int, logits: bool = True) -> Launch:
+    """One process that does all of the cell's work, with so many samples for each worker. It accumulates over the
+    workers' shares, so that it needs one worker's memory, and BatchNorm has statistics of each worker's own samples.
     """
-    samples = samples_per_worker(plan, cell)
     alone = Cell(
-        candidate=f"{engine}-{cell.workers}x{samples}",
+        candidate=f"{engine}-{cell.workers}x{samples}{'' if logits else '-timed'}",
         engine=engine,
         strategy="single",
         variant=None,
@@ -91,15 +115,15 @@ def _alone(plan: Plan, cell: Cell, engine: str, precision: str, batch_norm: bool
         processes=1,
         batch_per_worker=samples * cell.workers,
     )
-    parts = plan.scenario.spec.training.gradient_accumulation * (cell.workers if batch_norm else 1)
-    return Launch(alone, PROBE_BLOCK, 0, 0, Probe(f"{alone.key}.npz", writes=True, accumulate=parts))
+    parts = scenario.spec.training.gradient_accumulation * cell.workers
+    return Launch(alone, PROBE_BLOCK, 0, 0, Probe(f"{alone.key}.npz", writes=True, accumulate=parts, logits=logits))
 
 
-def _compared(plan: Plan, cell: Cell, reference: Launch) -> Launch:
+def _compared(scenario: Scenario, cell: Cell, reference: Launch) -> Launch:
     """The cell itself, with the samples of its check, against the reference's file."""
     assert reference.probe is not None
-    few = cell.model_copy(update={"batch_per_worker": samples_per_worker(plan, cell)})
-    parts = plan.scenario.spec.training.gradient_accumulation
+    few = cell.model_copy(update={"batch_per_worker": samples_per_worker(scenario, cell)})
+    parts = scenario.spec.training.gradient_accumulation
     return Launch(few, PROBE_BLOCK, 0, 0, Probe(reference.probe.file, writes=False, accumulate=parts))
 
 
@@ -107,9 +131,9 @@ def _framework(engine: str) -> str:
     return catalog.load_engine(engine).SUPPORT.framework
 
 
-def _float64_engine(plan: Plan, framework: str) -> str | None:
+def _float64_engine(scenario: Scenario, framework: str) -> str | None:
     """The first engine of this framework, in the scenario's order, that has float64."""
-    for candidate in plan.scenario.spec.candidates:
+    for candidate in scenario.spec.candidates:
         support = catalog.load_engine(candidate.engine).SUPPORT
         if support.framework == framework and support.precisions.get("float64", "") is None:
             return str(candidate.engine)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from stepmark.errors import CannotRun
 from stepmark.publish.access import Attempt
-from stepmark.results.record import RecordModel
+from stepmark.results.base import RecordModel
 from stepmark.results.wire import Id, Message, Outcome, Reason
 
 FILE = "hub.json"

@@ -131,9 +131,9 @@ def parity(cell: CellResult) -> str:
     return "not comparable" if cell.refused_by_parity else cell.parity or UNKNOWN
 
 
-def error(value: float) -> str:
+def error(value: float | None) -> str:
     """A relative error."""
-    return f"{value:.1e}"
+    return UNKNOWN if value is None else f"{value:.1e}"
 
 
 def worst_tensor(stage: Stage) -> str:

@@ -13,22 +13,14 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from stepmark.plan.cells import Cell
+from stepmark.results.base import RecordModel, Text
+from stepmark.results.certificate import Proof
 
 Nanoseconds = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(max_length=400)]
-
-
-class RecordModel(BaseModel):
-    """Records are frozen, and unknown keys are refused: they come from other processes.
-
-    JSON has no word for infinity, which an error may be: it is the text "Infinity" there.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class StartupSeconds(RecordModel):
@@ -106,6 +98,8 @@ class RankReport(RecordModel):
     """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows.
 
     `departures`: rank 0 says them for all. Launches of older schemas say none, which is not the same as having none.
+    `proof`: that what was timed trains as the reference does; None where none was asked for, or the process ended
+    before it.
     """
 
     rank: Annotated[int, Field(ge=0)]
@@ -120,6 +114,7 @@ class RankReport(RecordModel):
     compilations_after_window: int | None
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
     parts: Parts | None = None
+    proof: Proof | None = None
     energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     interference: Interference | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()

@@ -18,7 +18,8 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, Field
 
-from stepmark.results.record import LaunchHeader, RecordModel
+from stepmark.results.base import RecordModel
+from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
 from stepmark.scenario.base import Name
 

@@ -17,6 +17,9 @@ Batch = tuple[NDArray[Any], NDArray[np.int64]]
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 
+BATCHES = 4  # distinct batches that the steps of a launch go round; more would only fill memory
+
+
 def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
     """`count` batches of `batch_size` samples: inputs (batch, *spec.shape), labels (batch,) or one for each token."""
     make = _digits if source == "digits" else _synthetic

@@ -6,6 +6,7 @@ packs the three along the first axis of one tensor; such a variable is one part 
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -108,10 +109,10 @@ def initial(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array
 
 
 def _draw(name: str, shape: tuple[int, ...], seed: int) -> Array:
-    values = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape)
+    values = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape, np.float32)
     if len(shape) > 1:
         fan_in = shape[1] * int(np.prod(shape[2:]))
-        return values / np.sqrt(fan_in)
+        return values / math.sqrt(fan_in)
     return 1 + 0.1 * values if name.endswith("weight") else 0.1 * values
 
 

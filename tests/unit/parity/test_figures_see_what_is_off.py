@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stepmark.parity.figures import compare
-from stepmark.parity.judge import FLOAT32, limits_for, problem
+from stepmark.parity.judge import FLOAT32, MIXED, limits_for, problem
 from stepmark.parity.probe import Trace
 from stepmark.results.certificate import Figures
 
@@ -17,7 +17,9 @@ LOGITS = RNG.normal(0, 1.0, (8, 4))
 
 
 def trace(**changes: object) -> Trace:
-    parts = {"logits": LOGITS, "loss": 2.0, "gradients": GRADIENTS, "end": WEIGHTS, "start_digest": "0" * 64}
+    losses = np.array([2.0, 1.5])
+    parts = {"logits": LOGITS, "losses": losses, "gradients": GRADIENTS, "end": WEIGHTS, "moved": 1.0}
+    parts["start_digest"] = "0" * 64
     return Trace(**(parts | changes))  # type: ignore[arg-type]
 
 
@@ -30,11 +32,11 @@ def test_the_same_is_zero_and_passes() -> None:
     assert problem(figures(), FLOAT32, (), distributed=False) == ""
 
 
-@pytest.mark.parametrize("change", ["logits", "loss", "gradients", "end"])
+@pytest.mark.parametrize("change", ["logits", "losses", "gradients", "end"])
 def test_each_figure_by_itself_fails_the_check(change: str) -> None:
     off = {
         "logits": LOGITS * (1 + 2e-5),
-        "loss": 2.0 * (1 + 2e-5),
+        "losses": np.array([2.0, 1.5 * (1 + 2e-5)]),
         "gradients": {name: g * (1 + 2e-5) for name, g in GRADIENTS.items()},
         "end": {name: w * (1 + 2e-5) for name, w in WEIGHTS.items()},
     }
@@ -84,6 +86,36 @@ def test_infinity_survives_the_store_and_is_valid_json() -> None:
     assert json.loads(text, parse_constant=pytest.fail)["forward"] == "Infinity"
     assert Figures.model_validate_json(text) == found
     assert Figures.model_validate_json(json.dumps(found.model_dump(mode="json"))) == found
+
+
+def test_an_update_is_judged_by_its_own_size() -> None:
+    """A thousandth of a small update hides in the weights."""
+    shifted = {name: values + 2e-3 * 1e-3 / np.sqrt(values.size) for name, values in WEIGHTS.items()}
+    found = compare(trace(moved=1e-3), trace(end=shifted), slice(None))
+    assert found.weights < FLOAT32.weights
+    assert "update off by" in problem(found, FLOAT32, (), distributed=False)
+
+
+def test_an_update_where_nothing_should_move_is_infinitely_off() -> None:
+    moved = {name: values + 1e-9 for name, values in WEIGHTS.items()}
+    assert compare(trace(moved=0.0), trace(end=moved), slice(None)).update == np.inf
+    assert compare(trace(moved=0.0), trace(), slice(None)).update == 0
+
+
+def test_without_logits_the_forward_pass_is_not_judged() -> None:
+    found = compare(trace(logits=None), trace(logits=None), slice(None))
+    assert found.forward is None
+    assert problem(found, FLOAT32, (), distributed=False) == ""
+
+
+@pytest.mark.parametrize("precision", MIXED)
+def test_what_is_exact_is_not_mixed_precision(precision: str) -> None:
+    for exact in (figures(), compare(trace(logits=None), trace(logits=None), slice(None))):
+        assert "off by only 0.0e+00" in problem(exact, MIXED[precision], (), distributed=False)
+
+
+def test_weights_that_do_not_come_back_as_they_were_loaded_are_not_float32() -> None:
+    assert "not kept in float32" in problem(figures(start_digest="1" * 64), FLOAT32, (), distributed=False)
 
 
 def test_a_rank_is_compared_with_its_own_samples() -> None:

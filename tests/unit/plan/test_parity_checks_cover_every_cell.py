@@ -5,7 +5,7 @@ from typing import Any
 from conftest import scenario_document
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Machine
-from stepmark.plan.probes import Check, Step, checks, launches
+from stepmark.plan.probes import Check, Step, checks, launches, timed_references
 from stepmark.scenario.load import scenario_from_object
 
 TORCH = {"name": "torch", "engine": "torch", "strategy": "ddp"}
@@ -41,11 +41,24 @@ def test_the_reference_is_one_process_with_all_workers_samples() -> None:
         assert step.reference.cell.global_batch == step.launch.cell.global_batch
 
 
-def test_batch_norm_is_checked_over_each_workers_own_samples() -> None:
-    for model, parts in (("mlp", 1), ("resnet", 2)):
-        found = {check.cell.workers: last(check).reference.probe for check in checks(plan([TORCH], model))}
-        assert found[2] is not None
-        assert found[2].accumulate == parts
+def test_a_reference_needs_one_workers_memory_and_has_batch_norm_over_each_workers_own_samples() -> None:
+    found = {check.cell.workers: last(check).reference.probe for check in checks(plan([TORCH], "resnet"))}
+    assert found[2] is not None
+    assert found[2].accumulate == 2
+
+
+def test_timed_launches_are_compared_on_all_their_samples() -> None:
+    made = plan([TORCH, KERAS], sweep={"precision": ["float32", "bfloat16"]}, parity="required")
+    found = timed_references(made.scenario, made.measurable)
+    assert [(launch.cell.global_batch, launch.cell.precision) for launch in found] == [(32, "float32"), (64, "float32")]
+    for launch in found:
+        assert launch.probe is not None
+        assert (launch.probe.writes, launch.probe.logits) == (True, False)
+    assert not {launch.id for launch in found} & {launch.id for launch in launches(checks(made))}
+
+
+def test_where_parity_is_skipped_no_launch_is_proven() -> None:
+    assert timed_references(plan([TORCH], parity="skipped").scenario, plan([TORCH]).measurable) == ()
 
 
 def stages(candidates: list[Any], **changes: Any) -> dict[str, list[str]]:
@@ -72,7 +85,9 @@ def test_a_float64_cell_has_a_float64_reference() -> None:
 
 def test_a_script_has_no_weights_and_no_check() -> None:
     sleeper = {"name": "s", "engine": "sleeper", "strategy": "parallel"}
-    assert checks(plan([sleeper], "scripted")) == ()
+    made = plan([sleeper], "scripted", parity="required")
+    assert checks(made) == ()
+    assert timed_references(made.scenario, made.measurable) == ()
 
 
 def test_micro_batches_keep_their_number_and_are_cut_to_eight_samples() -> None:

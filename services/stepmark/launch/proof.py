@@ -1,0 +1,62 @@
+"""The proof of a timed launch: after its windows, the very step that was timed goes through the reference's steps.
+
+Nothing is built or compiled anew, the batches are the timed ones, and the steps' numbers go on where the windows ended,
+so that a mistake that began in the windows is still there.
+"""
+
+import traceback
+from typing import Any
+
+from stepmark.engines._protocol import Engine
+from stepmark.errors import printable
+from stepmark.launch.group import ControlGroup
+from stepmark.launch.spec import LaunchSpec
+from stepmark.parity.figures import compare
+from stepmark.parity.judge import limits_for, problem
+from stepmark.parity.probe import Trace, trace
+from stepmark.results.certificate import Figures, Limits, Proof
+from stepmark.workloads import _weights
+from stepmark.workloads._batches import BATCHES
+from stepmark.workloads._protocol import Workload
+
+FAILED_SUFFIX = ".failed"  # beside a reference's file: why it is not there
+
+
+def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workload, params: Any, steps: int) -> Proof:
+    """This rank's part. All ranks must call it together. `steps`: how many the engine has made.
+
+    Raises what the engine raises.
+    """
+    window_digest, compiled = _weights.digest(engine.weights()), engine.compilations()
+    first_step = -(-steps // BATCHES) * BATCHES  # batches in the reference's order
+    found = trace(
+        engine,
+        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.seed),
+        mean_over_ranks=group.agree_mean,
+        first_step=first_step,
+        with_logits=False,
+    )
+    own = Proof(window_digest=window_digest, end_digest=_weights.digest(found.end))
+    if engine.compilations() != compiled:
+        return own.model_copy(update={"problem": "the step was compiled anew: it is not the one that was timed"})
+    return own.model_copy(update=_compared(spec, found, workload)) if spec.rank == 0 else own
+
+
+def failed_proof(error: BaseException) -> Proof:
+    """Of a rank on which the proof broke; prints where."""
+    traceback.print_exc()
+    return Proof(missing=printable(f"the proof failed: {type(error).__name__}: {error}")[:400])
+
+
+def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, Figures | Limits | str]:
+    """What rank 0 adds."""
+    assert spec.proof is not None
+    if not spec.proof.exists():
+        why = spec.proof.with_suffix(FAILED_SUFFIX)
+        cause = why.read_text() if why.exists() else "its file is not there"
+        return {"missing": f"there is no reference of the timed batches: {cause}"[:400]}
+    reference = Trace.load(spec.proof)
+    figures = compare(reference, found, slice(None))
+    limits = limits_for(spec.precision, spec.execution, workload.float64_limit, spec.clip_global_norm is not None)
+    text = problem(figures, limits, tuple(reference.end), spec.world_size * spec.replicas > 1)
+    return {"figures": figures, "limits": limits, "problem": text[:1000]}

@@ -1,0 +1,145 @@
+"""Mistakes of the timed run alone, planted one at a time into PyTorch DDP on two ranks. Run as a script, once a rank.
+
+python planted_timed.py FOLDER RANK GROUP_PORT CONTROL_PORT    writes FOLDER/NAME.RANK.json, the proof with mistake
+NAME planted, and FOLDER/NAME.txt, what the check before timing says of the same engine
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from stepmark import catalog
+from stepmark.engines._protocol import RankContext
+from stepmark.launch.group import ControlGroup
+from stepmark.launch.proof import prove
+from stepmark.launch.spec import LaunchSpec
+from stepmark.parity.figures import compare
+from stepmark.parity.judge import FLOAT32, problem
+from stepmark.parity.probe import Trace, trace
+from stepmark.workloads import _batches
+
+RANKS, SAMPLES_CHECKED, SAMPLES, STEPS = 2, 8, 32, 24
+WORKLOAD = catalog.load_workload("mlp")
+PARAMS = WORKLOAD.parse({"hidden": 32})
+ALONE = RankContext(0, 1, "single", None, "eager", "float32", (), 1, 7, 7, 0, 60, accumulate=RANKS)
+ENGINE: Any = None
+
+
+@contextmanager
+def step_becomes(make: Callable[[Any, Any, int], None]) -> Iterator[None]:
+    """While inside, a step is `make(the real step, the engine, the step's index)`."""
+    real = ENGINE.step
+    with mock.patch.object(ENGINE, "step", lambda self, index: make(real, self, index)):
+        yield
+
+
+def alone_unless(exchanges: Callable[[int], bool]) -> Any:
+    """Local SGD: gradients are exchanged in some steps only."""
+
+    def step(real: Any, engine: Any, index: int) -> None:
+        with nullcontext() if exchanges(index) else engine._no_reduce():
+            real(engine, index)
+
+    return step_becomes(step)
+
+
+def skipped_backward() -> Any:
+    """Every second step after step 10 is none."""
+    return step_becomes(lambda real, engine, index: None if index > 10 and index % 2 else real(engine, index))
+
+
+@contextmanager
+def samples_left_out() -> Iterator[None]:
+    """Of each rank's samples, the first eight are trained on."""
+    real = ENGINE._place
+    few = SAMPLES_CHECKED
+    with mock.patch.object(ENGINE, "_place", lambda self, batch: real(self, tuple(part[:few] for part in batch))):
+        yield
+
+
+PLANTS: dict[str, Callable[[], Any]] = {
+    "honest": nullcontext,
+    "local-sgd-from-8": lambda: alone_unless(lambda index: index < 8),
+    "local-sgd-every-10": lambda: alone_unless(lambda index: index < 8 or index % 10 == 0),
+    "skipped-backward": skipped_backward,
+    "samples-left-out": samples_left_out,
+    "timed-shards-are-all-the-first": nullcontext,
+}
+
+
+def weights(shapes: Any) -> Any:
+    return WORKLOAD.starting_weights(shapes, 7)
+
+
+def batches(samples: int) -> Any:
+    return _batches.global_batches(WORKLOAD.input(PARAMS), "synthetic", 7, samples * RANKS, _batches.BATCHES)
+
+
+def shards(samples: int, rank: int) -> Any:
+    return [_batches.shard(batch, rank, RANKS) for batch in batches(samples)]
+
+
+def write_reference(path: Path, samples: int, with_logits: bool) -> None:
+    engine = ENGINE(ALONE)
+    engine.build(WORKLOAD, PARAMS, batches(samples), 0.0625)
+    trace(engine, weights, lambda loss: loss, with_logits=with_logits).save(path)
+
+
+def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int) -> str:
+    """What is proven before timing: few samples, few steps."""
+    engine.build(WORKLOAD, PARAMS, shards(SAMPLES_CHECKED, rank), 0.0625)
+    found = trace(engine, weights, group.agree_mean)
+    if rank:
+        return ""
+    figures = compare(Trace.load(folder / "few.npz"), found, slice(0, None, RANKS))
+    return problem(figures, FLOAT32, (), distributed=True)
+
+
+def run(folder: Path, name: str, engine: Any, group: ControlGroup, rank: int) -> None:
+    spec = LaunchSpec.model_construct(
+        seed=7,
+        rank=rank,
+        world_size=RANKS,
+        replicas=1,
+        proof=folder / "timed.npz",
+        precision="float32",
+        execution="eager",
+        clip_global_norm=None,
+    )
+    with PLANTS[name]():
+        said = check_before(folder, engine, group, rank)
+        own = 0 if name == "timed-shards-are-all-the-first" else rank
+        engine.build(WORKLOAD, PARAMS, shards(SAMPLES, own), 0.0625)
+        for index in range(STEPS):
+            engine.step(index)
+        proof = prove(spec, engine, group, WORKLOAD, PARAMS, STEPS)
+    (folder / f"{name}.{rank}.json").write_text(proof.model_dump_json())
+    if rank == 0:
+        (folder / f"{name}.txt").write_text(said)
+
+
+def main(folder: Path, rank: int, group_port: str, control_port: str) -> None:
+    global ENGINE
+    module = catalog.load_engine("torch")
+    module.import_framework()
+    ENGINE = module.Engine
+    if rank == 0:
+        write_reference(folder / "few.npz", SAMPLES_CHECKED, with_logits=True)
+        write_reference(folder / "timed.npz", SAMPLES, with_logits=False)
+    group = ControlGroup.join(f"127.0.0.1:{control_port}", "token", rank, RANKS, 600)
+    addresses = (f"127.0.0.1:{group_port}",) * RANKS
+    engine = ENGINE(replace(ALONE, rank=rank, world_size=RANKS, strategy="ddp", addresses=addresses, accumulate=1))
+    engine.join_group()
+    for name in PLANTS:
+        run(folder, name, engine, group, rank)
+    group.finish()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

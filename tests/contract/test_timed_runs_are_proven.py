@@ -1,0 +1,64 @@
+"""Mistakes that begin after the check before timing, or are in the timed path alone: each must cost the verdict.
+
+Two processes train all of them on two ranks; the tests look at what they left.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import planted_timed
+import pytest
+
+from stepmark.analysis.proofs import TimedProof, timed_proof
+from stepmark.orchestrate.folders import leased_ports
+from stepmark.results.certificate import Proof
+from stepmark.results.record import LaunchHeader, RankReport
+
+APART = "ranks' weights differ at the end of the timed window"
+NAMED = {
+    "local-sgd-from-8": APART,
+    "local-sgd-every-10": APART,
+    "skipped-backward": "update off by",
+    "samples-left-out": "gradient off by",
+    "timed-shards-are-all-the-first": "gradient off by",
+}
+
+
+@pytest.fixture(scope="module")
+def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("needs torch")
+    folder = tmp_path_factory.mktemp("proofs")
+    with leased_ports(2) as ports:
+        command = [sys.executable, planted_timed.__file__, str(folder)]
+        tail = list(map(str, ports))
+        ranks = range(planted_timed.RANKS)
+        started = [subprocess.Popen([*command, str(r), *tail], stderr=subprocess.PIPE, text=True) for r in ranks]
+        for process in started:
+            _, said = process.communicate()
+            assert process.returncode == 0, said[-3000:]
+    return folder
+
+
+def found(proofs: Path, name: str) -> TimedProof:
+    """What a launch with these proofs is worth."""
+    ranks = [Proof.model_validate_json((proofs / f"{name}.{r}.json").read_bytes()) for r in range(planted_timed.RANKS)]
+    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in ranks)
+    proof = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=reports))
+    assert proof is not None
+    return proof
+
+
+def test_an_honest_launch_is_proven(proofs: Path) -> None:
+    proof = found(proofs, "honest")
+    assert (proof.problem, proof.agree) == ("", True)
+    assert proof.figures is not None
+    assert proof.figures.worst < 1e-6
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_mistake_of_the_timed_run_is_caught_and_named(proofs: Path, name: str) -> None:
+    assert (proofs / f"{name}.txt").read_text() == "", "the check before timing sees it"
+    assert NAMED[name] in found(proofs, name).problem
