@@ -39,12 +39,8 @@ NAMED = {
 }
 
 
-@pytest.fixture(scope="module")
-def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("torch", "tensorflow", "keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
-    folder = tmp_path_factory.mktemp("traces")
+def train(folder: Path) -> None:
+    """Both frameworks, every plant; the traces are in `folder`."""
     plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *planted.MISTAKES]}
     for engine, short in planted.SHORT.items():
         plants[engine] += short
@@ -53,6 +49,15 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for process in started:
         _, said = process.communicate()
         assert process.returncode == 0, said[-3000:]
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for module in ("torch", "tensorflow", "keras"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    folder = tmp_path_factory.mktemp("traces")
+    train(folder)
     return folder
 
 

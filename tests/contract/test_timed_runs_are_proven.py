@@ -26,11 +26,8 @@ NAMED = {
 }
 
 
-@pytest.fixture(scope="module")
-def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch")
-    folder = tmp_path_factory.mktemp("proofs")
+def train(folder: Path) -> None:
+    """Both ranks, every plant, one after another; what they leave is in `folder`."""
     with leased_ports(2) as ports:
         command = [sys.executable, planted_timed.__file__, str(folder)]
         tail = list(map(str, ports))
@@ -39,6 +36,14 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for process in started:
             _, said = process.communicate()
             assert process.returncode == 0, said[-3000:]
+
+
+@pytest.fixture(scope="module")
+def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("needs torch")
+    folder = tmp_path_factory.mktemp("proofs")
+    train(folder)
     return folder
 
 
