@@ -21,7 +21,7 @@ test: .venv/dev  ## Install what is needed, then run all tests that this machine
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
-test-cluster: .venv/dev  ## The tests on a real Kubernetes cluster, brought up first and deleted afterwards
+test-cluster: .venv/dev  ## All tests on a real Kubernetes cluster, brought up first and deleted afterwards. Their core: .ci/test-cluster --core
 	.ci/test-cluster
 
 kind-up:  ## A local Kubernetes cluster with KubeRay, Prometheus and stepmark

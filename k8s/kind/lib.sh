@@ -2,7 +2,7 @@
 # Sourced by the scripts of this folder: where things are kept, and how the scripts speak (on stderr).
 CACHE=${STEPMARK_CLUSTERS:-$HOME/.cache/stepmark-clusters}
 BIN=$CACHE/bin
-LOG=$CACHE/log
+LOG=$CACHE/log-${0##*/} # of its own, as the images of Debian are made while Go compiles
 export PATH=$BIN:$PATH DOCKER_BUILDKIT=1
 mkdir -p "$BIN"
 

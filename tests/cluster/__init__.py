@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("cluster.controlled")  # test files import it before pytest sees that it is a plugin
+pytest.register_assert_rewrite("cluster.controlled", "running_hub")  # imported before pytest sees that they are plugins

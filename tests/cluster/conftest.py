@@ -4,6 +4,7 @@ The cluster is `dev`, or what STEPMARK_TEST_CLUSTER names, as `k8s/kind/up --nod
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,19 @@ KIND = ROOT / "k8s" / "kind"
 NAME = os.environ.get("STEPMARK_TEST_CLUSTER", "dev")
 _COLD_SECONDS, _BUILD_SECONDS, _COMMAND_SECONDS = 3000, 1200, 280
 Done = subprocess.CompletedProcess[str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the longest time-outs first: two of them run at one time, and both ends should come together."""
+    items.sort(key=lambda item: -_timeout_seconds(item))
+
+
+def _timeout_seconds(item: pytest.Item) -> float:
+    """As its file sets it for a test on a cluster; unbounded for the others, so that those keep their place."""
+    if item.get_closest_marker("cluster") is None:
+        return math.inf
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 @dataclass(frozen=True)

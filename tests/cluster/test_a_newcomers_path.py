@@ -1,4 +1,5 @@
-"""What docs/install.md tells a newcomer to do, with PyTorch and Keras: from `helm install` to the verdict outside."""
+"""What docs/install.md tells a newcomer to do, from `helm install` to the verdict outside: with PyTorch and Keras, and
+with scripted steps."""
 
 import json
 import os
@@ -14,25 +15,59 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
 
 from cluster.conftest import Done
-from conftest import ROOT
+from conftest import ROOT, scenario_document
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 
-NAMESPACE = "quickstart"
 RUN_BYTES, BUILD_BYTES = 5 << 30, 20 << 30  # to run the image of both frameworks, and to build it first
-QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
 ENGINES = {"torch", "keras-tensorflow"}
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What a newcomer measures, and with a runner of which engines."""
+
+    name: str
+    engines: str
+    scenario: dict[str, Any]
+
+    def candidates(self) -> set[str]:
+        return {one["name"] for one in self.scenario["spec"]["candidates"]}
+
+
+def scripted_steps() -> dict[str, Any]:
+    """Two candidates with one and two workers, one of them twice as fast as the other."""
+    variants = {"plain": "plain", "slow": "slower"}
+    candidates = [{"name": n, "engine": "sleeper", "strategy": "parallel", "variant": v} for n, v in variants.items()]
+    return scenario_document(
+        workload={"model": "scripted", "params": {"stepSeconds": 0.004, "slowerFactor": 2.0}},
+        candidates=candidates,
+        scale={"workers": [1, 2], "batchPerWorker": 8},
+        measurement={"launches": 3, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
+        profile="default",
+    )
+
+
+QUICKSTART = yaml.safe_load((ROOT / "scenarios" / "quickstart.yaml").read_text())
+FRAMEWORKS = Trial("frameworks", "torch keras", QUICKSTART)
+SCRIPTED = Trial("scripted", "sleeper", scripted_steps())
+# The frameworks come first, as they do where a test is for them alone: so pytest sees that it is the same world.
+both = pytest.mark.parametrize(
+    "world", [FRAMEWORKS, pytest.param(SCRIPTED, marks=pytest.mark.core)], indirect=True, ids=lambda trial: trial.name
+)
+with_frameworks = pytest.mark.parametrize("world", [FRAMEWORKS], indirect=True, ids=lambda trial: trial.name)
+
+
+@dataclass(frozen=True)
 class World:
-    """The chart with both frameworks, and a scenario that was submitted and watched to its end."""
+    """The chart in a namespace of its own, and a scenario that was submitted and watched to its end."""
 
     cluster: Any
+    trial: Trial
     hub: str
-    prometheus: str
     token_file: Path
     folder: Path
     submitted: Done
@@ -40,20 +75,12 @@ class World:
     def stepmark(self, *arguments: str) -> Done:
         return stepmark(self.cluster, self.folder, *arguments, "--hub", self.hub, "--hub-token-file", self.token_file)
 
-    def scenario(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(kubectl(self.cluster, "get", "scenario", "quickstart", "-o", "json"))
-        return found
+    def kubectl(self, *arguments: str) -> str:
+        return kubectl(self.cluster, self.trial.name, *arguments)
 
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """Once it has an answer."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            answer = httpx2.get(f"{self.prometheus}/api/v1/query", params={"query": promql}, trust_env=False).json()
-            if answer["data"]["result"]:
-                found: list[dict[str, Any]] = answer["data"]["result"]
-                return found
-            time.sleep(1)
-        pytest.fail(f"Prometheus has no answer to {promql}")
+    def scenario(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", "scenario", "quickstart", "-o", "json"))
+        return found
 
 
 def stepmark(cluster: Any, folder: Path, *arguments: Any) -> Done:
@@ -63,45 +90,53 @@ def stepmark(cluster: Any, folder: Path, *arguments: Any) -> Done:
     )
 
 
-def kubectl(cluster: Any, *arguments: str, **more: Any) -> str:
-    done = cluster.kubectl("--namespace", NAMESPACE, *arguments, **more)
+def kubectl(cluster: Any, namespace: str, *arguments: str) -> str:
+    done = cluster.kubectl("--namespace", namespace, *arguments)
     assert done.returncode == 0, done.stderr
     return str(done.stdout)
 
 
 @pytest.fixture(scope="module")
 def world(
-    cluster: Any, engine: str, image: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    cluster: Any,
+    engine: str,
+    image: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
+    trial: Trial = request.param
+    if trial is FRAMEWORKS:
+        skip_without_disk(engine)
+    folder = tmp_path_factory.mktemp(trial.name)
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(trial.scenario))
+    kubectl(cluster, trial.name, "create", "namespace", trial.name)
+    kubectl(cluster, trial.name, "label", "namespace", trial.name, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        install(cluster, image, trial)
+        with cluster.forwarded(trial.name, "service/stepmark-hub", 8080) as hub:
+            token = folder / "token"
+            template = "go-template={{.data.admin | base64decode}}"
+            token.write_text(kubectl(cluster, trial.name, "get", "secret", "stepmark-tokens", "-o", template))
+            where = ("--namespace", trial.name, "--name", "quickstart", "--watch")
+            outside = ("--hub", hub, "--hub-token-file", token)
+            submitted = stepmark(cluster, folder, "submit", "scenario.yaml", *where, *outside)
+            yield World(cluster, trial, hub, token, folder, submitted)
+    finally:
+        cluster.helm("uninstall", "stepmark", "--namespace", trial.name, "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", trial.name, "--wait=false")
+
+
+def skip_without_disk(engine: str) -> None:
     built = subprocess.run([engine, "image", "inspect", "stepmark-runner:torch-keras"], capture_output=True)
     expected = RUN_BYTES + BUILD_BYTES * (built.returncode != 0)
     free = shutil.disk_usage(os.path.expanduser("~")).free
     if free < expected:
         pytest.skip(f"expected {expected >> 30} GiB of disk for an image of both frameworks, found {free >> 30}")
-    folder = tmp_path_factory.mktemp("quickstart")
-    kubectl(cluster, "create", "namespace", NAMESPACE)
-    kubectl(cluster, "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        install(cluster, image)
-        scrape(cluster, "stepmark-hub-metrics", 9090)
-        with (
-            cluster.forwarded(NAMESPACE, "service/stepmark-hub", 8080) as hub,
-            cluster.forwarded("monitoring", "service/prometheus", 9090) as prometheus,
-        ):
-            token = folder / "token"
-            template = "go-template={{.data.admin | base64decode}}"
-            token.write_text(kubectl(cluster, "get", "secret", "stepmark-tokens", "-o", template))
-            where = ("--namespace", NAMESPACE, "--name", "quickstart", "--watch")
-            submitted = stepmark(cluster, folder, "submit", QUICKSTART, *where, "--hub", hub, "--hub-token-file", token)
-            yield World(cluster, hub, prometheus, token, folder, submitted)
-    finally:
-        cluster.helm("uninstall", "stepmark", "--namespace", NAMESPACE, "--ignore-not-found")
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def install(cluster: Any, image: Callable[..., str]) -> None:
-    """With the values that the sample has for a small cluster. The large image is in one node alone."""
-    service, runner = image("service"), image("runner", "torch keras")
+def install(cluster: Any, image: Callable[..., str], trial: Trial) -> None:
+    """With the values that the sample has for a small cluster. The image of the runner, a large one, is in one node."""
+    service, runner = image("service"), image("runner", trial.engines)
     node = cluster.nodes()[-1]
     cluster.load(service)
     cluster.load(runner, node)
@@ -109,7 +144,7 @@ def install(cluster: Any, image: Callable[..., str]) -> None:
     profile = f"profiles.default.image={runner},profiles.default.imagePullPolicy=Never"
     host = f"kubernetes\\.io/hostname={node}"
     done = cluster.helm(
-        *("install", "stepmark", str(ROOT / "charts" / "stepmark"), "--namespace", NAMESPACE),
+        *("install", "stepmark", str(ROOT / "charts" / "stepmark"), "--namespace", trial.name),
         *("--values", str(ROOT / "k8s" / "profiles" / "cpu-sandbox.yaml"), "--take-ownership", "--wait"),
         *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never,{profile}"),
         *("--set", f"profiles.default.nodeSelector.{host},profiles.default.head.nodeSelector.{host}"),
@@ -117,20 +152,8 @@ def install(cluster: Any, image: Callable[..., str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def scrape(cluster: Any, service: str, port: int) -> None:
-    cluster.add("prometheus")
-    targets = json.dumps([{"targets": [f"{service}.{NAMESPACE}:{port}"]}])
-    for arguments in (
-        ("delete", "configmap", "prometheus-more", "--ignore-not-found"),  # of the last time
-        ("create", "configmap", "prometheus-more", f"--from-literal=hub.json={targets}"),
-        ("delete", "pods", "--all"),
-        ("rollout", "status", "deployment/prometheus", "--timeout=120s"),
-    ):
-        done = cluster.kubectl("--namespace", "monitoring", *arguments)
-        assert done.returncode == 0, done.stderr
-
-
-def test_submit_shows_progress_and_then_the_table_of_both_frameworks(world: World) -> None:
+@both
+def test_submit_shows_progress_and_then_the_table(world: World) -> None:
     done = world.submitted
     assert done.returncode == 0, done.stderr
     assert "Running: " in done.stderr
@@ -139,22 +162,69 @@ def test_submit_shows_progress_and_then_the_table_of_both_frameworks(world: Worl
     assert table.stdout in done.stdout
 
 
+@both
 def test_the_scenario_is_complete_and_says_who_won(world: World) -> None:
-    kubectl(world.cluster, "wait", "--for=condition=Complete", "scenario/quickstart", "--timeout=10s")
+    world.kubectl("wait", "--for=condition=Complete", "scenario/quickstart", "--timeout=10s")
     status = world.scenario()["status"]
     assert [one["validity"] for one in status["attempts"]] == ["valid"]
-    shown = kubectl(world.cluster, "get", "scenarios").splitlines()
+    shown = world.kubectl("get", "scenarios").splitlines()
     assert len(shown) == 2
     assert status["result"]["verdict"] in shown[1]
 
 
-def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: World) -> None:
-    series = world.query("stepmark_throughput_samples_per_second")
+@both
+def test_the_report_of_the_hubs_run_is_written_here(world: World) -> None:
+    run = world.scenario()["metadata"]["uid"]
+    done = world.stepmark("report", run)
+    assert done.returncode == 0, done.stderr
+    assert world.trial.candidates() <= set((world.folder / "out" / run / "report.md").read_text().split())
+
+
+@both
+def test_a_gate_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None:
+    run = world.scenario()["metadata"]["uid"]
+    done = world.stepmark("compare", run, run)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def prometheus(world: World) -> Iterator[str]:
+    """The address of one in the cluster that scrapes the hub."""
+    cluster = world.cluster
+    cluster.add("prometheus")
+    targets = json.dumps([{"targets": [f"stepmark-hub-metrics.{world.trial.name}:9090"]}])
+    for arguments in (
+        ("delete", "configmap", "prometheus-more", "--ignore-not-found"),  # of the last time
+        ("create", "configmap", "prometheus-more", f"--from-literal=hub.json={targets}"),
+        ("delete", "pods", "--all"),
+        ("rollout", "status", "deployment/prometheus", "--timeout=120s"),
+    ):
+        kubectl(cluster, "monitoring", *arguments)
+    with cluster.forwarded("monitoring", "service/prometheus", 9090) as address:
+        yield address
+
+
+def query(prometheus: str, promql: str) -> list[dict[str, Any]]:
+    """Once it has an answer."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = httpx2.get(f"{prometheus}/api/v1/query", params={"query": promql}, trust_env=False).json()
+        if answer["data"]["result"]:
+            found: list[dict[str, Any]] = answer["data"]["result"]
+            return found
+        time.sleep(1)
+    pytest.fail(f"Prometheus has no answer to {promql}")
+
+
+@with_frameworks
+def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: World, prometheus: str) -> None:
+    series = query(prometheus, "stepmark_throughput_samples_per_second")
     assert {one["metric"]["engine"] for one in series} == ENGINES
     assert {one["metric"]["workers"] for one in series} == {"1", "2"}
     assert all(float(one["value"][1]) > 0 for one in series)
 
 
+@with_frameworks
 def test_pods_of_one_node_do_not_compute_on_the_same_cores(world: World) -> None:
     """Each sees all of the node's: with threads for all of them PyTorch's step was seven times as long as locally."""
     run, token = world.scenario()["metadata"]["uid"], world.token_file.read_text()
@@ -166,16 +236,3 @@ def test_pods_of_one_node_do_not_compute_on_the_same_cores(world: World) -> None
     for ranks in (header["ranks"] for header in headers):
         cores = {core for rank in ranks for core in rank["cpus"]}
         assert len(cores) == len(ranks) * share
-
-
-def test_the_report_of_the_hubs_run_is_written_here(world: World) -> None:
-    run = world.scenario()["metadata"]["uid"]
-    done = world.stepmark("report", run)
-    assert done.returncode == 0, done.stderr
-    assert {"torch", "keras"} <= set((world.folder / "out" / run / "report.md").read_text().split())
-
-
-def test_a_gate_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None:
-    run = world.scenario()["metadata"]["uid"]
-    done = world.stepmark("compare", run, run)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ from stepmark.controller.facts import Capabilities
 from stepmark.controller.profiles import profiles_from_text
 from stepmark.controller.settings import Settings
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.core, pytest.mark.timeout(1200)]
 
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:stepmark-controller"
 SCENARIO = {

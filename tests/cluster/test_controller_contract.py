@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "unit" / "controller"))
 from api_contract import CONTRACT, NAMESPACE, new_scenario
 from worlds import here
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.core]
 
 
 @pytest.fixture(scope="module")

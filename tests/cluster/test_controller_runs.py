@@ -15,7 +15,7 @@ import yaml
 from cluster.controlled import MEASURED, STEPMARK, WAIT_SECONDS, World, attempts, until
 from conftest import scenario_document
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.core, pytest.mark.timeout(1500)]
 pytest_plugins = ["cluster.controlled"]
 
 

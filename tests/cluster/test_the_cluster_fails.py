@@ -7,7 +7,7 @@ import pytest
 
 from cluster.controlled import World, attempts, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(1200)]
 pytest_plugins = ["cluster.controlled"]
 
 
