@@ -29,7 +29,7 @@ def main() -> None:
         }
         honest |= {"timed run: honest": timed.found(folder, "honest").problem}
     for plant, problem in (mistakes | honest).items():
-        print(f"  {plant:32s} {problem[:110] or 'passes'}")
+        print(f"  {plant:32s} {problem[:1500] or 'passes'}")
     found, refused = sum(map(bool, mistakes.values())), sum(map(bool, honest.values()))
     print(f"\nfound {found} of {len(mistakes)} planted mistakes; refused {refused} of {len(honest)} that are right")
 

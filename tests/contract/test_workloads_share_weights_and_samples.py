@@ -78,7 +78,7 @@ def test_initial_weights_depend_on_seed_and_name_alone() -> None:
     assert np.array_equal(whole["b.weight"], alone["b.weight"])
     assert not np.array_equal(whole["a.weight"], whole["b.weight"])
     assert not np.array_equal(whole["b.weight"], initial(shapes, 8)["b.weight"])
-    assert all(values.dtype == np.float64 for values in whole.values())
+    assert all(values.dtype == np.float32 for values in whole.values())
     assert whole["b.bias"].all()
 
 

@@ -71,8 +71,8 @@ CAUSES = (
         _between(0.05, float("inf")),
     ),
     Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.02), "bn"),
-    Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-4, 0.05), "norm"),
-    Cause("the form of GELU (exact or tanh)", _between(1e-5, 2e-4), "linear"),
+    Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(1e-3, 0.05), "norm"),
+    Cause("the form of GELU (exact or tanh)", _between(1e-5, 1e-3), "linear"),
     Cause(
         "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's "
         "gradient before the sum, or a sum over workers that is made twice or not at all",

@@ -61,12 +61,12 @@ def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distribu
         found.append(f"worst tensor {worst.tensor}, gradient off by {worst.error:.1e} (limit {limits.tensor:.0e})")
     found += _too_exact(figures, limits)
     if not figures.held:
-        found.append("the weights that were loaded are not those read back: they are not kept in float32")
+        found.append("the weights that were loaded are not those read back: not kept in float32, or in another order")
     if figures.unmatched:
         found.insert(0, f"trained on one side only: {', '.join(figures.unmatched)}")
     if not found:
         return ""
-    if _too_exact(figures, limits) or not figures.held:
+    if _too_exact(figures, limits):
         return "; ".join(found)
     cause = likely_cause(figures, tensors, distributed)
     return "; ".join(found) + (f". Likely: {cause}" if cause else "")
