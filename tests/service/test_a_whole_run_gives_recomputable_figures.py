@@ -54,12 +54,22 @@ def raw(out: Path) -> dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]]:
     with sqlite3.connect(out / "results.db") as database:
         for text, blob in database.execute("select header, step_nanoseconds_npz from launches"):
             header = json.loads(text)
-            warmup = sum(w["steps"] for w in header["ranks"][0]["windows"] if w["kind"] == "warmup")
             steps = np.load(io.BytesIO(blob))["step_nanoseconds"]
             cell = header["cell"]
             key = f"{cell['candidate']}.{cell['execution']}.{cell['precision']}.w{cell['workers']}"
-            cells[key][header["block"]] = (header, steps[:, warmup:].max(axis=0) / 1e9)
+            cells[key][header["block"]] = (header, job_seconds(header["ranks"][0]["windows"], steps))
     return cells
+
+
+def job_seconds(windows: list[dict[str, Any]], steps: np.ndarray) -> np.ndarray:
+    """From the last rank's end of one step to the last rank's end of the next; ranks begin a window together."""
+    found: list[float] = []
+    for window in windows:
+        own, steps = steps[:, : window["steps"]], steps[:, window["steps"] :]
+        ends = [max(row[: index + 1].sum() for row in own) for index in range(window["steps"])]
+        if window["kind"] == "measured":
+            found += [(after - before) / 1e9 for before, after in zip([0, *ends], ends, strict=False)]
+    return np.array(found)
 
 
 def t_interval(values: list[float]) -> tuple[float, float, float]:
@@ -67,6 +77,12 @@ def t_interval(values: list[float]) -> tuple[float, float, float]:
     logs = [math.log(value) for value in values]
     half = 12.706204736 * statistics.stdev(logs) / math.sqrt(2)
     return tuple(math.exp(statistics.mean(logs) + side * half) for side in (0, -1, 1))  # type: ignore[return-value]
+
+
+def ended(interval: tuple[float, float, float], low: float, high: float) -> list[float]:
+    """An interval that ends where single steps do."""
+    value, least, most = interval
+    return [value, max(least, low), min(most, high)]
 
 
 def measured(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,14 +111,17 @@ def test_step_times_and_rates(summary: dict[str, Any], raw: dict) -> None:
     assert len(measured(summary)) == 4
     for cell in measured(summary):
         launches = [steady(steps) for _, steps in raw[cell["key"]].values()]
-        expected = t_interval([float(np.median(steps)) for steps in launches])
-        step = cell["step_seconds"]
-        assert (step["median"], step["low"], step["high"]) == pytest.approx(expected, rel=1e-6)
-        pooled = np.concatenate(launches)
+        pooled, batch, step = np.concatenate(launches), cell["global_batch"], cell["step_seconds"]
+        ends = float(pooled.min()), float(pooled.max())
+        medians = t_interval([float(np.median(steps)) for steps in launches])
+        assert [step["median"], step["low"], step["high"]] == pytest.approx(ended(medians, *ends), rel=1e-6)
+        means = t_interval([float(steps.mean()) for steps in launches])
+        assert list(step["mean"].values()) == pytest.approx(ended(means, *ends), rel=1e-6)
         assert [step["p5"], step["p95"], step["p99"]] == pytest.approx(np.percentile(pooled, [5, 95, 99]).tolist())
-        rates = t_interval([cell["global_batch"] * len(steps) / steps.sum() for steps in launches])
+        rates = t_interval([batch * len(steps) / steps.sum() for steps in launches])
         rate = cell["samples_per_second"]
-        assert (rate["median"], rate["low"], rate["high"]) == pytest.approx(rates, rel=1e-6)
+        expected = ended(rates, batch / ends[1], batch / ends[0])
+        assert [rate["median"], rate["low"], rate["high"]] == pytest.approx(expected, rel=1e-6)
 
 
 def test_speedup_and_efficiency(summary: dict[str, Any], raw: dict) -> None:
@@ -126,9 +145,11 @@ def test_comparisons(summary: dict[str, Any], raw: dict) -> None:
     for comparison in compared:
         workers = comparison["workers"]
         ours, theirs = raw[f"keras.graph.float32.w{workers}"], raw[f"torch.eager.float32.w{workers}"]
-        medians = [[float(np.median(steady(side[block][1]))) for block in (0, 1)] for side in (ours, theirs)]
-        expected = t_interval([a / b for a, b in zip(*medians, strict=True)])
-        assert list(comparison["ratio"].values()) == pytest.approx(expected, rel=1e-6)
+        for name, figure in (("ratio", np.mean), ("median_ratio", np.median)):
+            figures = [[float(figure(steady(side[block][1]))) for block in (0, 1)] for side in (ours, theirs)]
+            expected = t_interval([a / b for a, b in zip(*figures, strict=True)])
+            assert list(comparison[name].values()) == pytest.approx(expected, rel=1e-6)
+        assert (comparison["verdict"], comparison["p_adjusted"]) == ("inconclusive", None)
 
 
 def test_memory_and_startup(summary: dict[str, Any], raw: dict) -> None:
