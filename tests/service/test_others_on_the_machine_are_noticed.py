@@ -1,7 +1,6 @@
 """A neighbour on a rank's core, a rank that is stopped: never a number without a word, and measured again."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,13 +20,7 @@ from stepmark.results.store import SqliteStore
 
 TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
 SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}  # so short that the sleeper only watches the clock
-NEIGHBOURS = """
-import os, sys
-for _ in range(7):
-    if os.fork() == 0:
-        while True: pass
-sys.stdin.read()
-"""
+NEIGHBOURS = 7
 
 
 @pytest.fixture
@@ -41,13 +34,18 @@ def one_core() -> Iterator[None]:
 
 @contextmanager
 def neighbours() -> Iterator[None]:
-    """Seven on the one core, so that an eighth of it is left."""
-    process = subprocess.Popen([sys.executable, "-c", NEIGHBOURS], stdin=subprocess.PIPE, start_new_session=True)
+    """Seven on the one core, so that an eighth of it is left.
+
+    Each has a session of its own: where the kernel shares cores out among sessions first, one session would take half.
+    """
+    spinning = [sys.executable, "-c", "while True: pass"]
+    started = [subprocess.Popen(spinning, start_new_session=True) for _ in range(NEIGHBOURS)]
     try:
         yield
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def headers(stepmark: CommandLine) -> list[LaunchHeader]:

@@ -261,7 +261,7 @@ def shape(folder: Path) -> list[Any]:
         for record in store.records():
             header = json.loads(record.header.model_dump_json(exclude={"started_at", "wall_seconds"}))
             for rank in header["ranks"]:
-                for name in ("startup_seconds", "peak_memory_bytes", "parts"):
+                for name in ("startup_seconds", "peak_memory_bytes", "parts", "interference"):
                     rank[name] = rank[name] is not None
                 for window in rank["windows"]:
                     del window["host_nanoseconds"]
