@@ -73,7 +73,7 @@ def test_validate_speaks_json(stepmark: CommandLine) -> None:
 def test_plan_says_cells_order_and_time_and_runs_nothing(stepmark: CommandLine) -> None:
     done = stepmark("plan", QUICKSTART)
     assert done.returncode == 0
-    for said in ("8 cells", "block 0: ", "24 launches in 3 blocks, order from seed 0", "minutes"):
+    for said in ("4 cells", "block 0: ", "28 launches in 7 blocks, order from seed 0", "minutes"):
         assert said in done.stdout
     document = json.loads(stepmark("plan", QUICKSTART, "--json").stdout)
     assert [len(block) for block in document["blocks"]] == [8, 8, 8]
