@@ -17,7 +17,8 @@ def spec(folder: Path) -> LaunchSpec:
         rank=0, node="n", world_size=1, replicas=1,
         addresses=(), control_address="", control_token="", cpus=(0,), seed=0, launch_seed=0, warmup_steps=1,
         warmup_seconds=0, min_steps=1, max_steps=1, min_seconds=0, launch_timeout_seconds=1, step_timeout_seconds=1,
-        max_taken_share=1, memory_limit_bytes=None, probe=None, times_parts=False, directory=folder, requested_at_ns=0,
+        max_taken_share=1, memory_limit_bytes=None, probe=None, proof=None, times_parts=False, directory=folder,
+        requested_at_ns=0,
     )  # fmt: skip
 
 
