@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from stepmark.analysis.families import FAMILY_ERROR, TESTED_AT, Family, MedianShift, Paired, family
 from stepmark.analysis.intervals import Estimate, paired_ratio
 from stepmark.analysis.launch import LaunchSummary
-from stepmark.analysis.settling import WINDOWS_AHEAD, log_change_ahead
+from stepmark.analysis.settling import established_slope, log_change_ahead
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
@@ -212,7 +212,8 @@ def _means_and_medians(mean: float, median: float, minimum_effect: float) -> str
 
 def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
     """A claim must hold also if the slopes that are established went on, on either side or on both."""
-    ours, theirs = log_change_ahead(case.ours.slopes), log_change_ahead(case.theirs.slopes)
+    slopes = [established_slope(side.slopes) for side in (case.ours, case.theirs)]
+    ours, theirs = map(log_change_ahead, slopes)
     outcomes = [effect + ours, effect - theirs, effect + ours - theirs]
     matters = np.log1p(minimum_effect)
     if abs(effect) < matters:
@@ -221,9 +222,8 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
         holds = all(outcome * effect > 0 and abs(outcome) >= matters for outcome in outcomes)
     if holds:
         return ""
-    changing = [side.key for side, change in ((case.pair.cell, ours), (case.pair.base, theirs)) if change]
-    rates = [change / WINDOWS_AHEAD for change in (ours, theirs) if change]
-    words = " and ".join(f"{key} by {np.expm1(rate):+.1%}" for key, rate in zip(changing, rates, strict=True))
+    sides = zip((case.pair.cell.key, case.pair.base.key), slopes, strict=True)
+    words = " and ".join(f"{key} by {np.expm1(slope):+.1%}" for key, slope in sides if slope)
     return f"steps were still changing over the window ({words}), which could explain it: raise warmupSeconds"
 
 

@@ -171,7 +171,7 @@ class Measurement(StrictModel):
     """A launch that makes no step for this long is killed and counts as failed."""
     memory_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] | None = None
     """Address space that one worker process may use beyond what its framework's import took; absent: no limit."""
-    max_taken_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_taken_share: Annotated[float, Field(ge=0, le=1)] = 0.2
     """A launch is disturbed, and does not count, where others took more than this share of a rank's cores."""
     max_made_again: Annotated[int, Field(ge=0, le=10000)] | None = None
     """Launches that may be made again since they were disturbed; absent: half as many as are planned."""

@@ -130,3 +130,10 @@ def test_ratios_at_two_levels_are_no_claim_from_five_blocks() -> None:
     [one], _ = run(of(times(1.0, (0.100, 0.101, 0.100, 0.250, 0.251))), reference=of(STEADY))
     assert one.verdict == "inconclusive"
     assert "launches lie at two levels, x 1.100 in 3 blocks and x 1.250 in 2" in one.reason
+
+
+def test_steps_that_become_slower_count_with_their_change_over_one_window() -> None:
+    rising = [-slope for slope in FALLING]
+    [far], _ = run(of(times(0.9), slopes=rising), reference=of(STEADY))
+    [near], _ = run(of(times(0.985, (0, 0.001, -0.001, 0, 0)), slopes=rising), reference=of(STEADY))
+    assert (far.verdict, near.verdict) == ("faster", "inconclusive")
