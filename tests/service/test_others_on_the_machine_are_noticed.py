@@ -20,7 +20,7 @@ from stepmark.results.store import SqliteStore
 
 TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
 SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}  # so short that the sleeper only watches the clock
-NEIGHBOURS = 7
+NEIGHBOURS = 3
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def one_core() -> Iterator[None]:
 
 @contextmanager
 def neighbours() -> Iterator[None]:
-    """Seven on the one core, so that an eighth of it is left.
+    """Three on the one core, so that a quarter of it is left.
 
     Each has a session of its own: where the kernel shares cores out among sessions first, one session would take half.
     """
@@ -64,7 +64,7 @@ def blocks_that_count(stepmark: CommandLine, candidate: str) -> int:
 @pytest.mark.usefixtures("one_core")
 def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(stepmark: CommandLine) -> None:
     measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.3, "warmupSteps": 2, "warmupSeconds": 0}
-    limits = {"maxTakenShare": 0.75, "maxMadeAgain": 2}
+    limits = {"maxTakenShare": 0.5, "maxMadeAgain": 2}
     file = stepmark.scenario(candidates=TWO, workload=SPINNING, measurement=measurement | limits)
     with neighbours():
         running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
@@ -76,7 +76,7 @@ def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(
     cells = stepmark.summary(stepmark.folder / "out")["cells"]
     assert [cell["launches"] for cell in cells] == [blocks_that_count(stepmark, name) for name in ("a", "b")]
     assert running.returncode == (0 if all(cell["launches"] for cell in cells) else 1)
-    assert max(cell["disturbance"]["taken_share_worst"] for cell in cells) > 0.75
+    assert max(cell["disturbance"]["taken_share_worst"] for cell in cells) > 0.5
     assert any("not count: others took" in cell["reason"] for cell in cells)
 
 
