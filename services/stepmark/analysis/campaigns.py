@@ -13,7 +13,7 @@ import numpy as np
 
 from stepmark.analysis.welch import Welch, holm, welch
 
-Medians = Sequence[float]
+Means = Sequence[float]
 """Mean step times of the launches of one cell in one campaign, in seconds."""
 
 _PRIOR_DEGREES = 2.0  # of the other cells' variance beside the cell's own
@@ -47,7 +47,7 @@ class _Own:
     degrees: int
 
 
-def between(cells: Mapping[str, Sequence[Medians]]) -> dict[str, Between]:
+def between(cells: Mapping[str, Sequence[Means]]) -> dict[str, Between]:
     """Per cell, from its launch means in each campaign; empty where no cell has two campaigns of two launches.
 
     A cell's own estimate counts with its degrees of freedom, the mean of all cells with two: few campaigns are pooled,
@@ -66,7 +66,7 @@ def between(cells: Mapping[str, Sequence[Medians]]) -> dict[str, Between]:
 
 
 def tested(
-    launches: Mapping[str, tuple[Medians, Medians]], known: Mapping[str, Between], alpha: float
+    launches: Mapping[str, tuple[Means, Means]], known: Mapping[str, Between], alpha: float
 ) -> tuple[dict[str, Tested], float]:
     """Every cell's test, and the one level of the intervals that says the same as Holm's procedure.
 
@@ -78,12 +78,12 @@ def tested(
     return {key: Tested(test, p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}, level
 
 
-def _test(old: Medians, new: Medians, campaigns: Between | None) -> Welch:
+def _test(old: Means, new: Means, campaigns: Between | None) -> Welch:
     launches = welch(old, new)
     return launches if campaigns is None else launches.with_campaigns(campaigns.variance, campaigns.degrees)
 
 
-def _own(campaigns: Sequence[Medians]) -> _Own:
+def _own(campaigns: Sequence[Means]) -> _Own:
     logs = [np.log(np.asarray(means, dtype=np.float64)) for means in campaigns]
     by_launches = float(np.mean([x.var(ddof=1) / len(x) for x in logs]))
     return _Own(float(np.var([x.mean() for x in logs], ddof=1)) - by_launches, len(logs) - 1)

@@ -175,12 +175,13 @@ def with_scaling(
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
     parts = [launch.parts for launch in launches if launch.parts is not None]
     uses = [launch.use for launch in launches if launch.use is not None]
-    rate = _rate(cell, good, facts.level)
+    step = _step_seconds(good, facts.level)
+    rate = _rate(cell, good, step, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
     return {
-        "step_seconds": _step_seconds(good, facts.level),
+        "step_seconds": step,
         "samples_per_second": rate,
         "time_split": split,
         "time_split_missing": missing,
@@ -215,10 +216,10 @@ def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
     )
 
 
-def _rate(cell: Cell, good: list[LaunchSummary], level: float) -> Rate:
-    steps = np.concatenate([launch.step_seconds for launch in good])
+def _rate(cell: Cell, good: list[LaunchSummary], step: StepSeconds, level: float) -> Rate:
+    fastest, *_, slowest = step.percentiles
     found = typical(np.array([launch.samples_per_second for launch in good]), level)
-    found = _possible(found, cell.global_batch / float(steps.max()), cell.global_batch / float(steps.min()))
+    found = _possible(found, cell.global_batch / slowest, cell.global_batch / fastest)
     return Rate(median=found.value, low=found.low, high=found.high)
 
 

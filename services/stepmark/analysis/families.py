@@ -21,16 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from stepmark.analysis.intervals import CONFIDENCE, Estimate, t_quantile
+from stepmark.analysis.intervals import CONFIDENCE, Estimate
 from stepmark.analysis.levels import Levels, median_interval, sign_p_value, two_levels
-from stepmark.analysis.welch import holm
+from stepmark.analysis.welch import LEAST_VARIANCE, LogRatio, holm
 
 Array = NDArray[np.float64]
 
 FAMILY_ERROR = round(1 - CONFIDENCE, 6)
 TESTED_AT = 0.035
 _LENT_MOST = 8.0
-_LEAST_VARIANCE = 1e-18  # of a logarithm: below what a clock of 1 ns tells of a step of 1 s; keeps 0 / 0 away
 
 
 class Paired(Protocol):
@@ -42,24 +41,6 @@ class Paired(Protocol):
 
     def ratio(self, confidence: float) -> Estimate:
         """Candidate over reference, with its interval."""
-
-
-@dataclass(frozen=True)
-class MeanShift:
-    """The mean of paired log ratios, with its standard error and degrees of freedom."""
-
-    log_ratio: float
-    standard_error: float
-    degrees: float
-
-    @property
-    def p_value(self) -> float:
-        return float(2 * special.stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error))
-
-    def ratio(self, confidence: float) -> Estimate:
-        half = t_quantile(confidence, self.degrees) * self.standard_error
-        value, low, high = (float(np.exp(self.log_ratio + side * half)) for side in (0, -1, 1))
-        return Estimate(value=value, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -104,13 +85,13 @@ def family(logs: Sequence[Array]) -> Family:
     return Family(tuple(tests), tuple(adjusted), level)
 
 
-def _moderated(logs: Sequence[Array]) -> list[MeanShift]:
-    variances = np.array([max(float(one.var(ddof=1)), _LEAST_VARIANCE) for one in logs])
+def _moderated(logs: Sequence[Array]) -> list[LogRatio]:
+    variances = np.array([max(float(one.var(ddof=1)), LEAST_VARIANCE) for one in logs])
     degrees = np.array([len(one) - 1 for one in logs], dtype=np.float64)
     common, lent = _common_variance(variances, degrees)
     pooled = np.maximum(variances, (lent * common + degrees * variances) / (lent + degrees))
     return [
-        MeanShift(float(one.mean()), float(np.sqrt(variance / len(one))), float(own + lent))
+        LogRatio(float(one.mean()), float(np.sqrt(variance / len(one))), float(own + lent))
         for one, variance, own in zip(logs, pooled, degrees, strict=True)
     ]
 

@@ -13,6 +13,7 @@ from scipy import special
 from stepmark.analysis.levels import median_interval, two_levels
 
 CONFIDENCE = 0.95
+_MOST_LOG = 700.0  # exp() of more is infinite, which JSON has no word for, and of less than its negative 0
 
 
 class Estimate(BaseModel):
@@ -33,7 +34,7 @@ class Estimate(BaseModel):
         """Half the interval's width on the log scale: 0.01 is plus or minus 1 %."""
         if self.low is None or self.high is None:
             return None
-        return float(np.log(self.high / self.low) / 2)
+        return float((np.log(self.high) - np.log(self.low)) / 2)
 
 
 def geometric_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
@@ -47,8 +48,13 @@ def geometric_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) 
     centre, n = float(logs.mean()), len(logs)
     if n < 2:
         return Estimate(value=float(np.exp(centre)), low=None, high=None)
-    half = t_quantile(confidence, n - 1) * float(logs.std(ddof=1)) / np.sqrt(n)
-    return Estimate(value=float(np.exp(centre)), low=float(np.exp(centre - half)), high=float(np.exp(centre + half)))
+    return around_log(centre, t_quantile(confidence, n - 1) * float(logs.std(ddof=1)) / np.sqrt(n))
+
+
+def around_log(centre: float, half: float) -> Estimate:
+    """The exponential of a logarithm with its interval; ends stay finite and above 0, also of the widest intervals."""
+    low, high = (float(np.exp(np.clip(centre + side * half, -_MOST_LOG, _MOST_LOG))) for side in (-1, 1))
+    return Estimate(value=float(np.exp(centre)), low=low, high=high)
 
 
 def arithmetic_mean(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:

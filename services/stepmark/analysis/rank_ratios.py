@@ -81,15 +81,6 @@ def variance_of_mean(length: int, memory: float) -> float:
     return ((1 + memory) / gap - 2 * memory * (1 - memory**length) / (length * gap**2)) / length
 
 
-def holm(p_values: Array) -> Array:
-    """Holm's (1979) step-down adjusted p-values, shape (ranks,)."""
-    order = np.argsort(p_values)
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted
-
-
 @cache
 def errors_needed(degrees: int, level: float, power: float) -> float:
     """The true effect that a one-sided t-test at `level` finds with this power, in *estimated* standard errors.

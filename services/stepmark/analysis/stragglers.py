@@ -16,6 +16,7 @@ from scipy import special
 
 from stepmark.analysis import rank_ratios
 from stepmark.analysis.rank_ratios import Array
+from stepmark.analysis.welch import holm
 
 Times = NDArray[np.int64] | NDArray[np.float32] | Array
 
@@ -230,7 +231,8 @@ def _standing_out(medians: Array, uneven: Array, minimum_effect: float) -> _Pass
 
 def _alarms(test: _Test, minimum_effect: float, last: Array, hosts: Sequence[str] | None) -> list[Straggler]:
     """The ranks that are slow in all launches, worst first."""
-    adjusted = rank_ratios.holm(special.stdtr(test.degrees, -test.effect / test.error))
+    p_values = special.stdtr(test.degrees, -test.effect / test.error)
+    adjusted = np.array(holm(p_values, test.family_wise)[0])
     half = special.stdtrit(test.degrees, 0.5 + _CONFIDENCE / 2) * test.error
     found = np.flatnonzero((adjusted <= test.family_wise) & (test.effect >= np.log1p(minimum_effect)))
     return [

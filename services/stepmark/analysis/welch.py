@@ -1,4 +1,4 @@
-"""Two independent groups of launches: Welch's t-test on logarithms, and Holm's step-down over many of them.
+"""Log ratios under t: Welch's test of two independent groups of launches, and Holm's step-down over many tests.
 
 Where it is known how much campaigns differ, that is part of the standard error.
 
@@ -8,22 +8,20 @@ it holds the family-wise error whatever the dependence between the tests, and ce
 effect, do depend. Sums of variances have the degrees of freedom of F. E. Satterthwaite, Biometrics Bulletin 2, 1946.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.intervals import Estimate, around_log, t_quantile
 
-_LEAST_VARIANCE = 1e-18  # of a logarithm: below what a clock of 1 ns tells of a step of 1 s; keeps 0 / 0 away
-_MOST_LOG = 700.0  # exp() of more is infinite, which JSON has no word for
+LEAST_VARIANCE = 1e-18  # of a logarithm: below what a clock of 1 ns tells of a step of 1 s; keeps 0 / 0 away
 
 
 @dataclass(frozen=True)
-class Welch:
-    """The difference of mean logarithms, new minus old, with its standard error and degrees of freedom."""
+class LogRatio:
+    """The estimate of a log ratio, with its standard error and degrees of freedom."""
 
     log_ratio: float
     standard_error: float
@@ -35,10 +33,12 @@ class Welch:
         return float(2 * special.stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error))
 
     def ratio(self, confidence: float) -> Estimate:
-        """New over old, with its interval at this level."""
-        half = float(special.stdtrit(self.degrees, (1 + confidence) / 2)) * self.standard_error
-        low, high = (np.clip(self.log_ratio + side * half, -_MOST_LOG, _MOST_LOG) for side in (-1, 1))
-        return Estimate(value=float(np.exp(self.log_ratio)), low=float(np.exp(low)), high=float(np.exp(high)))
+        """The ratio, with its interval at this level."""
+        return around_log(self.log_ratio, t_quantile(confidence, self.degrees) * self.standard_error)
+
+
+class Welch(LogRatio):
+    """Of mean logarithms, new over old."""
 
     def with_campaigns(self, variance: float, degrees: float) -> "Welch":
         """With what two campaigns, one a side, add: each has this variance, known with so many degrees of freedom."""
@@ -53,20 +53,21 @@ def welch(old: ArrayLike, new: ArrayLike) -> Welch:
     logs = [np.log(np.asarray(values, dtype=np.float64)) for values in (old, new)]
     if min(map(len, logs)) < 2:
         raise ValueError(f"two figures a side are needed, found {len(logs[0])} and {len(logs[1])}")
-    shares = np.array([max(float(x.var(ddof=1)), _LEAST_VARIANCE) / len(x) for x in logs])
+    shares = np.array([max(float(x.var(ddof=1)), LEAST_VARIANCE) / len(x) for x in logs])
     degrees = shares.sum() ** 2 / sum(share**2 / (len(x) - 1) for share, x in zip(shares, logs, strict=True))
     return Welch(float(logs[1].mean() - logs[0].mean()), float(np.sqrt(shares.sum())), float(degrees))
 
 
-def holm(p_values: Sequence[float], alpha: float) -> tuple[list[float], float]:
+def holm(p_values: ArrayLike, alpha: float) -> tuple[list[float], float]:
     """Adjusted p-values in the same order, and the one interval level that says the same.
 
     A test is rejected where its adjusted p-value is at most `alpha`. With R of m rejected, the intervals at
     1 - alpha / (m - R) exclude 1 for exactly these: rejected p-values are at most alpha / (m - R + 1), and the next one
     exceeds alpha / (m - R). With all rejected the level is 1 - alpha.
     """
-    order, count = np.argsort(p_values, kind="stable"), len(p_values)
-    steps = np.asarray(p_values, dtype=np.float64)[order] * (count - np.arange(count))
+    values = np.asarray(p_values, dtype=np.float64)
+    order, count = np.argsort(values, kind="stable"), len(values)
+    steps = values[order] * (count - np.arange(count))
     adjusted = np.empty(count)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     left = count - int((adjusted <= alpha).sum())

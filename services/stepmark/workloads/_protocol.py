@@ -35,8 +35,6 @@ class Workload(ABC):
     """
 
     params_model: ClassVar[type[StrictModel]]
-    batch_norm: ClassVar[bool] = False
-    """Whether samples of a batch meet in BatchNorm: then two workers are not one process at the global batch."""
     float64_limit: ClassVar[float] = 1e-12
     """Largest relative error between two frameworks in float64 (docs/parity.md)."""
 

@@ -110,7 +110,6 @@ def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
 
 class Resnet(Workload):
     params_model = Params
-    batch_norm = True
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)

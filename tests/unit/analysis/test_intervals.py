@@ -54,6 +54,13 @@ def test_the_value_lies_inside_and_in_the_middle_of_the_logarithms(values: list[
     assert math.log(low) + math.log(high) == pytest.approx(2 * math.log(value), abs=1e-6)
 
 
+def test_the_widest_interval_has_finite_ends_above_zero() -> None:
+    found = geometric_mean(np.array([1e-6, 1e6]), 0.99)
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.low < found.high < float("inf")
+
+
 @quick
 @given(values=FIGURES, levels=st.tuples(st.floats(0.5, 0.99), st.floats(0.5, 0.99)))
 def test_more_confidence_is_never_a_narrower_interval(values: list[float], levels: tuple[float, float]) -> None:

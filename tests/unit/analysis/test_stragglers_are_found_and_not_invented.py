@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from stepmark.analysis.rank_ratios import holm, variance_of_mean
+from stepmark.analysis.rank_ratios import variance_of_mean
 from stepmark.analysis.stragglers import DETECTION_POWER, StragglerReport, straggler_report
+from stepmark.analysis.welch import holm
 
 
 def simulate(
@@ -63,7 +64,7 @@ def test_the_variance_of_a_mean_counts_every_pair(memory: float) -> None:
 
 
 def test_holm_multiplies_by_the_hypotheses_that_remain() -> None:
-    assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
+    assert holm(np.array([0.04, 0.01, 0.03]), 0.05)[0] == pytest.approx([0.06, 0.03, 0.06])
 
 
 def test_lone_spikes_are_no_straggler() -> None:
