@@ -183,9 +183,14 @@ def _add_proof(
 def _add_parts(
     spec: LaunchSpec, report: RankReport, engine: Engine, group: ControlGroup, recorder: loop.Recorder
 ) -> bool:
-    """Write the report again, with the parts of the step. Where that fails, what was measured stands without them."""
+    """Write the report again, with the parts of the step. Where that fails, what was measured stands without them.
+
+    A rank that has lost another writes nothing: the one that failed has said why, where it still could.
+    """
     try:
         parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+    except ConnectionError:
+        return False
     except Exception as error:
         traceback.print_exc()
         parts = Parts(nanoseconds={}, missing=printable(f"timing the parts failed: {_cause(error)}")[:400])

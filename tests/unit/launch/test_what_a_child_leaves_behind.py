@@ -1,10 +1,13 @@
 """A child's files are foreign: whatever they hold, the supervisor makes a bounded, printable outcome of them."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from stepmark.launch import child
+from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import LaunchSpec
 from stepmark.launch.supervise import _outcome
 
@@ -50,3 +53,15 @@ def test_stderr_is_bounded_and_harmless(tmp_path: Path) -> None:
     assert outcome.failure.cause == "killed by signal 9 after step 7"
     assert len(outcome.failure.stderr_tail) <= 20
     assert all(line.isprintable() and len(line) <= 1000 for line in outcome.failure.stderr_tail)
+
+
+def test_a_rank_that_lost_another_while_the_parts_were_timed_leaves_the_reason_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise ConnectionResetError(PEER_GONE)
+
+    monkeypatch.setattr(child, "time_parts", lost)
+    report, engine, group, recorder = (cast(Any, SimpleNamespace(total=lambda _: (0, 1), steps_done=1)),) * 4
+    assert not child._add_parts(spec(tmp_path), report, engine, group, recorder)
+    assert not (tmp_path / child.REPORT).exists()
