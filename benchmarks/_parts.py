@@ -12,12 +12,16 @@ import numpy as np
 
 from stepmark import catalog
 from stepmark.analysis.intervals import Estimate, geometric_mean
+from stepmark.engines._device import CPU
 from stepmark.engines._protocol import Engine, RankContext
 from stepmark.launch.spawn import child_environment
-from stepmark.launch.spec import LaunchSpec, RankOutcome
+from stepmark.launch.spec import LaunchSpec, Placement, RankGroup, RankOutcome
 from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
+from stepmark.plan.blocks import Launch
+from stepmark.plan.cells import Cell
 from stepmark.results.record import unpack_steps
+from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 from stepmark.workloads import _batches
 
 
@@ -44,23 +48,31 @@ class Lab:
     def environment(self, engine: str) -> dict[str, str]:
         return child_environment(engine, 1, scratch_folder(self._run_id))
 
-    def launch(self, engine: str, zygote: Path | None, core: int, **given: Any) -> np.ndarray:
-        """Measured step seconds of one launch, shape (steps,)."""
+    def launch(self, engine: str, zygote: Path | None, core: int, params: dict[str, Any]) -> np.ndarray:
+        """Measured step seconds of one launch of an mlp, shape (steps,)."""
         self._count += 1
-        spec = {
-            "launch_id": f"l{self._count}", "block": 0, "engine": engine, "strategy": "single", "variant": None,
-            "execution": catalog.load_engine(engine).SUPPORT.default_execution, "precision": "float32",
-            "options": (), "accumulate": 1, "clip_global_norm": None, "replicas": 1, "probe": None,
-            "times_parts": False, "model": "mlp", "params": {}, "data_source": "synthetic", "global_batch": 64,
-            "rank": 0, "world_size": 1, "addresses": (), "control_token": "", "cpus": (core,), "seed": 0,
-            "launch_seed": 0, "warmup_steps": 20,
-            "warmup_seconds": 0.3, "min_steps": 100, "max_steps": 5000, "min_seconds": 1.0,
-            "launch_timeout_seconds": 300, "step_timeout_seconds": 60, "memory_limit_bytes": None,
-            "directory": self.folder / f"l{self._count}", "requested_at_ns": time.perf_counter_ns(),
-        }  # fmt: skip
-        with leased_ports(1) as [port]:
-            full = LaunchSpec.model_validate(spec | {"control_address": f"127.0.0.1:{port}"} | given)
-            outcome = run_child(full, zygote, self.environment(engine), lambda: False)
+        cell = Cell(
+            candidate=f"l{self._count}", engine=engine, strategy="single", variant=None,
+            execution=catalog.load_engine(engine).SUPPORT.default_execution, levels=("default",), precision="float32",
+            workers=1, processes=1, batch_per_worker=64,
+        )  # fmt: skip
+        with leased_ports(2) as [group, control]:
+            spec = LaunchSpec(
+                launch=Launch(cell, block=0, position=0, seed=0),
+                workload=WorkloadChoice(model="mlp", params=params),
+                data=Data(),
+                training=Training(),
+                measurement=Measurement(
+                    warmup_steps=20, warmup_seconds=0.3, min_steps=100, min_seconds=1.0, launch_timeout_seconds=300
+                ),
+                group=RankGroup(
+                    rank=0, addresses=(f"127.0.0.1:{group}",), control_address=f"127.0.0.1:{control}", control_token=""
+                ),
+                placement=Placement(node="here", cpus=(core,), device=CPU, directory=self.folder / f"l{self._count}"),
+                reference=None,
+                requested_at_ns=time.perf_counter_ns(),
+            )
+            outcome = run_child(spec, zygote, self.environment(engine), lambda: False)
         return _measured(outcome)
 
 

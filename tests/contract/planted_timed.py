@@ -17,16 +17,23 @@ from stepmark import catalog
 from stepmark.engines._protocol import RankContext
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.proof import prove
-from stepmark.launch.spec import LaunchSpec
+from stepmark.launch.spec import LaunchSpec, RankGroup
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import FLOAT32, problem
 from stepmark.parity.probe import Trace, trace
+from stepmark.plan.blocks import Launch
+from stepmark.plan.cells import Cell
+from stepmark.scenario.model import Measurement, Training
 from stepmark.workloads import _batches
 
 RANKS, SAMPLES_CHECKED, SAMPLES, STEPS = 2, 8, 32, 24
 WORKLOAD = catalog.load_workload("mlp")
 PARAMS = WORKLOAD.parse({"hidden": 32})
 ALONE = RankContext(0, 1, "single", None, "eager", "float32", (), 1, 7, 7, 0, 60, accumulate=RANKS)
+CELL = Cell(
+    candidate="planted", engine="torch", strategy="ddp", variant=None, execution="eager", levels=("eager",),
+    precision="float32", workers=RANKS, processes=RANKS, batch_per_worker=SAMPLES,
+)  # fmt: skip
 ENGINE: Any = None
 
 
@@ -102,14 +109,11 @@ def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int) -> s
 
 def run(folder: Path, name: str, engine: Any, group: ControlGroup, rank: int) -> None:
     spec = LaunchSpec.model_construct(
-        seed=7,
-        rank=rank,
-        world_size=RANKS,
-        replicas=1,
-        proof=folder / "timed.npz",
-        precision="float32",
-        execution="eager",
-        clip_global_norm=None,
+        launch=Launch(CELL, block=0, position=0, seed=7),
+        training=Training(),
+        measurement=Measurement(seed=7),
+        group=RankGroup.model_construct(rank=rank),
+        reference=folder / "timed.npz",
     )
     with PLANTS[name]():
         said = check_before(folder, engine, group, rank)

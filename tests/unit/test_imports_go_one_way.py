@@ -13,16 +13,17 @@ PACKAGE = ROOT / "services" / "stepmark"
 
 MAY_IMPORT = {
     "errors": set(),
+    "terms": set(),
     "catalog": {"engines", "workloads"},  # their protocols, for the type checker only
     "interpreters": {"errors", "catalog"},
-    "scenario": {"errors", "catalog", "workloads"},
-    "plan": {"errors", "catalog", "scenario", "engines"},  # an engine's data, for the type checker only
+    "scenario": {"errors", "terms", "catalog", "workloads"},
+    "plan": {"errors", "terms", "catalog", "scenario", "engines"},  # an engine's data, for the type checker only
     "workloads": {"errors", "scenario"},
-    "engines": {"errors", "workloads"},
-    "results": {"errors", "interpreters", "scenario", "plan"},
+    "engines": {"errors", "terms", "workloads"},
+    "results": {"errors", "terms", "interpreters", "scenario", "plan"},
     "parity": {"engines", "workloads", "plan", "results"},
-    "launch": {"errors", "catalog", "interpreters", "engines", "workloads", "results", "parity"},
-    "orchestrate": {"errors", "catalog", "workloads", "scenario", "plan", "parity", "launch", "results"},
+    "launch": {*("errors", "catalog", "interpreters", "engines", "workloads", "scenario", "plan", "results", "parity")},
+    "orchestrate": {"errors", "catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results"},
     "analysis": {"errors", "catalog", "scenario", "plan", "results"},
     "report": {"analysis", "results"},
     "telemetry": {"errors", "plan", "results"},

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.engines._device import CPU, Device
+from stepmark.terms import ExecutionLevel, Option, Precision
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
@@ -87,7 +89,7 @@ class Support:
     strategies: Mapping[str, Strategy]
     executions: Mapping[str, str | None]
     """Each level -> None (the engine has it), or the reason why not."""
-    default_execution: str
+    default_execution: ExecutionLevel
     """What the engine's users get without asking."""
     precisions: Mapping[str, str | None]
     """As `executions`. float32 has TF32 off, always; bfloat16 and float16 are the framework's mixed precision."""
@@ -122,15 +124,16 @@ class RankContext:
     `addresses` holds host:port of each rank, agreed anew for every launch; `threads` is the number of cores that
     this rank may use; `collective_timeout_seconds` bounds every collective. `seed` is the scenario's: weights and data
     come from it. `launch_seed` differs from launch to launch and is the same on all ranks. `replicas` is the number of
-    workers inside this process; `accumulate` the number of micro-batches of a step, of equal size.
+    workers inside this process; `accumulate` the number of micro-batches of a step, of equal size. `device` is what the
+    model and its batches are placed on.
     """
 
     rank: int
     world_size: int
     strategy: str
     variant: str | None
-    execution: str
-    precision: str
+    execution: ExecutionLevel
+    precision: Precision
     addresses: tuple[str, ...]
     threads: int
     seed: int
@@ -141,7 +144,8 @@ class RankContext:
     replicas: int = 1
     accumulate: int = 1
     clip_global_norm: float | None = None
-    options: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    device: Device = CPU
 
     @property
     def distributed(self) -> bool:

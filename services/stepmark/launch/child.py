@@ -26,9 +26,10 @@ from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
-from stepmark.launch.spec import LaunchSpec, ProbeSpec
+from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
+from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
@@ -68,12 +69,12 @@ def run(spec: LaunchSpec) -> None:
     watch = Stopwatch(spec.requested_at_ns)
     status = 1
     try:
-        os.chdir(spec.directory)
-        (spec.directory / PID).write_text(str(os.getpid()))
+        os.chdir(spec.placement.directory)
+        (spec.placement.directory / PID).write_text(str(os.getpid()))
         _redirect_output(spec)
-        os.sched_setaffinity(0, spec.cpus)
-        if spec.probe is not None:
-            _write(spec, {"probe": _check(spec, spec.probe).model_dump(mode="json")})
+        os.sched_setaffinity(0, spec.placement.cpus)
+        if spec.launch.probe is not None:
+            _write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
         else:
             _measure(spec, watch)
         status = 0
@@ -94,7 +95,7 @@ def _end_because_of_peer(spec: LaunchSpec, buffer: StampBuffer) -> None:
 
 
 def _redirect_output(spec: LaunchSpec) -> None:
-    log = os.open(spec.directory / STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(spec.placement.directory / STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -102,9 +103,9 @@ def _redirect_output(spec: LaunchSpec) -> None:
 
 def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
     """The report appears whole or not at all."""
-    draft = spec.directory / f"{REPORT}.draft"
+    draft = spec.placement.directory / f"{REPORT}.draft"
     draft.write_text(json.dumps(document))
-    draft.rename(spec.directory / REPORT)
+    draft.rename(spec.placement.directory / REPORT)
 
 
 def _cause(error: BaseException) -> str:
@@ -117,16 +118,16 @@ def _cause(error: BaseException) -> str:
 
 def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     spawn = watch.lap()
-    module = catalog.load_engine(spec.engine)
+    module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     imported = watch.lap()
-    if spec.memory_limit_bytes is not None:
-        process.limit_address_space(spec.memory_limit_bytes)
-    buffer = StampBuffer(spec.directory / STAMPS)
+    if spec.measurement.memory_limit_bytes is not None:
+        process.limit_address_space(spec.measurement.memory_limit_bytes)
+    buffer = StampBuffer(spec.placement.directory / STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
-    workload = catalog.load_workload(spec.model)
-    params = workload.parse(spec.params)
+    workload = catalog.load_workload(spec.workload.model)
+    params = workload.parse(spec.workload.params)
     _, local = _samples(spec, workload.input(params))
     engine.build(workload, params, local, LEARNING_RATE)
     built = watch.lap()
@@ -143,18 +144,18 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     )
     buffer.phase = Phase.STEPPING
     device = engine.flags().get("device", "")
-    meter = Meter(spec.cpus, spec.max_taken_share)
+    meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
     compilations, joules = _run_windows(spec, recorder, meter, engine.compilations, lambda: energy_joules(device))
     report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
-    (spec.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
+    (spec.placement.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
     _write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
-    if spec.proof is not None:
+    if spec.reference is not None:
         report, intact = _add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
     else:
         intact = True
-    if intact and (not spec.times_parts or _add_parts(spec, report, engine, group, recorder)):
+    if intact and _add_parts(spec, report, engine, group, recorder):
         with suppress(OSError):  # a peer may have failed at its parts
             group.finish()
 
@@ -199,8 +200,9 @@ def _add_parts(
 
 
 def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[Engine, ControlGroup]:
+    its = spec.group
     group = ControlGroup.join(
-        spec.control_address, spec.control_token, spec.rank, spec.world_size, spec.launch_timeout_seconds
+        its.control_address, its.control_token, its.rank, its.world_size, spec.measurement.launch_timeout_seconds
     )
     buffer.phase = Phase.JOINED
     group.watch(lambda: _end_because_of_peer(spec, buffer))
@@ -210,30 +212,31 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     return engine, group
 
 
-def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
+def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     """The parity check of this rank; rank 0 writes the reference, or compares with it."""
-    module = catalog.load_engine(spec.engine)
+    module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
-    engine, group = _join(module, spec, StampBuffer(spec.directory / STAMPS))
-    workload = catalog.load_workload(spec.model)
-    params = workload.parse(spec.params)
+    engine, group = _join(module, spec, StampBuffer(spec.placement.directory / STAMPS))
+    workload = catalog.load_workload(spec.workload.model)
+    params = workload.parse(spec.workload.params)
     batches, local = _samples(spec, workload.input(params))
     engine.build(workload, params, local, LEARNING_RATE)
     found = trace(
         engine,
-        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.seed),
+        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
         mean_over_ranks=group.agree_mean,
         with_logits=probe.logits,
     )
     figures = None
-    if spec.rank == 0 and probe.writes:
-        found.save(probe.file)
-    elif spec.rank == 0:
-        figures = compare(Trace.load(probe.file), found, slice(0, None, spec.world_size))
+    assert spec.reference is not None
+    if spec.group.rank == 0 and probe.writes:
+        found.save(spec.reference)
+    elif spec.group.rank == 0:
+        figures = compare(Trace.load(spec.reference), found, slice(0, None, spec.group.world_size))
     flags = engine.flags()
     group.finish()
     return ProbeReport(
-        rank=spec.rank,
+        rank=spec.group.rank,
         start_digest=found.start_digest,
         batches_digest=batches_digest(batches),
         end_digest=_weights.digest(found.end),
@@ -245,8 +248,9 @@ def _check(spec: LaunchSpec, probe: ProbeSpec) -> ProbeReport:
 
 def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
     """The batches of all ranks, and this rank's shares of them."""
-    batches = _batches.global_batches(inputs, spec.data_source, spec.seed, spec.global_batch, _batches.BATCHES)
-    return batches, [_batches.shard(batch, spec.rank, spec.world_size) for batch in batches]
+    seed, size = spec.measurement.seed, spec.cell.global_batch
+    batches = _batches.global_batches(inputs, spec.data.source, seed, size, _batches.BATCHES)
+    return batches, [_batches.shard(batch, spec.group.rank, spec.group.world_size) for batch in batches]
 
 
 def _run_windows(
@@ -257,11 +261,10 @@ def _run_windows(
     joules: Callable[[], float | None],
 ) -> tuple[tuple[int | None, int | None], float | None]:
     """Compilations after the warm-up and after the windows, and the energy of the windows."""
-    limits = loop.LoopLimits(spec.warmup_steps, spec.warmup_seconds, spec.min_steps, spec.max_steps, spec.min_seconds)
-    loop.warm_up(recorder, limits)
+    loop.warm_up(recorder, spec.measurement)
     compiled, used = compilations(), joules()
     with meter.measuring():
-        loop.measure(recorder, limits)
+        loop.measure(recorder, spec.measurement)
     used_now = joules()
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
 
@@ -277,8 +280,8 @@ def _report(
 ) -> RankReport:
     last_loss = engine.synchronize()
     return RankReport(
-        rank=spec.rank,
-        host=spec.node,
+        rank=spec.group.rank,
+        host=spec.placement.node,
         cpus=tuple(sorted(os.sched_getaffinity(0))),
         startup_seconds=startup,
         windows=tuple(recorder.windows),
@@ -289,14 +292,14 @@ def _report(
         compilations_after_window=compilations[1],
         flags=engine.flags() | {"niceness": str(os.nice(0))},
         energy_joules=energy_joules,
-        departures=_departures(spec) if spec.rank == 0 else (),
+        departures=_departures(spec) if spec.group.rank == 0 else (),
     )
 
 
 def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
-    found = catalog.load_engine(spec.engine).SUPPORT.departures_of(
-        spec.strategy, spec.variant, spec.execution, spec.precision
-    )
+    cell = spec.cell
+    support = catalog.load_engine(cell.engine).SUPPORT
+    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision)
     return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 

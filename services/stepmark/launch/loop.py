@@ -11,12 +11,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Literal, Protocol
 
 from stepmark.launch.buffer import WARMUP_STEPS_MOST, StampBuffer
 from stepmark.results.record import Window
+from stepmark.scenario.model import Measurement
 
 LENGTHENED_MOST = 5
 _SETTLING_LEAST = 0.005
@@ -29,17 +29,6 @@ class Group(Protocol):
 
     def agree_max(self, value: float) -> float:
         """The largest of all ranks' values, known to all; also a barrier."""
-
-
-@dataclass(frozen=True)
-class LoopLimits:
-    """How long to warm up and to measure; all are per launch."""
-
-    warmup_steps: int
-    warmup_seconds: float
-    min_steps: int
-    max_steps: int
-    min_seconds: float
 
 
 def timed_window(
@@ -105,7 +94,7 @@ class Recorder:
         return durations
 
 
-def warm_up(recorder: Recorder, limits: LoopLimits) -> None:
+def warm_up(recorder: Recorder, limits: Measurement) -> None:
     """Windows until the floors of steps and seconds are passed. The first step, with its compiling, was done before.
 
     Where the steps still become faster then, on any rank, half as many are added, again and again, until they do not or
@@ -141,7 +130,7 @@ def still_settling(nanoseconds: Sequence[int]) -> bool:
     return fall > max(_SETTLING_LEAST, 2 * 1.2533 * spread * math.sqrt(2 / half))
 
 
-def measure(recorder: Recorder, limits: LoopLimits) -> None:
+def measure(recorder: Recorder, limits: Measurement) -> None:
     """Collect garbage once, keep the collector on as in production, then measure until the floors are passed."""
     gc.collect()
     gc.freeze()

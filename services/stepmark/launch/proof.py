@@ -31,7 +31,7 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
     first_step = -(-steps // BATCHES) * BATCHES  # batches in the reference's order
     found = trace(
         engine,
-        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.seed),
+        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
         mean_over_ranks=group.agree_mean,
         first_step=first_step,
         with_logits=False,
@@ -39,7 +39,7 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
     own = Proof(window_digest=window_digest, end_digest=_weights.digest(found.end))
     if engine.compilations() != compiled:
         return own.model_copy(update={"problem": "the step was compiled anew: it is not the one that was timed"})
-    return own.model_copy(update=_compared(spec, found, workload)) if spec.rank == 0 else own
+    return own.model_copy(update=_compared(spec, found, workload)) if spec.group.rank == 0 else own
 
 
 def failed_proof(error: BaseException) -> Proof:
@@ -50,13 +50,14 @@ def failed_proof(error: BaseException) -> Proof:
 
 def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, Figures | Limits | str]:
     """What rank 0 adds."""
-    assert spec.proof is not None
-    if not spec.proof.exists():
-        why = spec.proof.with_suffix(FAILED_SUFFIX)
+    assert spec.reference is not None
+    if not spec.reference.exists():
+        why = spec.reference.with_suffix(FAILED_SUFFIX)
         cause = why.read_text() if why.exists() else "its file is not there"
         return {"missing": f"there is no reference of the timed batches: {cause}"[:400]}
-    reference = Trace.load(spec.proof)
+    reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
-    limits = limits_for(spec.precision, spec.execution, workload.float64_limit, spec.clip_global_norm is not None)
-    text = problem(figures, limits, tuple(reference.end), spec.world_size * spec.replicas > 1)
+    cell, clips = spec.cell, spec.training.clip_global_norm is not None
+    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips)
+    text = problem(figures, limits, tuple(reference.end), cell.workers > 1)
     return {"figures": figures, "limits": limits, "problem": text[:1000]}

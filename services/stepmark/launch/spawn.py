@@ -105,7 +105,7 @@ class FreshChild:
 
     def __init__(self, spec: LaunchSpec, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [interpreters.python_of(spec.engine), "-m", "stepmark.launch.child"],
+            [interpreters.python_of(spec.cell.engine), "-m", "stepmark.launch.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

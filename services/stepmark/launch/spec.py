@@ -3,94 +3,104 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
+from stepmark.engines._device import Device
 from stepmark.engines._protocol import RankContext
+from stepmark.plan.blocks import Launch
+from stepmark.plan.cells import Cell
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport
+from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 
 
-class ProbeSpec(BaseModel):
-    """A parity check instead of a measurement: write the reference's results to `file`, or compare with them.
-
-    `logits`: also those of the first batch.
-    """
+class _Part(BaseModel):
+    """A part of a launch's contract: nothing in it changes, and nothing unknown is accepted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: Path
-    writes: bool
-    logits: bool
 
+class RankGroup(_Part):
+    """This rank among the processes of a launch.
 
-class LaunchSpec(BaseModel):
-    """One rank's part of one launch. Written by a supervisor, never by a person.
-
-    `proof`: the file of the reference of the timed batches, where the launch is to be proven after its windows.
+    `addresses`: host:port of every rank for the framework's group, agreed anew for each launch; `control_address`:
+    host:port where rank 0 listens for the others outside the framework; `control_token`: what they prove themselves
+    with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    launch_id: str
-    block: int
-    engine: str
-    strategy: str
-    variant: str | None
-    execution: str
-    precision: str
-    options: tuple[str, ...]
-    accumulate: int
-    clip_global_norm: float | None
-    model: str
-    params: dict[str, JsonValue]
-    data_source: str
-    global_batch: int
     rank: int
-    node: str
-    world_size: int
-    replicas: int
     addresses: tuple[str, ...]
     control_address: str
     control_token: str
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return len(self.addresses)
+
+
+class Placement(_Part):
+    """Where this rank runs: the node's name, the cores it is pinned to, its device, and a folder of its own."""
+
+    node: str
     cpus: tuple[int, ...]
-    seed: int
-    launch_seed: int
-    warmup_steps: int
-    warmup_seconds: float
-    min_steps: int
-    max_steps: int
-    min_seconds: float
-    launch_timeout_seconds: int
-    step_timeout_seconds: int
-    max_taken_share: float
-    memory_limit_bytes: int | None
-    probe: ProbeSpec | None
-    proof: Path | None
-    times_parts: bool
+    device: Device
     directory: Path
+
+
+class LaunchSpec(_Part):
+    """One rank's part of one launch. Made once, by the rank's supervisor, and handed down whole; never by a person.
+
+    `launch`: the cell, the block, the launch's seed, and whether it is a parity check. `training`: the scenario's, with
+    the number of micro-batches that this launch makes. `reference`: the file of the reference that a parity check
+    writes or compares with, or that a timed launch is compared with after its windows; None where nothing is to be
+    proven. `zygote_import_seconds`: what the zygote that this rank was forked from took to import its framework.
+    """
+
+    launch: Launch
+    workload: WorkloadChoice
+    data: Data
+    training: Training
+    measurement: Measurement
+    group: RankGroup
+    placement: Placement
+    reference: Path | None
     requested_at_ns: int
     zygote_import_seconds: float | None = None
 
+    @property
+    def cell(self) -> Cell:
+        """What is measured or checked."""
+        return self.launch.cell
+
+    @property
+    def is_check(self) -> bool:
+        """Whether this is a parity check, of which nothing is timed."""
+        return self.launch.probe is not None
+
     def rank_context(self) -> RankContext:
+        """What the engine needs to know of it."""
+        cell, measurement = self.cell, self.measurement
         return RankContext(
-            rank=self.rank,
-            world_size=self.world_size,
-            strategy=self.strategy,
-            variant=self.variant,
-            execution=self.execution,
-            precision=self.precision,
-            addresses=self.addresses,
-            threads=len(self.cpus),
-            seed=self.seed,
-            launch_seed=self.launch_seed,
-            block=self.block,
+            rank=self.group.rank,
+            world_size=self.group.world_size,
+            strategy=cell.strategy,
+            variant=cell.variant,
+            execution=cell.execution,
+            precision=cell.precision,
+            addresses=self.group.addresses,
+            threads=len(self.placement.cpus),
+            seed=measurement.seed,
+            launch_seed=self.launch.seed,
+            block=self.launch.block,
             # The supervisor's watchdog comes first and names the rank; this bound is for when nobody watches.
-            collective_timeout_seconds=self.step_timeout_seconds + 30,
-            feed_each_step=self.data_source == "host",
-            replicas=self.replicas,
-            accumulate=self.accumulate,
-            clip_global_norm=self.clip_global_norm,
-            options=self.options,
+            collective_timeout_seconds=measurement.step_timeout_seconds + 30,
+            feed_each_step=self.data.source == "host",
+            replicas=cell.replicas,
+            accumulate=self.training.gradient_accumulation,
+            clip_global_norm=self.training.clip_global_norm,
+            options=cell.options,
+            device=self.placement.device,
         )
 
 

@@ -36,8 +36,8 @@ def run_child(
     (`ControlGroup.watch`): TensorFlow joins its group with the interpreter's lock held, and cannot. `tell` is called
     while it runs, where somebody wants to know its pace.
     """
-    spec.directory.mkdir(parents=True, mode=0o700)
-    buffer = StampBuffer.create(spec.directory / child.STAMPS, spec.max_steps)
+    spec.placement.directory.mkdir(parents=True, mode=0o700)
+    buffer = StampBuffer.create(spec.placement.directory / child.STAMPS, spec.measurement.max_steps)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
         watch = _Watch(spec, buffer, other_rank_failed, tell)
@@ -59,7 +59,7 @@ class _Watch:
         self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool], tell: Tell | None
     ) -> None:
         self._spec, self._buffer, self._other_rank_failed = spec, buffer, other_rank_failed
-        self._deadline = time.monotonic() + spec.launch_timeout_seconds
+        self._deadline = time.monotonic() + spec.measurement.launch_timeout_seconds
         self._cursor = 1
         self._moved_at = time.monotonic()
         self._pace = Pace(buffer, tell) if tell is not None else None
@@ -90,18 +90,18 @@ class _Watch:
 
     def _is_stopped(self) -> bool:
         try:
-            return is_stopped(int((self._spec.directory / child.PID).read_text()))
+            return is_stopped(int((self._spec.placement.directory / child.PID).read_text()))
         except (OSError, ValueError):
             return False  # the child cannot write, or is gone: its end says more
 
     def _why_kill(self) -> str | None:
-        now = time.monotonic()
-        if self._buffer.phase != Phase.STEPPING and self._spec.world_size > 1 and self._other_rank_failed():
+        now, limits = time.monotonic(), self._spec.measurement
+        if self._buffer.phase != Phase.STEPPING and self._spec.group.world_size > 1 and self._other_rank_failed():
             return PEER_GONE
         if now > self._deadline:
-            return f"it ran longer than launchTimeoutSeconds, {self._spec.launch_timeout_seconds} s"
-        if now - self._moved_at > self._spec.step_timeout_seconds:
-            return f"no step for {self._spec.step_timeout_seconds} s after step {self.steps_done} (stepTimeoutSeconds)"
+            return f"it ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
+        if now - self._moved_at > limits.step_timeout_seconds:
+            return f"no step for {limits.step_timeout_seconds} s after step {self.steps_done} (stepTimeoutSeconds)"
         return None
 
 
@@ -111,19 +111,19 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
     if exit_code < 0:
         return _failed(spec, f"killed by signal {-exit_code} after step {steps_done}", steps_done)
     try:
-        document = json.loads((spec.directory / child.REPORT).read_bytes())
+        document = json.loads((spec.placement.directory / child.REPORT).read_bytes())
         if exit_code != 0:
             return _failed(spec, str(document["cause"]), steps_done)
-        if spec.probe is not None:
+        if spec.is_check:
             probe = ProbeReport.model_validate_json(json.dumps(document["probe"]))
-            return RankOutcome(rank=spec.rank, probe=probe)
+            return RankOutcome(rank=spec.group.rank, probe=probe)
         report = RankReport.model_validate_json(json.dumps(document["report"]))
-        steps = (spec.directory / child.STEPS).read_bytes()
+        steps = (spec.placement.directory / child.STEPS).read_bytes()
         _check_steps(report, steps)
     except (OSError, ValueError, ValidationError, KeyError, TypeError, RecursionError) as error:
         detail = " ".join(str(error).split())[:200]
         return _failed(spec, f"exit code {exit_code} without a valid report ({detail})", steps_done)
-    return RankOutcome(rank=spec.rank, report=report, steps_npz=steps, steps_done=steps_done)
+    return RankOutcome(rank=spec.group.rank, report=report, steps_npz=steps, steps_done=steps_done)
 
 
 def _with_stops(outcome: RankOutcome, stopped_seconds: float) -> RankOutcome:
@@ -146,8 +146,8 @@ def _check_steps(report: RankReport, blob: bytes) -> None:
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:
     """A child's words are foreign text: bounded, and harmless to a terminal."""
     failure = Failure(
-        rank=spec.rank,
+        rank=spec.group.rank,
         cause=printable(" ".join(cause.split()))[:_CAUSE_CHARACTERS],
-        stderr_tail=tuple(last_lines(spec.directory / child.STDERR)),
+        stderr_tail=tuple(last_lines(spec.placement.directory / child.STDERR)),
     )
-    return RankOutcome(rank=spec.rank, failure=failure, steps_done=steps_done)
+    return RankOutcome(rank=spec.group.rank, failure=failure, steps_done=steps_done)

@@ -12,19 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from stepmark.engines._device import CPU
 from stepmark.errors import CannotRun
 from stepmark.launch.pace import Tell
 from stepmark.launch.proof import FAILED_SUFFIX
 from stepmark.launch.spawn import Zygote, child_environment
-from stepmark.launch.spec import LaunchSpec, ProbeSpec, RankOutcome
+from stepmark.launch.spec import LaunchSpec, Placement, RankGroup, RankOutcome
 from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.orchestrate.switchboard import Endpoint, T
-from stepmark.plan.blocks import Launch, Probe
+from stepmark.plan.blocks import Launch
 from stepmark.plan.probes import timed_reference
 from stepmark.results.record import Failure
-from stepmark.scenario.model import Scenario
+from stepmark.scenario.model import Scenario, Training
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _run(rank: _Rank, launch: Launch, problems: dict[str, str]) -> RankOutcome:
 
 
 def _why_no_room(place: Place, launch: Launch) -> str | None:
-    if launch.cell.workers // launch.cell.processes <= place.local_ranks:
+    if launch.cell.replicas <= place.local_ranks:
         return None
     return (
         f"{launch.cell.workers} workers in one process: expected so many places on one node, found {place.local_ranks}"
@@ -158,8 +159,8 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOu
     environment = _environment(rank, launch.cell.engine)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(spec, zygote, environment, lambda: rank.channel.has_failed(launch.id), tell)
-    _keep_cause(settings, launch, outcome)
-    shutil.rmtree(spec.directory, ignore_errors=True)
+    _keep_cause(spec, outcome)
+    shutil.rmtree(spec.placement.directory, ignore_errors=True)
     return outcome
 
 
@@ -173,67 +174,53 @@ def _teller(rank: _Rank, launch: Launch) -> Tell | None:
 
 
 def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
-    place, settings = rank.place, rank.settings
-    cell, measurement = launch.cell, settings.scenario.spec.measurement
-    training, probe = settings.scenario.spec.training, launch.probe
+    place, settings, scenario = rank.place, rank.settings, rank.settings.scenario.spec
+    first = endpoints[0]
     return LaunchSpec(
-        launch_id=launch.id,
-        block=launch.block,
-        engine=cell.engine,
-        strategy=cell.strategy,
-        variant=cell.variant,
-        execution=cell.execution,
-        precision=cell.precision,
-        options=cell.options,
-        accumulate=training.gradient_accumulation if probe is None else probe.accumulate,
-        clip_global_norm=training.clip_global_norm,
-        model=settings.scenario.spec.workload.model,
-        params=settings.scenario.spec.workload.params,
-        data_source=settings.scenario.spec.data.source,
-        global_batch=cell.global_batch,
-        rank=place.rank,
-        node=_node_name(),
-        world_size=cell.processes,
-        replicas=cell.workers // cell.processes,
-        addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
-        control_address=f"{endpoints[0].host}:{endpoints[0].control_port}",
-        control_token=endpoints[0].control_token,
-        cpus=rank.share.cpus(cell.workers // cell.processes),
-        seed=measurement.seed,
-        launch_seed=launch.seed,
-        warmup_steps=measurement.warmup_steps,
-        warmup_seconds=measurement.warmup_seconds,
-        min_steps=measurement.min_steps,
-        max_steps=measurement.max_steps,
-        min_seconds=measurement.min_seconds,
-        launch_timeout_seconds=measurement.launch_timeout_seconds,
-        step_timeout_seconds=measurement.step_timeout_seconds,
-        max_taken_share=measurement.max_taken_share,
-        memory_limit_bytes=measurement.memory_limit_bytes,
-        probe=_probe_spec(settings, probe) if probe is not None else None,
-        proof=_proof_file(settings, launch),
-        times_parts=probe is None,
-        directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
+        launch=launch,
+        workload=scenario.workload,
+        data=scenario.data,
+        training=_training(scenario.training, launch),
+        measurement=scenario.measurement,
+        group=RankGroup(
+            rank=place.rank,
+            addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
+            control_address=f"{first.host}:{first.control_port}",
+            control_token=first.control_token,
+        ),
+        placement=Placement(
+            node=_node_name(),
+            cpus=rank.share.cpus(launch.cell.replicas),
+            device=CPU,
+            directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
+        ),
+        reference=_reference_file(settings, launch),
         requested_at_ns=time.perf_counter_ns(),
     )
 
 
-def _probe_spec(settings: Settings, probe: Probe) -> ProbeSpec:
-    return ProbeSpec(file=_probe_file(settings, probe), writes=probe.writes, logits=probe.logits)
+def _training(training: Training, launch: Launch) -> Training:
+    """A reference makes the micro-batches of all the workers that it stands for."""
+    if launch.probe is None:
+        return training
+    return training.model_copy(update={"gradient_accumulation": launch.probe.accumulate})
 
 
-def _proof_file(settings: Settings, launch: Launch) -> Path | None:
-    """What a timed launch is compared with after its windows."""
-    reference = timed_reference(settings.scenario, launch.cell) if launch.probe is None else None
-    return _probe_file(settings, reference.probe) if reference is not None and reference.probe is not None else None
+def _reference_file(settings: Settings, launch: Launch) -> Path | None:
+    """What a parity check writes or is compared with, and a timed launch is compared with after its windows.
+
+    It is on disk: a large model's gradients and weights. It is gone with the run.
+    """
+    probe = launch.probe
+    if probe is None:
+        reference = timed_reference(settings.scenario, launch.cell)
+        probe = reference.probe if reference is not None else None
+    return scratch_folder(settings.run_id) / probe.file if probe is not None else None
 
 
-def _keep_cause(settings: Settings, launch: Launch, outcome: RankOutcome) -> None:
+def _keep_cause(spec: LaunchSpec, outcome: RankOutcome) -> None:
     """Why a reference is not there, for the launches that would be compared with it."""
-    if launch.probe is not None and launch.probe.writes and outcome.failure is not None:
-        _probe_file(settings, launch.probe).with_suffix(FAILED_SUFFIX).write_text(outcome.failure.cause)
-
-
-def _probe_file(settings: Settings, probe: Probe) -> Path:
-    """On disk: a large model's gradients and weights, gone with the run."""
-    return scratch_folder(settings.run_id) / probe.file
+    probe = spec.launch.probe
+    if probe is not None and probe.writes and outcome.failure is not None:
+        assert spec.reference is not None
+        spec.reference.with_suffix(FAILED_SUFFIX).write_text(outcome.failure.cause)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.model import Candidate, ExecutionLevel, Precision, Scenario, Training
+from stepmark.scenario.model import Candidate, Scenario, Training
+from stepmark.terms import ExecutionLevel, Option, Precision
 
 if TYPE_CHECKING:
     from stepmark.engines._protocol import Refusal
@@ -27,10 +28,10 @@ class Cell(BaseModel):
     engine: str
     strategy: str
     variant: str | None
-    execution: str
-    levels: tuple[str, ...]
-    precision: str
-    options: tuple[str, ...] = ()
+    execution: ExecutionLevel
+    levels: tuple[ExecutionLevel, ...]
+    precision: Precision
+    options: tuple[Option, ...] = ()
     workers: int
     processes: int
     batch_per_worker: int
@@ -50,7 +51,13 @@ class Cell(BaseModel):
         return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}"
 
     @property
+    def replicas(self) -> int:
+        """Workers inside each process."""
+        return self.workers // self.processes
+
+    @property
     def global_batch(self) -> int:
+        """Samples of a step, over all workers."""
         return self.batch_per_worker * self.workers
 
 

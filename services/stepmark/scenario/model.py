@@ -9,10 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 from stepmark import catalog
 from stepmark.scenario.base import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
 from stepmark.scenario.metadata import Metadata
-
-ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
-Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
-Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune"]
+from stepmark.terms import DataSource, ExecutionLevel, Option, Precision
 
 # Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -130,7 +127,7 @@ class Scale(StrictModel):
 class Data(StrictModel):
     """Where the samples come from."""
 
-    source: Literal["synthetic", "host", "digits"] = "synthetic"
+    source: DataSource = "synthetic"
     """synthetic: random, resident on the device; host: the same, fed each step; digits: real images, resident."""
 
 

@@ -11,6 +11,7 @@ from stepmark.launch import loop
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import ControlGroup
 from stepmark.orchestrate.folders import leased_ports
+from stepmark.scenario.model import Measurement
 
 MS = 1_000_000
 
@@ -61,21 +62,33 @@ def test_every_step_has_its_own_duration_across_windows(clock: Clock, buffer: St
     ]
 
 
+def limits(
+    warmup_steps: int, warmup_seconds: float, min_steps: int, max_steps: int, min_seconds: float
+) -> Measurement:
+    return Measurement(
+        warmup_steps=warmup_steps,
+        warmup_seconds=warmup_seconds,
+        min_steps=min_steps,
+        max_steps=max_steps,
+        min_seconds=min_seconds,
+    )
+
+
 @pytest.mark.parametrize(
-    ("limits", "warmup", "measured"),
+    ("measurement", "warmup", "measured"),
     [
-        (loop.LoopLimits(5, 0, 20, 100, 0), 5, 20),  # floors of steps
-        (loop.LoopLimits(1, 0.1, 1, 1000, 1.0), 11, 105),  # floors of seconds at 10 ms, and one in twenty more
-        (loop.LoopLimits(1, 0, 1, 50, 10.0), 1, 50),  # the most steps win
+        (limits(5, 0, 20, 100, 0), 5, 20),  # floors of steps
+        (limits(1, 0.1, 1, 1000, 1.0), 11, 105),  # floors of seconds at 10 ms, and one in twenty more
+        (limits(1, 0, 1, 50, 10.0), 1, 50),  # the most steps win
     ],
 )
 def test_floors_and_the_ceiling(
-    clock: Clock, buffer: StampBuffer, limits: loop.LoopLimits, warmup: int, measured: int
+    clock: Clock, buffer: StampBuffer, measurement: Measurement, warmup: int, measured: int
 ) -> None:
     made = recorder(clock, buffer, [10])
     made.window("warmup", 1)
-    loop.warm_up(made, limits)
-    loop.measure(made, limits)
+    loop.warm_up(made, measurement)
+    loop.measure(made, measurement)
     assert (made.total("warmup")[0], made.total("measured")[0]) == (warmup, measured)
 
 
@@ -170,14 +183,14 @@ def test_a_warm_up_goes_on_while_steps_become_faster(clock: Clock, buffer: Stamp
     falling = [200 - 2 * index for index in range(50)]
     made = recorder(clock, buffer, [*falling, 100])
     made.window("warmup", 1)
-    loop.warm_up(made, loop.LoopLimits(20, 0, 20, 100, 0))
+    loop.warm_up(made, limits(20, 0, 20, 100, 0))
     assert 50 < made.total("warmup")[0] <= loop.LENGTHENED_MOST * 20 + 10
 
 
 def test_a_warm_up_that_never_settles_ends(clock: Clock, buffer: StampBuffer) -> None:
     made = recorder(clock, buffer, [100_000 - 100 * index for index in range(1000)])
     made.window("warmup", 1)
-    loop.warm_up(made, loop.LoopLimits(20, 0, 20, 100, 0))
+    loop.warm_up(made, limits(20, 0, 20, 100, 0))
     assert loop.LENGTHENED_MOST * 20 <= made.total("warmup")[0] <= 1.5 * loop.LENGTHENED_MOST * 20
 
 

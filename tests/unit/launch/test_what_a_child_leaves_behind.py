@@ -6,23 +6,37 @@ from typing import Any, cast
 
 import pytest
 
+from stepmark.engines._device import CPU
 from stepmark.launch import child
 from stepmark.launch.group import PEER_GONE
-from stepmark.launch.spec import LaunchSpec
+from stepmark.launch.spec import LaunchSpec, Placement, RankGroup
 from stepmark.launch.supervise import _outcome
+from stepmark.plan.blocks import Launch
+from stepmark.plan.cells import Cell
+from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 
 
 def spec(folder: Path) -> LaunchSpec:
-    return LaunchSpec(
-        launch_id="x", block=0, engine="sleeper", strategy="single", variant=None, execution="eager",
-        precision="float32", options=(), accumulate=1, clip_global_norm=None,
-        model="scripted", params={}, data_source="synthetic", global_batch=1,
-        rank=0, node="n", world_size=1, replicas=1,
-        addresses=(), control_address="", control_token="", cpus=(0,), seed=0, launch_seed=0, warmup_steps=1,
-        warmup_seconds=0, min_steps=1, max_steps=1, min_seconds=0, launch_timeout_seconds=1, step_timeout_seconds=1,
-        max_taken_share=1, memory_limit_bytes=None, probe=None, proof=None, times_parts=False, directory=folder,
-        requested_at_ns=0,
+    cell = Cell(
+        candidate="plain", engine="sleeper", strategy="single", variant=None, execution="eager", levels=("default",),
+        precision="float32", workers=1, processes=1, batch_per_worker=1,
     )  # fmt: skip
+    return LaunchSpec(
+        launch=Launch(cell, block=0, position=0, seed=0),
+        workload=WorkloadChoice(model="scripted"),
+        data=Data(),
+        training=Training(),
+        measurement=Measurement(),
+        group=RankGroup(rank=0, addresses=("here:1",), control_address="here:2", control_token=""),
+        placement=Placement(node="n", cpus=(0,), device=CPU, directory=folder),
+        reference=None,
+        requested_at_ns=0,
+    )
+
+
+def test_a_launch_is_the_same_on_the_other_side_of_a_process(tmp_path: Path) -> None:
+    made = spec(tmp_path)
+    assert LaunchSpec.model_validate_json(made.model_dump_json()) == made
 
 
 @pytest.mark.parametrize(

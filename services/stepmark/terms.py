@@ -1,0 +1,9 @@
+"""The closed sets of terms that scenarios, plans, engines and records share. Each stands here once."""
+
+from typing import Literal
+
+ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
+Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune"]
+DataSource = Literal["synthetic", "host", "digits"]
+DeviceKind = Literal["cpu"]
