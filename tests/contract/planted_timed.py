@@ -49,7 +49,7 @@ def alone_unless(exchanges: Callable[[int], bool]) -> Any:
     """Local SGD: gradients are exchanged in some steps only."""
 
     def step(real: Any, engine: Any, index: int) -> None:
-        with nullcontext() if exchanges(index) else engine._no_reduce():
+        with nullcontext() if exchanges(index) else engine._strategy.no_exchange():
             real(engine, index)
 
     return step_becomes(step)

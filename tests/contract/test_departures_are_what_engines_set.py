@@ -41,7 +41,7 @@ import torch
 usual = {"tf32": torch.backends.cudnn.allow_tf32, "matmul": torch.get_float32_matmul_precision()}
 plain = torch.nn.parallel.DistributedDataParallel
 engine = built("torch", "ddp", options=tuple(sys.argv[1:]))
-default, ours = plain(torch.nn.Linear(2, 2)), engine._ddp
+default, ours = plain(torch.nn.Linear(2, 2)), engine._strategy.ddp
 names = ["gradient_as_bucket_view", "forward_sync_buffers", "find_unused_parameters", "static_graph"]
 names += ["bucket_bytes_cap", "bucket_bytes_cap_default"]
 found = {f"DDP's {name}": [getattr(default, name), getattr(ours, name)] for name in names}

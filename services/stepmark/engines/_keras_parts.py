@@ -9,29 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, Departure, RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, RankContext, Weights
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import keras
-
-# What all three engines do otherwise than Keras' users get it unasked.
-DEPARTURES = (
-    Departure(
-        knob="what Keras finds when it is imported",
-        ours="no scikit-learn, no pandas, no other backend",
-        usual="whatever is installed",
-        why="no training step uses them, and they are most of the import's time and memory",
-    ),
-)
-LOOP = Departure(
-    knob="training loop",
-    ours="one step at a time, written out as in Keras' guides to custom loops",
-    usual="model.fit, with its callbacks, metrics and data adapter",
-    why="fit does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), and does more than the step",
-)
 
 _POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

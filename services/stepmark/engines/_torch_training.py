@@ -1,7 +1,7 @@
 """Training with torch's autograd, optimiser and process groups: what the engines `torch` and `keras-torch` share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,50 +12,17 @@ from stepmark.engines._protocol import (
     LOSS_SCALE,
     MATMUL_SIDE,
     MOMENTUM,
-    Departure,
     PartName,
     RankContext,
     Weights,
     interleaved,
 )
+from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
-
-# What both engines set otherwise than torch's users get it unasked.
-DEPARTURES = (
-    Departure(
-        knob="DDP's forward_sync_buffers",
-        ours="False",
-        usual="True: rank 0's buffers go to all ranks before each forward",
-        why="DDP would broadcast in a step without exchange and leave it out of the step after, so the time split "
-        "would charge it to the wrong one, and ranks would wait for each other; training uses no running statistics",
-        forms=("ddp",),
-    ),
-    Departure(
-        knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
-        ours="False",
-        usual="True, on GPUs",
-        why="float32 is float32 on all sides; the precision tf32 asks for it",
-        precisions=("float32",),
-    ),
-    Departure(
-        knob="initial loss scale",
-        ours=f"{LOSS_SCALE:g}",
-        usual="65536",
-        why="Keras' default: both sides start alike",
-        precisions=("float16",),
-    ),
-    Departure(
-        knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
-        ours="1",
-        usual="one for each core, 32 at most",
-        why="every rank would have such a pool, on the cores of all; first steps take longer without",
-        executions=("compiled",),
-    ),
-)
 
 
 class TorchTraining:
@@ -63,6 +30,7 @@ class TorchTraining:
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
+        self._strategy = STRATEGIES[context.strategy](context)
         self._losses: list[torch.Tensor] = []
 
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
@@ -117,8 +85,7 @@ class TorchTraining:
         self._plain = self._make_model(workload, params)
         if self._channels_last():
             self._plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model = self._distribute(self._plain)
-        self._model = self._compiled(model) if self._context.execution == "compiled" else model
+        self._model = self._strategy.wrap(self._plain)
         self._cross_entropy = torch.nn.CrossEntropyLoss()
         self._trained = [p for p in self._plain.parameters() if p.requires_grad]
         fused = True if "fused-optimizer" in self._context.options else None
@@ -131,32 +98,6 @@ class TorchTraining:
 
     def _channels_last(self) -> bool:
         return self._images and "channels-last" in self._context.options
-
-    def _distribute(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        import torch
-
-        if self._context.strategy != "ddp":
-            return model
-        self._ddp = torch.nn.parallel.DistributedDataParallel(
-            model,
-            forward_sync_buffers=False,
-            gradient_as_bucket_view="bucket-view" in self._context.options,  # torch's default is False
-        )
-        return self._ddp
-
-    def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        import torch
-
-        compiled: torch.nn.Module = torch.compile(model)  # type: ignore[assignment]
-        return compiled
-
-    @contextmanager
-    def _no_reduce(self) -> Iterator[None]:
-        if not self._context.distributed:
-            yield
-            return
-        with self._model.no_sync():  # type: ignore[operator]
-            yield
 
     def _place(self, batch: Batch) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Tensors of a copy, as a transfer to a device makes one."""
@@ -194,7 +135,7 @@ class TorchTraining:
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
         for batch in early:
-            with self._no_reduce():
+            with self._strategy.no_exchange():
                 losses.append(self._backward(*self._placed(batch)))
         losses.append(self._backward(*self._placed(last)))
         # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
@@ -215,7 +156,9 @@ class TorchTraining:
             self._scaler.update()
 
     def step_without_reduce(self, index: int) -> None:
-        with self._no_reduce():
+        if self._strategy.step_without_exchange_missing is not None:
+            raise NotImplementedError(self._strategy.step_without_exchange_missing)
+        with self._strategy.no_exchange():
             self.step(index)
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
@@ -229,38 +172,22 @@ class TorchTraining:
         def matmul(_: int) -> None:
             torch.matmul(side, side, out=product)
 
-        found: dict[PartName, Callable[[int], None]] = {
-            "step_without_update": self._step_without_update,
-            "matmul": matmul,
-        }
+        found: dict[PartName, Callable[[int], None]] = {"matmul": matmul}
+        if self._strategy.step_without_exchange_missing is None:  # else there is nothing to compare it with
+            found["step_without_update"] = self._step_without_update
         if self._context.feed_each_step:
             found["input"] = self._place_all
-        if self._context.strategy == "ddp":
-            found["all_reduce"] = self._exchange_alone()
+        if (exchange := self._strategy.exchange_alone(self._trained)) is not None:
+            found["all_reduce"] = exchange
         return found
 
     def _step_without_update(self, index: int) -> None:
-        with self._no_reduce():
+        with self._strategy.no_exchange():
             self._gradients_of(index)
 
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:
             self._place(batch)
-
-    def _exchange_alone(self) -> Callable[[int], None]:
-        """An all-reduce of as many bytes as the gradients have, in buckets of DDP's sizes: a small one first."""
-        import torch
-
-        [dtype] = {parameter.dtype for parameter in self._trained}
-        gradients = torch.zeros(sum(parameter.numel() for parameter in self._trained), dtype=dtype)
-        first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES // dtype.itemsize  # type: ignore[attr-defined]
-        buckets = (gradients[:first], *gradients[first:].split(self._ddp.bucket_bytes_cap // dtype.itemsize))
-
-        def exchange(_: int) -> None:
-            for work in [torch.distributed.all_reduce(one, async_op=True) for one in buckets if len(one)]:
-                work.wait()
-
-        return exchange
 
     def synchronize(self) -> float:
         return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")
@@ -290,23 +217,13 @@ class TorchTraining:
             "device": "cpu",
             "threads": str(torch.get_num_threads()),
             "transport": "gloo" if self._context.distributed else "none",
-            **self._ddp_flags(),
+            **self._strategy.flags(),
             "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
             "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
             "optimizer": f"SGD momentum {MOMENTUM}",
-        }
-
-    def _ddp_flags(self) -> dict[str, str]:
-        """As DDP has them, read back."""
-        if self._context.strategy != "ddp":
-            return {}
-        return {
-            "bucket_mib": str(self._ddp.bucket_bytes_cap >> 20),
-            "bucket_view": str(self._ddp.gradient_as_bucket_view).lower(),
-            "forward_sync_buffers": str(self._ddp.forward_sync_buffers).lower(),
         }
 
     def close(self) -> None:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _keras_parts
+from stepmark.engines import _departures, _keras_parts
 from stepmark.engines._protocol import (
     NVIDIA_ONLY,
-    Departure,
     PartName,
     RankContext,
     Strategy,
@@ -48,23 +47,7 @@ SUPPORT = Support(
         "fused-optimizer": "JAX has none; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
-    departures=(
-        *_keras_parts.DEPARTURES,
-        _keras_parts.LOOP,
-        Departure(
-            knob="waiting for a step",
-            ours="each step is waited for",
-            usual="JAX runs ahead of the device",
-            why="it would run ahead without bound, and stamps would tell when steps were begun",
-        ),
-        Departure(
-            knob="jax_default_matmul_precision",
-            ours="highest",
-            usual="None: the fastest that the device has, which on GPUs is TF32",
-            why="float32 is float32 on all sides; the precision tf32 asks for it",
-            precisions=("float32",),
-        ),
-    ),
+    departures=(*_departures.KERAS, *_departures.JAX),
     requires=("jax", "keras"),
     extra="jax",
     environment={

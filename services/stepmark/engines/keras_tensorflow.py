@@ -7,7 +7,6 @@ in one process), are the textbook form: variables in `strategy.scope()`, the who
 forward with backward, and the update where it is a phase of its own; its CPU backend has no collectives.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _keras_parts
+from stepmark.engines import _departures, _keras_parts
 from stepmark.engines._protocol import (
     NVIDIA_ONLY,
-    Departure,
     PartName,
     RankContext,
     Refusal,
@@ -28,6 +26,7 @@ from stepmark.engines._protocol import (
     Weights,
     interleaved,
 )
+from stepmark.engines._tensorflow_strategies import mirrored, multi_worker
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -49,38 +48,7 @@ SUPPORT = Support(
         "fused-optimizer": "TensorFlow has none; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
-    departures=(
-        *_keras_parts.DEPARTURES,
-        _keras_parts.LOOP,
-        Departure(
-            knob="XLA at the level `default`",
-            ours="off: a step written out is a tf.function without jit_compile",
-            usual='off in a loop of one\'s own; on in model.fit (jit_compile="auto") where the model supports it',
-            why="the loop is written out; the level `compiled` has XLA",
-            executions=("graph",),
-        ),
-        Departure(
-            knob="form of the distributed step",
-            ours="the variant `explicit`: forward and backward, then all-reduce, then update",
-            usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
-            why="only so can a step leave out its exchange, which the time split and the search for slow ranks need, "
-            "and are gradients clipped after their sum; its all-reduce cannot overlap with the backward pass",
-            forms=("explicit",),
-        ),
-        Departure(
-            knob="gradients of embeddings",
-            ours="dense",
-            usual="IndexedSlices, which travel by an all-gather",
-            why="DDP's are dense; only models with an embedding have them",
-        ),
-        Departure(
-            knob="TF32 (tf.config.experimental.enable_tensor_float_32_execution)",
-            ours="False",
-            usual="True, on GPUs",
-            why="float32 is float32 on all sides; the precision tf32 asks for it",
-            precisions=("float32",),
-        ),
-    ),
+    departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
@@ -118,9 +86,9 @@ class Engine:
         tf.config.threading.set_inter_op_parallelism_threads(self._context.threads)
         tf.config.experimental.enable_tensor_float_32_execution(self._context.precision == "tf32")
         if self._context.strategy == "mirrored":
-            self._strategy = _mirrored(self._context.replicas)
+            self._strategy = mirrored(self._context.replicas)
         elif self._context.distributed:
-            self._strategy = _multi_worker(self._context)
+            self._strategy = multi_worker(self._context)
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
         self._functions = []
@@ -324,21 +292,3 @@ def _summed(
         more, added = forward_backward(*batch)
         loss, gradients = loss + more, [a + b for a, b in zip(gradients, added, strict=True)]
     return loss, gradients
-
-
-def _mirrored(replicas: int) -> "tf.distribute.Strategy":
-    """One process, so many logical CPU devices."""
-    import tensorflow as tf
-
-    [cpu] = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
-    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
-
-
-def _multi_worker(context: RankContext) -> "tf.distribute.Strategy":
-    import tensorflow as tf
-
-    task = {"type": "worker", "index": context.rank}
-    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(context.addresses)}, "task": task})
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=float(context.collective_timeout_seconds))
-    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

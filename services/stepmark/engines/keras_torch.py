@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, Departure, Refusal, Strategy, Support, Weights
-from stepmark.engines._torch_training import DEPARTURES, TorchTraining
+from stepmark.engines import _departures, _keras_parts
+from stepmark.engines._protocol import NVIDIA_ONLY, Refusal, Strategy, Support, Weights
+from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
     import torch
-
-_OPTIMIZER = Departure(
-    knob="optimiser",
-    ours="torch.optim.SGD and torch's cross entropy",
-    usual="Keras' own under model.fit; torch's under DDP, in Keras' guide",
-    why="one way for `single` and `ddp`, so that workers are compared with workers",
-    forms=("single",),
-)
 
 SUPPORT = Support(
     framework="keras",
@@ -45,7 +37,7 @@ SUPPORT = Support(
         "bucket-view": None,
         "cudnn-autotune": NVIDIA_ONLY,
     },
-    departures=(*DEPARTURES, *_keras_parts.DEPARTURES, _keras_parts.LOOP, _OPTIMIZER),
+    departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(Refusal("only DDP has buckets", ("single",), options=("bucket-view",)),),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),

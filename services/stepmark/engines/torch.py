@@ -1,11 +1,11 @@
 """PyTorch: `single`, `ddp` (DistributedDataParallel) and `fsdp` (FSDP2) over gloo, eager or with torch.compile."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines._protocol import NVIDIA_ONLY, Departure, PartName, Refusal, Strategy, Support, Weights
-from stepmark.engines._torch_training import DEPARTURES, TorchTraining, load_into
+from stepmark.engines import _departures
+from stepmark.engines._protocol import NVIDIA_ONLY, Refusal, Strategy, Support, Weights
+from stepmark.engines._torch_training import TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -22,17 +22,7 @@ SUPPORT = Support(
     default_execution="eager",
     precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
     options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": NVIDIA_ONLY},
-    departures=(
-        *DEPARTURES,
-        Departure(
-            knob="what torch.compile is given",
-            ours="each block of the model, sharded afterwards",
-            usual="the whole model, as `single` and `ddp` do",
-            why="a whole sharded model is compiled anew at each hook; torch's recipes for FSDP2 compile blocks",
-            forms=("fsdp",),
-            executions=("compiled",),
-        ),
-    ),
+    departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
         Refusal("only DDP has buckets", ("single", "fsdp"), options=("bucket-view",)),
         Refusal("torch.amp.GradScaler does not know FSDP's shards; use bfloat16", ("fsdp",), precisions=("float16",)),
@@ -70,51 +60,6 @@ class Engine(TorchTraining):
             return nullcontext()
         return torch.autocast("cpu", dtype=getattr(torch, self._context.precision))
 
-    def _distribute(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        return self._shard(model) if self._context.strategy == "fsdp" else super()._distribute(model)
-
-    def _shard(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        """Each block is gathered by itself, and what is left as one more: one block at a time is whole.
-
-        Blocks are compiled one by one, as torch's own FSDP2 recipes do: a whole sharded model recompiles at each hook.
-        """
-        from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
-
-        mesh = init_device_mesh("cpu", (self._context.world_size,))
-        for block in _blocks(model):
-            if self._context.execution == "compiled":
-                block.compile()
-            fully_shard(block, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-        return model
-
-    def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        return model if self._context.strategy == "fsdp" else super()._compiled(model)
-
-    @contextmanager
-    def _no_reduce(self) -> Iterator[None]:
-        if self._context.strategy != "fsdp":
-            with super()._no_reduce():
-                yield
-            return
-        self._plain.set_requires_gradient_sync(False)  # type: ignore[operator]
-        try:
-            yield
-        finally:
-            self._plain.set_requires_gradient_sync(True)  # type: ignore[operator]
-
-    def step_without_reduce(self, index: int) -> None:
-        if self._context.strategy == "fsdp":
-            raise NotImplementedError("FSDP gathers weights in every step: there is no step without exchange")
-        super().step_without_reduce(index)
-
-    def parts(self) -> dict[PartName, Callable[[int], None]]:
-        found = super().parts()
-        if self._context.strategy == "fsdp":  # it has no step without exchange to compare with
-            del found["step_without_update"]
-        return found
-
     def weights(self) -> Weights:
         from torch.distributed.tensor import DTensor
 
@@ -126,14 +71,3 @@ class Engine(TorchTraining):
         own = dict(self._plain.named_parameters())
         for name, values in weights.items():
             load_into(own[name], values)
-
-
-def _blocks(model: "torch.nn.Module") -> list["torch.nn.Module"]:
-    """Members of the outermost lists of modules that have weights: what a model repeats."""
-    import torch
-
-    found: list[torch.nn.Module] = []
-    for child in model.children() if not isinstance(model, torch.nn.Sequential) else [model]:
-        members = child.children() if isinstance(child, torch.nn.Sequential | torch.nn.ModuleList) else ()
-        found += [member for member in members if any(True for _ in member.parameters())]
-    return found

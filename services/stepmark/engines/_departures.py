@@ -1,0 +1,123 @@
+"""What each framework's engines set otherwise than its users get it unasked, as data that reports show.
+
+A test compares these rows with what an engine really sets, where that can be read back.
+"""
+
+from stepmark.engines._protocol import LOSS_SCALE, Departure
+
+# Both engines on torch.
+TORCH = (
+    Departure(
+        knob="DDP's forward_sync_buffers",
+        ours="False",
+        usual="True: rank 0's buffers go to all ranks before each forward",
+        why="DDP would broadcast in a step without exchange and leave it out of the step after, so the time split "
+        "would charge it to the wrong one, and ranks would wait for each other; training uses no running statistics",
+        forms=("ddp",),
+    ),
+    Departure(
+        knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
+        ours="False",
+        usual="True, on GPUs",
+        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        precisions=("float32",),
+    ),
+    Departure(
+        knob="initial loss scale",
+        ours=f"{LOSS_SCALE:g}",
+        usual="65536",
+        why="Keras' default: both sides start alike",
+        precisions=("float16",),
+    ),
+    Departure(
+        knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
+        ours="1",
+        usual="one for each core, 32 at most",
+        why="every rank would have such a pool, on the cores of all; first steps take longer without",
+        executions=("compiled",),
+    ),
+)
+
+FSDP = (
+    Departure(
+        knob="what torch.compile is given",
+        ours="each block of the model, sharded afterwards",
+        usual="the whole model, as `single` and `ddp` do",
+        why="a whole sharded model is compiled anew at each hook; torch's recipes for FSDP2 compile blocks",
+        forms=("fsdp",),
+        executions=("compiled",),
+    ),
+)
+
+# All engines of Keras.
+KERAS = (
+    Departure(
+        knob="what Keras finds when it is imported",
+        ours="no scikit-learn, no pandas, no other backend",
+        usual="whatever is installed",
+        why="no training step uses them, and they are most of the import's time and memory",
+    ),
+    Departure(
+        knob="training loop",
+        ours="one step at a time, written out as in Keras' guides to custom loops",
+        usual="model.fit, with its callbacks, metrics and data adapter",
+        why="fit does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), and does more than the step",
+    ),
+)
+
+KERAS_TORCH = (
+    Departure(
+        knob="optimiser",
+        ours="torch.optim.SGD and torch's cross entropy",
+        usual="Keras' own under model.fit; torch's under DDP, in Keras' guide",
+        why="one way for `single` and `ddp`, so that workers are compared with workers",
+        forms=("single",),
+    ),
+)
+
+TENSORFLOW = (
+    Departure(
+        knob="XLA at the level `default`",
+        ours="off: a step written out is a tf.function without jit_compile",
+        usual='off in a loop of one\'s own; on in model.fit (jit_compile="auto") where the model supports it',
+        why="the loop is written out; the level `compiled` has XLA",
+        executions=("graph",),
+    ),
+    Departure(
+        knob="form of the distributed step",
+        ours="the variant `explicit`: forward and backward, then all-reduce, then update",
+        usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
+        why="only so can a step leave out its exchange, which the time split and the search for slow ranks need, "
+        "and are gradients clipped after their sum; its all-reduce cannot overlap with the backward pass",
+        forms=("explicit",),
+    ),
+    Departure(
+        knob="gradients of embeddings",
+        ours="dense",
+        usual="IndexedSlices, which travel by an all-gather",
+        why="DDP's are dense; only models with an embedding have them",
+    ),
+    Departure(
+        knob="TF32 (tf.config.experimental.enable_tensor_float_32_execution)",
+        ours="False",
+        usual="True, on GPUs",
+        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        precisions=("float32",),
+    ),
+)
+
+JAX = (
+    Departure(
+        knob="waiting for a step",
+        ours="each step is waited for",
+        usual="JAX runs ahead of the device",
+        why="it would run ahead without bound, and stamps would tell when steps were begun",
+    ),
+    Departure(
+        knob="jax_default_matmul_precision",
+        ours="highest",
+        usual="None: the fastest that the device has, which on GPUs is TF32",
+        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        precisions=("float32",),
+    ),
+)

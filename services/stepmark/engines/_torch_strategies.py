@@ -1,0 +1,137 @@
+"""How torch's engines spread a model over ranks: one class a strategy. All ranks call each method alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stepmark.engines._protocol import RankContext
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Single:
+    """One rank: nothing is wrapped and nothing is exchanged. The other strategies depart from it."""
+
+    step_without_exchange_missing: str | None = None
+    """Why there is no step without exchange; None where there is one."""
+
+    def __init__(self, context: RankContext) -> None:
+        self.context = context
+
+    def wrap(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        """The model to train, distributed and, at the level `compiled`, compiled. `model` keeps its parameters."""
+        return self._compiled(self._distributed(model))
+
+    def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        return model
+
+    def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        import torch
+
+        if self.context.execution != "compiled":
+            return model
+        compiled: torch.nn.Module = torch.compile(model)  # type: ignore[assignment]
+        return compiled
+
+    @contextmanager
+    def no_exchange(self) -> Iterator[None]:
+        """While inside, backward exchanges no gradients."""
+        yield
+
+    def exchange_alone(self, trained: "list[torch.nn.Parameter]") -> Callable[[int], None] | None:
+        """An exchange of as many bytes as the gradients have; None where there is none by itself."""
+        return None
+
+    def flags(self) -> dict[str, str]:
+        """Settings as the framework has them, read back."""
+        return {}
+
+
+class Ddp(Single):
+    """DistributedDataParallel: each rank has the whole model, gradients are averaged in buckets."""
+
+    def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        import torch
+
+        self.ddp = torch.nn.parallel.DistributedDataParallel(
+            model,
+            forward_sync_buffers=False,
+            gradient_as_bucket_view="bucket-view" in self.context.options,  # torch's default is False
+        )
+        return self.ddp
+
+    @contextmanager
+    def no_exchange(self) -> Iterator[None]:
+        with self.ddp.no_sync():
+            yield
+
+    def exchange_alone(self, trained: "list[torch.nn.Parameter]") -> Callable[[int], None]:
+        """All-reduces in buckets of DDP's sizes: a small one first."""
+        import torch
+
+        [dtype] = {parameter.dtype for parameter in trained}
+        gradients = torch.zeros(sum(parameter.numel() for parameter in trained), dtype=dtype)
+        first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES // dtype.itemsize  # type: ignore[attr-defined]
+        buckets = (gradients[:first], *gradients[first:].split(self.ddp.bucket_bytes_cap // dtype.itemsize))
+
+        def exchange(_: int) -> None:
+            for work in [torch.distributed.all_reduce(one, async_op=True) for one in buckets if len(one)]:
+                work.wait()
+
+        return exchange
+
+    def flags(self) -> dict[str, str]:
+        return {
+            "bucket_mib": str(self.ddp.bucket_bytes_cap >> 20),
+            "bucket_view": str(self.ddp.gradient_as_bucket_view).lower(),
+            "forward_sync_buffers": str(self.ddp.forward_sync_buffers).lower(),
+        }
+
+
+class Fsdp(Single):
+    """FSDP2: each rank has a shard of every tensor. Each block of the model is gathered by itself, the rest as one."""
+
+    step_without_exchange_missing = "FSDP gathers weights in every step: there is no step without exchange"
+
+    def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        """Blocks are compiled one by one, as torch's own FSDP2 recipes do: a whole sharded model recompiles at each
+        hook.
+        """
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(self.context.device.kind, (self.context.world_size,))
+        for block in _blocks(model):
+            if self.context.execution == "compiled":
+                block.compile()
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        self._model = model
+        return model
+
+    def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        return model
+
+    @contextmanager
+    def no_exchange(self) -> Iterator[None]:
+        """Gradients stay where they are; weights are gathered all the same."""
+        self._model.set_requires_gradient_sync(False)  # type: ignore[operator]
+        try:
+            yield
+        finally:
+            self._model.set_requires_gradient_sync(True)  # type: ignore[operator]
+
+
+STRATEGIES: dict[str, type[Single]] = {"single": Single, "ddp": Ddp, "fsdp": Fsdp}
+
+
+def _blocks(model: "torch.nn.Module") -> list["torch.nn.Module"]:
+    """Members of the outermost lists of modules that have weights: what a model repeats."""
+    import torch
+
+    found: list[torch.nn.Module] = []
+    for child in model.children() if not isinstance(model, torch.nn.Sequential) else [model]:
+        members = child.children() if isinstance(child, torch.nn.Sequential | torch.nn.ModuleList) else ()
+        found += [member for member in members if any(True for _ in member.parameters())]
+    return found
