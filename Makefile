@@ -32,6 +32,7 @@ kind-down:  ## Delete it
 
 lint: .venv/dev  ## Style and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 generate: .venv/dev  ## Write what is generated from code: scenario reference and schema, CRD, dashboards, rules, chart values

@@ -22,10 +22,11 @@ from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
 from stepmark.results.record import unpack_steps
 from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
+from stepmark.terms import ExecutionLevel
 from stepmark.workloads import _batches
 
 
-def engine_here(name: str, execution: str, model: str, params: dict[str, Any], batch: int) -> Engine:
+def engine_here(name: str, execution: ExecutionLevel, model: str, params: dict[str, Any], batch: int) -> Engine:
     """A built engine of one worker in this very process."""
     module, workload = catalog.load_engine(name), catalog.load_workload(model)
     os.environ.update(module.SUPPORT.environment)

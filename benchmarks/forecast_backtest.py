@@ -36,7 +36,7 @@ GRIDS: dict[Mode, list[curves.Settings]] = {
     ],
     "strong": [curves.Settings(fixed=fixed) for fixed in (0.02, 0.05, 0.1, 0.2)],
 }
-KINDS: tuple[tuple[Boundary, Mode], ...] = tuple(product(("not needed", "seen", "unseen"), ("weak", "strong")))  # type: ignore[arg-type]
+KINDS: tuple[tuple[Boundary, Mode], ...] = tuple(product(("not needed", "seen", "unseen"), ("weak", "strong")))
 NAMES = {"not needed": "inside one node", "seen": "boundary crossed before", "unseen": "boundary never crossed"}
 ENOUGH = 4  # machines: with fewer, leaving one out says little
 
@@ -190,7 +190,11 @@ class HeldOut:
 
 def grid_errors(all_cases: list[Case]) -> dict[Case, Array]:
     """Log errors of each case with each constants of its mode's grid."""
-    return {case: np.array([case.error(lambda c, s=s: ensemble(c, s)) for s in GRIDS[case.mode]]) for case in all_cases}
+    return {case: np.array([_error(case, settings) for settings in GRIDS[case.mode]]) for case in all_cases}
+
+
+def _error(case: Case, settings: curves.Settings) -> float:
+    return case.error(lambda curve: ensemble(curve, settings))
 
 
 def best_of(errors: dict[Case, Array]) -> int:

@@ -28,7 +28,8 @@ def one_round(here: Lab, engine: str, number: int, core: int) -> tuple[dict[str,
     path = here.folder / f"{engine}-{number}.sock"
     zygote = Zygote(engine, path, here.environment(engine))
     zygote.wait_until_ready()
-    zygote_seconds, medians, fork_seconds = time.monotonic() - started, {"fork": [], "fresh": []}, []
+    zygote_seconds, fork_seconds = time.monotonic() - started, []
+    medians: dict[str, list[float]] = {"fork": [], "fresh": []}
     for way in ORDER:
         begun = time.monotonic()
         steps = here.launch(engine, path if way == "fork" else None, core, params={"hidden": 512, "layers": 4})

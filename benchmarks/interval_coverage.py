@@ -48,7 +48,7 @@ class Rule:
     def blocks(self, values: Array) -> NDArray[np.int64]:
         """Blocks taken by each run; values of shape (runs, cells, blocks): every cell must be precise."""
         plain = relative_half_widths(values, CONFIDENCE) <= PRECISION
-        stop = (may_stop(values, PRECISION) if self.repaired else plain).all(axis=1)
+        stop = np.asarray((may_stop(values, PRECISION) if self.repaired else plain).all(axis=1))
         stop[:, : self.launches - 1] = False
         stop[:, self.most - 1 :] = True
         return stop[:, : self.most].argmax(axis=1) + 1

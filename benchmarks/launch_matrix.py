@@ -7,6 +7,7 @@ write: for every launch a fresh `TorchTrainer.fit` or `TensorflowTrainer.fit`, w
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def by_fit(folder: Path, blocks: int) -> float:
     from ray.train.tensorflow import TensorflowTrainer
     from ray.train.torch import TorchTrainer
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     each: dict[str, list[float]] = {"torch": [], "keras": []}
     sides = [("torch", TorchTrainer, train_torch), ("keras", TensorflowTrainer, train_keras)]
     for block in range(blocks):

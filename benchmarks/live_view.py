@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 
 import numpy as np
 from _parts import ratio, shown
@@ -23,10 +24,10 @@ from stepmark.cli.following import Follower
 from stepmark.cli.machine import this_machine
 from stepmark.launch import pace as pace_module
 from stepmark.launch.pace import Pace
-from stepmark.orchestrate.driver import Options, measure
+from stepmark.orchestrate.driver import Options, Rules, measure
 from stepmark.plan.blocks import make_plan
 from stepmark.results.certificate import Certificate
-from stepmark.results.record import LaunchRecord
+from stepmark.results.record import LaunchHeader, LaunchRecord
 from stepmark.results.standing import Board
 from stepmark.scenario.load import scenario_from_object
 from stepmark.telemetry.live import serving
@@ -52,8 +53,8 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[LaunchRecord] = []
 
-    def launch_ids(self) -> frozenset[str]:
-        return frozenset()
+    def headers(self) -> Iterator[LaunchHeader]:
+        return (record.header for record in self.records)
 
     def certified(self) -> frozenset[str]:
         return frozenset()
@@ -64,6 +65,7 @@ class Kept:
     def certify(self, certificate: Certificate) -> None: ...
     def checked(self, certificate: Certificate) -> None: ...
     def started(self, launches: int) -> None: ...
+    def added(self, launches: int) -> None: ...
     def finished(self, record: LaunchRecord) -> None: ...
 
 
@@ -141,8 +143,9 @@ def main(launches: int, rate: float) -> None:
     with serving("127.0.0.1", 0, board.now) as url:
         client = Client(url, rate)
         switch = Switch(client)
-        Pace.look = lambda pace, cursor: switch.look(pace, cursor)  # type: ignore[method-assign]
-        measure(plan, kept, kept, Options(launcher="bare"), lambda: True, Follower(board, None))
+        Pace.look = lambda pace, cursor: switch.look(pace, cursor)  # type: ignore[method-assign, assignment]
+        rules = Rules(precise_enough=lambda: True, disturbed=lambda _: None)
+        measure(plan, kept, kept, Options(launcher="bare"), rules, Follower(board, None))
         client.may.clear()
     with_it, without = pairs(switch.launches)
     for pair in zip(with_it, without, strict=True):

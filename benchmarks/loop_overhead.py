@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from _parts import engine_here, ratio, shown
 
+from stepmark import catalog
 from stepmark.launch.loop import timed_window
 
 PAIRS, TURNS, STEPS = 10, 20, 4
@@ -51,7 +52,7 @@ def by_hand_keras(engine: Any) -> Callable[[int], list[float]]:
     model, optimizer, batches = engine._model, engine._optimizer, engine._batches
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def train_step(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = criterion(labels, model(inputs, training=True))
@@ -83,8 +84,7 @@ def by_product(engine: Any) -> Callable[[int], list[float]]:
 
 def main(name: str) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    execution = {"torch": "eager", "keras-tensorflow": "graph"}[name]
-    engine = engine_here(name, execution, MODEL, PARAMS, BATCH)
+    engine = engine_here(name, catalog.load_engine(name).SUPPORT.default_execution, MODEL, PARAMS, BATCH)
     hand = {"torch": by_hand_torch, "keras-tensorflow": by_hand_keras}[name](engine)
     sides = [by_product(engine), hand]
     for side in sides:

@@ -108,7 +108,7 @@ def keras_step(model: Any, batch: Any) -> Step:
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     inputs, labels = (tf.convert_to_tensor(part) for part in batch)
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             loss = criterion(labels, model(inputs, training=True))
@@ -131,7 +131,7 @@ def keras_public(name: str, params: Any) -> Any:
         x = layers.LSTM(params.hidden)(layers.Embedding(params.vocabulary, params.embedding)(inputs))
         return keras.Model(inputs, layers.Dense(params.classes)(x))
 
-    class TokenAndPosition(layers.Layer):
+    class TokenAndPosition(layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.token = layers.ReversibleEmbedding(params.vocabulary, params.width)
@@ -157,7 +157,7 @@ def keras_public(name: str, params: Any) -> Any:
 def sides(name: str) -> tuple[Step, Step, float]:
     """Our step, the public one, and the public model's FLOPs over ours."""
     model, given, batch_size = CASES[name]
-    workload = catalog.load_workload(model)
+    workload: Any = catalog.load_workload(model)
     params = workload.parse(given)
     inputs, labels = _batches.global_batches(workload.input(params), "synthetic", 0, batch_size, 1)[0]
     if name.startswith("torch"):

@@ -73,7 +73,7 @@ def noisy(rng: np.random.Generator, kind: str, steady: bool, shape: Array) -> Ca
     memory = 0.0 if rng.random() < 1 / 3 else rng.uniform(0, 0.9)
     noise = spread * autoregressive(rng, len(shape), memory)
     outliers = rng.random(len(shape)) < rng.uniform(0, 0.02)
-    noise[outliers] += np.log(log_uniform(rng, 1.2, 10, int(outliers.sum())))
+    noise[outliers] += np.log(log_uniforms(rng, 1.2, 10, int(outliers.sum())))
     return Case(kind, steady, shape, spread, memory, log_uniform(rng, 0.001, 1) * np.exp(shape + noise))
 
 
@@ -84,7 +84,11 @@ def autoregressive(rng: np.random.Generator, steps: int, memory: float) -> Array
     return signal.lfilter([1.0], [1.0, -memory], innovations)
 
 
-def log_uniform(rng: np.random.Generator, low: float, high: float, size: int | None = None) -> Array:
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(log_uniforms(rng, low, high, 1)[0])
+
+
+def log_uniforms(rng: np.random.Generator, low: float, high: float, size: int) -> Array:
     return np.exp(rng.uniform(np.log(low), np.log(high), size))
 
 
@@ -111,9 +115,9 @@ def _plateau(rng: np.random.Generator, steps: int) -> Array:
 
 
 def _levels(rng: np.random.Generator, steps: int) -> Array:
-    count = rng.integers(2, 5)
+    count = int(rng.integers(2, 5))
     ends = np.sort(rng.uniform(0.02, 0.6, count)) * steps
-    heights = np.log1p(log_uniform(rng, 0.02, 3, count))
+    heights = np.log1p(log_uniforms(rng, 0.02, 3, count))
     return np.append(heights, 0.0)[np.searchsorted(ends, np.arange(steps), side="right")]
 
 

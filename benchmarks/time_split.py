@@ -13,10 +13,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from stepmark import catalog
 from stepmark.analysis.breakdown import launch_split
-from stepmark.engines._protocol import Engine, PartName, RankContext
+from stepmark.engines._protocol import PartName, RankContext
 from stepmark.engines.sleeper import sleep_exactly
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
@@ -32,7 +33,7 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
     module, workload = catalog.load_engine(name), catalog.load_workload("mlp")
     group = ControlGroup.join(f"127.0.0.1:{ports[0]}", "token", rank, 2, 60)
 
-    class Late(module.Engine):
+    class Late(module.Engine):  # type: ignore[name-defined, misc]
         def step(self, index: int) -> None:
             sleep_exactly(late_seconds)
             super().step(index)
@@ -52,8 +53,9 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
 
                 return call
 
-            found = {key: late(parts[key]) for key in ("all_reduce", "step_without_update")}
-            return found | {"update": _update_alone(self, name)}
+            timed: tuple[PartName, ...] = ("all_reduce", "step_without_update")
+            found = {key: late(parts[key]) for key in timed}
+            return {**found, "update": _update_alone(self, name)}  # type: ignore[dict-item]
 
     execution = module.SUPPORT.default_execution
     addresses = tuple(f"127.0.0.1:{port}" for port in ports[1:])
@@ -68,7 +70,7 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
     group.finish()
 
 
-def _update_alone(engine: Engine, name: str) -> Callable[[int], None]:
+def _update_alone(engine: Any, name: str) -> Callable[[int], None]:
     """With gradients that are there: of torch those of the last step, of Keras zeros."""
     if name == "torch":
         return lambda _: engine._update()
@@ -95,8 +97,11 @@ def split(name: str, late_seconds: float) -> dict[str, float]:
             for rank in ranks
         ]
     seconds = {key: [[ns / 1e9 for ns in one["nanoseconds"][key]] for one in parts] for key in parts[0]["nanoseconds"]}
-    steps = ("step", "step_without_reduce", "step_without_update")
-    found = launch_split(**{key: seconds[key] for key in steps})
+    found = launch_split(
+        step=seconds["step"],
+        step_without_reduce=seconds["step_without_reduce"],
+        step_without_update=seconds["step_without_update"],
+    )
     alone = min(statistics.median(samples) for samples in seconds["all_reduce"]) - late_seconds
     update_alone = statistics.mean(statistics.median(samples) for samples in seconds["update"])
     return {

@@ -19,12 +19,15 @@ from stepmark.launch import loop
 from stepmark.plan.cells import Machine, cells
 from stepmark.results.record import Window
 from stepmark.scenario.load import scenario_from_object
+from stepmark.scenario.model import Measurement
 
 Array = NDArray[np.float64]
 WINDOW = 100
 AMPLITUDES, TAUS = (0.05, 0.2, 0.5), (5, 20, 50, 100, 300, 1000)
 NOISES = ((0.005, 0.003), (0.01, 0.003), (0.03, 0.01))  # jitter of steps, spread of launches
 SLOW, SLOWEST = 300, 1000  # three windows and ten
+
+LIMITS = Measurement(warmup_steps=10, warmup_seconds=0, min_steps=WINDOW, max_steps=WINDOW, min_seconds=0)
 
 SCENARIO = scenario_from_object(
     {
@@ -78,7 +81,7 @@ def launches(
     for block in range(count):
         made = Simulated(rng, amplitude, tau, noise[0])
         made.window("warmup", 1)
-        loop.warm_up(made, loop.LoopLimits(10, 0, WINDOW, WINDOW, 0))  # type: ignore[arg-type]
+        loop.warm_up(made, LIMITS)  # type: ignore[arg-type]
         made.window("measured", WINDOW)
         seconds = factor * made.steps[-WINDOW:] * np.exp(noise[1] * rng.standard_normal())
         state = steady_state(seconds)

@@ -62,9 +62,7 @@ def test_every_step_has_its_own_duration_across_windows(clock: Clock, buffer: St
     ]
 
 
-def limits(
-    warmup_steps: int, warmup_seconds: float, min_steps: int, max_steps: int, min_seconds: float
-) -> Measurement:
+def limits(warmup_steps: int, warmup_seconds: float, min_steps: int, max_steps: int, min_seconds: float) -> Measurement:
     return Measurement(
         warmup_steps=warmup_steps,
         warmup_seconds=warmup_seconds,
