@@ -131,7 +131,7 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
         raise CannotRun(
             f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out."
         )
-    store = SqliteStore.open(folder)
+    store = SqliteStore.open_to_go_on(folder)
     try:
         _check_same_run(folder, store.run(), run)
     except CannotRun:

@@ -13,13 +13,13 @@ from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.cli.hub_source import is_in_hub, local_folder
 from stepmark.cli.machine import this_machine
 from stepmark.cli.publishing import HubChoices
-from stepmark.errors import CannotRun, ScenarioErrors
+from stepmark.errors import CannotRun, ScenarioErrors, printable
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
 from stepmark.report import html, markdown, terminal
-from stepmark.results.store import SqliteStore
+from stepmark.results.store import FILE, SqliteStore
 from stepmark.scenario.load import scenario_from_file
 
 
@@ -90,14 +90,28 @@ def _cell_row(cell: Cell) -> list[str]:
 
 
 def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summary:
-    """The summary of the run in this folder, derived anew."""
+    """The summary of the run in this folder, derived anew.
+
+    Raises:
+        CannotRun: the folder has no results, or they are not what was written.
+    """
     store = SqliteStore.open(folder)
     try:
-        run = store.run()
-        cells = make_plan(run.parsed_scenario(), run.machine).cells
-        return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
+        if store.has_digests:
+            return _summary(store, price_per_worker_hour)
+        typer.echo(f"{folder / FILE}: written by an older version, without digests: damage would not be seen", err=True)
+        try:
+            return _summary(store, price_per_worker_hour)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of figures that cannot be
+            raise CannotRun(f"{folder / FILE}: expected records that agree, found {printable(repr(error))}.") from None
     finally:
         store.close()
+
+
+def _summary(store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
+    run = store.run()
+    cells = make_plan(run.parsed_scenario(), run.machine).cells
+    return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
 
 
 def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hub: HubChoices) -> None:
