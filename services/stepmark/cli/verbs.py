@@ -30,7 +30,7 @@ def validate(file: Path, as_json: bool) -> None:
         if not as_json:
             raise
         errors = [{"path": e.path, "expected": e.expected, "found": e.found, "fix": e.fix} for e in refused.errors]
-        typer.echo(json.dumps({"valid": False, "errors": errors}, indent=2))
+        typer.echo(json.dumps({"valid": False, "errors": errors, "more_errors": refused.more}, indent=2))
         raise typer.Exit(refused.exit_code) from None
     if as_json:
         typer.echo(json.dumps({"valid": True, "name": scenario.name, "digest": scenario.digest()}, indent=2))
