@@ -4,9 +4,21 @@ They hold only strings, so that they survive the way from one process to another
 """
 
 import itertools
+import re
 
 _FIELD_CHARACTERS = 500
 _ERRORS_MOST, _TEXT_CHARACTERS_MOST = 50, 20_000
+
+
+# C0 and C1 controls but tab and line ends, marks and overrides of direction, what no encoding can write.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """The text, of the same length, with a replacement character for what no reader sees or what turns lines around."""
+    return _UNSEEN.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.summary import Summary, summarize_run
@@ -19,6 +18,7 @@ from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
 from stepmark.report import html, markdown, terminal
+from stepmark.report.rich_tables import shown
 from stepmark.results.store import FILE, SqliteStore
 from stepmark.scenario.load import scenario_from_file
 
@@ -58,12 +58,10 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
     console.print(_cell_table(made))
     for cell in made.cells:
         if cell.unsupported is not None:
-            console.print(
-                f"unsupported: {escape(cell.key)}, {escape(cell.unsupported)}", style="yellow", soft_wrap=True
-            )
+            console.print(f"unsupported: {shown(cell.key)}, {shown(cell.unsupported)}", style="yellow", soft_wrap=True)
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
-        console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
+        console.print(f"block {index}{more}: " + shown(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
     checked = wanted_checks(made)
     if checked:
         console.print(f"parity: {len(checked)} cells are checked first", soft_wrap=True)
@@ -73,11 +71,11 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
 
 
 def _cell_table(made: Plan) -> Table:
-    table = Table(title=escape(f"{made.scenario.name}: {len(made.cells)} cells"), title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=shown(f"{made.scenario.name}: {len(made.cells)} cells"), title_justify="left", box=SIMPLE_HEAD)
     for heading in ("cell", "engine and strategy", "workers", "batch per worker"):
         table.add_column(heading, no_wrap=True)
     for cell in made.cells:
-        table.add_row(*(escape(text) for text in _cell_row(cell)), style="dim" if cell.unsupported else "")
+        table.add_row(*(shown(text) for text in _cell_row(cell)), style="dim" if cell.unsupported else "")
     return table
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from stepmark.errors import CannotRun, ScenarioErrors, printable
 from stepmark.plan.cells import Machine
 from stepmark.results import tables
+from stepmark.results.base import Text
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchHeader, LaunchRecord, pack_steps, unpack_steps
@@ -28,7 +29,7 @@ class Run(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stepmark_version: str
+    stepmark_version: Text
     scenario: dict[str, Any]
     scenario_digest: str
     machine: Machine
