@@ -1,7 +1,12 @@
 # docker build --target service .                                   hub and controller; no framework, no Ray, no shell
 # docker build --target runner --build-arg ENGINES="sleeper" .      Ray and engines: sleeper, torch, keras, jax, in any combination
 #   --build-arg ACCELERATOR=cuda                                    keras and jax with their CUDA libraries; torch has its own always
-FROM debian:bookworm-slim AS python
+#   --build-arg BASE=debian:bookworm-slim@sha256:...                the very same base image; --build-arg APT_SOURCES="deb ..." packages
+#                                                                   of one day, from an archive of snapshots (SECURITY.md)
+ARG BASE=debian:bookworm-slim
+FROM $BASE AS python
+ARG APT_SOURCES=
+RUN if [ -n "$APT_SOURCES" ]; then rm -rf /etc/apt/sources.list.d/* && printf '%s\n' "$APT_SOURCES" > /etc/apt/sources.list; fi
 RUN apt-get update && apt-get install -y --no-install-recommends python3 ca-certificates && rm -rf /var/lib/apt/lists/*
 
 FROM python AS uv
@@ -31,6 +36,7 @@ RUN uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /whe
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/stepmark-code
 
 FROM uv AS service-files
+COPY scripts/sbom.py /
 RUN uv venv --python /usr/bin/python3 /opt/stepmark \
  && uv pip install --python /opt/stepmark/bin/python --require-hashes -r requirements/service.txt \
  && echo /opt/stepmark-code > $(echo /opt/stepmark/lib/python3*/site-packages)/stepmark.pth
@@ -49,6 +55,9 @@ RUN python=/usr/lib/python3.11 && cd $python && rm -rf test ensurepip idlelib li
       curses lib-dynload/_curses* lib-dynload/readline.* lib-dynload/_dbm.* lib-dynload/nis.* lib-dynload/_test* \
  && find / -xdev \( -path '/opt/stepmark/*.so*' -o -path "$python/*.so" -o -path /usr/bin/python3.11 \) -type f -exec ldd {} + 2>/dev/null \
     | awk '$2 == "=>" && $3 ~ /^\/(usr\/)?lib/ {print $3} $1 ~ /^\/lib.*\/ld-linux/ {print $1}' | sort -u > /libraries \
+ && sed 's|.*/|*/|' /libraries | xargs dpkg -S | sed 's/:.*//' | sort -u | xargs dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' \
+      python3.11-minimal libpython3.11-minimal libpython3.11-stdlib ca-certificates > /debian \
+ && uv pip freeze -q --python /opt/stepmark/bin/python | python3 /sbom.py stepmark-service /debian > /opt/stepmark/sbom.cdx.json \
  && mkdir -p /image/tmp /image/etc /image/usr/bin && chmod 1777 /image/tmp && cd / \
  && xargs cp -L --parents -t /image < /libraries \
  && cp -a --parents $python /etc/ssl/certs/ca-certificates.crt /usr/bin/python3.11 /opt/stepmark /image \
@@ -72,6 +81,8 @@ WORKDIR /tmp
 ENTRYPOINT ["stepmark"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG BASE
+LABEL org.opencontainers.image.base.name="$BASE"
 LABEL org.opencontainers.image.title="stepmark service" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="The hub and the controller of stepmark" \
       org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
@@ -92,11 +103,14 @@ RUN apt-get update && apt-get install -y --no-install-recommends wget \
 # One interpreter for Ray and stepmark, and one for each framework, whose CUDA libraries collide in one (services/stepmark/interpreters.py).
 # All as the requirements pin them, by hash. What they have in common is on the disk once: hard links to uv's cache of this step.
 RUN --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
+    --mount=type=bind,source=scripts/sbom.py,target=/sbom.py \
     --mount=type=bind,from=needs,source=/build/requirements,target=/requirements \
     export UV_CACHE_DIR=/tmp/uv UV_LINK_MODE=hardlink UV_SYSTEM_CERTS=true UV_PYTHON_DOWNLOADS=never && cd /requirements \
  && packages() { folder=$1 && shift && uv venv --python /usr/bin/python3 $folder \
       && uv pip install --python $folder/bin/python --compile-bytecode --require-hashes -r pyproject.toml "$@" -c run.txt \
-      && echo /opt/stepmark-code > $(echo $folder/lib/python3*/site-packages)/stepmark.pth; } \
+      && echo /opt/stepmark-code > $(echo $folder/lib/python3*/site-packages)/stepmark.pth \
+      && uv pip freeze -q --python $folder/bin/python | python3 /sbom.py stepmark-${folder##*/} /tmp/debian > $folder/sbom.cdx.json; } \
+ && dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > /tmp/debian \
 # the services' packages, less the controller's client and what writes the hub's Parquet
  && awk -F== 'NR == FNR {names[$1]; next} /^[^ ]/ {wanted = $1 in names && $1 !~ /^(kubernetes|arro3)/} wanted' \
       service.txt run.txt > /tmp/base.txt \
@@ -106,7 +120,7 @@ RUN --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
       keras-cuda | jax-cuda) packages /opt/stepmark-engines/$engine -r $engine-cuda.txt --extra digits ;; \
       *) packages /opt/stepmark-engines/$engine --extra $engine --extra digits ;; \
     esac || exit 1; done \
- && rm -rf /tmp/uv /tmp/base.txt
+ && rm -rf /tmp/uv /tmp/base.txt /tmp/debian
 COPY --from=stepmark /opt/stepmark-code /opt/stepmark-code
 ENV PATH=/opt/stepmark-code/bin:/opt/stepmark/bin:$PATH STEPMARK_ENGINE_PYTHONS=/opt/stepmark-engines \
     HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
@@ -115,6 +129,8 @@ WORKDIR /tmp
 ENTRYPOINT ["stepmark"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG BASE
+LABEL org.opencontainers.image.base.name="$BASE"
 LABEL org.opencontainers.image.title="stepmark runner" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Ray and the engines of stepmark: $ENGINES" \
       org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"

@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py the_command_line_explains_itself.py prometheus_*.py) \
   tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
 
-.PHONY: help demo hub-demo test test-cluster kind-up kind-down lint requirements generate clean
+.PHONY: help demo hub-demo test fuzz test-cluster kind-up kind-down lint requirements generate clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -20,6 +20,10 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
+
+MINUTES ?= 10
+fuzz: .venv/dev  ## Documents and wire records that nobody writes, from a new seed, for MINUTES=10; what breaks goes into tests/corpus/fuzzed
+	cd tests && ../$(BIN)/python -m fuzz $(MINUTES)
 
 test-cluster: .venv/dev  ## All tests on a real Kubernetes cluster, brought up first and deleted afterwards. Their core: .ci/test-cluster --core
 	.ci/test-cluster

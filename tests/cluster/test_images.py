@@ -90,6 +90,18 @@ def test_what_it_is_stands_on_its_labels(engine: str, built: str) -> None:
     assert {"title", "description", "revision"} <= labels.keys()
 
 
+def test_it_lists_what_is_installed_in_it(engine: str, built: str) -> None:
+    code = """
+import importlib.metadata, json, pathlib, re
+listed = json.loads(pathlib.Path("/opt/stepmark/sbom.cdx.json").read_text())["components"]
+names = {re.sub("[-_.]+", "-", one["name"]).lower() for one in listed}
+installed = {re.sub("[-_.]+", "-", one.name).lower() for one in importlib.metadata.distributions()} - {"stepmark"}
+print(sorted(installed - names), {"numpy", "libc6"} <= names, any("deb/debian" in one["purl"] for one in listed))
+"""
+    done = python(engine, built, code)
+    assert done.stdout.strip() == "[] True True", done.stdout + done.stderr
+
+
 def test_the_service_has_no_framework(engine: str, service: str) -> None:
     code = f"import importlib.util as u; print([n for n in {FRAMEWORKS} if u.find_spec(n)])"
     assert python(engine, service, code).stdout.strip() == "[]"

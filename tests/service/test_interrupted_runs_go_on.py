@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from conftest import CommandLine, assert_all_gone, descendants, wait_for_descendant, wait_for_line
+from stepmark.analysis.launch import reduced
 from stepmark.results.store import SqliteStore
 
 MEASUREMENT = {"launches": 3, "minSteps": 50, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
@@ -22,6 +23,14 @@ def stored(out: Path) -> dict[str, str]:
     found = {record.header.launch_id: record.header.started_at for record in store.records()}
     store.close()
     return found
+
+
+def why_bad(out: Path) -> dict[str, str | None]:
+    """Launch -> why it failed or is invalid."""
+    store = SqliteStore.open(out)
+    found = {record.header.launch_id: reduced(record, None).why_bad for record in store.records()}
+    store.close()
+    return {launch: why for launch, why in found.items() if why is not None}
 
 
 def resume(stepmark: CommandLine, file: Path, launcher: str) -> None:
@@ -138,7 +147,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(stepmark: CommandLine) -> No
     runs = [stepmark.start("run", file, "--launcher", "bare", "--out", out) for out in ("a", "b")]
     for running in runs:
         _, err = running.communicate(timeout=120)
-        assert running.returncode == 0, err
+        assert running.returncode == 0, (err, [why_bad(stepmark.folder / out) for out in ("a", "b")])
     assert stored(stepmark.folder / "a").keys() == stored(stepmark.folder / "b").keys() == PLAN
 
 

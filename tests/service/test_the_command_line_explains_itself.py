@@ -112,13 +112,15 @@ def test_a_foreign_results_file_is_said_to_be_one(stepmark: CommandLine) -> None
 
 
 def test_a_damaged_record_ends_with_3_and_no_traceback(stepmark: CommandLine) -> None:
-    stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "out")
+    run = ["run", stepmark.scenario(), "--launcher", "bare", "--out", "out"]
+    stepmark(*run)
     with sqlite3.connect(stepmark.folder / "out" / "results.db") as database:
-        database.execute("update launches set header = '{}' where rowid = 1")
-    for verb, *more in (["results"], ["report"], ["forecast", "--workers", "4"], ["compare", "out"]):
-        done = stepmark(verb, "out", *more)
+        database.execute("update launches set header = replace(header, '\"rank\":0', '\"rank\":1') where rowid = 1")
+    forecast, compare = ["forecast", "--workers", "4", "out"], ["compare", "out", "out"]
+    for verb in (["results", "out"], ["report", "out"], forecast, compare, [*run, "--resume"]):
+        done = stepmark(*verb)
         assert done.returncode == 3
-        assert "a stored launch: expected what stepmark writes" in done.stderr
+        assert "out/results.db: expected results of stepmark, found other values of b00" in done.stderr
 
 
 def test_misuse_ends_with_2_and_points_to_help(stepmark: CommandLine) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from stepmark import catalog, interpreters
 from stepmark.cli.machine import find_program, install_hint, missing_modules
+from stepmark.report.rich_tables import shown
 
 _CPU_ONLY = "{}-cpu"  # the name under which TensorFlow's package without CUDA goes
 
@@ -45,10 +45,10 @@ def _print(found: list[Finding]) -> None:
     for finding in found:
         mark, style = ("ok     ", "green") if finding.ok else ("missing", "yellow")
         console.print(
-            f"[{style}]{mark}[/] {escape(finding.subject)}: {escape(finding.found)}", highlight=False, soft_wrap=True
+            f"[{style}]{mark}[/] {shown(finding.subject)}: {shown(finding.found)}", highlight=False, soft_wrap=True
         )
         if finding.remedy:
-            console.print(f"        {escape(finding.remedy)}", highlight=False, soft_wrap=True)
+            console.print(f"        {shown(finding.remedy)}", highlight=False, soft_wrap=True)
 
 
 def findings() -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from stepmark import __version__
 from stepmark.cli import cluster_main, controller_main, hub_main
 from stepmark.cli.options import DrainSeconds, HubAttempt, HubFrom, HubTo, TokenFile, hub_choices
-from stepmark.errors import StepmarkError, Stopped
+from stepmark.errors import StepmarkError, Stopped, printable
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -294,7 +294,8 @@ def run_app() -> int:
 
 
 def _say(message: str) -> None:
-    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True, style="red")
+    lines = "\n".join(map(printable, message.split("\n")))  # a part of it may come from other processes
+    Console(stderr=True).print(lines, markup=False, highlight=False, soft_wrap=True, style="red")
 
 
 def main() -> None:

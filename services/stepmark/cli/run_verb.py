@@ -1,18 +1,16 @@
 """`stepmark run`: checks, measures with progress, writes the results, prints the verdicts."""
 
-import fcntl
 import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stepmark import __version__
@@ -22,10 +20,12 @@ from stepmark.cli import verbs
 from stepmark.cli.following import Follower, following
 from stepmark.cli.machine import check_installed, this_machine
 from stepmark.cli.publishing import HubChoices
-from stepmark.errors import CannotRun, Interrupted, Stopped
+from stepmark.errors import CannotRun, Interrupted, Stopped, printable
 from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
+from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report import terminal
+from stepmark.report.rich_tables import shown
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import describe
 from stepmark.results.record import LaunchRecord
@@ -98,20 +98,19 @@ def _stored(file: Path, folder: Path, choices: Choices) -> Iterator[SqliteStore]
 @contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
     """Two runs must not write into one folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise CannotRun(
-            f"{folder}: expected a folder to write results to, found: {error.strerror}. Choose another."
-        ) from None
-    with lock:
+    lock = folder / ".lock"
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(lock))
+        except BlockingIOError:
             raise CannotRun(f"{folder}: another run is writing here. Wait for it, or choose another --out.") from None
+        except OSError as error:
+            raise CannotRun(
+                f"{folder}: expected a folder to write results to, found: {error.strerror}. Choose another."
+            ) from None
         yield
-        (folder / ".lock").unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
 
 
 def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteStore:
@@ -131,7 +130,7 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
         raise CannotRun(
             f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out."
         )
-    store = SqliteStore.open(folder)
+    store = SqliteStore.open_to_go_on(folder)
     try:
         _check_same_run(folder, store.run(), run)
     except CannotRun:
@@ -172,7 +171,7 @@ def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
             raise Interrupted(f"The run ended early: {error}\n{kept}") from None
-        Console(stderr=True).print(escape(kept), highlight=False, soft_wrap=True)
+        Console(stderr=True).print(shown(kept), highlight=False, soft_wrap=True)
         raise
 
 
@@ -192,7 +191,7 @@ class _Bar:
         self._bar, self._task = bar, bar.add_task("starting", total=None)
 
     def checked(self, certificate: Certificate) -> None:
-        self._bar.update(self._task, description=escape(f"parity {certificate.cell}: {certificate.badge}"))
+        self._bar.update(self._task, description=shown(f"parity {certificate.cell}: {certificate.badge}"))
 
     def started(self, launches: int) -> None:
         self._bar.update(self._task, total=launches, description="first zygotes")
@@ -207,7 +206,7 @@ class _Bar:
         disturbed = "disturbed" if disturbed_because(record.header) is not None else "done"
         state = "failed" if record.header.failure else disturbed
         self._bar.update(
-            self._task, completed=done, total=total, description=escape(f"{record.header.launch_id} {state}")
+            self._task, completed=done, total=total, description=shown(f"{record.header.launch_id} {state}")
         )
 
 
@@ -218,7 +217,7 @@ class _Lines:
         self._done = self._total = 0
 
     def checked(self, certificate: Certificate) -> None:
-        print(f"parity {certificate.cell}: {certificate.text}", file=sys.stderr, flush=True)
+        print(printable(f"parity {certificate.cell}: {certificate.text}"), file=sys.stderr, flush=True)
 
     def started(self, launches: int) -> None:
         self._total = launches
@@ -234,7 +233,7 @@ class _Lines:
         state = f"{record.header.wall_seconds:.1f} s" if disturbed is None else f"disturbed: {disturbed}"
         state = f"failed: {failure.cause}" if failure else state
         print(
-            f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}",
+            printable(f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}"),
             file=sys.stderr,
             flush=True,
         )

@@ -6,20 +6,20 @@ from pathlib import Path
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.cli.hub_source import is_in_hub, local_folder
 from stepmark.cli.machine import this_machine
 from stepmark.cli.publishing import HubChoices
-from stepmark.errors import CannotRun, ScenarioErrors
+from stepmark.errors import CannotRun, ScenarioErrors, printable
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
 from stepmark.report import html, markdown, terminal
-from stepmark.results.store import SqliteStore
+from stepmark.report.rich_tables import shown
+from stepmark.results.store import FILE, SqliteStore
 from stepmark.scenario.load import scenario_from_file
 
 
@@ -30,7 +30,7 @@ def validate(file: Path, as_json: bool) -> None:
         if not as_json:
             raise
         errors = [{"path": e.path, "expected": e.expected, "found": e.found, "fix": e.fix} for e in refused.errors]
-        typer.echo(json.dumps({"valid": False, "errors": errors}, indent=2))
+        typer.echo(json.dumps({"valid": False, "errors": errors, "more_errors": refused.more}, indent=2))
         raise typer.Exit(refused.exit_code) from None
     if as_json:
         typer.echo(json.dumps({"valid": True, "name": scenario.name, "digest": scenario.digest()}, indent=2))
@@ -58,12 +58,10 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
     console.print(_cell_table(made))
     for cell in made.cells:
         if cell.unsupported is not None:
-            console.print(
-                f"unsupported: {escape(cell.key)}, {escape(cell.unsupported)}", style="yellow", soft_wrap=True
-            )
+            console.print(f"unsupported: {shown(cell.key)}, {shown(cell.unsupported)}", style="yellow", soft_wrap=True)
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
-        console.print(f"block {index}{more}: " + escape(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
+        console.print(f"block {index}{more}: " + shown(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
     checked = wanted_checks(made)
     if checked:
         console.print(f"parity: {len(checked)} cells are checked first", soft_wrap=True)
@@ -73,11 +71,11 @@ def plan(file: Path, launcher: str, as_json: bool) -> None:
 
 
 def _cell_table(made: Plan) -> Table:
-    table = Table(title=escape(f"{made.scenario.name}: {len(made.cells)} cells"), title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=shown(f"{made.scenario.name}: {len(made.cells)} cells"), title_justify="left", box=SIMPLE_HEAD)
     for heading in ("cell", "engine and strategy", "workers", "batch per worker"):
         table.add_column(heading, no_wrap=True)
     for cell in made.cells:
-        table.add_row(*(escape(text) for text in _cell_row(cell)), style="dim" if cell.unsupported else "")
+        table.add_row(*(shown(text) for text in _cell_row(cell)), style="dim" if cell.unsupported else "")
     return table
 
 
@@ -90,14 +88,28 @@ def _cell_row(cell: Cell) -> list[str]:
 
 
 def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summary:
-    """The summary of the run in this folder, derived anew."""
+    """The summary of the run in this folder, derived anew.
+
+    Raises:
+        CannotRun: the folder has no results, or they are not what was written.
+    """
     store = SqliteStore.open(folder)
     try:
-        run = store.run()
-        cells = make_plan(run.parsed_scenario(), run.machine).cells
-        return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
+        if store.has_digests:
+            return _summary(store, price_per_worker_hour)
+        typer.echo(f"{folder / FILE}: written by an older version, without digests: damage would not be seen", err=True)
+        try:
+            return _summary(store, price_per_worker_hour)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of figures that cannot be
+            raise CannotRun(f"{folder / FILE}: expected records that agree, found {printable(repr(error))}.") from None
     finally:
         store.close()
+
+
+def _summary(store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
+    run = store.run()
+    cells = make_plan(run.parsed_scenario(), run.machine).cells
+    return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
 
 
 def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hub: HubChoices) -> None:

@@ -5,11 +5,11 @@ whatever becomes of the client.
 """
 
 import os
-import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -118,15 +118,13 @@ def _attached(name: str) -> dict[str, str]:
 def write_store(connection: sa.Connection, execution_id: str, folder: Path) -> None:
     """`results.db` with the rows of one execution."""
     document = connection.execute(sa.select(executions.c.document).where(_of(executions, execution_id))).scalar_one()
-    SqliteStore.create(folder, Run.model_validate_json(document)).close()
     columns = [launches.c[name] for name in ("launch_id", "block", "position", "header", "step_nanoseconds_npz")]
-    with closing(sqlite3.connect(folder / store.FILE)) as file, file:
-        file.execute("PRAGMA synchronous=OFF")  # it is thrown away if the machine stops
-        for row in _few_at_once(connection, sa.select(*columns).where(_of(launches, execution_id))):
-            file.execute(f"INSERT INTO launches ({', '.join(c.name for c in columns)}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
-        proofs = sa.select(certificates.c.cell, certificates.c.document).where(_of(certificates, execution_id))
-        for row in _few_at_once(connection, proofs):
-            file.execute("INSERT INTO certificates (cell, document) VALUES (?, ?)", row)
+    rows = _few_at_once(connection, sa.select(*columns).where(_of(launches, execution_id)))
+    proofs = sa.select(certificates.c.cell, certificates.c.document).where(_of(certificates, execution_id))
+    with closing(SqliteStore.create(folder, Run.model_validate_json(document), durable=False)) as made:
+        while few := list(islice(rows, _ROWS_AT_ONCE)):
+            made.insert_launches(few)
+        made.insert_certificates(list(_few_at_once(connection, proofs)))
 
 
 def _write_parquet(connection: sa.Connection, execution_id: str, folder: Path) -> None:

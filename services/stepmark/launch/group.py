@@ -5,17 +5,22 @@ A star of TCP connections with rank 0 in the middle. A token, new for every laun
 
 import hmac
 import select
+import selectors
 import socket
 import statistics
 import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 PEER_GONE = "another rank of this launch is gone"
 
 _VALUE = struct.Struct("!d")
+_TOKEN_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
+_CALLERS_MOST = 64  # at one time without a token; the oldest goes
 
 
 class ControlGroup:
@@ -87,18 +92,67 @@ def _split(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+class _Caller:
+    """A connection whose token is still to come."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection, self.until = connection, time.monotonic() + _TOKEN_SECONDS
+        self._said = b""
+
+    def has_shown(self, token: bytes) -> bool:
+        """Read what has come. Raises OSError: this is no rank of ours."""
+        chunk = self.connection.recv(len(token) - len(self._said))
+        self._said += chunk
+        if not chunk or not hmac.compare_digest(self._said, token[: len(self._said)]):
+            raise ConnectionRefusedError
+        return len(self._said) == len(token)
+
+
 def _accept(address: str, token: str, count: int, deadline: float) -> list[socket.socket]:
+    """The connections of `count` ranks, while strangers may come, be silent, talk and go."""
     peers: list[socket.socket] = []
-    with socket.create_server(_split(address)) as server:
-        while len(peers) < count:
-            server.settimeout(max(0.1, deadline - time.monotonic()))
-            peer, _ = server.accept()
-            peer.settimeout(max(0.1, deadline - time.monotonic()))
-            if hmac.compare_digest(_receive(peer, len(token)), token.encode()):
-                peers.append(peer)
-            else:
-                peer.close()
+    with socket.create_server(_split(address)) as server, selectors.DefaultSelector() as selector:
+        server.setblocking(False)
+        selector.register(server, selectors.EVENT_READ)
+        while len(peers) < count and time.monotonic() < deadline:
+            for key, _ in selector.select(_LOOK_SECONDS):
+                if key.data is None:
+                    _let_in(server, selector)
+                elif _is_rank(key.data, token.encode(), selector):
+                    peers.append(key.data.connection)
+            _send_away(selector)
+        _send_away(selector, everybody=True)
+    if len(peers) < count:
+        raise TimeoutError(f"timed out: {len(peers)} of {count} other ranks have joined")
     return peers
+
+
+def _let_in(server: socket.socket, selector: selectors.BaseSelector) -> None:
+    with suppress(OSError):
+        caller = _Caller(server.accept()[0])
+        selector.register(caller.connection, selectors.EVENT_READ, caller)
+
+
+def _is_rank(caller: _Caller, token: bytes, selector: selectors.BaseSelector) -> bool:
+    """Whether it has shown the whole token. A stranger is sent away."""
+    try:
+        if not caller.has_shown(token):
+            return False
+    except OSError:
+        caller.until = 0.0
+        return False
+    selector.unregister(caller.connection)
+    return True
+
+
+def _send_away(selector: selectors.BaseSelector, everybody: bool = False) -> None:
+    """Those whose time is over, and the oldest of too many."""
+    waiting = [key.data for key in selector.get_map().values() if key.data is not None]
+    late = [caller for caller in waiting if everybody or caller.until < time.monotonic()]
+    for caller in {*late, *waiting[:-_CALLERS_MOST]}:
+        selector.unregister(caller.connection)
+        caller.connection.close()
 
 
 def _connect(address: str, token: str, deadline: float) -> socket.socket:

@@ -15,7 +15,7 @@ from stepmark.launch import process
 from stepmark.launch.spec import LaunchSpec
 
 _STDERR_BYTES, _STDERR_LINES = 8192, 20
-_ZYGOTE_START_SECONDS = 300
+_ZYGOTE_START_SECONDS, _ZYGOTE_END_SECONDS = 300, 5
 
 
 def child_environment(engine: str, threads: int, scratch: Path) -> dict[str, str]:
@@ -54,12 +54,20 @@ class Zygote:
         """Wait until it has imported its framework.
 
         Raises:
-            CannotRun: it ended instead; the message holds its last lines.
+            CannotRun: it ended instead, or takes too long; the message says which, and holds its last lines.
         """
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], _ZYGOTE_START_SECONDS)
         if not (self._process.stdout.readline() if ready else b""):
-            raise CannotRun("a zygote did not start: " + " | ".join(last_lines(self._log)[-3:]))
+            said = " | ".join(last_lines(self._log)[-3:]) or "it said nothing"
+            raise CannotRun(f"a zygote did not start: {self._end()}: {said}")
+
+    def _end(self) -> str:
+        try:
+            code = self._process.wait(_ZYGOTE_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"it was not ready within {_ZYGOTE_START_SECONDS} s"
+        return f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
 
     def stop(self) -> None:
         """Kill it and its children, and wait until it is gone."""

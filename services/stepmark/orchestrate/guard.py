@@ -17,12 +17,18 @@ from pathlib import Path
 
 import psutil
 
+from stepmark.orchestrate.folders import stale_folders
+
 _ROUNDS = 20  # a dying process may start another; each round waits until those it killed are gone
 
 
 @contextmanager
 def guarded(folders: list[Path]) -> Iterator[None]:
-    """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left."""
+    """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left.
+
+    What a run left whose guard was killed too is removed first.
+    """
+    _clean(stale_folders(), {os.getpid(), os.getppid()})
     guard = subprocess.Popen(
         [sys.executable, "-m", "stepmark.orchestrate.guard", *map(str, folders)],
         stdin=subprocess.PIPE,
@@ -55,14 +61,10 @@ def _is_in(path: str, folders: list[str]) -> bool:
     return any(path.removesuffix(" (deleted)") == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
-def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    spared = {os.getpid(), os.getppid()}  # the driver ends by itself, or has ended
-    sys.stdin.buffer.read()
-    folders = sys.argv[1:]
-    for _ in range(_ROUNDS):
-        left = users_of(folders, spared)
+def _clean(folders: list[Path], spared: set[int]) -> None:
+    """Kill who uses the folders, and remove them."""
+    for _ in range(_ROUNDS if folders else 0):
+        left = users_of([str(folder) for folder in folders], spared)
         if not left:
             break
         for process in left:
@@ -70,6 +72,14 @@ def main() -> None:
         psutil.wait_procs(left, timeout=1)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    spared = {os.getpid(), os.getppid()}  # the driver ends by itself, or has ended
+    sys.stdin.buffer.read()
+    _clean([Path(folder) for folder in sys.argv[1:]], spared)
 
 
 if __name__ == "__main__":

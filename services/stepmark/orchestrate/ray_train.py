@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,7 +16,7 @@ import psutil
 
 from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.folders import ray_folder
+from stepmark.orchestrate.folders import owned, ray_folder
 from stepmark.orchestrate.rank import Place, Settings, supervise
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
@@ -104,6 +104,7 @@ class RaySession:
     def __init__(self, workers: int, settings: Settings) -> None:
         self._workers, self._settings = workers, settings
         self._folder = ray_folder(settings.run_id)
+        self._owned = ExitStack()
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._fit, daemon=True)
 
@@ -131,6 +132,7 @@ class RaySession:
         if "RAY_ADDRESS" in os.environ:
             ray.init(address="auto", **quiet)
             return
+        self._owned.enter_context(owned(self._folder))
         ray.init(
             address="local",
             num_cpus=max(self._workers, len(os.sched_getaffinity(0))),
@@ -138,7 +140,7 @@ class RaySession:
             include_dashboard=False,
             object_store_memory=128 << 20,
             _node_ip_address=_LOOPBACK,
-            _temp_dir=str(self._folder),
+            _temp_dir=str(self._folder / "r"),  # Ray opens it to everybody, but nobody comes through ours
             **quiet,
         )
 
@@ -216,6 +218,7 @@ class RaySession:
         import ray
 
         ray.shutdown()
+        self._owned.close()
 
 
 def _one_line(error: BaseException) -> str:

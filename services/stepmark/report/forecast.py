@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.forecasts import CurveForecast, ForecastReport, MeasuredPoint, Predicted
-from stepmark.report.rich_tables import print_whole, titled
+from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
 _HEADINGS = ("workers", "", "step ms", "80 % band", "95 % band", "samples/s", "80 % band", "efficiency")
@@ -19,12 +18,12 @@ def show(report: ForecastReport, console: Console) -> None:
     for curve in report.curves:
         print_whole(_table(curve, report.mode), console)
         for line in _warnings(curve):
-            console.print(escape(f"  warning: {line}"), style="yellow", soft_wrap=True)
+            console.print(shown(f"  warning: {line}"), style="yellow", soft_wrap=True)
     for left in report.left_out:
         text = f"no forecast: {left.candidate} {left.execution} {left.precision}: {left.reason}"
-        console.print(escape(text), style="yellow", soft_wrap=True)
+        console.print(shown(text), style="yellow", soft_wrap=True)
     for line in report.trust:
-        console.print(escape(line), soft_wrap=True)
+        console.print(shown(line), soft_wrap=True)
 
 
 def _table(curve: CurveForecast, mode: str) -> Table:
@@ -35,9 +34,9 @@ def _table(curve: CurveForecast, mode: str) -> Table:
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
     for point in curve.measured:
-        table.add_row(*(escape(text) for text in _measured_row(point)))
+        table.add_row(*(shown(text) for text in _measured_row(point)))
     for one in curve.predicted:
-        table.add_row(*(escape(text) for text in _predicted_row(one)), style="cyan")
+        table.add_row(*(shown(text) for text in _predicted_row(one)), style="cyan")
     return table
 
 

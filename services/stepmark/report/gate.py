@@ -4,12 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.gate_report import GateCell, GateReport, named, sentence
 from stepmark.analysis.intervals import Estimate
-from stepmark.report.rich_tables import print_whole, titled
+from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
 _FAR = 1000.0  # a ratio beyond this is a figure of nothing
@@ -18,18 +17,18 @@ _FAR = 1000.0  # a ratio beyond this is a figure of nothing
 def show(report: GateReport, console: Console) -> None:
     """What changed, the table of cells, what to know of them, and the answer last."""
     for line in unlike_lines(report):
-        console.print(escape(line), style="bold yellow", soft_wrap=True)
+        console.print(shown(line), style="bold yellow", soft_wrap=True)
     for change in report.changed:
-        console.print(escape(f"  changed: {sentence(change)}"), soft_wrap=True)
+        console.print(shown(f"  changed: {sentence(change)}"), soft_wrap=True)
     print_whole(_table(report), console)
     for line in _notes(report):
-        console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
+        console.print(shown(f"  {line}"), style="yellow", soft_wrap=True)
     for line in history_lines(report):
-        console.print(escape(line), soft_wrap=True)
+        console.print(shown(line), soft_wrap=True)
     for line in warning_lines(report):
-        console.print(escape(line), style="bold yellow", soft_wrap=True)
+        console.print(shown(line), style="bold yellow", soft_wrap=True)
     for line in answer(report):
-        console.print(escape(line), style="bold green" if report.passed else "bold red", soft_wrap=True)
+        console.print(shown(line), style="bold green" if report.passed else "bold red", soft_wrap=True)
 
 
 def _notes(report: GateReport) -> Iterator[str]:
@@ -52,7 +51,7 @@ def _table(report: GateReport) -> Table:
     table.add_column("verdict", no_wrap=True)
     for cell in report.cells:
         style = "red" if cell.fails else "green" if cell.verdict in ("faster", "no measurable difference") else "yellow"
-        table.add_row(*(escape(text) for text in _row(cell)), style=style)
+        table.add_row(*(shown(text) for text in _row(cell)), style=style)
     return table
 
 

@@ -8,8 +8,8 @@ import jinja2
 from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
+from stepmark.errors import clean
 from stepmark.report import machine, sentences, tables, views, words
-from stepmark.report.clean import clean
 from stepmark.report.plots import scaling
 
 

@@ -4,15 +4,12 @@ There is no one schema; this keeps to what all of them share: testsuites, testsu
 system-out. Times are left out, since a cell's step time is no duration of a test.
 """
 
-import re
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from stepmark.analysis.gate_report import GateCell, GateReport, sentence
+from stepmark.errors import printable
 from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, warning_lines, why
-
-# What XML 1.0 cannot hold in any form (Char, section 2.2 of the recommendation).
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: GateReport) -> str:
@@ -75,5 +72,5 @@ def _add_text(
 
 
 def _clean(text: str) -> str:
-    """The text with what XML cannot hold spelled out: ElementTree escapes markup, and lets that pass."""
-    return _FORBIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
+    """The text with control characters spelled out, some of which XML cannot hold: ElementTree lets them pass."""
+    return printable(text)

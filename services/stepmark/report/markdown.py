@@ -5,6 +5,7 @@ import re
 import jinja2
 
 from stepmark.analysis.summary import Summary
+from stepmark.errors import printable
 from stepmark.report import machine, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
@@ -15,7 +16,12 @@ def _escape(value: object) -> str:
     """Text as text: no Markdown, no HTML, no new table cell. Figures with their intervals stay as they are."""
     if _FIGURES.fullmatch(str(value)):
         return str(value)
-    return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+    return _SPECIAL.sub(r"\\\1", printable(" ".join(str(value).split())))
+
+
+def _finalize(value: object) -> object:
+    """What is not escaped, since it is ours or stands in a code span, holds no control character either."""
+    return "\n".join(map(printable, value.split("\n"))) if isinstance(value, str) else value
 
 
 def render(summary: Summary) -> str:
@@ -24,6 +30,7 @@ def render(summary: Summary) -> str:
         loader=jinja2.PackageLoader("stepmark.report", "."),
         autoescape=False,  # noqa: S701  (Markdown: every text goes through the filter md instead)
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
         keep_trailing_newline=True,
     )
     environment.filters["md"] = _escape

@@ -1,16 +1,15 @@
-"""The result as a table on a terminal. Every text from a document or record is escaped: it may hold rich's markup."""
+"""The result as a table on a terminal. Every text from a document or record goes through `shown`: it may be hostile."""
 
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.report import machine, sentences, words
-from stepmark.report.rich_tables import print_whole, titled
+from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.results.certificate import Certificate
 
 _COLOURS = {
@@ -23,27 +22,27 @@ def show(summary: Summary, console: Console) -> None:
     print_whole(_table(summary), console)
     for cell in summary.cells:
         if cell.reason:
-            console.print(escape(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
+            console.print(shown(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
     for line in words.parity_notes(summary):
-        console.print(escape(f"  {line}"), style="yellow", soft_wrap=True)
+        console.print(shown(f"  {line}"), style="yellow", soft_wrap=True)
     for key, line in sentences.straggler_lines(summary, slow=True):
-        console.print(escape(f"  {key}: {line}"), style="yellow", soft_wrap=True)
+        console.print(shown(f"  {key}: {line}"), style="yellow", soft_wrap=True)
     if knobs := sentences.departing_knobs(summary):
-        console.print(escape(f"  not as users get it unasked (report.md says why): {knobs}"), soft_wrap=True)
+        console.print(shown(f"  not as users get it unasked (report.md says why): {knobs}"), soft_wrap=True)
     for line in words.fastest(summary):
-        console.print(escape(f"  {line}"), soft_wrap=True)
-    console.print(escape(f"  {machine.sentence(summary)}"), soft_wrap=True)
+        console.print(shown(f"  {line}"), soft_wrap=True)
+    console.print(shown(f"  {machine.sentence(summary)}"), soft_wrap=True)
     if summary.comparisons:
         heading = "Verdicts (ratio of time per step, slow steps included; below 1 the candidate is faster)"
         console.print(heading, style="bold", soft_wrap=True)
         if corrected := words.family(summary.family):
-            console.print(escape(f"  {corrected}"), soft_wrap=True)
+            console.print(shown(f"  {corrected}"), soft_wrap=True)
     for comparison in summary.comparisons:
-        console.print(escape(f"  {words.sentence(comparison)}"), soft_wrap=True)
+        console.print(shown(f"  {words.sentence(comparison)}"), soft_wrap=True)
     if summary.break_evens:
         console.print("Break-even of start-up", style="bold", soft_wrap=True)
     for one in summary.break_evens:
-        console.print(escape(f"  {one.text}"), soft_wrap=True)
+        console.print(shown(f"  {one.text}"), soft_wrap=True)
 
 
 def show_certificates(certificates: Sequence[Certificate], console: Console) -> None:
@@ -57,10 +56,10 @@ def show_certificates(certificates: Sequence[Certificate], console: Console) -> 
             f = stage.figures
             errors = [words.error(error) for error in (f.forward, f.loss, f.gradient, f.weights)]
             row = [certificate.cell, stage.name, *errors, words.worst_tensor(stage)]
-            table.add_row(*(escape(text) for text in row), style="green" if stage.passed else "red")
+            table.add_row(*(shown(text) for text in row), style="green" if stage.passed else "red")
     print_whole(table, console)
     for certificate in certificates:
-        console.print(escape(f"  {certificate.cell}: {certificate.text}"), soft_wrap=True)
+        console.print(shown(f"  {certificate.cell}: {certificate.text}"), soft_wrap=True)
 
 
 def _table(summary: Summary) -> Table:
@@ -72,7 +71,7 @@ def _table(summary: Summary) -> Table:
     table.add_column("parity", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for cell in summary.cells:
-        table.add_row(*(escape(text) for text in _row(cell)), style=_COLOURS.get(cell.verdict, "yellow"))
+        table.add_row(*(shown(text) for text in _row(cell)), style=_COLOURS.get(cell.verdict, "yellow"))
     return table
 
 

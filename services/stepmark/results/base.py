@@ -2,9 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Text = Annotated[str, Field(max_length=400)]
+from stepmark.errors import clean
+
+Clean = AfterValidator(clean)
+"""Of every text: it comes from other processes, and will be shown to people."""
+
+Text = Annotated[str, Field(max_length=400), Clean]
 
 
 class RecordModel(BaseModel):

@@ -9,17 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stepmark.results.base import RecordModel, Text
+from stepmark.results.base import Clean, RecordModel, Text
 
 Error = Annotated[float, Field(ge=0)]  # infinity where a number is not finite
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(max_length=400)]
 
 
 class TensorError(RecordModel):
     """The gradient of one tensor: RMS of the difference over the larger of its own RMS and that of all gradients."""
 
-    tensor: Name
+    tensor: Text
     error: Error
 
 
@@ -44,7 +43,7 @@ class Figures(RecordModel):
     update: Error | None = None
     held: bool = True
     steps: Annotated[int, Field(ge=1)]
-    unmatched: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
+    unmatched: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
 
     @property
     def worst(self) -> float:
@@ -78,7 +77,7 @@ class Proof(RecordModel):
     end_digest: Digest | None = None
     figures: Figures | None = None
     limits: Limits | None = None
-    problem: Annotated[str, Field(max_length=1000)] = ""
+    problem: Annotated[str, Field(max_length=1000), Clean] = ""
     missing: Text = ""
 
 
@@ -89,7 +88,7 @@ class ProbeReport(RecordModel):
     start_digest: Digest
     batches_digest: Digest
     end_digest: Digest
-    tensors: Annotated[tuple[Name, ...], Field(max_length=100_000)]
+    tensors: Annotated[tuple[Text, ...], Field(max_length=100_000)]
     figures: Figures | None
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
 
@@ -102,12 +101,12 @@ class Stage(RecordModel):
     """
 
     name: Literal["float64", "float32", "as timed", "timed run"]
-    engine: Name
-    reference_engine: Name
+    engine: Text
+    reference_engine: Text
     figures: Figures
     limits: Limits
     ranks_agree: bool | None
-    problem: Annotated[str, Field(max_length=1000)]
+    problem: Annotated[str, Field(max_length=1000), Clean]
 
     @property
     def passed(self) -> bool:
@@ -118,10 +117,10 @@ class Certificate(RecordModel):
     """Whether one cell may be compared. `text` is what tables show."""
 
     schema_version: Literal[1] = 1
-    cell: Name
-    reference: Name
+    cell: Text
+    reference: Text
     badge: Literal["certified", "within limits", "not comparable"]
-    text: Annotated[str, Field(max_length=1200)]
+    text: Annotated[str, Field(max_length=1200), Clean]
     stages: Annotated[tuple[Stage, ...], Field(max_length=4)] = ()
     samples_per_worker: Annotated[int, Field(ge=1)] | None = None
     weights_digest: Digest | None = None

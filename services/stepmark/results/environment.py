@@ -8,6 +8,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from stepmark import interpreters
+from stepmark.results.base import Text
 
 _PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy")
 
@@ -17,17 +18,17 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str
-    kernel: str
-    python: str
-    cpu_model: str | None
+    host: Text
+    kernel: Text
+    python: Text
+    cpu_model: Text | None
     cpu_count: int
-    cpu_governor: str | None
+    cpu_governor: Text | None
     memory_bytes: int
     cgroup_memory_limit_bytes: int | None
     cgroup_cpu_limit: float | None
     load_average_1m: float
-    packages: dict[str, str]
+    packages: dict[Text, Text]
 
 
 def describe() -> Environment:

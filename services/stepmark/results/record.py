@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from stepmark.plan.cells import Cell
-from stepmark.results.base import RecordModel, Text
+from stepmark.results.base import Clean, RecordModel, Text
 from stepmark.results.certificate import Proof
 
 Nanoseconds = Annotated[int, Field(ge=0)]
@@ -124,8 +124,8 @@ class Failure(RecordModel):
     """Why a launch has no numbers. `rank` is the first that failed by its own fault, where that is known."""
 
     rank: int | None
-    cause: Annotated[str, Field(max_length=2000)]
-    stderr_tail: tuple[Annotated[str, Field(max_length=1000)], ...] = ()
+    cause: Annotated[str, Field(max_length=2000), Clean]
+    stderr_tail: tuple[Annotated[str, Field(max_length=1000), Clean], ...] = ()
 
 
 class LaunchHeader(RecordModel):
@@ -140,7 +140,7 @@ class LaunchHeader(RecordModel):
     position: Annotated[int, Field(ge=0)]
     launcher: Literal["ray", "bare"]
     forked: bool
-    started_at: Annotated[str, Field(max_length=40)]
+    started_at: Annotated[str, Field(max_length=40), Clean]
     wall_seconds: Seconds
     ranks: tuple[RankReport, ...] = ()
     failure: Failure | None = None

@@ -1,14 +1,20 @@
-"""The store of one run: SQLite through SQLAlchemy Core, in WAL mode, so that a reader never blocks the writer."""
+"""The store of one run: SQLite through SQLAlchemy Core, in WAL mode, so that a reader never blocks the writer.
 
-from collections.abc import Iterator
+What is read is what was written: every row has a digest, and every table a count (`results/tables.py`).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from stepmark.errors import CannotRun, printable
+from stepmark.errors import CannotRun, ScenarioErrors, printable
 from stepmark.plan.cells import Machine
+from stepmark.results import tables
+from stepmark.results.base import Text
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchHeader, LaunchRecord, pack_steps, unpack_steps
@@ -17,37 +23,13 @@ from stepmark.scenario.model import Scenario
 
 FILE = "results.db"
 
-_metadata = sa.MetaData()
-_run = sa.Table(
-    "run",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),
-)
-_launches = sa.Table(
-    "launches",
-    _metadata,
-    sa.Column("launch_id", sa.String(400), primary_key=True),
-    sa.Column("block", sa.Integer, nullable=False),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("header", sa.Text, nullable=False),
-    sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
-)
-_ORDER_OF_PLAN = (_launches.c.block, _launches.c.position, _launches.c.launch_id)
-_certificates = sa.Table(
-    "certificates",
-    _metadata,
-    sa.Column("cell", sa.String(400), primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),
-)
-
 
 class Run(BaseModel):
     """What all launches of a store belong to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stepmark_version: str
+    stepmark_version: Text
     scenario: dict[str, Any]
     scenario_digest: str
     machine: Machine
@@ -60,6 +42,10 @@ class Run(BaseModel):
 
 
 Row = tuple[str, bytes]
+"""A launch's header as JSON, and its packed steps."""
+
+LaunchRow = tuple[str, int, int, str, bytes]
+"""Name, block and position of a launch, and its `Row`."""
 
 
 def record_of(row: Row) -> LaunchRecord:
@@ -79,20 +65,25 @@ class SqliteStore:
     """`results.db` of one run.
 
     Raises (from every method that writes): CannotRun, when the disk or file will not take it.
+    Raises (from every method that reads): CannotRun, when the file does not hold what was written.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: sa.Engine, file: Path) -> None:
+        self._engine, self._file = engine, file
+        self.has_digests = True
+        """False for a file of an older version: there, damage cannot be told from data."""
 
     @classmethod
-    def create(cls, folder: Path, run: Run) -> Self:
-        """A new store in this folder; none is left where it cannot be made."""
-        store = cls(_connect(folder / FILE))
+    def create(cls, folder: Path, run: Run, durable: bool = True) -> Self:
+        """A new store in this folder; none is left where it cannot be made.
+
+        `durable`: what a method has stored survives a power cut.
+        """
+        store = cls(_connect(folder / FILE, durable), folder / FILE)
         try:
-            with _explained(folder):
-                _metadata.create_all(store._engine)
-                with store._engine.begin() as connection:
-                    connection.execute(_run.insert().values(id=1, document=run.model_dump_json()))
+            with store._writing() as connection:
+                tables.make(connection)
+                tables.insert(connection, tables.run, [(1, run.model_dump_json())])
         except CannotRun:
             store.close()
             for leftover in folder.glob(f"{FILE}*"):
@@ -105,89 +96,142 @@ class SqliteStore:
         """An existing store.
 
         Raises:
-            CannotRun: there is none, or it is not one.
+            CannotRun: there is none, or it is not one, or it is damaged.
         """
         if not (folder / FILE).is_file():
             raise CannotRun(f"{folder / FILE}: expected the results of a run, found no such file. Give a run's folder.")
-        store = cls(_connect(folder / FILE))
+        store = cls(_connect(folder / FILE), folder / FILE)
         try:
-            _metadata.create_all(store._engine)  # results of an older version lack the newer tables
-        except sa.exc.SQLAlchemyError as error:
-            raise CannotRun(f"{folder / FILE}: expected results of stepmark, found {_short(error)}.") from None
+            store._check()
+        except CannotRun:
+            store.close()
+            raise
         return store
 
-    def run(self) -> Run:
+    @classmethod
+    def open_to_go_on(cls, folder: Path) -> Self:
+        """As `open`, and a file of an older version gets its digests."""
+        store = cls.open(folder)
+        if not store.has_digests:
+            store.certificates()  # what cannot be read gets none
+            for _ in store.records():
+                pass
+            with store._writing() as connection:
+                tables.add_digests(connection)
+            store.has_digests = True
+        return store
+
+    def _check(self) -> None:
+        with self._reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if found != "ok":
+                raise ValueError(found)
+            self.has_digests = tables.is_sealed(connection)
+            if self.has_digests:
+                tables.check_seals(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """One moment of the file, whatever its writer does meanwhile."""
         try:
             with self._engine.connect() as connection:
-                return Run.model_validate_json(connection.execute(sa.select(_run.c.document)).scalar_one())
-        except (sa.exc.SQLAlchemyError, ValueError) as error:
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+        except CannotRun:
+            raise
+        except Exception as error:  # SQLite, codecs and models raise many kinds for foreign bytes
             raise CannotRun(
-                f"{self._engine.url.database}: expected results of stepmark, found {_short(error)}."
+                f"{self._file}: expected results of stepmark, found {printable(_short(error))}. "
+                "The file is damaged, or not ours: take a copy of it that is not, or measure anew."
             ) from None
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise CannotRun(
+                f"{self._file.parent}: expected to write results, found: {_short(error)}. "
+                "Make room or choose another folder; what was stored before is kept, and --resume goes on from it."
+            ) from None
+
+    def run(self) -> Run:
+        """What all launches belong to. Its scenario is one that this version reads."""
+        with self._reading() as connection:
+            document = connection.execute(sa.select(tables.run.c.document)).scalar_one()
+            if self.has_digests:
+                tables.check_run(connection, document)
+            run = Run.model_validate_json(document)
+            try:
+                run.parsed_scenario()
+            except ScenarioErrors as error:
+                raise ValueError(f"a scenario that is refused: {error}") from None
+            return run
+
     def launch_ids(self) -> frozenset[str]:
-        with self._engine.connect() as connection:
-            return frozenset(connection.execute(sa.select(_launches.c.launch_id)).scalars())
+        with self._reading() as connection:
+            return frozenset(connection.execute(sa.select(tables.launches.c.launch_id)).scalars())
 
     def headers(self) -> Iterator[LaunchHeader]:
-        """Of all launches, without their arrays.
-
-        Raises:
-            CannotRun: one of them is not one.
-        """
-        with self._engine.connect() as connection:
-            for text in connection.execute(sa.select(_launches.c.header)).scalars():
-                try:
-                    yield LaunchHeader.model_validate_json(text)
-                except ValueError as error:
-                    raise CannotRun(_not_ours("a stored launch", error)) from None
+        """Of all launches, without their arrays."""
+        with self._reading() as connection:
+            for values in self._all(connection, tables.launches):
+                yield LaunchHeader.model_validate_json(values[3])
 
     def append(self, record: LaunchRecord) -> None:
         """Store a finished launch; it is on disk when this returns."""
-        row = {
-            "launch_id": record.header.launch_id,
-            "block": record.header.block,
-            "position": record.header.position,
-            "header": record.header.model_dump_json(),
-            "step_nanoseconds_npz": pack_steps(record.step_nanoseconds),
-        }
-        with _explained(Path(str(self._engine.url.database)).parent), self._engine.begin() as connection:
-            connection.execute(_launches.insert().values(row))
+        header = record.header
+        values = (header.launch_id, header.block, header.position, header.model_dump_json())
+        self.insert_launches([(*values, pack_steps(record.step_nanoseconds))])
+
+    def insert_launches(self, rows: Iterable[LaunchRow]) -> None:
+        """Store launches as they are stored elsewhere."""
+        with self._writing() as connection:
+            tables.insert(connection, tables.launches, rows)
 
     def certified(self) -> frozenset[str]:
         """Keys of the cells that have been checked, whatever the result."""
-        with self._engine.connect() as connection:
-            return frozenset(connection.execute(sa.select(_certificates.c.cell)).scalars())
+        return frozenset(self.certificates())
 
     def certify(self, certificate: Certificate) -> None:
         """Store a certificate; it is on disk when this returns."""
-        row = {"cell": certificate.cell, "document": certificate.model_dump_json()}
-        with _explained(Path(str(self._engine.url.database)).parent), self._engine.begin() as connection:
-            connection.execute(_certificates.insert().values(row))
+        self.insert_certificates([(certificate.cell, certificate.model_dump_json())])
+
+    def insert_certificates(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Store certificates, by the key of their cell, as they are stored elsewhere."""
+        with self._writing() as connection:
+            tables.insert(connection, tables.certificates, rows)
 
     def certificates(self) -> dict[str, Certificate]:
         """Cell key -> certificate."""
-        with self._engine.connect() as connection:
-            documents = connection.execute(sa.select(_certificates.c.document)).scalars()
-            try:
-                found = [Certificate.model_validate_json(document) for document in documents]
-            except ValueError as error:
-                raise CannotRun(_not_ours("a stored certificate", error)) from None
-        return {certificate.cell: certificate for certificate in found}
+        with self._reading() as connection:
+            if not sa.inspect(connection).has_table(tables.certificates.name):
+                return {}  # the first versions had none
+            documents = [document for _, document in self._all(connection, tables.certificates)]
+            found = [Certificate.model_validate_json(document) for document in documents]
+            return {certificate.cell: certificate for certificate in found}
 
     def rows(self) -> Iterator[Row]:
         """All launches in the order of the plan, as they are stored."""
-        query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
-        with self._engine.connect() as connection:
-            for row in connection.execute(query.order_by(*_ORDER_OF_PLAN)):
-                yield row.header, row.step_nanoseconds_npz
+        with self._reading() as connection:
+            for _, _, _, header, steps_npz in self._all(connection, tables.launches, *tables.ORDER_OF_PLAN):
+                yield header, steps_npz
 
     def row(self, launch_id: str) -> Row:
         """One launch, as it is stored."""
-        query = sa.select(_launches.c.header, _launches.c.step_nanoseconds_npz)
-        with self._engine.connect() as connection:
-            row = connection.execute(query.where(_launches.c.launch_id == launch_id)).one()
-        return row.header, row.step_nanoseconds_npz
+        query = self._query(tables.launches).where(tables.launches.c.launch_id == launch_id)
+        with self._reading() as connection:
+            _, _, _, header, steps_npz = tables.verified(connection.execute(query).one(), self.has_digests)
+            return header, steps_npz
+
+    def _all(self, connection: sa.Connection, table: sa.Table, *order: sa.Column[Any]) -> Iterator[tuple[Any, ...]]:
+        for row in connection.execute(self._query(table).order_by(*order)):
+            yield tables.verified(row, self.has_digests)
+
+    def _query(self, table: sa.Table) -> sa.Select[Any]:
+        return sa.select(*tables.columns_of(table, self.has_digests))
 
     def records(self) -> Iterator[LaunchRecord]:
         """All launches in the order of the plan."""
@@ -197,32 +241,15 @@ class SqliteStore:
         self._engine.dispose()
 
 
-def _connect(path: Path) -> sa.Engine:
+def _connect(path: Path, durable: bool = True) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}")
 
     @sa.event.listens_for(engine, "connect")
     def _wal(connection: Any, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
 
     return engine
-
-
-class _explained:
-    """Database errors in a person's words."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sa.exc.SQLAlchemyError | OSError):
-            raise CannotRun(
-                f"{self._folder}: expected to write results, found: {_short(error)}. "
-                "Make room or choose another folder; what was stored before is kept, and --resume goes on from it."
-            ) from None
 
 
 def _not_ours(what: str, error: Exception) -> str:
@@ -231,4 +258,6 @@ def _not_ours(what: str, error: Exception) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+    """In one line."""
+    text = str(getattr(error, "orig", None) or error) or type(error).__name__
+    return " ".join(text.split())[:200]

@@ -18,14 +18,14 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, Field
 
-from stepmark.results.base import RecordModel
+from stepmark.results.base import Clean, RecordModel, Text
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
 from stepmark.scenario.base import Name
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Message = Annotated[str, Field(max_length=2000)]
+Message = Annotated[str, Field(max_length=2000), Clean]
 
 STEPS_BYTES_MOST = 64 << 20
 """Of one launch, unpacked: 8 bytes for each step of each rank."""
@@ -97,7 +97,7 @@ class Progress(RecordModel):
 
     launches_done: Annotated[int, Field(ge=0)]
     launches_total: Annotated[int, Field(ge=0)] | None = None
-    cell: Annotated[str, Field(max_length=400)] | None = None
+    cell: Text | None = None
     global_samples_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 

@@ -54,7 +54,7 @@ def _explain_one(finding: dict[str, Any], model: type[BaseModel], prefix: str) -
     path = _path(prefix, location)
     if kind == "extra_forbidden":
         known = known_keys(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        close = difflib.get_close_matches(str(location[-1])[:40], known, n=1)
         fix = f"Did you mean {close[0]!r}?" if close else "Remove it."
         return ScenarioError(path, f"one of the keys {', '.join(known)}", f"{_short(location[-1])}", fix)
     if kind == "missing":

@@ -18,6 +18,7 @@ from stepmark.workloads._batches import why_not_digits
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
+MAX_VALUES = 5000  # keys, values, lists and mappings; the largest scenario of the grammar has about 1,500
 
 
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
@@ -57,20 +58,30 @@ def _where(item: yaml.Node | yaml.Event) -> str:
 
 
 def _refuse_dangerous_yaml(text: str) -> None:
-    """Aliases, second documents and deep nesting are refused from the event stream, before anything is built."""
-    depth = documents = 0
+    """What could be dangerous or slow is refused from the event stream, before anything is built."""
+    depth = documents = values = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-        if documents > 1:
-            raise ScenarioError(
-                _where(event), "one document", "a second one", "Split the file: one scenario, one file."
-            )
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ScenarioError(_where(event), "no YAML anchors or aliases", "one", "Write the value out.")
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        values += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise ScenarioError(_where(event), f"at most {MAX_DEPTH} levels", "deeper nesting", "Flatten the document.")
+        refused = _danger(event, documents, values, depth)
+        if refused is not None:
+            raise ScenarioError(_where(event), *refused)
+
+
+def _danger(event: yaml.Event, documents: int, values: int, depth: int) -> tuple[str, str, str] | None:
+    """What was expected, what was found, and what to do; None where the event may pass."""
+    if documents > 1:
+        return "one document", "a second one", "Split the file: one scenario, one file."
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        return "no YAML anchors or aliases", "one", "Write the value out."
+    if (tag := getattr(event, "tag", None)) is not None:
+        return "no YAML tags", repr(tag), "Delete it: what a value is follows from how it is written."
+    if depth > MAX_DEPTH:
+        return f"at most {MAX_DEPTH} levels", "deeper nesting", "Flatten the document."
+    if values > MAX_VALUES:
+        return f"at most {MAX_VALUES} keys and values", "more", "A scenario is a page of text."
+    return None
 
 
 def _parse(text: str) -> object:
@@ -82,8 +93,14 @@ def _parse(text: str) -> object:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the document"
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ScenarioError(where, "YAML", problem, "Correct the syntax there.") from None
-    except ValueError as error:  # such as an integer of more digits than Python converts
-        raise ScenarioError("the document", "values of ordinary size", str(error), "Correct the value.") from None
+    except ScenarioError:
+        raise
+    except Exception as error:  # the parser raises many kinds for numbers and escapes beyond their range
+        raise ScenarioError("the document", "values of ordinary size", _said(error), "Correct the value.") from None
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def scenario_from_text(text: str) -> Scenario:
@@ -92,8 +109,8 @@ def scenario_from_text(text: str) -> Scenario:
     Raises:
         ScenarioErrors: everything that is wrong with it, each with path, expectation, finding and remedy.
     """
-    if len(text.encode()) > MAX_BYTES:
-        raise ScenarioErrors([_too_large(len(text.encode()))])
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise ScenarioErrors([_too_large()])
     try:
         document = _parse(text)
     except ScenarioError as error:
@@ -113,14 +130,40 @@ def scenario_from_object(document: dict[str, Any]) -> Scenario:
     Raises:
         ScenarioErrors: everything that is wrong with it.
     """
-    try:  # JSON mode, so that lists become tuples while text never becomes a number
-        scenario = Scenario.model_validate_json(json.dumps(without_server_fields(document)), by_name=False)
+    try:
+        return _checked(document)
     except ValidationError as error:
         raise ScenarioErrors(explain(error, Scenario)) from None
+    except ScenarioErrors:
+        raise
+    except Exception as error:  # such as nesting that JSON cannot write
+        fix = "Start from scenarios/quickstart.yaml."
+        raise ScenarioErrors([ScenarioError("the document", "a scenario", _said(error), fix)]) from None
+
+
+def _checked(document: dict[str, Any]) -> Scenario:
+    """In JSON mode, so that lists become tuples while text never becomes a number."""
+    scenario = Scenario.model_validate_json(json.dumps(without_server_fields(document)), by_name=False)
     errors = list(_catalog_errors(scenario))
     if errors:
         raise ScenarioErrors(errors)
     return scenario
+
+
+def scenario_from_bytes(data: bytes) -> Scenario:
+    """Parse and check what a scenario file holds.
+
+    Raises:
+        ScenarioErrors: everything that is wrong with it.
+    """
+    if len(data) > MAX_BYTES:
+        raise ScenarioErrors([_too_large()])
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        refused = ScenarioError("the document", "UTF-8 text", "other bytes", "Save the file as UTF-8.")
+        raise ScenarioErrors([refused]) from None
+    return scenario_from_text(text)
 
 
 def scenario_from_file(path: Path) -> Scenario:
@@ -131,21 +174,17 @@ def scenario_from_file(path: Path) -> Scenario:
         ScenarioErrors: its content is refused.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ScenarioErrors([_too_large(size)])
-        return scenario_from_text(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise CannotRun(
             f"{path}: expected a readable scenario file, found: {error.strerror}. Check the path."
         ) from None
-    except UnicodeDecodeError:
-        refused = ScenarioError("the document", "UTF-8 text", "other bytes", "Save the file as UTF-8.")
-        raise ScenarioErrors([refused]) from None
+    return scenario_from_bytes(data)
 
 
-def _too_large(size: int) -> ScenarioError:
-    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", f"{size} bytes", "A scenario is a page of text.")
+def _too_large() -> ScenarioError:
+    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", "more", "A scenario is a page of text.")
 
 
 def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:

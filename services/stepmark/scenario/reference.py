@@ -19,7 +19,7 @@ _HEAD = """# The scenario document
 Generated from `stepmark/scenario/model.py` by `make generate`; a test fails when it is stale. Editors can check a file
 against [scenario.schema.json](scenario.schema.json), and a cluster's API server checks an object against the
 [definition](../charts/stepmark/templates/crd/scenarios.yaml) that is generated from the same model. Unknown keys, YAML
-anchors and aliases, duplicate keys and files over 256 KiB are refused.
+anchors, aliases and tags, duplicate keys, files over 256 KiB and documents of more than 5,000 values are refused.
 """
 
 

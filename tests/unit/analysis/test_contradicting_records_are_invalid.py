@@ -1,11 +1,13 @@
 """A record whose own numbers disagree enters no verdict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stepmark.analysis.launch import invalid, job_step_seconds, reduced
 from stepmark.plan.cells import Cell
-from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
+from stepmark.results.record import Interference, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
 MS = 1_000_000
 
@@ -73,6 +75,20 @@ def test_a_steps_job_time_ends_when_the_last_rank_has_ended_it() -> None:
 )
 def test_contradictions_are_named(broken: LaunchRecord, reason: str) -> None:
     assert reason in (invalid(broken) or "")
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "waited_seconds", "said"),
+    [(44, 0.005, False), (44, 0.001, True), (44, None, True), (36, 0.005, True)],
+)
+def test_a_rank_may_wait_for_a_core_between_its_last_step_and_the_end_of_the_window(
+    window_ms: int, waited_seconds: float | None, said: bool
+) -> None:
+    found = Interference(seconds=1, cores=1, limit_share=0.2, run_delay_seconds=waited_seconds)
+    made = record(GOOD, window_ms=window_ms)
+    ranks = tuple(rank.model_copy(update={"interference": found}) for rank in made.header.ranks)
+    preempted = replace(made, header=made.header.model_copy(update={"ranks": ranks}))
+    assert (invalid(preempted) is not None) == said
 
 
 def test_ranks_that_exchange_gradients_cannot_end_their_windows_apart() -> None:

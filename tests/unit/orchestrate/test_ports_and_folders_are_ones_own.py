@@ -1,11 +1,19 @@
+import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder
-from stepmark.orchestrate.guard import users_of
+from stepmark.errors import CannotRun
+from stepmark.orchestrate import folders
+from stepmark.orchestrate.folders import leased_ports, own_folders, owned, ray_folder, run_folder, stale_folders
+from stepmark.orchestrate.guard import guarded, users_of
 
 
 def test_a_leased_port_is_not_given_twice() -> None:
@@ -35,10 +43,86 @@ def test_folders_are_private_and_removed() -> None:
     assert not run_folder("test-0123456789").exists()
 
 
-def test_the_guard_finds_a_process_by_its_open_file(tmp_path: Path) -> None:
-    import subprocess
-    import sys
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go, for this test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folders, "_SHARED_MEMORY", tmp_path / "none")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    return tmp_path
 
+
+def test_a_link_among_the_locks_is_not_followed(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with leased_ports(2) as [linked, free]:
+        pass
+    locks, victim = temporary / f"stepmark-ports-{os.getuid()}", temporary / "victim"
+    victim.write_text("precious")
+    (locks / str(linked)).unlink()
+    (locks / str(linked)).symlink_to(victim)
+    monkeypatch.setattr("stepmark.orchestrate.folders.random.sample", lambda *_: [linked, free])
+    with leased_ports(1) as ports:
+        assert ports == [free]
+    assert victim.read_text() == "precious"
+
+
+def open_to_all(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+
+
+def linked_elsewhere(place: Path) -> None:
+    (place.parent / "elsewhere").mkdir(mode=0o700)
+    place.symlink_to(place.parent / "elsewhere")
+
+
+def of_somebody_else(place: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs the right to give a folder away")
+    place.mkdir(mode=0o700)
+    os.chown(place, 12345, 12345)
+
+
+@pytest.mark.parametrize("take", [open_to_all, linked_elsewhere, of_somebody_else, Path.touch])
+def test_a_place_for_locks_that_somebody_else_has_taken_is_not_used(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, take: Callable[[Path], None]
+) -> None:
+    place = temporary / f"stepmark-ports-{os.getuid()}"
+    take(place)
+    with pytest.raises(CannotRun, match="expected a folder of this user that nobody else may open"), leased_ports(1):
+        pass
+    (temporary / "runtime").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(temporary / "runtime"))
+    with leased_ports(1) as [port]:
+        assert (temporary / "runtime" / "stepmark-ports" / str(port)).exists()
+    assert not place.is_dir() or not list(place.iterdir())
+
+
+def test_what_a_killed_owner_left_is_removed_at_the_next_start(temporary: Path) -> None:
+    code = (
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from stepmark.orchestrate.folders import owned, ray_folder\n"
+        "with owned(ray_folder('killed-1')): print('made', flush=True); input()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(temporary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    assert stale_folders() == []
+    owner.send_signal(signal.SIGKILL)
+    owner.communicate()
+    assert stale_folders() == [ray_folder("killed-1")]
+    with owned(run_folder("alive")), guarded([]):
+        assert [folder.name for folder in temporary.glob("stepmark-*")] == ["stepmark-alive"]
+    assert not list(temporary.glob("stepmark-*"))
+
+
+def test_a_folder_whose_owner_is_unknown_is_left_alone(temporary: Path) -> None:
+    (temporary / "stepmark-of-a-person").mkdir(mode=0o700)
+    assert stale_folders() == []
+
+
+def test_the_guard_finds_a_process_by_its_open_file(tmp_path: Path) -> None:
     code = f"f = open({str(tmp_path / 'log')!r}, 'w'); print('open', flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None

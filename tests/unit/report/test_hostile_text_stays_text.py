@@ -1,6 +1,7 @@
 """Names and reasons come from documents and other processes: no markup of theirs is obeyed."""
 
 import io
+import json
 from html.parser import HTMLParser
 
 import pytest
@@ -10,7 +11,9 @@ from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.report import html, markdown, terminal
 from stepmark.results.certificate import Certificate
-from stepmark.results.environment import describe
+from stepmark.results.environment import Environment, describe
+from stepmark.results.record import Failure
+from stepmark.results.wire import State
 from stepmark.scenario.model import Measurement
 from unit.report.example_summary import example
 
@@ -51,6 +54,50 @@ def test_on_a_terminal(summary: Summary) -> None:
     terminal.show(summary, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "[bold red]x[/]" in shown
+
+
+STEERING = "\x1b[2J\x1b[H\x1b]52;c;eA==\x07\x1b\\ALL CELLS FASTER\r\b\x00\x7f\x9b31m\x85\u202eevil\u2066\ufeff\ud800"
+"""Clears a screen, writes a clipboard, turns text around: in C0, C1 and Unicode."""
+
+
+def steered(summary: Summary) -> Summary:
+    """The same with it in every text that a document or another process may have written."""
+    [cell], [certificate] = summary.cells, summary.certificates
+    facts = {"host": STEERING, "kernel": STEERING, "packages": {STEERING: STEERING}}
+    return summary.model_copy(
+        update={
+            "scenario": STEERING,
+            "workload": STEERING,
+            "stepmark_version": STEERING,
+            "cells": (cell.model_copy(update={"key": STEERING, "candidate": STEERING, "reason": STEERING}),),
+            "certificates": (certificate.model_copy(update={"cell": STEERING, "text": STEERING}),),
+            "environment": summary.environment.model_copy(update=facts),
+        }
+    )
+
+
+def test_on_a_terminal_nothing_steers_it(summary: Summary) -> None:
+    console = Console(file=io.StringIO(), width=400)
+    terminal.show(steered(summary), console)
+    terminal.show_certificates(steered(summary).certificates, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(line.isprintable() for line in lines)
+    assert "\\x1b[2J" in "".join(lines)
+
+
+def test_in_markdown_nothing_steers_a_terminal(summary: Summary) -> None:
+    lines = markdown.render(steered(summary)).split("\n")
+    assert all(line.isprintable() for line in lines)
+
+
+def test_in_records_it_is_replaced_when_they_come_in() -> None:
+    failure = Failure.model_validate_json(json.dumps({"rank": 0, "cause": STEERING[:-1], "stderr_tail": ["\x1b[2J"]}))
+    assert failure.cause.replace("\r", "").isprintable()
+    assert failure.stderr_tail == ("\ufffd[2J",)
+    certificate = Certificate(cell="k", reference="r", badge="certified", text="a\x9bb\u202e", flags={"\x1b": "\x07"})
+    assert (certificate.text, certificate.flags) == ("a\ufffdb\ufffd", {"\ufffd": "\ufffd"})
+    assert Environment(**describe().model_dump() | {"host": "\x1bh"}).host == "\ufffdh"
+    assert State(sequence=0, outcome="running", message="two\nlines\x1b").message == "two\nlines\ufffd"
 
 
 class Elements(HTMLParser):

@@ -1,11 +1,13 @@
 """Every refusal says where, what was expected, what was found and what to change, and never a traceback."""
 
+import json
+
 import pytest
 import yaml
 
 from conftest import scenario_document
 from stepmark.errors import ScenarioErrors
-from stepmark.scenario.load import MAX_BYTES, scenario_from_object, scenario_from_text
+from stepmark.scenario.load import MAX_BYTES, MAX_VALUES, scenario_from_object, scenario_from_text
 
 
 def refusal(text: str) -> str:
@@ -36,7 +38,18 @@ def changed(path: str, value: object) -> str:
         ("x: " + "[" * 40 + "]" * 40, "expected at most 16 levels"),
         ("x" * (MAX_BYTES + 1), f"expected at most {MAX_BYTES} bytes"),
         ("1: 2", "expected a plain text key"),
-        ("a: !!python/object/apply:os.system [id]", "expected YAML"),
+        ("a: !!python/object/apply:os.system [id]", "expected no YAML tags, found 'tag:yaml.org,2002:python/object"),
+        ("a: !!binary x", "line 1: expected no YAML tags, found 'tag:yaml.org,2002:binary'"),
+        ("a: !!set {b}", "expected no YAML tags"),
+        ("a: !!timestamp 2001-01-01", "expected no YAML tags"),
+        ("a: !!timestamp foo", "expected no YAML tags"),
+        ("a: !!bool foo", "expected no YAML tags"),
+        ("a: !!int ''", "expected no YAML tags"),
+        ("a: !!float ''", "expected no YAML tags"),
+        ("!!map [a]", "expected no YAML tags"),
+        ("a: ! b", "expected no YAML tags"),
+        ('a: "\\Uffffffff"', "expected values of ordinary size, found OverflowError"),
+        ("a: [" + "1," * MAX_VALUES + "]", f"expected at most {MAX_VALUES} keys and values"),
         ("a: " + "9" * 5000, "expected values of ordinary size"),
     ],
 )
@@ -98,6 +111,18 @@ def test_all_refusals_of_a_document_come_at_once() -> None:
     with pytest.raises(ScenarioErrors) as caught:
         scenario_from_object(document)
     assert len(caught.value.errors) == 2
+
+
+def test_of_thousands_of_refusals_the_first_are_shown_in_a_readable_length() -> None:
+    candidates = [{"name": "a", "engine": "x" * 500, "k" * 300: "\x1b" * 50}] * 200
+    text = json.dumps(scenario_document(candidates=candidates))
+    with pytest.raises(ScenarioErrors) as caught:
+        scenario_from_text(text)
+    assert len(caught.value.errors) <= 50
+    said = str(caught.value)
+    assert len(said) < 21_000
+    assert said.splitlines()[-1].startswith("And ")
+    assert said.endswith("more: correct these first.")
 
 
 def test_nothing_in_a_scenario_names_an_image_command_path_or_variable() -> None:

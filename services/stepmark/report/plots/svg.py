@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from stepmark.report.clean import clean
+from stepmark.errors import clean
 
 
 def element(tag: str, *children: object, **attributes: object) -> Markup:

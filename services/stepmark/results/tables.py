@@ -1,0 +1,164 @@
+"""The tables of `results.db`, and the digests that tell damage from data.
+
+Format history (PRAGMA user_version)
+    0  without digests
+    1  a digest of each row, and seals: how many rows a table has, and the sum of their digests modulo 2**256. A damaged
+       page can lose rows without an error, and then the rest no longer adds up.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+FORMAT = 1
+
+metadata = sa.MetaData()
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+)
+launches = sa.Table(
+    "launches",
+    metadata,
+    sa.Column("launch_id", sa.String(400), primary_key=True),
+    sa.Column("block", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("header", sa.Text, nullable=False),
+    sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
+)
+ORDER_OF_PLAN = (launches.c.block, launches.c.position, launches.c.launch_id)
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("cell", sa.String(400), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+_seals = sa.Table(
+    "seals",
+    metadata,
+    sa.Column("table_name", sa.String(20), primary_key=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+_SEALED = (run, launches, certificates)
+
+Values = tuple[Any, ...]
+"""A row without its digest, in the order of the columns."""
+
+
+def is_sealed(connection: sa.Connection) -> bool:
+    """Whether this file has digests. All traces of them must be gone for it to count as an old one.
+
+    Raises:
+        ValueError: a newer version has written it, or it has only a part of what format 1 has.
+    """
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    with_digest = [_has_column(connection, table, "sha256") for table in (launches, certificates)]
+    traces = (version == FORMAT, sa.inspect(connection).has_table(_seals.name), *with_digest)
+    if version == 0 and not any(traces):
+        return False
+    if not all(traces):
+        raise ValueError(f"format {version}, where this version writes {FORMAT}, or only a part of its tables")
+    return True
+
+
+def _has_column(connection: sa.Connection, table: sa.Table, name: str) -> bool:
+    found = sa.inspect(connection)
+    return found.has_table(table.name) and name in (column["name"] for column in found.get_columns(table.name))
+
+
+def columns_of(table: sa.Table, sealed: bool) -> list[sa.Column[Any]]:
+    """Those of a row's values, then its digest where there is one."""
+    plain = [column for column in table.c if column.name != "sha256"]
+    return [*plain, table.c.sha256] if sealed and "sha256" in table.c else plain
+
+
+def verified(row: sa.Row[Any], sealed: bool) -> Values:
+    """The row's values.
+
+    Raises:
+        ValueError: they are not those that were written.
+    """
+    if not sealed:
+        return tuple(row)
+    values, sha256 = tuple(row)[:-1], row[-1]
+    if digest(*values) != sha256:
+        raise ValueError(f"other values of {values[0]} than were written: its digest does not fit")
+    return values
+
+
+def insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
+    """Insert rows with their digests, and count them."""
+    names = [column.name for column in columns_of(table, sealed=False)]
+    count, total = connection.execute(_seal_of(table)).one()
+    for values in rows:
+        sha256 = digest(*values)
+        more = {"sha256": sha256} if "sha256" in table.c else {}
+        connection.execute(table.insert(), dict(zip(names, values, strict=True)) | more)
+        count, total = count + 1, _sum([total, sha256])
+    changed = _seals.update().where(_seals.c.table_name == table.name)
+    connection.execute(changed.values(rows=count, sha256=total))
+
+
+def check_seals(connection: sa.Connection) -> None:
+    """Compare what is there with what was counted.
+
+    Raises:
+        ValueError: rows have been lost or added.
+    """
+    for table in (launches, certificates):
+        rows, total = connection.execute(_seal_of(table)).one()
+        found = list(connection.execute(sa.select(table.c.sha256)).scalars())
+        if (len(found), _sum(found)) != (rows, total):
+            raise ValueError(f"other {table.name} than were written: {len(found)}, where {rows} were counted")
+
+
+def check_run(connection: sa.Connection, document: str) -> None:
+    """Raise ValueError if this is not the run's document as it was written."""
+    if tuple(connection.execute(_seal_of(run)).one()) != (1, _sum([digest(1, document)])):
+        raise ValueError("another description of the run than was written: its digest does not fit")
+
+
+def add_digests(connection: sa.Connection) -> None:
+    """Bring a file of format 0 to this one: what is there now counts as what was written."""
+    old = [table for table in _SEALED if sa.inspect(connection).has_table(table.name)]
+    for table in old:
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} RENAME TO old_{table.name}")
+    make(connection)
+    for table in old:
+        columns = ", ".join(column.name for column in columns_of(table, sealed=False))
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM old_{table.name}")  # noqa: S608  (our own names)
+        insert(connection, table, map(tuple, rows))
+        connection.exec_driver_sql(f"DROP TABLE old_{table.name}")
+
+
+def make(connection: sa.Connection) -> None:
+    """The empty tables of a new file."""
+    metadata.create_all(connection)
+    seals = [{"table_name": table.name, "rows": 0, "sha256": _sum([])} for table in _SEALED]
+    connection.execute(_seals.insert(), seals)
+    connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
+
+
+def _seal_of(table: sa.Table) -> sa.Select[int, str]:
+    return sa.select(_seals.c.rows, _seals.c.sha256).where(_seals.c.table_name == table.name)
+
+
+def digest(*values: str | int | bytes) -> str:
+    """SHA-256 of values, each with its length, so that no two rows have the same bytes."""
+    made = hashlib.sha256()
+    for value in values:
+        data = value if isinstance(value, bytes) else str(value).encode()
+        made.update(len(data).to_bytes(8, "big") + data)
+    return made.hexdigest()
+
+
+def _sum(digests: Iterable[str]) -> str:
+    """Modulo 2**256: the same in any order, and without one of them another."""
+    return f"{sum(int(one, 16) for one in digests) % 2**256:064x}"

@@ -1,0 +1,29 @@
+"""Its end and its last words are said."""
+
+from pathlib import Path
+
+import pytest
+
+from stepmark import interpreters
+from stepmark.errors import CannotRun
+from stepmark.launch.spawn import Zygote
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("kill -9 $$", "a zygote did not start: it was killed by signal 9: it said nothing"),
+        ("echo no such module >&2; exit 3", "a zygote did not start: it ended with exit code 3: no such module"),
+        ("exit 0", "a zygote did not start: it ended with exit code 0: it said nothing"),
+    ],
+)
+def test_why_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(interpreters, "python_of", lambda engine: str(python))
+    zygote = Zygote("sleeper", tmp_path / "z.sock", {})
+    with pytest.raises(CannotRun) as caught:
+        zygote.wait_until_ready()
+    zygote.stop()
+    assert str(caught.value) == said
