@@ -45,7 +45,7 @@ def test_fresh_processes_measure_the_same_plan_with_their_own_imports(stepmark: 
 def test_a_plan_without_a_measurable_cell_is_a_result(stepmark: CommandLine) -> None:
     done = stepmark("run", stepmark.scenario(sweep={"execution": ["graph"]}), "--launcher", "bare", "--out", "out")
     assert done.returncode == 0
-    assert "unsupported, graph: the sleeper has no graph" in done.stdout
+    assert "1 of 1 cells is unsupported. plain.graph.float32.w1: graph: the sleeper has no graph" in done.stdout
 
 
 def test_a_launch_that_takes_too_long_is_ended(stepmark: CommandLine) -> None:

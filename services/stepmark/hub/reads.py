@@ -17,7 +17,7 @@ from stepmark.analysis.intervals import Estimate
 from stepmark.hub import sides
 from stepmark.hub.tables import attempts, cells, comparisons, executions, launches, summaries
 from stepmark.hub.tables import runs as _runs
-from stepmark.report import sentences, words
+from stepmark.report import headline, words
 from stepmark.results.base import RecordModel
 from stepmark.results.wire import Progress
 
@@ -188,7 +188,7 @@ def _verdicts(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]
     compared = comparisons.select().where(comparisons.c.execution_id.in_(ids)).order_by(comparisons.c.key)
     for row in connection.execute(compared):
         of[row.execution_id].append(_comparison(row))
-    told = {id: sentences.headline(found) for id, found in of.items()}
+    told = {id: headline.headlines(found) for id, found in of.items()}
     best = cells.select().where(cells.c.execution_id.in_([id for id in ids if id not in told]))
     best = best.where(cells.c.samples_per_second.is_not(None), cells.c.parity != "not comparable")
     for row in connection.execute(best.order_by(cells.c.parity == "not checked", cells.c.samples_per_second.desc())):

@@ -6,7 +6,7 @@ import jinja2
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
-from stepmark.report import machine, sentences, tables, words
+from stepmark.report import headline, machine, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -35,4 +35,6 @@ def render(summary: Summary) -> str:
     )
     environment.filters["md"] = _escape
     template = environment.get_template("report.md.jinja")
-    return template.render(s=summary, words=words, machine=machine, sentences=sentences, tables=tables)
+    return template.render(
+        s=summary, words=words, headline=headline, machine=machine, sentences=sentences, tables=tables
+    )

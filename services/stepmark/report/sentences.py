@@ -1,20 +1,18 @@
 """What every report says in whole sentences, and the parts of a step. Unknown is said, never shown as 0."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
-from stepmark.analysis.compare import Comparison, Verdict
 from stepmark.analysis.gate_report import named
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.stragglers import DETECTION_POWER, Straggler, StragglerReport
 from stepmark.analysis.summary import Summary
-from stepmark.report import machine, words
+from stepmark.report import machine
 from stepmark.report.words import percent
 from stepmark.results.record import Departure, StartupSeconds
 
-NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
 RANKING = (
     "A ranking of what was measured, not a verdict: neighbours whose intervals overlap may change places. Cells not "
     "proven to train the reference's model do not compete."
@@ -67,30 +65,6 @@ VERDICTS = {
     "no measurable difference": "the whole interval lies within the effect that matters",
     "inconclusive": "the interval leaves it open",
 }
-
-
-_DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
-
-
-def headline(comparisons: Iterable[Comparison]) -> list[str]:
-    """The verdict of each pair of candidates in one line."""
-    pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
-    for one in comparisons:
-        pairs[one.candidate, one.reference].append(one)
-    return [_pair(ours, theirs, found) for (ours, theirs), found in pairs.items()] or [NOTHING_TO_COMPARE]
-
-
-def _pair(ours: str, theirs: str, found: list[Comparison]) -> str:
-    counts = Counter(one.verdict for one in found)
-    if len(counts) > 1:
-        told = ", ".join(f"{verdict} in {counts[verdict]}" for verdict in _DECIDED_FIRST if counts[verdict])
-        return f"{ours} against {theirs}: {told} of {len(found)} comparisons"
-    verdict = found[0].verdict
-    claim = f"{ours} is {verdict} than {theirs}" if verdict in ("faster", "slower") else ""
-    claim = claim or f"{ours} against {theirs}: {verdict}"
-    if len(found) > 1:
-        return f"{claim} in all {len(found)} comparisons"
-    return claim if found[0].ratio is None else f"{claim}: {words.gain(found[0].ratio)}"
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
@@ -153,11 +127,6 @@ def departures(summary: Summary) -> list[tuple[str, list[str]]]:
         for one in cell.departures:
             cells_of[one].append(cell.key)
     return [(_departure(one), cells) for one, cells in cells_of.items()]
-
-
-def departing_knobs(summary: Summary) -> str:
-    """Their names alone; empty where there are none."""
-    return "; ".join(dict.fromkeys(one.knob for cell in summary.cells for one in cell.departures))
 
 
 def _departure(one: Departure) -> str:

@@ -1,16 +1,21 @@
 """The result as a table on a terminal. Every text from a document or record goes through `shown`: it may be hostile."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import machine, sentences, words
+from stepmark.errors import printable
+from stepmark.report import headline, notes, words
 from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.results.certificate import Certificate
+
+WIDTH = 100
 
 _COLOURS = {
     "steady": "green", "undecided": "blue", "failed": "red", "not measured": "red", "unsupported": "dim",
@@ -18,31 +23,21 @@ _COLOURS = {
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Table of cells, notes, ranking and verdicts."""
+    """The verdicts in sentences, the table, then one note for each kind of trouble. `report.md` has the details."""
+    for line in headline.headlines(summary.comparisons):
+        _say(line, console, bold=True)
     print_whole(_table(summary), console)
-    for cell in summary.cells:
-        if cell.reason:
-            console.print(shown(f"  {cell.key}: {cell.verdict}, {cell.reason}"), style="yellow", soft_wrap=True)
-    for line in words.parity_notes(summary):
-        console.print(shown(f"  {line}"), style="yellow", soft_wrap=True)
-    for key, line in sentences.straggler_lines(summary, slow=True):
-        console.print(shown(f"  {key}: {line}"), style="yellow", soft_wrap=True)
-    if knobs := sentences.departing_knobs(summary):
-        console.print(shown(f"  not as users get it unasked (report.md says why): {knobs}"), soft_wrap=True)
-    for line in words.fastest(summary):
-        console.print(shown(f"  {line}"), soft_wrap=True)
-    console.print(shown(f"  {machine.sentence(summary)}"), soft_wrap=True)
-    if summary.comparisons:
-        heading = "Verdicts (ratio of time per step, slow steps included; below 1 the candidate is faster)"
-        console.print(heading, style="bold", soft_wrap=True)
-        if corrected := words.family(summary.family):
-            console.print(shown(f"  {corrected}"), soft_wrap=True)
-    for comparison in summary.comparisons:
-        console.print(shown(f"  {words.sentence(comparison)}"), soft_wrap=True)
-    if summary.break_evens:
-        console.print("Break-even of start-up", style="bold", soft_wrap=True)
-    for one in summary.break_evens:
-        console.print(shown(f"  {one.text}"), soft_wrap=True)
+    for line in notes.notes(summary):
+        _say(line, console)
+
+
+def _say(text: str, console: Console, bold: bool = False) -> None:
+    """A sentence in lines that fit a page; a long name is never cut."""
+    lines = textwrap.wrap(
+        printable(text), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    for line in lines:
+        console.print(escape(line), style="bold" if bold else None, soft_wrap=True, highlight=False)
 
 
 def show_certificates(certificates: Sequence[Certificate], console: Console) -> None:
@@ -63,27 +58,40 @@ def show_certificates(certificates: Sequence[Certificate], console: Console) -> 
 
 
 def _table(summary: Summary) -> Table:
-    title = f"{summary.scenario}: {summary.blocks} blocks, launcher {summary.launcher}"
-    table = titled(title)
+    table = titled(_title(summary))
+    one_precision = len(_precisions(summary)) == 1
     table.add_column("cell", no_wrap=True)
-    for heading in ("workers", "launches", "step ms [95 %]", "samples/s", "efficiency"):
+    for heading in ("workers", "step ms [95 %]", "samples/s", "efficiency"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("parity", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("steps", no_wrap=True)
     for cell in summary.cells:
-        table.add_row(*(shown(text) for text in _row(cell)), style=_COLOURS.get(cell.verdict, "yellow"))
+        row = _row(cell, one_precision)
+        table.add_row(*(shown(text) for text in row), style=_COLOURS.get(cell.verdict, "yellow"))
     return table
 
 
-def _row(cell: CellResult) -> list[str]:
+def _title(summary: Summary) -> str:
+    """What all cells have in common."""
+    proven = {words.parity(cell) for cell in summary.cells if cell.verdict != "unsupported"}
+    parity = (
+        f"parity {proven.pop()}" if len(proven) == 1 and summary.parity != "skipped" else f"parity {summary.parity}"
+    )
+    precisions = ", ".join(_precisions(summary))
+    return f"{summary.scenario}: {summary.blocks} blocks, {precisions}, {parity}, launcher {summary.launcher}"
+
+
+def _precisions(summary: Summary) -> list[str]:
+    return list(dict.fromkeys(cell.precision for cell in summary.cells))
+
+
+def _row(cell: CellResult, one_precision: bool) -> list[str]:
     efficiency = words.UNKNOWN if cell.scaling is None else f"{cell.scaling.efficiency.value:.0%}"
+    precision = "" if one_precision else f" {cell.precision}"
     return [
-        words.cell_name(cell),
+        f"{cell.candidate} {words.execution(cell)}{precision}{words.options(cell)}",
         str(cell.workers),
-        str(cell.launches),
         words.step_time(cell),
         words.rate(cell),
         efficiency,
-        words.parity(cell),
         cell.verdict,
     ]

@@ -279,9 +279,9 @@ def fastest(summary: Summary) -> list[str]:
 def _fastest(found: Fastest) -> str:
     best, aside = found.cell, left_out(found)
     if best is None:
-        return f"{workers(found.workers)}: no highest throughput, {aside}"
-    told = f"{best.candidate} {best.execution} {best.precision}, {rate(best)} samples/s"
-    return f"{workers(found.workers)}: highest measured throughput is {told}" + (f" ({aside})" if aside else "")
+        return f"none with {workers(found.workers)} ({aside})"
+    told = f"{rate(best)} with {workers(found.workers)} by {best.candidate} {best.execution} {best.precision}"
+    return f"{told} ({aside})" if aside else told
 
 
 def environment(found: Environment) -> list[tuple[str, str]]:

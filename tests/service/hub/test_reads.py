@@ -12,7 +12,7 @@ from stepmark.hub.database import Database
 from stepmark.hub.reads import Filters
 from stepmark.hub.tables import cells, executions, runs
 from stepmark.publish.client import Hub as Client
-from stepmark.report import sentences
+from stepmark.report import headline
 from varied_results import elsewhere, slower
 
 pytest_plugins = ["running_hub"]
@@ -85,7 +85,7 @@ def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results)
     runner.send_all()
     summary = Summary.model_validate(hub.wait_until_derived(runner.run_id))
     [line] = hub.get("/api/v1/runs", search=runner.run_id)["runs"]
-    assert line["verdict"] == sentences.headline(summary.comparisons)
+    assert line["verdict"] == headline.headlines(summary.comparisons)
     assert line["outcome"] == "complete"
 
 

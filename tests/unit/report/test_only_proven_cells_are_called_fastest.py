@@ -47,10 +47,10 @@ def test_what_parity_refused_or_left_open_where_it_is_required_does_not_compete(
 
 def test_how_many_were_left_out_is_said_on_the_terminal_and_in_the_page() -> None:
     [line] = words.fastest(summary("certified", REFUSED, REFUSED))
-    assert "highest measured throughput is c0" in line
+    assert " with 2 workers by c0 " in line
     assert line.endswith("(2 cells are left out: not proven to train the reference's model)")
     [nothing] = words.fastest(summary(REFUSED))
-    assert nothing == "2 workers: no highest throughput, 1 cell is left out: not proven to train the reference's model"
+    assert nothing == "none with 2 workers (1 cell is left out: not proven to train the reference's model)"
     page = html.render(summary("certified", REFUSED))
     assert "1 cell is left out: not proven to train the reference&#39;s model" in page
     assert "1 cell is left out" in html.render(summary(REFUSED))

@@ -1,0 +1,73 @@
+"""What a run found in sentences that a person can repeat. Every report, page and status begins with them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from stepmark.analysis.compare import Comparison, Verdict
+from stepmark.analysis.intervals import Estimate
+from stepmark.report import words
+
+NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
+_SENTENCES_MOST = 4  # above, a sentence for each pair of candidates
+_DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
+
+
+def headlines(comparisons: Iterable[Comparison]) -> list[str]:
+    """A sentence for each comparison, what was decided first; of many comparisons one for each pair of candidates."""
+    found = sorted(comparisons, key=lambda one: one.verdict == "inconclusive")
+    if not found:
+        return [NOTHING_TO_COMPARE]
+    if len(found) <= _SENTENCES_MOST:
+        return [sentence(one, found) for one in found]
+    pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
+    for one in found:
+        pairs[one.candidate, one.reference].append(one)
+    return [_pair(ours, theirs, of_pair) for (ours, theirs), of_pair in pairs.items()]
+
+
+def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
+    """One comparison. Level and precision are named where `among` has several of them."""
+    ours = f"{one.candidate} ({one.candidate_execution})"
+    theirs = f"{one.reference} ({one.reference_execution})"
+    where = f"with {words.workers(one.workers)}{_setting(one, among)}"
+    if one.ratio is None or one.verdict == "inconclusive":
+        why = f", {one.reason}" if one.reason else ""
+        return f"{ours} against {theirs} {where}: left open{why}."
+    if one.verdict == "no measurable difference":
+        return f"{ours} and {theirs} need equally long steps {where}: no measurable difference, {one.reason}."
+    slow, fast = (ours, theirs) if one.verdict == "slower" else (theirs, ours)
+    factor = one.ratio if one.verdict == "slower" else _inverse(one.ratio)
+    interval = "" if factor.low is None or factor.high is None else f": {_times(factor.low)} to {_times(factor.high)}"
+    return f"{slow} needs {_times(factor.value)} times as long a step as {fast} {where}{interval}."
+
+
+def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
+    levels = len({other.execution for other in among}) > 1
+    precisions = len({other.precision for other in among}) > 1
+    return "".join([f", {one.execution}" if levels else "", f", {one.precision}" if precisions else ""])
+
+
+def _inverse(ratio: Estimate) -> Estimate:
+    """The same ratio the other way round."""
+    if ratio.low is None or ratio.high is None:
+        return Estimate(value=1 / ratio.value, low=None, high=None)
+    return Estimate(value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
+
+
+def _times(factor: float) -> str:
+    """Three digits behind the point where two could not tell the factor from 1."""
+    return f"{factor:.3f}" if factor < 1.1 else f"{factor:.2f}"
+
+
+def _pair(ours: str, theirs: str, found: list[Comparison]) -> str:
+    counts = Counter(one.verdict for one in found)
+    told = [f"{_PLAIN[verdict]} in {counts[verdict]}" for verdict in _DECIDED_FIRST if counts[verdict]]
+    return f"{ours} against {theirs}: {', '.join(told)} of {len(found)} comparisons."
+
+
+_PLAIN: dict[Verdict, str] = {
+    "faster": "faster",
+    "slower": "slower",
+    "no measurable difference": "no measurable difference",
+    "inconclusive": "left open",
+}

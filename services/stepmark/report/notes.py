@@ -1,0 +1,92 @@
+"""What a reader must know beside the table: one sentence for each kind of trouble, with a count and a remedy."""
+
+from collections.abc import Iterator, Sequence
+
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
+from stepmark.report import machine, sentences, words
+
+# Verdicts of cells that have figures, and what a reader can do about them.
+_REMEDIES = {
+    "undecided": "the windows are too short for the noise to tell whether steps were steady. Raise minSeconds",
+    "drifting": "the steps changed over the steady part. Raise warmupSeconds and minSeconds",
+    "slowdown": "the steps became slower and stayed so. Look at temperature, clocks and other work",
+    "no steady state": "the last level holds too little of the window. Raise warmupSeconds and minSeconds",
+}
+# Verdicts of cells without figures; their reasons say what to do.
+_WITHOUT_FIGURES = ("failed", "not measured", "unsupported")
+
+
+def notes(summary: Summary) -> list[str]:
+    """The most serious first."""
+    return [
+        *_without_figures(summary.cells),
+        *_failed_launches(summary.cells),
+        *_parity(summary),
+        *_slow_ranks(summary),
+        *_unsteady(summary.cells),
+        *_ranking(summary),
+        f"{machine.sentence(summary)}",
+        *_departures(summary),
+        *([f"{family}."] if (family := words.family(summary.family)) else []),
+    ]
+
+
+def cells_of(count: int, total: int) -> str:
+    """So many of so many cells, with the verb that follows."""
+    return f"{count} of {total} cells {'is' if count == 1 else 'are'}"
+
+
+def _first(found: Sequence[tuple[str, str]]) -> str:
+    """The first cell's text, and how many more there are."""
+    key, text = found[0]
+    more = f" ({len(found) - 1} more in report.md)" if len(found) > 1 else ""
+    return f"{key}: {text}{more}."
+
+
+def _without_figures(cells: Sequence[CellResult]) -> Iterator[str]:
+    for verdict in _WITHOUT_FIGURES:
+        found = [(cell.key, cell.reason) for cell in cells if cell.verdict == verdict]
+        if found:
+            yield f"{cells_of(len(found), len(cells))} {verdict}. {_first(found)}"
+
+
+def _failed_launches(cells: Sequence[CellResult]) -> Iterator[str]:
+    found = [cell for cell in cells if cell.launches_failed and cell.verdict not in _WITHOUT_FIGURES]
+    if found:
+        launches = sum(cell.launches_failed for cell in found)
+        reasons = [(cell.key, cell.reason.split("; ")[0]) for cell in found]
+        yield f"{launches} {'launch' if launches == 1 else 'launches'} failed and gave no figures. {_first(reasons)}"
+
+
+def _parity(summary: Summary) -> Iterator[str]:
+    found = [(one.cell, one.text) for one in summary.certificates if not one.comparable]
+    if found:
+        yield f"{cells_of(len(found), len(summary.cells))} not comparable. {_first(found)}"
+
+
+def _slow_ranks(summary: Summary) -> Iterator[str]:
+    found = [(key, line.split("; ")[0]) for key, line in sentences.straggler_lines(summary, slow=True)]
+    if found:
+        cells = "1 cell has" if len(found) == 1 else f"{len(found)} cells have"
+        yield f"{cells} slow ranks. {_first(found)}"
+
+
+def _unsteady(cells: Sequence[CellResult]) -> Iterator[str]:
+    for verdict, remedy in _REMEDIES.items():
+        count = sum(cell.verdict == verdict for cell in cells)
+        if count:
+            yield f"{cells_of(count, len(cells))} {verdict}: {remedy}."
+
+
+def _ranking(summary: Summary) -> Iterator[str]:
+    found = words.fastest(summary)
+    if found:
+        yield f"Highest measured throughput, in samples/s: {'; '.join(found)}."
+
+
+def _departures(summary: Summary) -> Iterator[str]:
+    count = len({one.knob for cell in summary.cells for one in cell.departures})
+    if count:
+        settings = "1 setting differs" if count == 1 else f"{count} settings differ"
+        yield f"{settings} from what the frameworks' users get without asking; report.md says which, and why."
