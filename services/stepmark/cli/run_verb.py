@@ -159,7 +159,8 @@ def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower
     """Without a folder, the store is not kept."""
     run = store.run()
     plan = make_plan(run.parsed_scenario(), run.machine)
-    options = Options(choices.launcher, choices.fresh_process, choices.parity_only)
+    last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
+    options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
 
     def enough() -> bool:
         return precise_enough(plan.measurable, store.records(), plan.scenario.spec.measurement.relative_precision)
@@ -175,9 +176,15 @@ def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower
         raise
 
 
-def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
+def _where_kept(folder: Path | None) -> str:
     if folder is None:
         return "Nothing was kept; with --out, certificates are, and --resume goes on from them."
+    return f"What was finished is in {folder / FILE}. --resume goes on from there."
+
+
+def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
+    if folder is None:
+        return _where_kept(folder)
     total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
     first = sum(header.attempt == 0 for header in store.headers())  # those made again are beside the plan
     done = f"{len(store.certified())} certificates and {first} of {total} launches"

@@ -77,6 +77,8 @@ class Options:
     launcher: str = "ray"
     fresh_process: bool = False
     parity_only: bool = False
+    last_words: str = "The run was cut off."
+    """What a person hears where this process is ended from outside."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def measure(
     if not unchecked and work.enough_before(0):
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
-    with guarded(run_folders(settings.run_id)), SESSIONS[options.launcher](plan.workers, settings) as session:
+    guard = guarded(run_folders(settings.run_id), options.last_words)
+    with guard, SESSIONS[options.launcher](plan.workers, settings) as session:
         references = timed_references(plan.scenario, work.cells_left())
         for certificate in certify(plan, unchecked, references, lambda block: _ends(block, session, watcher)):
             sink.certify(certificate)

@@ -1,9 +1,11 @@
 """Outlives the driver by a moment, and ends what the driver could not.
 
-Run as `python -m stepmark.orchestrate.guard FOLDER...`. It waits until its standard input closes, which happens however
-the driver ends, SIGKILL included. Then it kills every process that still has a file of the run's folders open, and
-removes the folders. (Ray's agents go on for a minute after their cluster is gone; they are known by their open logs,
-since they overwrite their command line and environment.)
+Run as `python -m stepmark.orchestrate.guard LAST_WORDS FOLDER...`. It waits until its standard input closes, which
+happens however the driver ends, SIGKILL included. Where the driver could not say goodbye (Ray ends a driver whose
+cluster is gone, without asking Python), the guard says the last words in its place, on standard error. Then it kills
+every process that still has a file of the run's folders open, and removes the folders. (Ray's agents go on for a
+minute after their cluster is gone; they are known by their open logs, since they overwrite their command line and
+environment.)
 """
 
 import os
@@ -12,25 +14,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from stepmark.orchestrate.folders import stale_folders
 
+_GOODBYE = b"."
 _ROUNDS = 20  # a dying process may start another; each round waits until those it killed are gone
 
 
 @contextmanager
-def guarded(folders: list[Path]) -> Iterator[None]:
+def guarded(folders: list[Path], last_words: str) -> Iterator[None]:
     """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left.
 
-    What a run left whose guard was killed too is removed first.
+    `last_words`: what a person hears if this process is ended from outside. What a run left whose guard was killed too
+    is removed first.
     """
     _clean(stale_folders(), {os.getpid(), os.getppid()})
     guard = subprocess.Popen(
-        [sys.executable, "-m", "stepmark.orchestrate.guard", *map(str, folders)],
+        [sys.executable, "-m", "stepmark.orchestrate.guard", last_words, *map(str, folders)],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
@@ -38,7 +42,9 @@ def guarded(folders: list[Path]) -> Iterator[None]:
     try:
         yield
     finally:
-        guard.stdin.close()
+        with suppress(OSError):  # the guard may have been killed
+            guard.stdin.write(_GOODBYE)
+            guard.stdin.close()
         guard.wait()
 
 
@@ -78,8 +84,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     spared = {os.getpid(), os.getppid()}  # the driver ends by itself, or has ended
-    sys.stdin.buffer.read()
-    _clean([Path(folder) for folder in sys.argv[1:]], spared)
+    last_words, *folders = sys.argv[1:]
+    if sys.stdin.buffer.read() != _GOODBYE:
+        with suppress(OSError):
+            print(last_words, file=sys.stderr, flush=True)
+    _clean([Path(folder) for folder in folders], spared)
 
 
 if __name__ == "__main__":

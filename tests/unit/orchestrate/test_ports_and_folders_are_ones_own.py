@@ -112,7 +112,7 @@ def test_what_a_killed_owner_left_is_removed_at_the_next_start(temporary: Path) 
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
     assert stale_folders() == [ray_folder("killed-1")]
-    with owned(run_folder("alive")), guarded([]):
+    with owned(run_folder("alive")), guarded([], ""):
         assert [folder.name for folder in temporary.glob("stepmark-*")] == ["stepmark-alive"]
     assert not list(temporary.glob("stepmark-*"))
 
@@ -120,6 +120,22 @@ def test_what_a_killed_owner_left_is_removed_at_the_next_start(temporary: Path) 
 def test_a_folder_whose_owner_is_unknown_is_left_alone(temporary: Path) -> None:
     (temporary / "stepmark-of-a-person").mkdir(mode=0o700)
     assert stale_folders() == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [("os._exit(1)", True), ("os.kill(os.getpid(), 9)", True), ("pass", False), ("raise KeyboardInterrupt", False)],
+)
+def test_the_guard_says_the_last_words_of_a_driver_that_cannot(ending: str, said: bool) -> None:
+    code = f"""
+import os
+from contextlib import suppress
+from stepmark.orchestrate.guard import guarded
+with suppress(KeyboardInterrupt), guarded([], "cut off; go on with --resume"):
+    {ending}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ("cut off; go on with --resume\n" if said else "")
 
 
 def test_the_guard_finds_a_process_by_its_open_file(tmp_path: Path) -> None:
