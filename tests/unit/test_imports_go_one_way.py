@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "launch": {*("errors", "catalog", "interpreters", "engines", "workloads", "scenario", "plan", "results", "parity")},
     "orchestrate": {"errors", "catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results"},
     "analysis": {"errors", "catalog", "scenario", "plan", "results"},
-    "report": {"errors", "analysis", "results"},
+    "report": {"errors", "scenario", "analysis", "results"},
     "telemetry": {"errors", "plan", "results"},
     "publish": {"errors", "results", "scenario"},
     "hub": {"errors", "scenario", "plan", "results", "analysis", "report", "telemetry"},

@@ -1,7 +1,6 @@
 """`stepmark run`: checks, measures with progress, writes the results, prints the verdicts."""
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,6 @@ from typing import Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
@@ -19,16 +17,15 @@ from stepmark.analysis.summary import Summary, precise_enough
 from stepmark.cli import verbs
 from stepmark.cli.following import Follower, following
 from stepmark.cli.machine import check_installed, this_machine
+from stepmark.cli.progress import progress
 from stepmark.cli.publishing import HubChoices
-from stepmark.errors import CannotRun, Interrupted, Stopped, printable
+from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report import terminal
 from stepmark.report.rich_tables import shown
-from stepmark.results.certificate import Certificate
 from stepmark.results.environment import describe
-from stepmark.results.record import LaunchRecord
 from stepmark.results.store import FILE, Run, SqliteStore
 from stepmark.scenario.load import scenario_from_file
 from stepmark.scenario.model import Scenario
@@ -166,8 +163,8 @@ def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower
         return precise_enough(plan.measurable, store.records(), plan.scenario.spec.measurement.relative_precision)
 
     try:
-        with _progress(plan) as progress:
-            measure(plan, store, progress, options, Rules(enough, disturbed_because), follower)
+        with progress() as told:
+            measure(plan, store, told, options, Rules(enough, disturbed_because), follower)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
@@ -189,79 +186,6 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
     first = sum(header.attempt == 0 for header in store.headers())  # those made again are beside the plan
     done = f"{len(store.certified())} certificates and {first} of {total} launches"
     return f"{done} are in {folder / FILE}. --resume goes on from there."
-
-
-class _Bar:
-    """Progress on a terminal: a bar that knows the current block."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._task = bar, bar.add_task("starting", total=None)
-
-    def checked(self, certificate: Certificate) -> None:
-        self._bar.update(self._task, description=shown(f"parity {certificate.cell}: {certificate.badge}"))
-
-    def started(self, launches: int) -> None:
-        self._bar.update(self._task, total=launches, description="first zygotes")
-
-    def added(self, launches: int) -> None:
-        total = int(self._bar.tasks[0].total or 0) + launches
-        self._bar.update(self._task, total=total, description=f"{launches} again, since others disturbed them")
-
-    def finished(self, record: LaunchRecord) -> None:
-        done = int(self._bar.tasks[0].completed) + 1
-        total = max(done, int(self._bar.tasks[0].total or 0))  # further blocks may have been asked for
-        disturbed = "disturbed" if disturbed_because(record.header) is not None else "done"
-        state = "failed" if record.header.failure else disturbed
-        self._bar.update(
-            self._task, completed=done, total=total, description=shown(f"{record.header.launch_id} {state}")
-        )
-
-
-class _Lines:
-    """Progress where there is no terminal: a line for each launch."""
-
-    def __init__(self) -> None:
-        self._done = self._total = 0
-
-    def checked(self, certificate: Certificate) -> None:
-        print(printable(f"parity {certificate.cell}: {certificate.text}"), file=sys.stderr, flush=True)
-
-    def started(self, launches: int) -> None:
-        self._total = launches
-
-    def added(self, launches: int) -> None:
-        self._total += launches
-        print(f"{launches} launches are made again, since others disturbed them", file=sys.stderr, flush=True)
-
-    def finished(self, record: LaunchRecord) -> None:
-        self._done += 1
-        failure = record.header.failure
-        disturbed = disturbed_because(record.header)
-        state = f"{record.header.wall_seconds:.1f} s" if disturbed is None else f"disturbed: {disturbed}"
-        state = f"failed: {failure.cause}" if failure else state
-        print(
-            printable(f"[{self._done}/{max(self._done, self._total)}] {record.header.launch_id}: {state}"),
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-@contextmanager
-def _progress(plan: Plan) -> Iterator[_Bar | _Lines]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    # Redrawn once a second: the driver shares the machine with what it measures.
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, refresh_per_second=1, transient=True) as bar:
-        yield _Bar(bar)
 
 
 def _show(folder: Path, summary: Summary) -> None:

@@ -41,6 +41,9 @@ class Sink(Protocol):
 class Progress(Protocol):
     """Who is told how far it is. Called between launches, never inside one."""
 
+    def starting(self, launcher: str) -> None: ...
+    def checking(self, launches: int) -> None: ...
+    def check_ended(self, launch: Launch) -> None: ...
     def checked(self, certificate: Certificate) -> None: ...
     def started(self, launches: int) -> None: ...
     def added(self, launches: int) -> None: ...
@@ -107,9 +110,17 @@ def measure(
         return
     settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
     guard = guarded(run_folders(settings.run_id), options.last_words)
+    progress.starting(options.launcher)
     with guard, SESSIONS[options.launcher](plan.workers, settings) as session:
         references = timed_references(plan.scenario, work.cells_left())
-        for certificate in certify(plan, unchecked, references, lambda block: _ends(block, session, watcher)):
+
+        def run_checks(block: tuple[Launch, ...]) -> Iterator[tuple[Launch, list[RankOutcome]]]:
+            progress.checking(len(block))
+            for launch, outcomes in _ends(block, session, watcher):
+                progress.check_ended(launch)
+                yield launch, outcomes
+
+        for certificate in certify(plan, unchecked, references, run_checks):
             sink.certify(certificate)
             progress.checked(certificate)
         _serve(work, session, progress, options, watcher)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from stepmark.analysis.compare import Comparison, Verdict
 from stepmark.analysis.intervals import Estimate
-from stepmark.report import words
+from stepmark.analysis.summary import Summary
+from stepmark.report import machine, words
 
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
 _SENTENCES_MOST = 4  # above, a sentence for each pair of candidates
@@ -23,6 +24,12 @@ def headlines(comparisons: Iterable[Comparison]) -> list[str]:
     for one in found:
         pairs[one.candidate, one.reference].append(one)
     return [_pair(ours, theirs, of_pair) for (ours, theirs), of_pair in pairs.items()]
+
+
+def of_run(summary: Summary) -> list[str]:
+    """The same, and how busy the machine was where that may have left something open."""
+    busy = machine.busy(summary)
+    return [*headlines(summary.comparisons), *([busy] if busy else [])]
 
 
 def sentence(one: Comparison, among: Sequence[Comparison]) -> str:

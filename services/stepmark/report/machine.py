@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.report.words import percent
+from stepmark.scenario.model import Measurement
 
 HEADINGS = ("cell", "others took, median", "others took, worst", "launches disturbed", "made again")
 EXPLAINED = (
@@ -34,6 +35,18 @@ def worst(summary: Summary) -> str:
 def sentence(summary: Summary) -> str:
     """How much others took, and how many launches they disturbed."""
     return f"{_taken(summary.cells)} {_disturbed(summary.cells)}"
+
+
+def busy(summary: Summary) -> str:
+    """That others took more of some cell's cores than a scenario tolerates by default; empty where they did not."""
+    shares = [cell.disturbance.taken_share_median or 0.0 for cell in summary.cells]
+    tolerated = Measurement.model_fields["max_taken_share"].default
+    if max(shares, default=0.0) <= tolerated:
+        return ""
+    return (
+        f"The machine was busy: others took {percent(max(shares))} of a cell's cores in its median launch, which "
+        "widens intervals. Repeat it on a quiet machine to decide more."
+    )
 
 
 def _taken(cells: Sequence[CellResult]) -> str:

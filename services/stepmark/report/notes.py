@@ -32,9 +32,22 @@ def notes(summary: Summary) -> list[str]:
     ]
 
 
-def cells_of(count: int, total: int) -> str:
-    """So many of so many cells, with the verb that follows."""
-    return f"{count} of {total} cells {'is' if count == 1 else 'are'}"
+# One cell, several cells.
+_WORDS = {
+    "failed": ("failed", "failed"),
+    "not measured": ("was not measured", "were not measured"),
+    "unsupported": ("is unsupported", "are unsupported"),
+    "not comparable": ("is not comparable", "are not comparable"),
+    "undecided": ("is undecided", "are undecided"),
+    "drifting": ("drifted", "drifted"),
+    "slowdown": ("slowed down", "slowed down"),
+    "no steady state": ("has no steady state", "have no steady state"),
+}
+
+
+def _cells(count: int, total: int, verdict: str) -> str:
+    """So many of so many cells have this verdict."""
+    return f"{count} of {total} cells {_WORDS[verdict][count > 1]}"
 
 
 def _first(found: Sequence[tuple[str, str]]) -> str:
@@ -48,7 +61,7 @@ def _without_figures(cells: Sequence[CellResult]) -> Iterator[str]:
     for verdict in _WITHOUT_FIGURES:
         found = [(cell.key, cell.reason) for cell in cells if cell.verdict == verdict]
         if found:
-            yield f"{cells_of(len(found), len(cells))} {verdict}. {_first(found)}"
+            yield f"{_cells(len(found), len(cells), verdict)}. {_first(found)}"
 
 
 def _failed_launches(cells: Sequence[CellResult]) -> Iterator[str]:
@@ -62,7 +75,7 @@ def _failed_launches(cells: Sequence[CellResult]) -> Iterator[str]:
 def _parity(summary: Summary) -> Iterator[str]:
     found = [(one.cell, one.text) for one in summary.certificates if not one.comparable]
     if found:
-        yield f"{cells_of(len(found), len(summary.cells))} not comparable. {_first(found)}"
+        yield f"{_cells(len(found), len(summary.cells), 'not comparable')}. {_first(found)}"
 
 
 def _slow_ranks(summary: Summary) -> Iterator[str]:
@@ -76,7 +89,7 @@ def _unsteady(cells: Sequence[CellResult]) -> Iterator[str]:
     for verdict, remedy in _REMEDIES.items():
         count = sum(cell.verdict == verdict for cell in cells)
         if count:
-            yield f"{cells_of(count, len(cells))} {verdict}: {remedy}."
+            yield f"{_cells(count, len(cells), verdict)}: {remedy}."
 
 
 def _ranking(summary: Summary) -> Iterator[str]:

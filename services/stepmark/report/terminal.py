@@ -24,7 +24,7 @@ _COLOURS = {
 
 def show(summary: Summary, console: Console) -> None:
     """The verdicts in sentences, the table, then one note for each kind of trouble. `report.md` has the details."""
-    for line in headline.headlines(summary.comparisons):
+    for line in headline.of_run(summary):
         _say(line, console, bold=True)
     print_whole(_table(summary), console)
     for line in notes.notes(summary):

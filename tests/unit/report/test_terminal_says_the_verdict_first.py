@@ -58,6 +58,17 @@ def test_what_was_decided_comes_first_and_many_comparisons_are_counted() -> None
     assert line == "keras against torch: slower in 2, left open in 3 of 5 comparisons."
 
 
+def test_a_busy_machine_is_said_with_the_verdict() -> None:
+    summary = example()
+    cells = [
+        one.model_copy(update={"disturbance": one.disturbance.model_copy(update={"taken_share_median": 0.64})})
+        for one in summary.cells
+    ]
+    assert headline.of_run(summary) == headline.headlines(summary.comparisons)
+    told = headline.of_run(summary.model_copy(update={"cells": tuple(cells)}))[-1]
+    assert told.startswith("The machine was busy: others took 64.0% of a cell's cores")
+
+
 def on_a_terminal(summary: Summary) -> list[str]:
     screen = io.StringIO()
     terminal.show(summary, Console(file=screen, width=80))

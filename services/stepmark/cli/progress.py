@@ -1,0 +1,151 @@
+"""Progress of a run on standard error: what is being done, how many of how many, and about how long it will take."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from stepmark.analysis.interference import disturbed_because
+from stepmark.errors import printable
+from stepmark.plan.blocks import Launch
+from stepmark.report.rich_tables import shown
+from stepmark.results.certificate import Certificate
+from stepmark.results.record import LaunchRecord
+
+_DISTURBED = "are made again, since others on the machine disturbed them"
+
+
+class Counter:
+    """How many launches of a stage have ended, of how many, and how long the rest takes at the pace so far."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self._began = total, 0, monotonic()
+
+    def count(self) -> None:
+        """One more has ended. A stage may turn out longer than was planned."""
+        self.done += 1
+        self.total = max(self.total, self.done)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None before the first has ended."""
+        return (monotonic() - self._began) / self.done * (self.total - self.done) if self.done else None
+
+    @property
+    def left(self) -> str:
+        """In words; empty where nothing is left or nothing is known."""
+        seconds = self.seconds_left
+        if not seconds:
+            return ""
+        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+
+
+class Lines:
+    """Where there is no terminal: a line for each launch."""
+
+    def __init__(self) -> None:
+        self._counter = Counter(0)
+
+    def starting(self, launcher: str) -> None:
+        """Before the session is there."""
+        _say(f"starting: {_STARTING[launcher]}")
+
+    def checking(self, launches: int) -> None:
+        """Parity begins, with so many launches, none of them timed."""
+        self._counter = Counter(launches)
+
+    def check_ended(self, launch: Launch) -> None:
+        """One of them has ended."""
+        self._counter.count()
+        _say(f"parity [{self._counter.done}/{self._counter.total}] {launch.id}: done{self._counter.left}")
+
+    def checked(self, certificate: Certificate) -> None:
+        """A cell's checks are complete."""
+        _say(f"parity {certificate.cell}: {certificate.text}")
+
+    def started(self, launches: int) -> None:
+        """Timing begins, with so many launches."""
+        self._counter = Counter(launches)
+
+    def added(self, launches: int) -> None:
+        """So many more are made."""
+        self._counter.total += launches
+        _say(f"{launches} launches {_DISTURBED}")
+
+    def finished(self, record: LaunchRecord) -> None:
+        """A timed launch has ended, however it did."""
+        self._counter.count()
+        state = _state(record)
+        state = f"{record.header.wall_seconds:.1f} s" if state == "done" else state
+        _say(f"[{self._counter.done}/{self._counter.total}] {record.header.launch_id}: {state}{self._counter.left}")
+
+
+class Bar:
+    """On a terminal: one bar a stage."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task("starting", total=None)
+
+    def starting(self, launcher: str) -> None:
+        self._bar.update(self._task, description=_STARTING[launcher])
+
+    def checking(self, launches: int) -> None:
+        self._begin("parity", launches)
+
+    def check_ended(self, launch: Launch) -> None:
+        self._bar.update(self._task, advance=1, description=shown(launch.id))
+
+    def checked(self, certificate: Certificate) -> None:
+        self._bar.update(self._task, description=shown(f"parity {certificate.cell}: {certificate.badge}"))
+
+    def started(self, launches: int) -> None:
+        self._begin("first zygotes", launches)
+
+    def added(self, launches: int) -> None:
+        self._bar.update(self._task, total=self._total + launches, description=f"{launches} launches {_DISTURBED}")
+
+    def finished(self, record: LaunchRecord) -> None:
+        done = int(self._bar.tasks[self._task].completed) + 1
+        state = "failed" if record.header.failure else _state(record).split(":")[0]
+        description = shown(f"{record.header.launch_id} {state}")
+        self._bar.update(self._task, completed=done, total=max(done, self._total), description=description)
+
+    @property
+    def _total(self) -> int:
+        return int(self._bar.tasks[self._task].total or 0)
+
+    def _begin(self, stage: str, launches: int) -> None:
+        self._bar.reset(self._task, total=launches, description=stage)
+
+
+_STARTING = {"ray": "Ray and its workers", "bare": "supervisors"}
+
+
+def _state(record: LaunchRecord) -> str:
+    """How a launch ended, in words."""
+    if record.header.failure is not None:
+        return f"failed: {record.header.failure.cause}"
+    disturbed = disturbed_because(record.header)
+    return "done" if disturbed is None else f"disturbed: {disturbed}"
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress() -> Iterator[Bar | Lines]:
+    """A bar on a terminal, else lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    # Redrawn once a second: the driver shares the machine with what it measures.
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining())
+    with Progress(*columns, console=console, refresh_per_second=1, transient=True) as bar:
+        yield Bar(bar)

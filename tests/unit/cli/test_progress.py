@@ -1,0 +1,25 @@
+"""Progress says how many of how many, and about how long the rest takes."""
+
+import pytest
+
+from stepmark.cli import progress
+
+
+def test_what_is_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "monotonic", lambda: now)
+    counter = progress.Counter(4)
+    assert counter.left == ""
+    now = 30.0
+    counter.count()
+    assert (counter.seconds_left, counter.left) == (90.0, ", about 90 s left")
+    now = 300.0
+    counter.count()
+    assert counter.left == ", about 5 min left"
+
+
+def test_a_stage_that_turns_out_longer_has_no_more_done_than_there_are() -> None:
+    counter = progress.Counter(1)
+    for _ in range(2):
+        counter.count()
+    assert (counter.done, counter.total, counter.left) == (2, 2, "")
