@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Literal, Protocol
 
-from stepmark.launch.buffer import WARMUP_STEPS_MOST, StampBuffer
-from stepmark.results.record import Window
+from stepmark.launch.buffer import StampBuffer
+from stepmark.results.record import WARMUP_STEPS_MOST, Window
 
 LENGTHENED_MOST = 5
 _SETTLING_LEAST = 0.005

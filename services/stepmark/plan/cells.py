@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stepmark import catalog
 from stepmark.scenario.model import Candidate, ExecutionLevel, Precision, Scenario, Training
 
 if TYPE_CHECKING:
     from stepmark.engines._protocol import Refusal
+
+
+Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Cell(BaseModel):
@@ -31,9 +34,9 @@ class Cell(BaseModel):
     levels: tuple[str, ...]
     precision: str
     options: tuple[str, ...] = ()
-    workers: int
-    processes: int
-    batch_per_worker: int
+    workers: Number
+    processes: Number
+    batch_per_worker: Number
     unsupported: str | None = None
 
     @model_validator(mode="before")
@@ -62,7 +65,7 @@ class Machine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    places: int
+    places: Number
     programs: tuple[str, ...]
 
 

@@ -5,6 +5,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=400)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""What a database keeps in four bytes."""
+Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What it keeps in eight."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordModel(BaseModel):

@@ -8,6 +8,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from stepmark import interpreters
+from stepmark.results.base import Count, Finite, Long
 
 _PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy")
 
@@ -21,12 +22,12 @@ class Environment(BaseModel):
     kernel: str
     python: str
     cpu_model: str | None
-    cpu_count: int
+    cpu_count: Count
     cpu_governor: str | None
-    memory_bytes: int
-    cgroup_memory_limit_bytes: int | None
-    cgroup_cpu_limit: float | None
-    load_average_1m: float
+    memory_bytes: Long
+    cgroup_memory_limit_bytes: Long | None
+    cgroup_cpu_limit: Finite | None
+    load_average_1m: Finite
     packages: dict[str, str]
 
 
