@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: connections for reading and for writing, and what is said when it is away."""
 
 import socket
+import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ PATIENCE_SECONDS = 5.0
 """That a caller has with one statement; a server that says nothing for longer is away."""
 
 _BUSY_SECONDS = 5
+_NO_TEXT = "database disk image is malformed: its schema holds bytes that are no text"
 _ON_THE_WAY_SECONDS = 1.0
 
 
@@ -68,8 +70,18 @@ def _engine(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
     def _settings(connection: Any, _: object) -> None:
         connection.isolation_level = None
         connection.text_factory = _text
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError:
+            raise sqlite3.DatabaseError(_NO_TEXT) from None
+
+    # Python's driver cannot say what is wrong with a schema whose own text is damaged.
+    @sa.event.listens_for(engine, "handle_error")
+    def _damaged(context: sa.engine.ExceptionContext) -> Exception | None:
+        if not isinstance(context.original_exception, UnicodeDecodeError):
+            return None
+        return sa.exc.DatabaseError(context.statement, None, sqlite3.DatabaseError(_NO_TEXT))
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -26,8 +26,9 @@ def of(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
                if not is_whole(table, row)}  # fmt: skip
     found: dict[str, list[Comparison]] = defaultdict(list)
     for row in pairs:
-        found[row.execution_id].append(_comparison(row))
-    told = {id: sentences.headline(compared) for id, compared in found.items() if id not in damaged}
+        if row.execution_id not in damaged:
+            found[row.execution_id].append(_comparison(row))
+    told = {id: sentences.headline(compared) for id, compared in found.items()}
     for row in singles:
         if row.execution_id not in damaged and row.samples_per_second is not None and row.parity != "not comparable":
             told.setdefault(row.execution_id, [_throughput(row)])

@@ -112,5 +112,3 @@ def test_a_figure_that_no_column_takes_is_its_own_runs_problem(start_hub: StartH
     innocent.send_all()
     assert hub.wait_until_derived(innocent.run_id)["cells"]
     assert wait_for(lambda: hub.get(f"/api/v1/runs/{hostile.run_id}")["settled"])
-
-
