@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import running_hub
 import yaml
+
 from conftest import scenario_document
 from huge_results import huge
-from running_hub import STEPMARK, Results, serve
+from running_hub import STEPMARK, Hub, Results, serve, wait_for
 
 LIMIT_BYTES = 1 << 30
 _ROOT = Path("/sys/fs/cgroup")
@@ -42,13 +42,18 @@ def main(launches: int, starts: int) -> int:
         innocent.send_all()
         cells = hub.wait_until_derived(innocent.run_id)["cells"]
         took = time.monotonic() - began
-        running_hub.wait_for(lambda hub=hub: hub.get(f"/api/v1/runs/{hostile_id}")["settled"], 300)
-        said = hub.get(f"/api/v1/runs/{hostile_id}")["problem"]
+        said = _problem(hub, hostile_id) or "has figures"
         lived += hub.process.poll() is None
-        print(f"start {start}: innocent {len(cells)} cells in {took:.1f} s; hostile: {said!r}; peak {_peak(group)} MiB")
+        print(f"start {start}: innocent {len(cells)} cells in {took:.1f} s; hostile {said}; peak {_peak(group)} MiB")
         hub.end()
     print(f"the hub lived through {lived} of {starts} starts")
     return 0 if lived == starts else 1
+
+
+def _problem(hub: Hub, run_id: str) -> str:
+    """Why it has no figures, once that is known."""
+    wait_for(lambda: hub.get(f"/api/v1/runs/{run_id}")["settled"], 300)
+    return str(hub.get(f"/api/v1/runs/{run_id}")["problem"])
 
 
 def _measured(folder: Path) -> Results:

@@ -89,7 +89,7 @@ def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any
 
     def shown(_: sa.Connection, __: Path) -> Any:
         snapshot = metrics.snapshot(database)
-        return {one for one in (*snapshot.cells, *snapshot.pairs)}
+        return {*snapshot.cells, *snapshot.pairs}
 
     def summary(connection: sa.Connection, _: Path) -> Any:
         found = reads.summary(connection, "one-run")

@@ -91,8 +91,9 @@ def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results)
 
 def test_the_list_names_the_highest_throughput_of_cells_that_parity_has_not_refused(database: Database) -> None:
     fill(database, ("one", "alpha", None, 1.0))
-    blank = {"execution_id": "e", "namespace": "", "scenario": "alpha", "engine": "x", "strategy": "x", "execution": "eager",
-             "precision": "float32", "workers": 1, "verdict": "steady", "ended_at": 1.0}  # fmt: skip
+    blank = {"execution_id": "e", "namespace": "", "scenario": "alpha", "engine": "x", "strategy": "x",
+             "execution": "eager", "precision": "float32", "workers": 1, "verdict": "steady",
+             "ended_at": 1.0}  # fmt: skip
     with database.write() as connection:
         texts = {"document": "", "scenario_digest": "", "outcome": "complete", "reason": "", "message": "",
                  "launches_sum": "", "certificates_sum": ""}  # fmt: skip
