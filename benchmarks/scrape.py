@@ -22,6 +22,7 @@ from prometheus_client.exposition import generate_latest
 
 from stepmark.hub import tables
 from stepmark.hub.database import Database
+from stepmark.hub.health import Readiness
 from stepmark.hub.metrics import metrics_app, snapshot
 from stepmark.telemetry.collector import SERIES_MOST
 from stepmark.telemetry.hub_meters import HubMeters
@@ -36,7 +37,7 @@ def main(url: str) -> None:
     tables.metadata.create_all(database.engine)
     fill(database)
     meters = HubMeters(CollectorRegistry())
-    metrics_app(database, meters)
+    metrics_app(database, meters, Readiness(database))
     scrapes = [_timed(lambda: generate_latest(meters.registry)) for _ in range(ROUNDS)]
     reads = [_timed(lambda: snapshot(database)) for _ in range(ROUNDS)]
     lines = scrapes[-1][2].decode().splitlines()

@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 from conftest import scenario_document
 from stepmark.cli import hub_main
 from stepmark.errors import StepmarkError
+from stepmark.hub import rights
 from stepmark.results.certificate import Certificate
 from stepmark.results.store import Run, SqliteStore
 from stepmark.results.wire import Claim, Registration, State, new_token, token_sha256
@@ -51,6 +52,13 @@ class Hub:
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
+
+    def session(self, token: str | None = None) -> str:
+        """The cookie of a browser that has logged in with this token."""
+        with self.client("") as client:
+            answer = client.post("/login", data={"token": token or self.admin_token})
+        assert answer.status_code == 303, answer.text
+        return answer.cookies[rights.COOKIE]
 
     def get(self, path: str, **query: Any) -> Any:
         with self.client() as client:

@@ -28,7 +28,8 @@ def token(hub: Hub) -> str:
 def inside(browser: Any, hub: Hub, token: str) -> Iterator[Watched]:
     """Someone who has logged in."""
     watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
-    cookie = {"name": rights.COOKIE, "value": token, "url": hub.url, "httpOnly": True, "sameSite": "Strict"}
+    how = {"url": hub.url, "httpOnly": True, "sameSite": "Strict"}
+    cookie = {"name": rights.COOKIE, "value": hub.session(token), **how}
     watched.context.add_cookies([cookie])
     yield watched
     watched.context.close()

@@ -8,7 +8,7 @@ import pytest
 from chromium import Watched
 from running_hub import Hub, Results, wait_for
 from stepmark.hub.database import Database
-from stepmark.hub.derive import mark_lost
+from stepmark.hub.deriver import mark_lost
 
 pytest_plugins = ["running_hub", "chromium"]
 pytestmark = pytest.mark.browser

@@ -35,7 +35,8 @@ TROUBLE = Snapshot(
     scenarios_stored=2,
     service=Service(
         stepmark_version="0.1.0", schema_revision="0001", database_bytes=1, unseen_seconds=200.0, queue_running=0,
-        queue_ended=3, runs=(RunCount(outcome="failed", reason="launch-failed", runs=1),),
+        queue_ended=3, volume_bytes=100, volume_free_bytes=1, damaged=2,
+        runs=(RunCount(outcome="failed", reason="launch-failed", runs=1),),
     ),
 )  # fmt: skip
 

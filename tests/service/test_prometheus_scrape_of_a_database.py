@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from running_hub import Hub, Results
 from stepmark.hub import metrics
 from stepmark.hub.database import Database
+from stepmark.hub.health import Readiness
 from stepmark.hub.metrics import metrics_app, snapshot
 from stepmark.hub.migrate import migrate
 from stepmark.hub.tables import executions
@@ -96,7 +97,7 @@ def test_the_queue_is_of_ended_and_of_running_executions(database: Database) -> 
 def test_a_scrape_answers_while_the_database_is_away_and_after_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "not-there-yet"
     database, meters = Database(f"sqlite:///{folder / 'hub.db'}"), HubMeters(CollectorRegistry())
-    with TestClient(metrics_app(database, meters)) as client:
+    with TestClient(metrics_app(database, meters, Readiness(database))) as client:
         away = client.get("/metrics")
         folder.mkdir()
         migrate(database)

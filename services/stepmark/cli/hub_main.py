@@ -50,6 +50,13 @@ def serve(
         Path | None,
         typer.Option(envvar="STEPMARK_HUB_REGISTER_TOKEN_FILE", help="A file that holds the controller's token."),
     ] = None,
+    register_token_namespace: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="STEPMARK_HUB_REGISTER_TOKEN_NAMESPACE",
+            help="A namespace that this token is good for. May be given again. Default: every one.",
+        ),
+    ] = None,
     token_review_audience: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +68,8 @@ def serve(
         list[str] | None,
         typer.Option(
             envvar="STEPMARK_HUB_TOKEN_REVIEW_USER",
-            help="USER=RIGHT, such as system:serviceaccount:ci:runner=register. May be given again.",
+            help="USER=RIGHT, or USER=RIGHT@NAMESPACE,... such as system:serviceaccount:ci:runner=register@ci. "
+            "May be given again.",
         ),
     ] = None,
     body_bytes_most: Annotated[
@@ -75,6 +83,42 @@ def serve(
     heartbeat_seconds: Annotated[
         float | None,
         typer.Option(envvar="STEPMARK_HUB_HEARTBEAT_SECONDS", help="Silence after which a run is lost. Default: 300."),
+    ] = None,
+    attempt_bytes_most: Annotated[
+        int | None,
+        typer.Option(envvar="STEPMARK_HUB_ATTEMPT_BYTES_MOST", help="That one attempt may store. Default: 2 GiB."),
+    ] = None,
+    attempt_executions_most: Annotated[
+        int | None,
+        typer.Option(envvar="STEPMARK_HUB_ATTEMPT_EXECUTIONS_MOST", help="Processes of one attempt. Default: 20."),
+    ] = None,
+    namespace_bytes_most: Annotated[
+        int | None,
+        typer.Option(envvar="STEPMARK_HUB_NAMESPACE_BYTES_MOST", help="That a namespace may store. Default: 8 GiB."),
+    ] = None,
+    derive_bytes_most: Annotated[
+        int | None,
+        typer.Option(
+            envvar="STEPMARK_HUB_DERIVE_BYTES_MOST",
+            help="Memory for the figures of one run, beside the program's. Default: 384 MiB.",
+        ),
+    ] = None,
+    derive_seconds_most: Annotated[
+        float | None,
+        typer.Option(envvar="STEPMARK_HUB_DERIVE_SECONDS_MOST", help="Time for them. Default: 600."),
+    ] = None,
+    connections_per_peer_most: Annotated[
+        int | None,
+        typer.Option(
+            envvar="STEPMARK_HUB_CONNECTIONS_PER_PEER_MOST",
+            help="Open at one time from one address; a proxy in front of the hub is one. Default: 256.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(envvar="STEPMARK_HUB_LOG_FORMAT", help="text or json. Default: text.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(envvar="STEPMARK_HUB_LOG_LEVEL", help="debug, info, warning or error. Default: info.")
     ] = None,
     migrate: Annotated[
         bool,
@@ -99,6 +143,15 @@ def serve(
         "body_bytes_most": body_bytes_most,
         "body_seconds_most": body_seconds_most,
         "heartbeat_seconds": heartbeat_seconds,
+        "register_token_namespaces": register_token_namespace or None,
+        "attempt_bytes_most": attempt_bytes_most,
+        "attempt_executions_most": attempt_executions_most,
+        "namespace_bytes_most": namespace_bytes_most,
+        "derive_bytes_most": derive_bytes_most,
+        "derive_seconds_most": derive_seconds_most,
+        "connections_per_peer_most": connections_per_peer_most,
+        "log_format": log_format,
+        "log_level": log_level,
     }
     hub_verbs.serve(given, migrate)
 
@@ -109,6 +162,18 @@ def migrate(database: Database = DEFAULT_DATABASE) -> None:
     from stepmark.cli import hub_verbs
 
     hub_verbs.migrate(database)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="Days or weeks, such as 90d or 12w.", show_default=False)],
+    namespace: Annotated[str | None, typer.Option(help="Of this one alone. Default: of every one.")] = None,
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Forget runs that were registered so long ago, with everything measured for them, while the hub serves."""
+    from stepmark.cli import hub_verbs
+
+    hub_verbs.prune(older_than, namespace, database)
 
 
 @app.command()
@@ -138,12 +203,15 @@ def token_create(
     name: Annotated[str, typer.Argument(help="Whom it is for: up to 63 of a-z, 0-9, -, .", show_default=False)],
     right: Annotated[Right, typer.Option(help="read: look; register: also add runs; admin: everything.")],
     expires_in_days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it is worth nothing.")] = 90,
+    namespace: Annotated[
+        list[str] | None, typer.Option(help="Good for this one alone. May be given again. Default: every one.")
+    ] = None,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
     """Make a token and print it: this once, since the database keeps only its hash."""
     from stepmark.cli import hub_verbs
 
-    hub_verbs.token_create(name, right.value, expires_in_days, database)
+    hub_verbs.token_create(name, right.value, expires_in_days, namespace or [], database)
 
 
 @token.command("list")

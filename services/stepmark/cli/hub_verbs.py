@@ -14,21 +14,31 @@ from stepmark.cli.service_settings import settings_of
 from stepmark.errors import CannotRun, printable
 from stepmark.hub import backup as files
 from stepmark.hub import migrate as schema
-from stepmark.hub import rights, tokens
-from stepmark.hub.database import Database
-from stepmark.hub.settings import Right, Settings
+from stepmark.hub import prune as old
+from stepmark.hub import tokens
+from stepmark.hub.database import PATIENCE_SECONDS, Database
+from stepmark.hub.settings import Grant, Right, Settings
 
 VARIABLES = "STEPMARK_HUB_"
+_UNITS = {"d": 1, "w": 7}
 
 
-def users(given: list[str]) -> dict[str, Right]:
-    """USER=RIGHT, where a user of Kubernetes may hold any character."""
-    found: dict[str, Right] = {}
+def users(given: list[str]) -> dict[str, Grant]:
+    """USER=RIGHT or USER=RIGHT@NAMESPACE,..., where a user of Kubernetes may hold any character."""
+    found: dict[str, Grant] = {}
     for one in given:
-        user, separator, right = one.rpartition("=")
-        if not separator or right not in rights.RIGHTS:
-            raise CannotRun(f"--token-review-user: expected USER=read, =register or =admin, found {printable(one)}.")
-        found[user] = right
+        user, separator, granted = one.rpartition("=")
+        right, bound, where = granted.partition("@")
+        try:
+            if not separator:
+                raise ValueError
+            namespaces = frozenset(where.split(",")) if bound else None
+            found[user] = Grant.model_validate({"right": right, "namespaces": namespaces})
+        except ValueError:
+            raise CannotRun(
+                "--token-review-user: expected USER=read, =register or =admin, and @NAMESPACE,... where it is bound, "
+                f"found {printable(one)}."
+            ) from None
     return found
 
 
@@ -37,7 +47,11 @@ def serve(given: dict[str, Any], migrate_first: bool) -> None:
 
     settings = settings_of(Settings, given, VARIABLES)
     with _database(settings.database_url) as database:
-        serve_hub(settings, database, migrate_first)
+        if migrate_first or database.is_sqlite:
+            schema.migrate(database)
+    with _database(settings.database_url, PATIENCE_SECONDS) as database:
+        schema.require_newest(database)
+        serve_hub(settings, database)
 
 
 def migrate(url: str) -> None:
@@ -57,13 +71,29 @@ def restore(file: Path, url: str) -> None:
         typer.echo(f"{schema.named(database)}: {files.restore(file, database)} runs")
 
 
-def token_create(name: str, right: Right, expires_in_days: int, url: str) -> None:
+def prune(older_than: str, namespace: str | None, url: str) -> None:
+    days = _days(older_than)
+    with _current(url) as database:
+        forgotten, left = old.prune(database, time.time() - days * 86_400, namespace)
+        typer.echo(f"{schema.named(database)}: {forgotten} runs forgotten, {left} left")
+
+
+def _days(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit()) or unit not in _UNITS or not 0 < int(number) < 100_000:
+        raise CannotRun(f"--older-than: expected days or weeks such as 90d or 12w, found {printable(text)[:40]}.")
+    return int(number) * _UNITS[unit]
+
+
+def token_create(name: str, right: Right, expires_in_days: int, namespaces: list[str], url: str) -> None:
     with _database(url) as database:
         if database.is_sqlite:
             schema.migrate(database)  # the first token is made before the hub is first started
         else:
             schema.require_newest(database)
-        typer.echo(tokens.create(database, name, right, time.time() + expires_in_days * 86_400))
+        ends = time.time() + expires_in_days * 86_400
+        bound = Grant.model_validate({"right": right, "namespaces": namespaces or None}).namespaces
+        typer.echo(tokens.create(database, name, right, ends, bound))
 
 
 def token_list(url: str) -> None:
@@ -71,7 +101,8 @@ def token_list(url: str) -> None:
         for row in tokens.stored(database):
             ends = datetime.fromtimestamp(row.expires_at, UTC)
             past = " (expired)" if row.expires_at <= time.time() else ""
-            typer.echo(f"{row.name}\t{row.right}\tuntil {ends:%Y-%m-%d %H:%M} UTC{past}")
+            where = f"\tin {row.namespaces}" if row.namespaces else ""
+            typer.echo(f"{row.name}\t{row.right}\tuntil {ends:%Y-%m-%d %H:%M} UTC{past}{where}")
 
 
 def token_revoke(name: str, url: str) -> None:
@@ -88,9 +119,9 @@ def _current(url: str) -> Iterator[Database]:
 
 
 @contextmanager
-def _database(url: str) -> Iterator[Database]:
+def _database(url: str, patience_seconds: float | None = None) -> Iterator[Database]:
     try:
-        database = Database(url)
+        database = Database(url, patience_seconds)
     except (sa.exc.ArgumentError, ImportError):
         raise CannotRun(
             "--database: expected sqlite:///FILE or postgresql+pg8000://USER@HOST/NAME, found another address."

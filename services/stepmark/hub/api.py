@@ -8,15 +8,17 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from stepmark.analysis.history import History
-from stepmark.hub import ingest, reads
+from stepmark.hub import attempts, ingest, reads, records
 from stepmark.hub.database import Database
+from stepmark.hub.guard import peer_of
+from stepmark.hub.logs import audit, event
 from stepmark.hub.refusals import Refused, invalid, not_found
 from stepmark.hub.rights import Principal
 from stepmark.results.certificate import Certificate
-from stepmark.results.wire import Claim, Id, LaunchUpload, Received, Refusal, Registration, State
+from stepmark.results.wire import AttemptEnd, Claim, Id, LaunchUpload, Received, Refusal, Registration, State
 from stepmark.scenario.base import Name
 
-BODIES: tuple[type[BaseModel], ...] = (Registration, Claim, LaunchUpload, Certificate, State)
+BODIES: tuple[type[BaseModel], ...] = (Registration, AttemptEnd, Claim, LaunchUpload, Certificate, State)
 """Of the calls here; the OpenAPI document needs their schemas beside the paths."""
 
 RunId = Annotated[Id, Path(description="The run: one scenario object.")]
@@ -65,12 +67,28 @@ def _who(request: Request) -> Principal:
     return request.state.principal
 
 
+def _audit(request: Request, what: str, **facts: object) -> None:
+    audit(what, **facts, by=_who(request).name, peer=peer_of(request.scope))
+
+
 @_put("/runs/{run_id}/attempts/{number}", Registration)
 def put_attempt(request: Request, run_id: RunId, number: Number, raw: Raw) -> Response:
     """Register an attempt with the hash of its write token. Right: register."""
     with _counted(request, "registration"):
         body = Registration.model_validate_json(raw)
-        return _answer(request, "registration", ingest.register(_database(request), run_id, number, body))
+        stored = attempts.register(_database(request), _who(request), run_id, number, body)
+    _audit(request, "register", run=run_id, attempt=number, scenario=body.name, new=stored)
+    return _answer(request, "registration", stored)
+
+
+@_put("/runs/{run_id}/attempts/{number}/end", AttemptEnd)
+def put_end(request: Request, run_id: RunId, number: Number, raw: Raw) -> Response:
+    """An attempt is over of which nothing more will be heard. Right: register."""
+    with _counted(request, "end"):
+        body = AttemptEnd.model_validate_json(raw)
+        stored = attempts.end(_database(request), _who(request), run_id, number, body)
+    _audit(request, "end", run=run_id, attempt=number, outcome=body.outcome, reason=body.reason, new=stored)
+    return _answer(request, "end", stored)
 
 
 @_put("/runs/{run_id}/attempts/{number}/executions/{execution_id}", Claim)
@@ -78,8 +96,11 @@ def put_claim(request: Request, run_id: RunId, number: Number, execution_id: Exe
     """An execution begins, and supersedes earlier ones of its attempt. Right: the attempt's write token."""
     with _counted(request, "claim"):
         body = Claim.model_validate_json(raw)
-        stored = ingest.claim(_database(request), _who(request), run_id, number, execution_id, body)
-        return _answer(request, "claim", stored)
+        limits = request.app.state.settings
+        stored = ingest.claim(_database(request), limits, _who(request), run_id, number, execution_id, body)
+    if stored:
+        event("claimed", run=run_id, attempt=number, execution=execution_id)
+    return _answer(request, "claim", stored)
 
 
 @_put("/executions/{execution_id}/launches/{launch_id}", LaunchUpload)
@@ -87,7 +108,8 @@ def put_launch(request: Request, execution_id: ExecutionId, launch_id: Key, raw:
     """One launch with all its steps. Right: the attempt's write token."""
     with _counted(request, "launch"):
         body = LaunchUpload.model_validate_json(raw)
-        samples = ingest.put_launch(_database(request), _who(request), execution_id, launch_id, body)
+        limits = request.app.state.settings
+        samples = records.put_launch(_database(request), limits, _who(request), execution_id, launch_id, body)
         request.app.state.meters.step_samples.inc(samples or 0)
         return _answer(request, "launch", samples is not None)
 
@@ -97,7 +119,8 @@ def put_certificate(request: Request, execution_id: ExecutionId, cell: Key, raw:
     """The proof that a cell trains the same model. Right: the attempt's write token."""
     with _counted(request, "certificate"):
         body = Certificate.model_validate_json(raw)
-        stored = ingest.put_certificate(_database(request), _who(request), execution_id, cell, body)
+        limits = request.app.state.settings
+        stored = records.put_certificate(_database(request), limits, _who(request), execution_id, cell, body)
         return _answer(request, "certificate", stored)
 
 
@@ -106,7 +129,10 @@ def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response
     """Where an execution stands; its heartbeat. Right: the attempt's write token."""
     with _counted(request, "state"):
         body = State.model_validate_json(raw)
-        return _answer(request, "state", ingest.put_state(_database(request), _who(request), execution_id, body))
+        stored = ingest.put_state(_database(request), _who(request), execution_id, body)
+    if stored and body.outcome != "running":
+        event("ended", execution=execution_id, outcome=body.outcome, reason=body.reason or None)
+    return _answer(request, "state", stored)
 
 
 @router.get("/executions/{execution_id}/received")
@@ -120,7 +146,7 @@ def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> re
     """The runs that pass all filters, newest first. Right: read."""
     try:
         with _database(request).read() as connection:
-            return reads.runs(connection, filters)
+            return reads.runs(connection, filters, _who(request).namespaces)
     except ValueError:
         raise Refused(422, "invalid", "cursor: expected the next_cursor of an answer, found another") from None
 
@@ -139,19 +165,26 @@ def get_run(request: Request, run_id: RunId) -> reads.RunView:
 def delete_run(request: Request, run_id: RunId) -> Response:
     """Forget a run, with everything measured for it. Right: admin."""
     ingest.delete_run(_database(request), run_id)
+    _audit(request, "delete", run=run_id)
     return Response(status_code=204)
 
 
 @router.get("/scenarios/{name}/history")
 def get_history(
-    request: Request, name: Annotated[Name, Path()], limit: Annotated[int, Query(ge=1, le=200)] = 50
+    request: Request,
+    name: Annotated[Name, Path()],
+    namespace: Annotated[str | None, Query(max_length=63, description="Empty: runs that have none.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> History:
-    """How a scenario's figures changed over its newest ended runs, oldest first. Right: read."""
+    """How a scenario's figures changed over its newest ended runs, oldest first. Right: read.
+
+    Scenarios of one name in several namespaces are several: without `namespace` there must be one.
+    """
     with _database(request).read() as connection:
-        found = reads.history(connection, name, limit)
-    if found is None:
-        raise not_found(f"scenario {name}")
-    return found
+        scenario = reads.scenario_named(connection, name, namespace, _who(request).namespaces)
+        if scenario is None:
+            raise not_found(f"scenario {name}")
+        return reads.history(connection, scenario, limit)
 
 
 class _counted:

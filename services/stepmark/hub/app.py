@@ -16,7 +16,7 @@ from stepmark.errors import StepmarkError
 from stepmark.hub import api, downloads, health, pages
 from stepmark.hub.callers import Callers
 from stepmark.hub.database import Database
-from stepmark.hub.derive import Deriver
+from stepmark.hub.deriver import Deriver
 from stepmark.hub.guard import Guard
 from stepmark.hub.refusals import Refused, response_to
 from stepmark.hub.settings import Settings
@@ -25,9 +25,9 @@ from stepmark.telemetry.hub_meters import HubMeters
 _ERRORS = (Refused, StepmarkError, RequestValidationError, HTTPException, sa.exc.SQLAlchemyError)
 
 
-def create_app(settings: Settings, database: Database, meters: HubMeters) -> FastAPI:
+def create_app(settings: Settings, database: Database, meters: HubMeters, readiness: health.Readiness) -> FastAPI:
     """Raises: CannotRun, if a token file or the cluster for token reviews is missing."""
-    deriver = Deriver(database, meters, settings.heartbeat_seconds)
+    deriver = Deriver(database, meters, settings, readiness)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,14 +41,14 @@ def create_app(settings: Settings, database: Database, meters: HubMeters) -> Fas
         responses=api.REFUSALS,
     )  # fmt: skip
     app.state.settings, app.state.database, app.state.meters = settings, database, meters
-    app.state.readiness = health.Readiness(database)
+    app.state.readiness = readiness
     for router in (health.router, api.router, downloads.router):
         app.include_router(router)
     pages.include(app)
     for kind in _ERRORS:
         app.add_exception_handler(kind, response_to)
     app.state.callers = callers = Callers(settings)
-    app.add_middleware(Guard, settings=settings, database=database, meters=meters, callers=callers)
+    app.add_middleware(Guard, settings=settings, database=database, meters=meters, callers=callers, readiness=readiness)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

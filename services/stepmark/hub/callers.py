@@ -19,7 +19,7 @@ class Callers:
         self._reviewer = reviewer_of(settings)
 
     def principal(self, connection: sa.Connection, token: str | None) -> Principal | None:
-        """None if the token is nobody's.
+        """Whose bearer token it is; None if nobody's.
 
         Raises:
             Refused: Kubernetes does not answer.
@@ -28,5 +28,5 @@ class Callers:
             return None
         if rights.is_ours(token):
             return rights.principal_of(connection, token, time.time(), self._mounted)
-        granted = self._reviewer.right_of(token) if self._reviewer is not None else None
-        return None if granted is None else Principal(rights.RIGHTS[granted])
+        user = self._reviewer.user_of(token) if self._reviewer is not None else None
+        return None if user is None else rights.granted(user.grant, f"user:{user.name}")

@@ -1,6 +1,7 @@
-"""Connections whose requests must be brief: a client that trickles headers, or sends them without end, is cut off."""
+"""Connections whose requests must be brief, and few from one address: what trickles, or is too much, is cut off."""
 
 import asyncio
+from collections import Counter
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,14 +9,33 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES_MOST = 64 << 10
 
 
+def bounded(per_peer_most: int) -> type[HttpToolsProtocol]:
+    """A protocol whose connections from one address are at most so many at one time; more are closed unheard."""
+
+    class Bounded(BoundedProtocol):
+        peers: Counter[str] = Counter()  # noqa: RUF012  (of this class: a server's)
+        most = per_peer_most
+
+    return Bounded
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's, which waits for a request's head for ever, and keeps as much of it as comes."""
 
+    peers: Counter[str]
+    most: int
     _head_bytes: int | None = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _peer = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        self.peers[self._peer] += 1
+        if self.peers[self._peer] > self.most:
+            transport.abort()
+            return
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -38,6 +58,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._forget_head()
+        self.peers[self._peer] -= 1
+        if not self.peers[self._peer]:
+            del self.peers[self._peer]
         super().connection_lost(error)
 
     def _await_head(self) -> None:

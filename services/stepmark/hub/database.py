@@ -1,5 +1,7 @@
 """One database, SQLite or PostgreSQL: connections for reading and for writing, and what is said when it is away."""
 
+import socket
+import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +9,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+PATIENCE_SECONDS = 5.0
+"""That a caller has with one statement; a server that says nothing for longer is away."""
+
 _BUSY_SECONDS = 5
+_NO_TEXT = "database disk image is malformed: its schema holds bytes that are no text"
+_ON_THE_WAY_SECONDS = 1.0
 
 
 class Database:
     """Connections to `url`: `sqlite:///FILE` or `postgresql+pg8000://USER@HOST/NAME`.
 
     A SQLite file is in WAL mode with full synchronisation: what was committed is on disk, and readers never wait.
+    `patience_seconds`: how long PostgreSQL may take to connect, or for one statement; None: for ever.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_seconds: float | None = None) -> None:
         self.url = sa.make_url(url)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, patience_seconds)
 
     @property
     def is_sqlite(self) -> bool:
@@ -32,6 +40,8 @@ class Database:
             sqlalchemy.exc.SQLAlchemyError: the database is away.
         """
         with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -48,9 +58,9 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return _postgresql(url)
+        return _postgresql(url, patience_seconds)
     engine = sa.create_engine(
         url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS, hide_parameters=True
     )
@@ -59,8 +69,19 @@ def _engine(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _settings(connection: Any, _: object) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.text_factory = _text
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError:
+            raise sqlite3.DatabaseError(_NO_TEXT) from None
+
+    # Python's driver cannot say what is wrong with a schema whose own text is damaged.
+    @sa.event.listens_for(engine, "handle_error")
+    def _damaged(context: sa.engine.ExceptionContext) -> Exception | None:
+        if not isinstance(context.original_exception, UnicodeDecodeError):
+            return None
+        return sa.exc.DatabaseError(context.statement, None, sqlite3.DatabaseError(_NO_TEXT))
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -70,8 +91,16 @@ def _engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _postgresql(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True)
+def _text(stored: bytes) -> str:
+    """Bytes that are no text are damage, which the row's digest shows: other rows are to be read nevertheless."""
+    return stored.decode("utf-8", "replace")
+
+
+def _postgresql(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
+    limits = {} if patience_seconds is None else {"timeout": patience_seconds + _ON_THE_WAY_SECONDS}
+    engine = sa.create_engine(
+        url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True, connect_args=limits
+    )
 
     # A server that goes away while it is being asked for TLS shows as a plain OSError, which nobody expects.
     @sa.event.listens_for(engine, "do_connect")
@@ -80,5 +109,15 @@ def _postgresql(url: sa.URL) -> sa.Engine:
             return dialect.connect(*arguments, **named)
         except (OSError, struct.error) as error:
             raise dialect.loaded_dbapi.InterfaceError(f"no connection: {error}") from error
+
+    if patience_seconds is not None:
+        milliseconds = round(1000 * patience_seconds)
+
+        @sa.event.listens_for(engine, "connect")
+        def _limit(connection: Any, _: object) -> None:
+            connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+            connection.autocommit = True
+            connection.cursor().execute(f"SET statement_timeout = {milliseconds}")
+            connection.autocommit = False
 
     return engine

@@ -21,7 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from stepmark.hub import parquet, reads
 from stepmark.hub.refusals import Refused, not_found
-from stepmark.hub.tables import ORDER_OF_PLAN, certificates, executions, launches, runs
+from stepmark.hub.rows import checked
+from stepmark.hub.stored import certificates_of, launches_of, rows_of
+from stepmark.hub.tables import executions, runs
 from stepmark.results import store
 from stepmark.results.store import Run, SqliteStore
 from stepmark.results.wire import Id
@@ -29,7 +31,7 @@ from stepmark.results.wire import Id
 router = APIRouter(prefix="/api/v1/runs/{run_id}")
 
 _CHUNK_BYTES = 1 << 20
-_ROWS_AT_ONCE = 4  # a launch has up to 64 MiB of steps before they are packed
+_ROWS_AT_ONCE = 8
 _MADE_AT_ONE_TIME = threading.BoundedSemaphore(2)
 _WAIT_SECONDS = 30.0
 
@@ -63,18 +65,19 @@ def steps(request: Request, run_id: RunId) -> Response:
     return _made(request, run_id, parquet.FILE, name, "application/vnd.apache.parquet", _write_parquet)
 
 
-_Writer = Callable[[sa.Connection, str, Path], None]
+_Writer = Callable[[sa.Connection, sa.Row[Any], Path], None]
 
 
 def _made(request: Request, run_id: str, file: str, name: str, media_type: str, write: _Writer) -> Response:
     """Let `write` make the file, and stream it."""
     with request.app.state.database.read() as connection:
-        query = sa.select(runs.c.execution_id).where(runs.c.run_id == run_id)
-        execution_id = connection.execute(query).scalar()
-        if execution_id is None:
+        query = executions.select().join(runs, runs.c.execution_id == executions.c.execution_id)
+        execution = connection.execute(query.where(runs.c.run_id == run_id)).one_or_none()
+        if execution is None:
             raise not_found(f"records of run {run_id}")
+        checked(executions, execution, f"run {run_id}")
         with _one_of_few(), tempfile.TemporaryDirectory(prefix="stepmark-download-") as folder:
-            write(connection, execution_id, Path(folder))
+            write(connection, execution, Path(folder))
             made = (Path(folder) / file).open("rb")
     size = os.fstat(made.fileno()).st_size
     headers = {"Content-Length": str(size), **_attached(name)}
@@ -115,27 +118,21 @@ def _attached(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def write_store(connection: sa.Connection, execution_id: str, folder: Path) -> None:
-    """`results.db` with the rows of one execution."""
-    document = connection.execute(sa.select(executions.c.document).where(_of(executions, execution_id))).scalar_one()
-    columns = [launches.c[name] for name in ("launch_id", "block", "position", "header", "step_nanoseconds_npz")]
-    rows = _few_at_once(connection, sa.select(*columns).where(_of(launches, execution_id)))
-    proofs = sa.select(certificates.c.cell, certificates.c.document).where(_of(certificates, execution_id))
-    with closing(SqliteStore.create(folder, Run.model_validate_json(document), durable=False)) as made:
+def write_store(connection: sa.Connection, execution: sa.Row[Any], folder: Path) -> None:
+    """`results.db` with the rows of one execution.
+
+    Raises:
+        Damaged: one of them is.
+    """
+    names = ("launch_id", "block", "position", "header", "step_nanoseconds_npz")
+    rows = (tuple(row._mapping[name] for name in names) for row in launches_of(connection, execution))
+    proofs = [(cell, one.model_dump_json()) for cell, one in certificates_of(connection, execution).items()]
+    run = Run.model_validate_json(execution.document)
+    with closing(SqliteStore.create(folder, run, durable=False)) as made:
         while few := list(islice(rows, _ROWS_AT_ONCE)):
             made.insert_launches(few)
-        made.insert_certificates(list(_few_at_once(connection, proofs)))
+        made.insert_certificates(proofs)
 
 
-def _write_parquet(connection: sa.Connection, execution_id: str, folder: Path) -> None:
-    rows = sa.select(launches.c.header, launches.c.step_nanoseconds_npz).where(_of(launches, execution_id))
-    parquet.write(_few_at_once(connection, rows.order_by(*ORDER_OF_PLAN)), folder)
-
-
-def _of(table: sa.Table, execution_id: str) -> sa.ColumnElement[bool]:
-    return table.c.execution_id == execution_id
-
-
-def _few_at_once(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
-        yield tuple(row)
+def _write_parquet(connection: sa.Connection, execution: sa.Row[Any], folder: Path) -> None:
+    parquet.write(rows_of(connection, execution), folder)

@@ -14,10 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepmark.errors import printable
-from stepmark.hub import rights
+from stepmark.hub import rights, sessions
 from stepmark.hub.callers import Callers
 from stepmark.hub.database import Database
-from stepmark.hub.refusals import Refused, log, unavailable
+from stepmark.hub.health import Readiness
+from stepmark.hub.logs import Refusals
+from stepmark.hub.refusals import Refused, log, not_found, unavailable
 from stepmark.hub.rights import ANONYMOUS, Principal
 from stepmark.hub.settings import Settings
 from stepmark.telemetry.hub_meters import HubMeters
@@ -38,11 +40,13 @@ class Guard:
     """The outermost ASGI middleware."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, database: Database, meters: HubMeters, callers: Callers
-    ) -> None:
+        self, app: ASGIApp, settings: Settings, database: Database, meters: HubMeters, callers: Callers,
+        readiness: Readiness,
+    ) -> None:  # fmt: skip
         self._app, self._settings, self._database, self._meters = app, settings, database, meters
-        self._callers = callers
+        self._callers, self._readiness = callers, readiness
         self._bodies_bytes = 0
+        self._said = Refusals()
         self._handling = asyncio.Semaphore(_HANDLED_AT_ONE_TIME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +67,11 @@ class Guard:
             raise Refused(400, "invalid", "the address: expected text, found a NUL")
         if path in _OPEN or path.startswith("/static/"):
             return ANONYMOUS
+        if damage := self._readiness.damage():
+            raise Refused(503, "damaged", damage)
         headers = Headers(scope=scope)
+        if len(headers.getlist("authorization")) > 1:
+            raise Refused(400, "invalid", "expected one Authorization header, found several")
         try:
             return await run_in_threadpool(self._authorized, headers, scope["method"], path)
         except sa.exc.SQLAlchemyError as error:
@@ -77,19 +85,28 @@ class Guard:
             Refused: no token where one is needed, a wrong one, or one with too few rights.
             sqlalchemy.exc.SQLAlchemyError: the database is away.
         """
-        if self._settings.anonymous_read and rights.needed(method, path) == "read" and "authorization" not in headers:
-            return Principal(rights.RIGHTS["read"])
-        token, reads_only = _token_of(headers)
+        need = rights.needed(method, path)
+        if self._settings.anonymous_read and need == "read" and "authorization" not in headers:
+            return Principal(rights.RIGHTS["read"], "anonymous")
         with self._database.read() as connection:
-            principal = self._callers.principal(connection, token)
+            principal = self._principal(connection, headers)
             if principal is None:
                 raise Refused(401, "unauthorized", "expected a token that is good here, found none")
-            if reads_only:
-                principal = Principal(principal.rights & {"read"})
             if not rights.allowed(connection, principal, method, path):
-                need = rights.needed(method, path)
-                raise Refused(403, "forbidden", f"expected a token with the right `{need}` here, found another")
+                raise Refused(
+                    403, "forbidden", f"expected a token with the right `{need}` here, found another", principal.name
+                )
+            hidden = rights.hidden_run(connection, principal, path) if need == "read" else None
+        if hidden is not None:
+            raise not_found(f"run {hidden}")
         return principal
+
+    def _principal(self, connection: sa.Connection, headers: Headers) -> Principal | None:
+        """By the bearer token, or, where a browser sent it by itself, by the session."""
+        if "authorization" not in headers:
+            return sessions.principal_of(connection, cookie_parser(headers.get("cookie", "")).get(rights.COOKIE))
+        kind, _, token = headers["authorization"].partition(" ")
+        return self._callers.principal(connection, token.strip()) if kind.lower() == "bearer" else None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive the whole body, then let the handler run: what is slow, or too large, never reaches it.
@@ -163,6 +180,9 @@ class Guard:
         """Answer, and close: what is still on its way is not read."""
         if refused.reason is not None:
             self._meters.refused.labels(reason=refused.reason).inc()
+        if refused.status in (401, 403):
+            call = f"{scope['method']} {scope['path']}"
+            self._said.say(status=refused.status, call=call, by=refused.who, peer=peer_of(scope))
         response: Response = refused.response()
         if refused.status == 401 and _wants_a_page(scope):
             address = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
@@ -189,14 +209,10 @@ class _Held:
         self._guard._bodies_bytes -= self._bytes
 
 
-def _token_of(headers: Headers) -> tuple[str | None, bool]:
-    """The token, and whether it is good for reading only since a browser sent it by itself."""
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return token.strip() or None, False
-    if "authorization" in headers:
-        return None, False
-    return cookie_parser(headers.get("cookie", "")).get(rights.COOKIE), True
+def peer_of(scope: Scope) -> str:
+    """The address at the other end: a proxy's, where there is one."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"
 
 
 def _wants_a_page(scope: Scope) -> bool:

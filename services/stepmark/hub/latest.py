@@ -5,12 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stepmark.hub.rows import insert
 from stepmark.hub.tables import cells, comparisons, executions, latest
 
 TABLES = {"cell": cells, "comparison": comparisons}
 _LABELS = {
-    "cell": ("scenario", "candidate", "engine", "strategy", "execution", "precision", "workers"),
-    "comparison": ("scenario", "candidate", "reference", "execution", "precision", "workers"),
+    "cell": ("namespace", "scenario", "candidate", "engine", "strategy", "execution", "precision", "workers"),
+    "comparison": ("namespace", "scenario", "candidate", "reference", "execution", "precision", "workers"),
 }
 ENDED = ("complete", "failed")
 
@@ -45,7 +46,7 @@ def _enter(connection: sa.Connection, what: str, row: Mapping[Any, Any]) -> None
         return
     connection.execute(latest.delete().where(own))
     values = {name: row[name] for name in ("execution_id", "key", "ended_at")}
-    connection.execute(latest.insert().values(what=what, configuration=configuration, **values))
+    insert(connection, latest, [{"what": what, "configuration": configuration, **values}])
 
 
 def _newest_other(

@@ -1,9 +1,12 @@
-"""`/metrics` of a hub: what its database says at each scrape, and what its meters have counted."""
+"""`/metrics` of a hub: what its database says at each scrape, what its meters have counted; and its health."""
 
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -13,9 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stepmark import __version__
+from stepmark.errors import printable
+from stepmark.hub import health
 from stepmark.hub.database import Database
 from stepmark.hub.refusals import database_words, log
+from stepmark.hub.rows import is_whole
 from stepmark.hub.tables import cells, comparisons, executions, latest, runs
+from stepmark.telemetry import names
 from stepmark.telemetry.collector import SCENARIOS_MOST, HubCollector
 from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunState, Service, Snapshot
 from stepmark.telemetry.hub_meters import HubMeters
@@ -25,10 +32,12 @@ _READ_SECONDS_MOST = 4  # less than Prometheus waits for an answer, 10 s unless 
 _READ_MOST = 100  # rows: a measured cell has at least eight series, and more of them are never shown
 
 
-def metrics_app(database: Database, meters: HubMeters) -> Starlette:
-    """An ASGI app with GET /metrics. One for each `meters`: it adds a collector to their registry."""
+def metrics_app(database: Database, meters: HubMeters, readiness: health.Readiness) -> Starlette:
+    """An ASGI app with /metrics, /healthz and /readyz. One for each `meters`: it adds a collector to their registry."""
 
     def read() -> Snapshot | None:
+        if readiness.damage():
+            return None
         try:
             return snapshot(database)
         except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -42,7 +51,11 @@ def metrics_app(database: Database, meters: HubMeters) -> Starlette:
         """Not async: it runs in a thread, since it waits for the database. OpenMetrics would take 40 % longer."""
         return Response(generate_latest(meters.registry), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
-    return Starlette(routes=[Route("/metrics", metrics)])
+    app = Starlette(
+        routes=[Route("/metrics", metrics), Route("/healthz", health.healthz), Route("/readyz", health.readyz)]
+    )
+    app.state.readiness = readiness
+    return app
 
 
 class _InTime:
@@ -79,50 +92,82 @@ def snapshot(database: Database) -> Snapshot:
         sqlalchemy.exc.SQLAlchemyError: the database is away.
     """
     with database.read() as connection:
+        of_cells, of_pairs = _newest(connection, "cell", cells), _newest(connection, "comparison", comparisons)
         return Snapshot(
-            cells=tuple(CellFigures(**row) for row in _newest(connection, "cell", cells, CellFigures)),
+            cells=tuple(CellFigures.model_validate(_figures(row, CellFigures)) for row in of_cells[0]),
             cells_stored=_stored(connection, "cell"),
-            pairs=tuple(PairFigures(**row) for row in _newest(connection, "comparison", comparisons, PairFigures)),
+            pairs=tuple(PairFigures.model_validate(_figures(row, PairFigures)) for row in of_pairs[0]),
             pairs_stored=_stored(connection, "comparison"),
             scenarios=_scenarios(connection),
-            scenarios_stored=connection.execute(sa.select(sa.func.count(runs.c.name.distinct()))).scalar_one(),
-            service=_service(connection),
+            scenarios_stored=connection.execute(_count_of_scenarios()).scalar_one(),
+            service=_service(connection, database, of_cells[1] + of_pairs[1]),
         )
 
 
-def _newest(
-    connection: sa.Connection, what: str, table: sa.Table, model: type[CellFigures | PairFigures]
-) -> sa.MappingResult:
-    columns = (table.c[name] for name in model.model_fields)
-    rows = sa.and_(table.c.execution_id == latest.c.execution_id, table.c.key == latest.c.key)
-    query = sa.select(*columns).join_from(latest, table, rows).where(latest.c.what == what)
+_Rows = list[dict[str, Any]]
+
+
+def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Rows, int]:
+    """Rows that hold now, and how many of them are left out, since they are damaged."""
     order = (latest.c.ended_at.desc(), latest.c.configuration)
-    return connection.execute(query.order_by(*order).limit(_READ_MOST)).mappings()
+    holding = connection.execute(latest.select().where(latest.c.what == what).order_by(*order).limit(_READ_MOST)).all()
+    found, damaged = [], 0
+    for held in holding:
+        own = sa.and_(table.c.execution_id == held.execution_id, table.c.key == held.key)
+        row = connection.execute(table.select().where(own)).one_or_none()
+        if row is not None and is_whole(latest, held) and is_whole(table, row):
+            found.append(dict(row._mapping))
+        else:
+            damaged += 1
+            log.error("damaged: figures of execution %s, in %s", printable(held.execution_id), table.name)
+    return found, damaged
+
+
+def _figures(row: dict[str, Any], model: type[CellFigures | PairFigures]) -> dict[str, Any]:
+    known = row | {names.NAMESPACE: row["namespace"]}
+    return {name: known[name] for name in model.model_fields}
 
 
 def _stored(connection: sa.Connection, what: str) -> int:
     return connection.execute(sa.select(sa.func.count()).where(latest.c.what == what)).scalar_one()
 
 
+_SCENARIO = (runs.c.name, runs.c.namespace)
+
+
+def _count_of_scenarios() -> sa.Select[int]:
+    return sa.select(sa.func.count()).select_from(sa.select(*_SCENARIO).distinct().subquery())
+
+
 def _scenarios(connection: sa.Connection) -> tuple[RunState, ...]:
     """Of every scenario the newest run; `waiting`: registered, and nothing yet."""
     at = sa.func.max(runs.c.created_at).label("at")
-    newest = sa.select(runs.c.name, at).group_by(runs.c.name).order_by(at.desc()).limit(SCENARIOS_MOST).subquery()
-    same = sa.and_(runs.c.name == newest.c.name, runs.c.created_at == newest.c.at)
-    state = (executions.c.outcome, executions.c.reason)
-    query = sa.select(runs.c.name, *state).join_from(newest, runs, same).order_by(newest.c.at.desc())
+    newest = sa.select(*_SCENARIO, at).group_by(*_SCENARIO).order_by(at.desc()).limit(SCENARIOS_MOST).subquery()
+    same = sa.and_(
+        runs.c.name == newest.c.name, runs.c.namespace.is_not_distinct_from(newest.c.namespace),
+        runs.c.created_at == newest.c.at,
+    )  # fmt: skip
+    outcome = sa.func.coalesce(runs.c.end_outcome, executions.c.outcome, WAITING).label("outcome")
+    reason = sa.func.coalesce(runs.c.end_reason, executions.c.reason, "").label("reason")
+    query = sa.select(*_SCENARIO, outcome, reason).join_from(newest, runs, same).order_by(newest.c.at.desc())
     rows = connection.execute(query.outerjoin(executions, executions.c.execution_id == runs.c.execution_id))
-    return tuple(RunState(scenario=row.name, outcome=row.outcome or WAITING, reason=row.reason or "") for row in rows)
+    return tuple(
+        RunState(scenario=row.name, scenario_namespace=row.namespace or "", outcome=row.outcome, reason=row.reason)
+        for row in rows
+    )
 
 
-def _service(connection: sa.Connection) -> Service:
+def _service(connection: sa.Connection, database: Database, damaged: int) -> Service:
     running = executions.c.outcome == "running"
     silent = connection.execute(sa.select(sa.func.min(executions.c.seen_at)).where(running)).scalar()
-    waiting = _queue(connection)
+    waiting, (size, free) = _queue(connection), _volume(database)
     return Service(
         stepmark_version=__version__,
         schema_revision=_revision(connection),
         database_bytes=_bytes(connection),
+        volume_bytes=size,
+        volume_free_bytes=free,
+        damaged=damaged,
         runs=_runs(connection),
         unseen_seconds=None if silent is None else max(0.0, time.time() - silent),
         queue_running=waiting.get("running", 0),
@@ -143,10 +188,15 @@ def _runs(connection: sa.Connection) -> tuple[RunCount, ...]:
     Of executions, not of runs: an index answers that without their documents, and every try shows how it went.
     """
     how = (executions.c.outcome, executions.c.reason)
-    waiting = sa.select(sa.func.count()).where(runs.c.execution_id.is_(None))
-    found = {("running", ""): 0, (WAITING, ""): connection.execute(waiting).scalar_one()}
-    for outcome, reason, count in connection.execute(sa.select(*how, sa.func.count()).group_by(*how)):
+    unclaimed = (sa.func.coalesce(runs.c.end_outcome, WAITING), sa.func.coalesce(runs.c.end_reason, ""))
+    found = {("running", ""): 0, (WAITING, ""): 0}
+    never = sa.or_(runs.c.execution_id.is_(None), runs.c.end_outcome.is_not(None))
+    for outcome, reason, count in connection.execute(
+        sa.select(*unclaimed, sa.func.count()).where(never).group_by(*unclaimed)
+    ):
         found[outcome, reason] = count
+    for outcome, reason, count in connection.execute(sa.select(*how, sa.func.count()).group_by(*how)):
+        found[outcome, reason] = found.get((outcome, reason), 0) + count
     counts = [RunCount(outcome=outcome, reason=reason, runs=count) for (outcome, reason), count in found.items()]
     return tuple(sorted(counts, key=lambda count: count.runs, reverse=True))
 
@@ -162,3 +212,11 @@ def _bytes(connection: sa.Connection) -> int:
         pages, size = (connection.exec_driver_sql(f"PRAGMA page_{what}").scalar_one() for what in ("count", "size"))
         return int(pages * size)
     return connection.execute(sa.select(sa.func.pg_database_size(sa.func.current_database()))).scalar_one()
+
+
+def _volume(database: Database) -> tuple[int | None, int | None]:
+    """Size of the volume that the file is on, and what is left of it; unknown for a server's."""
+    if not database.is_sqlite or not database.url.database:
+        return None, None
+    usage = shutil.disk_usage(Path(database.url.database).resolve().parent)
+    return usage.total, usage.free

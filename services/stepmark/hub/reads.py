@@ -1,10 +1,11 @@
 """What the hub knows, for the pages and the GET half of the API: queries that return frozen models. Nothing is changed.
 
-Times are Unix seconds, UTC. `outcome` is wire.Outcome, or "lost", "superseded", or "waiting": registered, nothing yet.
+Times are Unix seconds, UTC. `outcome` is wire.Outcome, or "lost", "superseded", "waiting" (registered, nothing yet),
+or "damaged": what is stored is not what was written. `Namespaces`: which ones a caller sees; None: every one, and the
+runs that have none.
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,23 +13,25 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from stepmark.analysis import history as over_time
-from stepmark.analysis.compare import Comparison
-from stepmark.analysis.intervals import Estimate
-from stepmark.hub import sides
-from stepmark.hub.tables import attempts, cells, comparisons, executions, launches, summaries
+from stepmark.hub import sides, verdicts
+from stepmark.hub.refusals import Refused
+from stepmark.hub.rows import checked, is_whole
+from stepmark.hub.sides import Scenario
+from stepmark.hub.tables import attempts, executions, launches, summaries
 from stepmark.hub.tables import runs as _runs
-from stepmark.report import headline, words
 from stepmark.results.base import RecordModel
 from stepmark.results.wire import Progress
 
 LIMIT_MOST = 200
-WAITING = "waiting"
+WAITING, DAMAGED = "waiting", "damaged"
+Namespaces = frozenset[str] | None
 
 
 class Filters(RecordModel):
     """Which runs, newest first. `search`: a part of the run's id, scenario or namespace. `cursor`: Page.next_cursor."""
 
     name: Annotated[str, Field(max_length=63)] | None = None
+    namespace: Annotated[str, Field(max_length=63)] | None = None
     outcome: Annotated[str, Field(max_length=20)] | None = None
     search: Annotated[str, Field(max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=LIMIT_MOST)] = 50
@@ -77,11 +80,15 @@ class ExecutionView(RecordModel):
 
 
 class AttemptView(RecordModel):
-    """One try at the run; newest execution first."""
+    """One try at the run; newest execution first. `outcome`, `reason`, `message`: of its end, if one was told."""
 
     number: int
     created_at: float
     executions: tuple[ExecutionView, ...]
+    ended_at: float | None
+    outcome: str | None
+    reason: str
+    message: str
 
 
 class RunView(RecordModel):
@@ -105,24 +112,26 @@ class StoredSummary(RecordModel):
     etag: str
 
 
-def runs(connection: sa.Connection, filters: Filters) -> Page:
+def runs(connection: sa.Connection, filters: Filters, namespaces: Namespaces = None) -> Page:
     """The runs that pass the filters.
 
     Raises:
         ValueError: the cursor is none.
     """
     newest = sa.tuple_(_runs.c.created_at, _runs.c.run_id)
-    query = _lines().order_by(_runs.c.created_at.desc(), _runs.c.run_id.desc()).limit(filters.limit + 1)
+    query = _seen(_lines(), namespaces).order_by(_runs.c.created_at.desc(), _runs.c.run_id.desc())
     if filters.name:
         query = query.where(_runs.c.name == filters.name)
+    if filters.namespace:
+        query = query.where(_runs.c.namespace == filters.namespace)
     if filters.outcome:
-        query = query.where(_outcome_is(filters.outcome))
+        query = query.where(_outcome == filters.outcome)
     if filters.search:
         found = (_runs.c.run_id, _runs.c.name, _runs.c.namespace)
         query = query.where(sa.or_(*(column.icontains(filters.search, autoescape=True) for column in found)))
     if filters.cursor:
         query = query.where(newest < sa.tuple_(*_place(filters.cursor)))
-    rows = connection.execute(query).all()
+    rows = connection.execute(query.limit(filters.limit + 1)).all()
     shown = _read(connection, rows[: filters.limit])
     return Page(runs=shown, next_cursor=cursor_after(shown[-1]) if len(rows) > filters.limit else None)
 
@@ -132,9 +141,32 @@ def cursor_after(run: RunLine) -> str:
     return f"{run.created_at!r}_{run.run_id}"
 
 
-def names(connection: sa.Connection, most: int = 500) -> list[str]:
+def names(connection: sa.Connection, namespaces: Namespaces = None, most: int = 500) -> list[str]:
     """Scenarios that have runs, in the order of the alphabet."""
-    return list(connection.execute(sa.select(_runs.c.name).distinct().order_by(_runs.c.name).limit(most)).scalars())
+    query = _seen(sa.select(_runs.c.name), namespaces).distinct().order_by(_runs.c.name).limit(most)
+    return list(connection.execute(query).scalars())
+
+
+def scenario_named(
+    connection: sa.Connection, name: str, namespace: str | None, namespaces: Namespaces = None
+) -> Scenario | None:
+    """The scenario of this name; None where no run has it. `namespace`: which one, if there are several; empty: none.
+
+    Raises:
+        Refused: there are several, and nobody said which.
+    """
+    query = _seen(sa.select(_runs.c.namespace).where(_runs.c.name == name), namespaces).distinct()
+    found = list(connection.execute(query.order_by(_runs.c.namespace)).scalars())
+    if namespace is not None:
+        found = [one for one in found if (one or "") == namespace]
+    if len(found) > 1:
+        every = ", ".join(one or "(none)" for one in found)[:300]
+        raise Refused(422, "invalid", f"scenario {name}: expected `namespace`, since it is in several: {every}")
+    return Scenario(name, found[0]) if found else None
+
+
+def _seen(query: sa.Select[Any], namespaces: Namespaces) -> sa.Select[Any]:
+    return query if namespaces is None else query.where(_runs.c.namespace.in_(namespaces))
 
 
 def _place(cursor: str) -> tuple[float, str]:
@@ -142,36 +174,43 @@ def _place(cursor: str) -> tuple[float, str]:
     return float(time), run_id
 
 
-def _outcome_is(outcome: str) -> sa.ColumnElement[bool]:
-    return _runs.c.execution_id.is_(None) if outcome == "waiting" else executions.c.outcome == outcome
+_outcome = sa.func.coalesce(_runs.c.end_outcome, executions.c.outcome, WAITING)
 
 
 def _lines() -> sa.Select[*tuple[Any, ...]]:
-    e = executions.c
-    return sa.select(
-        _runs, e.attempt, e.outcome, e.reason, e.claimed_at, e.seen_at, e.ended_at, e.progress
-    ).select_from(_runs.outerjoin(executions, _runs.c.execution_id == e.execution_id))  # fmt: skip
+    """Runs as they are; what is joined is for the filters alone."""
+    return sa.select(_runs).select_from(_runs.outerjoin(executions, _runs.c.execution_id == executions.c.execution_id))
 
 
 def _read(connection: sa.Connection, rows: Sequence[Any]) -> tuple[RunLine, ...]:
-    verdicts = _verdicts(connection, [row.execution_id for row in rows if row.execution_id is not None])
-    return tuple(
-        RunLine(
-            run_id=row.run_id,
-            name=row.name,
-            namespace=row.namespace,
-            created_at=row.created_at,
-            execution_id=row.execution_id,
-            attempt=row.attempt,
-            outcome=row.outcome or WAITING,
-            reason=row.reason or "",
-            claimed_at=row.claimed_at,
-            seen_at=row.seen_at,
-            ended_at=row.ended_at,
-            progress=_progress(row.progress),
-            verdict=tuple(verdicts.get(row.execution_id, ())),
-        )
-        for row in rows
+    ids = [row.execution_id for row in rows if row.execution_id is not None]
+    named = connection.execute(executions.select().where(executions.c.execution_id.in_(ids)))
+    counting = {execution.execution_id: execution for execution in named}
+    told = verdicts.of(connection, ids)
+    return tuple(_line(row, counting.get(row.execution_id), told.get(row.execution_id, ())) for row in rows)
+
+
+def _line(row: Any, execution: Any, verdict: Sequence[str]) -> RunLine:
+    whole = is_whole(_runs, row) and (execution is None or is_whole(executions, execution))
+    if not whole or (execution is None and row.execution_id is not None):
+        outcome, reason, verdict = DAMAGED, "", ()
+    elif row.end_outcome is not None:
+        outcome, reason = row.end_outcome, row.end_reason
+    else:
+        outcome, reason = (execution.outcome, execution.reason) if execution is not None else (WAITING, "")
+    names = ("attempt", "claimed_at", "seen_at", "ended_at")
+    known = {name: getattr(execution, name) if execution is not None else None for name in names}
+    return RunLine(
+        run_id=row.run_id,
+        name=row.name,
+        namespace=row.namespace,
+        created_at=row.created_at,
+        execution_id=row.execution_id,
+        outcome=outcome,
+        reason=reason,
+        progress=_progress(execution.progress) if execution is not None and whole else None,
+        verdict=tuple(verdict),
+        **known,
     )
 
 
@@ -179,53 +218,18 @@ def _progress(document: str | None) -> Progress | None:
     return None if document is None else Progress.model_validate_json(document)
 
 
-def _verdicts(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """Of each execution what its comparisons say, or, where there is nothing to compare, its highest throughput.
-
-    Of cells that parity has not refused; those that it was not asked about come last.
-    """
-    of: dict[str, list[Comparison]] = defaultdict(list)
-    compared = comparisons.select().where(comparisons.c.execution_id.in_(ids)).order_by(comparisons.c.key)
-    for row in connection.execute(compared):
-        of[row.execution_id].append(_comparison(row))
-    told = {id: headline.headlines(found) for id, found in of.items()}
-    best = cells.select().where(cells.c.execution_id.in_([id for id in ids if id not in told]))
-    best = best.where(cells.c.samples_per_second.is_not(None), cells.c.parity != "not comparable")
-    for row in connection.execute(best.order_by(cells.c.parity == "not checked", cells.c.samples_per_second.desc())):
-        told.setdefault(row.execution_id, [_throughput(row)])
-    return told
-
-
-def _comparison(row: Any) -> Comparison:
-    """As far as it is stored in columns."""
-    return Comparison(
-        candidate=row.candidate,
-        reference=row.reference,
-        execution=row.execution,
-        candidate_execution=row.execution,
-        reference_execution=row.execution,
-        precision=row.precision,
-        workers=row.workers,
-        ratio=None if row.ratio is None else Estimate(value=row.ratio, low=row.ratio_low, high=row.ratio_high),
-        blocks=0,
-        parity="",
-        verdict=row.verdict,
-        reason="",
-    )
-
-
-def _throughput(row: Any) -> str:
-    what = f"{row.candidate} {row.execution} {row.precision}, {words.workers(row.workers)}"
-    return f"{row.samples_per_second:,.0f} samples/s: {what}"
-
-
 def run(connection: sa.Connection, run_id: str) -> RunView | None:
-    """One run; None where there is none."""
-    rows = connection.execute(_lines().where(_runs.c.run_id == run_id)).all()
-    if not rows:
+    """One run; None where there is none.
+
+    Raises:
+        Damaged: what is stored of it is.
+    """
+    row = connection.execute(_runs.select().where(_runs.c.run_id == run_id)).one_or_none()
+    if row is None:
         return None
-    line = _read(connection, rows)[0]
+    checked(_runs, row, f"run {run_id}")
     tried = _executions(connection, run_id)
+    line = _read(connection, [row])[0]
     made = attempts.select().where(attempts.c.run_id == run_id).order_by(attempts.c.number.desc())
     counts = next((row for row in tried if row.execution_id == line.execution_id), None)
     return RunView(
@@ -237,18 +241,18 @@ def run(connection: sa.Connection, run_id: str) -> RunView | None:
 
 
 def _executions(connection: sa.Connection, run_id: str) -> Sequence[Any]:
+    """Newest first."""
     stored = sa.select(sa.func.count()).where(launches.c.execution_id == executions.c.execution_id)
-    wanted = [column for column in executions.c if column.name not in ("document", "run_id", "scenario_digest")]
-    query = sa.select(*wanted, stored.scalar_subquery().label("launches"), summaries.c.problem)
+    query = sa.select(executions, stored.scalar_subquery().label("launches"), summaries.c.problem)
     query = query.select_from(executions.outerjoin(summaries, summaries.c.execution_id == executions.c.execution_id))
-    return connection.execute(
-        query.where(executions.c.run_id == run_id).order_by(executions.c.claimed_at.desc())
-    ).all()  # fmt: skip
+    found = connection.execute(query.where(executions.c.run_id == run_id).order_by(executions.c.serial.desc())).all()
+    return [checked(executions, row, f"run {run_id}") for row in found]
 
 
 def _attempt(row: Any, tried: Sequence[Any]) -> AttemptView:
     own = tuple(_execution(one) for one in tried if one.attempt == row.number)
-    return AttemptView(number=row.number, created_at=row.created_at, executions=own)
+    end = {"ended_at": row.ended_at, "outcome": row.outcome, "reason": row.reason or "", "message": row.message or ""}
+    return AttemptView(number=row.number, created_at=row.created_at, executions=own, **end)
 
 
 def _execution(row: Any) -> ExecutionView:
@@ -257,19 +261,29 @@ def _execution(row: Any) -> ExecutionView:
 
 
 def summary(connection: sa.Connection, run_id: str) -> StoredSummary | None:
-    """Of the execution that counts; None where there is no such run, or it has none yet."""
-    query = sa.select(summaries).join(_runs, _runs.c.execution_id == summaries.c.execution_id)
-    row = connection.execute(query.where(_runs.c.run_id == run_id)).one_or_none()
+    """Of the execution that counts; None where there is no such run, or it has none yet.
+
+    Raises:
+        Damaged: what is stored of it is.
+    """
+    run = connection.execute(_runs.select().where(_runs.c.run_id == run_id)).one_or_none()
+    if run is None:
+        return None
+    own = summaries.c.execution_id == checked(_runs, run, f"run {run_id}").execution_id
+    row = connection.execute(summaries.select().where(own)).one_or_none()
     if row is None:
         return None
+    checked(summaries, row, f"run {run_id}")
     digest = hashlib.sha256((row.document or row.problem).encode()).hexdigest()[:32]
     return StoredSummary(
         execution_id=row.execution_id, document=row.document, problem=row.problem, etag=f'"{digest}"'
     )  # fmt: skip
 
 
-def history(connection: sa.Connection, scenario: str, limit: int = 50) -> over_time.History | None:
-    """The newest ended runs of a scenario, oldest first; None where no run has this name."""
-    if connection.execute(sa.select(_runs.c.run_id).where(_runs.c.name == scenario).limit(1)).first() is None:
-        return None
-    return over_time.history(scenario, sides.ended(connection, scenario, limit)[::-1])
+def history(connection: sa.Connection, scenario: Scenario, limit: int = 50) -> over_time.History:
+    """The newest ended runs of a scenario, oldest first.
+
+    Raises:
+        Damaged: what is stored of one of them is.
+    """
+    return over_time.history(scenario.name, sides.ended(connection, scenario, limit)[::-1])

@@ -20,11 +20,11 @@ _METERED = {401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "too-s
 
 
 class Refused(Exception):
-    """A request that is not obeyed, with status, code for programs and message for people."""
+    """A request that is not obeyed, with status, code for programs and message for people. `who`: asked, if known."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, who: str | None = None) -> None:
         super().__init__(status, code, message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.who = status, code, message, who
 
     @property
     def reason(self) -> str | None:

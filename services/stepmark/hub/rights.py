@@ -1,4 +1,4 @@
-"""Who may do what. Tokens are random and shown once; the database has only their SHA-256, so it cannot leak them.
+"""Who may do what, and where. Tokens are random and shown once; the database has only their SHA-256: it leaks none.
 
 read: GET. register: PUT of attempts as well. admin: everything. An attempt's write token: calls for its own executions.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from stepmark.errors import CannotRun
-from stepmark.hub.settings import Right, Settings
-from stepmark.hub.tables import attempts, executions, tokens
+from stepmark.hub.settings import Grant, Right, Settings
+from stepmark.hub.tables import attempts, executions, runs, tokens
 from stepmark.results.wire import token_sha256
 
 COOKIE = "stepmark_read"
@@ -25,16 +25,26 @@ _TOKEN = re.compile(r"smk_[A-Za-z0-9_-]{32,200}")
 _ID = r"[a-z0-9][-a-z0-9]{0,62}"
 _ATTEMPT = re.compile(rf"/api/v1/runs/({_ID})/attempts/([0-9]{{1,5}})")
 _EXECUTION = re.compile(rf"/api/v1/executions/({_ID})/.+")
+_END = re.compile(rf"{_ATTEMPT.pattern}/end")
+_OF_RUN = re.compile(rf"/(?:api/v1/)?runs/({_ID})(?:/.*)?")
 _CLAIM = re.compile(rf"{_ATTEMPT.pattern}/executions/{_ID}")
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls. `attempt`: (run, number) whose write token it is; `token_sha256`: of that token."""
+    """Who calls. `name`: the same for all tokens of one caller, and nothing secret; `namespaces`: None is every one.
+
+    `attempt`: (run, number) whose write token it is; `token_sha256`: of that token.
+    """
 
     rights: frozenset[str] = frozenset()
+    name: str = ""
+    namespaces: frozenset[str] | None = None
     attempt: tuple[str, int] | None = None
     token_sha256: str | None = None
+
+    def sees(self, namespace: str | None) -> bool:
+        return self.namespaces is None or namespace in self.namespaces
 
 
 ANONYMOUS = Principal()
@@ -45,14 +55,31 @@ def is_ours(token: str) -> bool:
     return _TOKEN.fullmatch(token) is not None
 
 
-def mounted(settings: Settings) -> dict[str, Right]:
-    """The rights of the tokens in mounted files, by SHA-256.
+def mounted(settings: Settings) -> dict[str, Grant]:
+    """What the tokens in mounted files may, by SHA-256.
 
     Raises:
         CannotRun: a file cannot be read, or holds no token.
     """
-    files: dict[Right, Path | None] = {"admin": settings.admin_token_file, "register": settings.register_token_file}
-    return {_digest_in(path, right): right for right, path in files.items() if path is not None}
+    files: dict[Right, tuple[Path | None, frozenset[str]]] = {
+        "admin": (settings.admin_token_file, frozenset()),
+        "register": (settings.register_token_file, settings.register_token_namespaces),
+    }
+    return {
+        _digest_in(path, right): Grant(right=right, namespaces=namespaces or None)
+        for right, (path, namespaces) in files.items()
+        if path is not None
+    }
+
+
+def granted(grant: Grant, name: str) -> Principal:
+    """A caller with a token that is no attempt's."""
+    return Principal(RIGHTS[grant.right], name, grant.namespaces)
+
+
+def namespaces_in(text: str | None) -> frozenset[str] | None:
+    """As the database has them."""
+    return None if text is None else frozenset(text.split(","))
 
 
 def _digest_in(path: Path, right: Right) -> str:
@@ -67,21 +94,23 @@ def _digest_in(path: Path, right: Right) -> str:
     return token_sha256(token)
 
 
-def principal_of(connection: sa.Connection, token: str, now: float, known: dict[str, Right]) -> Principal | None:
+def principal_of(connection: sa.Connection, token: str, now: float, known: dict[str, Grant]) -> Principal | None:
     """Whose token this is; None if nobody's, or if it has expired.
 
     Looked up by its hash, which tells nothing about the token, and compared in constant time.
     """
     sha256 = token_sha256(token)
-    for of_file, right in known.items():
+    for of_file, grant in known.items():
         if hmac.compare_digest(sha256, of_file):
-            return Principal(RIGHTS[right])
+            return granted(grant, f"file:{grant.right}")
     row = connection.execute(tokens.select().where(tokens.c.token_sha256 == sha256)).one_or_none()
     if row is not None:
-        return Principal(RIGHTS[row.right]) if _holds(row, sha256, now) else None
+        held = Principal(RIGHTS[row.right], f"token:{row.name}", namespaces_in(row.namespaces))
+        return held if _holds(row, sha256, now) else None
     row = connection.execute(attempts.select().where(attempts.c.token_sha256 == sha256)).one_or_none()
     if row is not None and _holds(row, sha256, now):
-        return Principal(attempt=(row.run_id, row.number), token_sha256=sha256)
+        name = f"attempt:{row.run_id}/{row.number}"
+        return Principal(name=name, attempt=(row.run_id, row.number), token_sha256=sha256)
     return None
 
 
@@ -92,7 +121,7 @@ def _holds(row: sa.Row[tuple[object, ...]], sha256: str, now: float) -> bool:
 def needed(method: str, path: str) -> str:
     """The right that a request needs: read, register, write (an attempt's token) or admin."""
     if method == "PUT":
-        if _ATTEMPT.fullmatch(path):
+        if _ATTEMPT.fullmatch(path) or _END.fullmatch(path):
             return "register"
         return "write" if path.startswith("/api/v1/executions/") or _CLAIM.fullmatch(path) else "admin"
     if method in ("GET", "HEAD"):
@@ -121,3 +150,12 @@ def _owns(connection: sa.Connection, attempt: tuple[str, int], execution_id: str
     query = sa.select(executions.c.run_id, executions.c.attempt).where(executions.c.execution_id == execution_id)
     row = connection.execute(query).one_or_none()
     return row is None or (row.run_id, row.attempt) == attempt
+
+
+def hidden_run(connection: sa.Connection, principal: Principal, path: str) -> str | None:
+    """The run that an address is about, if it is of a namespace that this caller does not see."""
+    named = _OF_RUN.fullmatch(path)
+    if principal.namespaces is None or named is None:
+        return None
+    row = connection.execute(sa.select(runs.c.namespace).where(runs.c.run_id == named[1])).one_or_none()
+    return named[1] if row is not None and not principal.sees(row.namespace) else None

@@ -1,8 +1,10 @@
-"""`stepmark hub serve`: the hub and its metrics, two servers in one process."""
+"""`stepmark hub serve`: the hub, and its metrics and health, two servers in one process.
+
+Health has the server that strangers do not reach: what they do to the other one must not look like death.
+"""
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,11 +13,13 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from stepmark import __version__
 from stepmark.errors import CannotRun
-from stepmark.hub import migrate
+from stepmark.hub import logs, migrate
 from stepmark.hub.app import create_app
-from stepmark.hub.connections import BoundedProtocol
+from stepmark.hub.connections import bounded
 from stepmark.hub.database import Database
+from stepmark.hub.health import Readiness
 from stepmark.hub.metrics import metrics_app
 from stepmark.hub.settings import Settings
 from stepmark.telemetry.hub_meters import HubMeters
@@ -25,26 +29,28 @@ _GRACE_SECONDS = 15
 _KEEP_ALIVE_SECONDS = 30
 
 
-def serve(settings: Settings, database: Database, migrate_first: bool) -> None:
+def serve(settings: Settings, database: Database) -> None:
     """Until SIGTERM or SIGINT; then requests at hand are finished.
 
     Raises:
-        CannotRun: an address is taken, or the database is away, or has another schema and may not be migrated.
+        CannotRun: an address is taken.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if migrate_first or database.is_sqlite:
-        migrate.migrate(database)
-    else:
-        migrate.require_newest(database)
+    logs.configure(settings.log_format, settings.log_level)
     meters = HubMeters(CollectorRegistry())
-    app = create_app(settings, database, meters)
+    readiness = Readiness(database)
+    app = create_app(settings, database, meters, readiness)
+    metrics_and_health = metrics_app(database, meters, readiness)
     with _listening(settings.listen) as hub, _listening(settings.metrics_listen) as metrics:
-        asyncio.run(_serve_both(app, hub, metrics_app(database, meters), metrics))
+        most = settings.connections_per_peer_most
+        logs.event("started", version=__version__, schema=migrate.newest(), database=migrate.named(database))
+        asyncio.run(_serve_both(_config(app, most), hub, _config(metrics_and_health, most), metrics))
+        logs.event("stopped")
 
 
-async def _serve_both(app: ASGIApp, hub: socket.socket, metrics: ASGIApp, metrics_socket: socket.socket) -> None:
-    servers = [_Server(_config(app)), _Server(_config(metrics))]
+async def _serve_both(
+    of_hub: uvicorn.Config, hub: socket.socket, of_metrics: uvicorn.Config, metrics_socket: socket.socket
+) -> None:
+    servers = [_Server(of_hub), _Server(of_metrics)]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, servers)
@@ -71,10 +77,10 @@ def _end(servers: list[_Server]) -> None:
         server.should_exit = True
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, per_peer_most: int) -> uvicorn.Config:
     """No access log: addresses may name what is nobody's business."""
     return uvicorn.Config(
-        app, http=BoundedProtocol, ws="none", log_config=None, log_level="warning", access_log=False,
+        app, http=bounded(per_peer_most), ws="none", log_config=None, log_level="warning", access_log=False,
         server_header=False, proxy_headers=False, limit_concurrency=_CONNECTIONS_MOST,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_GRACE_SECONDS,
     )  # fmt: skip

@@ -1,49 +1,77 @@
 """Whole runs for comparisons and histories: summary, scenario and facts of each, from what is stored."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import sqlalchemy as sa
 
 from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.earlier import MOST_EARLIER
 from stepmark.analysis.summary import Summary
-from stepmark.hub.tables import ORDER_OF_PLAN, executions, launches, runs, summaries
-from stepmark.results.record import LaunchHeader
+from stepmark.hub.refusals import Refused
+from stepmark.hub.rows import checked
+from stepmark.hub.stored import headers_of
+from stepmark.hub.tables import executions, runs, summaries
 from stepmark.results.store import Run
 
 
-def side(connection: sa.Connection, run_id: str) -> Side | None:
-    """One side of a comparison; None where the run has no summary."""
-    found = _sides(connection, runs.c.run_id == run_id, 1)
+@dataclass(frozen=True)
+class Scenario:
+    """Which scenario: names repeat in other namespaces. `namespace`: None where it has none."""
+
+    name: str
+    namespace: str | None
+
+
+def side(connection: sa.Connection, run_id: str, seen: frozenset[str] | None = None) -> Side | None:
+    """One side of a comparison; None where the run has no summary, or is of no namespace that is seen.
+
+    Raises:
+        Damaged: what is stored of it is.
+    """
+    which = runs.c.run_id == run_id
+    found = _sides(connection, which if seen is None else sa.and_(which, runs.c.namespace.in_(seen)), 1)
     return found[0][0] if found else None
 
 
-def ended(connection: sa.Connection, scenario: str, limit: int) -> list[tuple[Side, float]]:
-    """The newest ended runs of a scenario with the times of their ends, newest first."""
-    return _sides(connection, sa.and_(runs.c.name == scenario, executions.c.outcome.in_(("complete", "failed"))), limit)
+def ended(connection: sa.Connection, scenario: Scenario, limit: int) -> list[tuple[Side, float]]:
+    """The newest ended runs of a scenario with the times of their ends, newest first.
+
+    Raises:
+        Damaged: what is stored of one is.
+    """
+    same = (runs.c.name == scenario.name, runs.c.namespace.is_not_distinct_from(scenario.namespace))
+    return _sides(connection, sa.and_(*same, executions.c.outcome.in_(("complete", "failed"))), limit)
 
 
-def earlier(connection: sa.Connection, scenario: str, but: tuple[str, ...]) -> list[Side]:
-    """The newest ended runs of a scenario but those of these ids: a gate's history."""
-    return [one for one, _ in ended(connection, scenario, MOST_EARLIER + len(but)) if one.folder not in but]
+def earlier(connection: sa.Connection, run_id: str, but: tuple[str, ...]) -> list[Side]:
+    """The newest ended runs of this run's scenario but those of these ids: a gate's history."""
+    row = connection.execute(sa.select(runs.c.name, runs.c.namespace).where(runs.c.run_id == run_id)).one_or_none()
+    if row is None:
+        return []
+    found = ended(connection, Scenario(row.name, row.namespace), MOST_EARLIER + len(but))
+    return [one for one, _ in found if one.folder not in but]
 
 
 def _sides(connection: sa.Connection, which: sa.ColumnElement[bool], limit: int) -> list[tuple[Side, float]]:
-    query = sa.select(
-        runs.c.run_id, runs.c.execution_id, runs.c.created_at, executions.c.ended_at,
-        executions.c.document.label("run"), summaries.c.document,
-    ).join(executions, executions.c.execution_id == runs.c.execution_id).join(
+    query = sa.select(runs.c.run_id).join(executions, executions.c.execution_id == runs.c.execution_id).join(
         summaries, summaries.c.execution_id == runs.c.execution_id
     ).where(which, summaries.c.document.is_not(None)).order_by(runs.c.created_at.desc()).limit(limit)  # fmt: skip
-    found = []
-    for row in connection.execute(query).all():
-        made = Summary.model_validate_json(row.document)
-        facts = _facts(connection, row.execution_id, {c.key for c in made.cells if c.step_seconds is not None})
-        one = Side(row.run_id, Run.model_validate_json(row.run), made, facts)
-        found.append((one, row.ended_at if row.ended_at is not None else row.created_at))
-    return found
+    return [_side(connection, run_id) for run_id in connection.execute(query).scalars().all()]
 
 
-def _facts(connection: sa.Connection, execution_id: str, measured: set[str]) -> dict[str, dict[str, str]]:
-    query = sa.select(launches.c.header).where(launches.c.execution_id == execution_id)
-    query = query.order_by(*ORDER_OF_PLAN).execution_options(yield_per=16)
-    with connection.execute(query) as found:
-        return facts_of(map(LaunchHeader.model_validate_json, found.scalars()), measured)
+def _side(connection: sa.Connection, run_id: str) -> tuple[Side, float]:
+    run = _row(connection, runs, runs.c.run_id == run_id, run_id)
+    execution = _row(connection, executions, executions.c.execution_id == run.execution_id, run_id)
+    summary = _row(connection, summaries, summaries.c.execution_id == run.execution_id, run_id)
+    made = Summary.model_validate_json(summary.document)
+    facts = facts_of(headers_of(connection, execution), {c.key for c in made.cells if c.step_seconds is not None})
+    one = Side(run_id, Run.model_validate_json(execution.document), made, facts)
+    return one, execution.ended_at if execution.ended_at is not None else run.created_at
+
+
+def _row(connection: sa.Connection, table: sa.Table, which: sa.ColumnElement[bool], run_id: str) -> sa.Row[Any]:
+    row = connection.execute(table.select().where(which)).one_or_none()
+    if row is None:
+        raise Refused(404, "not-found", f"run {run_id}: expected its figures, found none")
+    return checked(table, row, f"run {run_id}")

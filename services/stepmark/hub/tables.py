@@ -1,7 +1,8 @@
 """The database: what was received, and what was derived from it. Times are Unix seconds, UTC.
 
 Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
-`comparisons`, `latest`) may be dropped and derived again. Changes need a migration in `migrations/versions`.
+`comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a `row_sha256`: they
+are written and read through `rows`. Changes need a migration in `migrations/versions`.
 """
 
 import sqlalchemy as sa
@@ -10,6 +11,14 @@ metadata = sa.MetaData()
 
 _ID = sa.String(63)
 _TEXT = sa.String(400)
+_ZERO, _EMPTY = sa.text("0"), sa.text("''")  # of columns that a later version has added
+_WHO = sa.String(400)  # rights.Principal.name
+
+
+def _seal() -> sa.Column[str]:
+    """Of all other columns of the row, but of what is packed."""
+    return sa.Column("row_sha256", sa.String(64), nullable=False, server_default=_EMPTY)
+
 
 tokens = sa.Table(
     "tokens",
@@ -17,6 +26,18 @@ tokens = sa.Table(
     sa.Column("token_sha256", sa.String(64), primary_key=True),
     sa.Column("name", sa.String(63), nullable=False, unique=True),
     sa.Column("right", sa.String(20), nullable=False),  # read | register | admin
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("namespaces", sa.Text),  # separated by commas; absent: every one
+)
+
+# Of browsers: good for reading alone.
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_sha256", sa.String(64), primary_key=True),
+    sa.Column("who", _WHO, nullable=False, index=True),  # whose token opened it
+    sa.Column("namespaces", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
 )
@@ -29,8 +50,14 @@ runs = sa.Table(
     sa.Column("namespace", _ID),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("execution_id", _ID),  # the one that counts: the newest attempt's newest
+    sa.Column("registered_by", _WHO),  # absent: by a hub that did not write it down
+    # Of the newest attempt, where it ended before anything claimed it: wire.AttemptEnd.
+    sa.Column("end_outcome", sa.String(20)),
+    sa.Column("end_reason", sa.String(40)),
+    _seal(),
     sa.Index("runs_by_time", "created_at"),
     sa.Index("runs_by_name", "name", "created_at"),
+    sa.Index("runs_by_namespace", "namespace"),
 )
 
 attempts = sa.Table(
@@ -41,6 +68,14 @@ attempts = sa.Table(
     sa.Column("token_sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
+    # What it has stored, for the limits on it.
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default=_ZERO),
+    sa.Column("executions", sa.Integer, nullable=False, server_default=_ZERO),
+    # How it ended, where its registrar has said so: wire.AttemptEnd.
+    sa.Column("ended_at", sa.Double),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("reason", sa.String(40)),
+    sa.Column("message", sa.String(2000)),
 )
 
 executions = sa.Table(
@@ -62,6 +97,13 @@ executions = sa.Table(
     sa.Column("launches_expected", sa.Integer),
     sa.Column("revision", sa.Integer, nullable=False),  # grows with every record
     sa.Column("derived_revision", sa.Integer, nullable=False),  # what the derived rows stand on
+    sa.Column("serial", sa.Integer, nullable=False, server_default=_ZERO),  # counts the run's, whatever a clock says
+    sa.Column("tried_revision", sa.Integer, nullable=False, server_default=_ZERO),  # of the last derivation begun
+    sa.Column("tries", sa.Integer, nullable=False, server_default=_ZERO),  # derivations of it that were begun
+    # Sums of the digests of its rows: a row that is lost is noticed.
+    sa.Column("launches_sum", sa.String(64), nullable=False, server_default=_EMPTY),
+    sa.Column("certificates_sum", sa.String(64), nullable=False, server_default=_EMPTY),
+    _seal(),
     sa.Index("executions_by_outcome", "outcome", "reason"),
 )
 _derivable = executions.c.revision > executions.c.derived_revision
@@ -78,6 +120,7 @@ launches = sa.Table(
     sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
     sa.Column("body_sha256", sa.String(64), nullable=False),  # of header and array: tells a repeat from a conflict
     sa.Column("received_at", sa.Double, nullable=False),
+    _seal(),
 )
 ORDER_OF_PLAN = (launches.c.block, launches.c.position, launches.c.launch_id)
 
@@ -87,6 +130,7 @@ certificates = sa.Table(
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("cell", _TEXT, primary_key=True),
     sa.Column("document", sa.Text, nullable=False),  # Certificate as JSON
+    _seal(),
 )
 
 summaries = sa.Table(
@@ -96,6 +140,7 @@ summaries = sa.Table(
     sa.Column("document", sa.Text),  # analysis.summary.Summary as JSON; absent where it could not be derived
     sa.Column("problem", sa.Text, nullable=False),  # why not
     sa.Column("derived_at", sa.Double, nullable=False),
+    _seal(),
 )
 
 cells = sa.Table(
@@ -103,6 +148,7 @@ cells = sa.Table(
     metadata,
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", _TEXT, primary_key=True),
+    sa.Column("namespace", _ID, nullable=False, server_default=_EMPTY),  # of the scenario; empty: none
     sa.Column("scenario", sa.String(40), nullable=False),
     sa.Column("candidate", sa.String(40), nullable=False),
     sa.Column("engine", sa.String(40), nullable=False),
@@ -126,7 +172,8 @@ cells = sa.Table(
     sa.Column("mfu", sa.Double),
     sa.Column("peak_memory_bytes", sa.BigInteger),
     sa.Column("joules_per_sample", sa.Double),
-    sa.Index("cells_by_scenario", "scenario", "key", "ended_at"),
+    _seal(),
+    sa.Index("cells_by_scenario", "namespace", "scenario", "key", "ended_at"),
 )
 
 comparisons = sa.Table(
@@ -134,10 +181,14 @@ comparisons = sa.Table(
     metadata,
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", _TEXT, primary_key=True),  # candidate.level.precision.wN
+    sa.Column("namespace", _ID, nullable=False, server_default=_EMPTY),  # of the scenario; empty: none
     sa.Column("scenario", sa.String(40), nullable=False),
     sa.Column("candidate", sa.String(40), nullable=False),
     sa.Column("reference", sa.String(40), nullable=False),
     sa.Column("execution", sa.String(40), nullable=False),  # the level that is compared
+    sa.Column("candidate_execution", sa.String(40), nullable=False, server_default=_EMPTY),  # what it resolved to
+    sa.Column("reference_execution", sa.String(40), nullable=False, server_default=_EMPTY),
+    sa.Column("reason", sa.Text, nullable=False, server_default=_EMPTY),
     sa.Column("precision", sa.String(40), nullable=False),
     sa.Column("workers", sa.Integer, nullable=False),
     sa.Column("verdict", sa.String(40), nullable=False),  # analysis.compare.Verdict
@@ -145,7 +196,8 @@ comparisons = sa.Table(
     sa.Column("ratio_low", sa.Double),
     sa.Column("ratio_high", sa.Double),
     sa.Column("ended_at", sa.Double, nullable=False),
-    sa.Index("comparisons_by_scenario", "scenario", "key", "ended_at"),
+    _seal(),
+    sa.Index("comparisons_by_scenario", "namespace", "scenario", "key", "ended_at"),
 )
 
 # Which execution's row holds for a configuration now: what /metrics shows. `what` is "cell" or "comparison";
@@ -158,6 +210,7 @@ latest = sa.Table(
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), nullable=False),
     sa.Column("key", _TEXT, nullable=False),
     sa.Column("ended_at", sa.Double, nullable=False),
+    _seal(),
     sa.Index("latest_by_time", "what", "ended_at"),
 )
 

@@ -5,11 +5,12 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 from stepmark.errors import CannotRun
 from stepmark.hub.refusals import Refused, log
-from stepmark.hub.settings import Right, Settings
+from stepmark.hub.settings import Grant, Settings
 
 _REMEMBERED = 1000
 _REMEMBERED_SECONDS = 60.0
@@ -17,18 +18,26 @@ _TIMEOUT_SECONDS = 5.0
 _TOKEN_MOST = 16_384
 
 
+@dataclass(frozen=True)
+class User:
+    """Of Kubernetes, by its name there."""
+
+    name: str
+    grant: Grant
+
+
 class TokenReviewer:
     """Asks the API server, and remembers its answers by the token's hash for a minute."""
 
-    def __init__(self, audience: str, users: dict[str, Right]) -> None:
+    def __init__(self, audience: str, users: dict[str, Grant]) -> None:
         """Raises: CannotRun, if there is no cluster to ask."""
         self._audience, self._users = audience, users
         self._api = _api()
-        self._known: OrderedDict[str, tuple[float, Right | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, User | None]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def right_of(self, token: str) -> Right | None:
-        """What the token's user may; None if it is not good for this audience, or the user has no right here.
+    def user_of(self, token: str) -> User | None:
+        """Whose token it is; None if it is not good for this audience, or the user has no right here.
 
         Raises:
             Refused: the API server does not answer.
@@ -37,17 +46,17 @@ class TokenReviewer:
             return None
         key = hashlib.sha256(token.encode()).hexdigest()
         with self._lock:
-            asked_at, right = self._known.get(key, (float("-inf"), None))
+            asked_at, user = self._known.get(key, (float("-inf"), None))
         if time.monotonic() - asked_at < _REMEMBERED_SECONDS:
-            return right
-        right = self._ask(token)
+            return user
+        user = self._ask(token)
         with self._lock:
-            self._known[key] = (time.monotonic(), right)
+            self._known[key] = (time.monotonic(), user)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return right
+        return user
 
-    def _ask(self, token: str) -> Right | None:
+    def _ask(self, token: str) -> User | None:
         from kubernetes import client
 
         spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
@@ -61,7 +70,8 @@ class TokenReviewer:
         # An API server that knows no audiences would confirm a token made for another service.
         if not answer.authenticated or self._audience not in (answer.audiences or ()):
             return None
-        return self._users.get(answer.user.username)
+        grant = self._users.get(answer.user.username)
+        return None if grant is None else User(answer.user.username, grant)
 
 
 def reviewer_of(settings: Settings) -> TokenReviewer | None:

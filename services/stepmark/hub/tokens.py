@@ -9,14 +9,16 @@ import sqlalchemy as sa
 from stepmark.errors import CannotRun, printable
 from stepmark.hub.database import Database
 from stepmark.hub.settings import Right
-from stepmark.hub.tables import tokens
+from stepmark.hub.tables import sessions, tokens
 from stepmark.results.wire import new_token, token_sha256
 
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?")
 
 
-def create(database: Database, name: str, right: Right, expires_at: float) -> str:
-    """The new token: nobody can read it later.
+def create(
+    database: Database, name: str, right: Right, expires_at: float, namespaces: frozenset[str] | None = None
+) -> str:
+    """The new token: nobody can read it later. `namespaces`: those that it is good for; None: every one.
 
     Raises:
         CannotRun: the name is taken, or not one.
@@ -24,7 +26,8 @@ def create(database: Database, name: str, right: Right, expires_at: float) -> st
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another.")
     token = new_token()
-    row = {"token_sha256": token_sha256(token), "name": name, "right": right}
+    bound = None if namespaces is None else ",".join(sorted(namespaces))
+    row = {"token_sha256": token_sha256(token), "name": name, "right": right, "namespaces": bound}
     with database.write() as connection:
         if connection.execute(tokens.select().where(tokens.c.name == name)).first() is not None:
             raise CannotRun(f"{name}: expected a new name, found a token that has it. Revoke it, or choose another.")
@@ -32,16 +35,21 @@ def create(database: Database, name: str, right: Right, expires_at: float) -> st
     return token
 
 
-def stored(database: Database) -> Sequence[sa.Row[str, str, float]]:
+def stored(database: Database) -> Sequence[sa.Row[str, str, float, str | None]]:
     """All of them, without anything secret, by name."""
     with database.read() as connection:
         return connection.execute(
-            sa.select(tokens.c.name, tokens.c.right, tokens.c.expires_at).order_by(tokens.c.name)
+            sa.select(tokens.c.name, tokens.c.right, tokens.c.expires_at, tokens.c.namespaces).order_by(tokens.c.name)
         ).all()
 
 
 def revoke(database: Database, name: str) -> None:
-    """Raises: CannotRun, if there is none of this name."""
+    """With the browsers that it let in.
+
+    Raises:
+        CannotRun: there is none of this name.
+    """
     with database.write() as connection:
+        connection.execute(sessions.delete().where(sessions.c.who == f"token:{name}"))
         if connection.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
             raise CannotRun(f"{printable(name)[:80]}: expected a token of this name, found none.")

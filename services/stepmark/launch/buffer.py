@@ -12,7 +12,8 @@ from typing import Self
 
 import numpy as np
 
-WARMUP_STEPS_MOST = 5000
+from stepmark.results.record import WARMUP_STEPS_MOST
+
 _WINDOWS_MOST = 64
 _WORD = 8
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Literal, Protocol
 
-from stepmark.launch.buffer import WARMUP_STEPS_MOST, StampBuffer
-from stepmark.results.record import Window
+from stepmark.launch.buffer import StampBuffer
+from stepmark.results.record import WARMUP_STEPS_MOST, Window
 from stepmark.scenario.model import Measurement
 
 LENGTHENED_MOST = 5

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stepmark import catalog
 from stepmark.scenario.model import Candidate, Scenario, Training
@@ -12,6 +12,9 @@ from stepmark.terms import ExecutionLevel, Option, Precision
 
 if TYPE_CHECKING:
     from stepmark.engines._protocol import Refusal
+
+
+Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Cell(BaseModel):
@@ -32,9 +35,9 @@ class Cell(BaseModel):
     levels: tuple[ExecutionLevel, ...]
     precision: Precision
     options: tuple[Option, ...] = ()
-    workers: int
-    processes: int
-    batch_per_worker: int
+    workers: Number
+    processes: Number
+    batch_per_worker: Number
     unsupported: str | None = None
 
     @model_validator(mode="before")
@@ -69,7 +72,7 @@ class Machine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    places: int
+    places: Number
     programs: tuple[str, ...]
 
 

@@ -10,6 +10,11 @@ Clean = AfterValidator(clean)
 """Of every text: it comes from other processes, and will be shown to people."""
 
 Text = Annotated[str, Field(max_length=400), Clean]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""What a database keeps in four bytes."""
+Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What it keeps in eight."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordModel(BaseModel):

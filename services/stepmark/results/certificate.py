@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stepmark.results.base import Clean, RecordModel, Text
+from stepmark.results.base import Clean, Count, RecordModel, Text
 
 Error = Annotated[float, Field(ge=0)]  # infinity where a number is not finite
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -42,7 +42,7 @@ class Figures(RecordModel):
     weights: Error
     update: Error | None = None
     held: bool = True
-    steps: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     unmatched: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
 
     @property
@@ -84,7 +84,7 @@ class Proof(RecordModel):
 class ProbeReport(RecordModel):
     """What one rank's process says of a parity check. `figures` come from rank 0 of a candidate."""
 
-    rank: Annotated[int, Field(ge=0)]
+    rank: Count
     start_digest: Digest
     batches_digest: Digest
     end_digest: Digest
@@ -122,7 +122,7 @@ class Certificate(RecordModel):
     badge: Literal["certified", "within limits", "not comparable"]
     text: Annotated[str, Field(max_length=1200), Clean]
     stages: Annotated[tuple[Stage, ...], Field(max_length=4)] = ()
-    samples_per_worker: Annotated[int, Field(ge=1)] | None = None
+    samples_per_worker: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     weights_digest: Digest | None = None
     batches_digest: Digest | None = None
     flags: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from stepmark import interpreters
-from stepmark.results.base import Text
+from stepmark.results.base import Count, Finite, Long, Text
 
 _PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy")
 
@@ -22,12 +22,12 @@ class Environment(BaseModel):
     kernel: Text
     python: Text
     cpu_model: Text | None
-    cpu_count: int
+    cpu_count: Count
     cpu_governor: Text | None
-    memory_bytes: int
-    cgroup_memory_limit_bytes: int | None
-    cgroup_cpu_limit: float | None
-    load_average_1m: float
+    memory_bytes: Long
+    cgroup_memory_limit_bytes: Long | None
+    cgroup_cpu_limit: Finite | None
+    load_average_1m: Finite
     packages: dict[Text, Text]
 
 

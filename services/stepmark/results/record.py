@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from stepmark.plan.cells import Cell
-from stepmark.results.base import Clean, RecordModel, Text
+from stepmark.results.base import Clean, Count, Long, RecordModel, Text
 from stepmark.results.certificate import Proof
 
-Nanoseconds = Annotated[int, Field(ge=0)]
+WARMUP_STEPS_MOST = 5000
+"""That a launch makes before its window, however long steps become faster."""
+
+Nanoseconds = Long
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -39,7 +42,7 @@ class Window(RecordModel):
     """A run of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host."""
 
     kind: Literal["warmup", "measured"]
-    steps: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     host_nanoseconds: Nanoseconds
 
 
@@ -59,8 +62,8 @@ class Parts(RecordModel):
     """
 
     nanoseconds: dict[PartName, Annotated[tuple[Nanoseconds, ...], Field(max_length=1000)]]
-    reduced_bytes: Annotated[int, Field(ge=0)] | None = None
-    matmul_flops: Annotated[int, Field(ge=1)] | None = None
+    reduced_bytes: Long | None = None
+    matmul_flops: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     missing: Text = ""
 
 
@@ -102,16 +105,16 @@ class RankReport(RecordModel):
     before it.
     """
 
-    rank: Annotated[int, Field(ge=0)]
+    rank: Count
     host: Text
-    cpus: Annotated[tuple[int, ...], Field(max_length=4096)]
+    cpus: Annotated[tuple[Count, ...], Field(max_length=4096)]
     startup_seconds: StartupSeconds
     windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=10_000)]
-    peak_memory_bytes: Annotated[int, Field(ge=0)] | None
+    peak_memory_bytes: Long | None
     first_loss: Annotated[float, Field(allow_inf_nan=False)] | None
     last_loss: Annotated[float, Field(allow_inf_nan=False)] | None
-    compilations_after_warmup: int | None
-    compilations_after_window: int | None
+    compilations_after_warmup: Count | None
+    compilations_after_window: Count | None
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
     parts: Parts | None = None
     proof: Proof | None = None
@@ -123,7 +126,7 @@ class RankReport(RecordModel):
 class Failure(RecordModel):
     """Why a launch has no numbers. `rank` is the first that failed by its own fault, where that is known."""
 
-    rank: int | None
+    rank: Count | None
     cause: Annotated[str, Field(max_length=2000), Clean]
     stderr_tail: tuple[Annotated[str, Field(max_length=1000), Clean], ...] = ()
 
@@ -135,9 +138,9 @@ class LaunchHeader(RecordModel):
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell
-    block: Annotated[int, Field(ge=0)]
+    block: Count
     attempt: Annotated[int, Field(ge=0, le=9)] = 0
-    position: Annotated[int, Field(ge=0)]
+    position: Count
     launcher: Literal["ray", "bare"]
     forked: bool
     started_at: Annotated[str, Field(max_length=40), Clean]

@@ -5,6 +5,7 @@
     PUT /api/v1/executions/{execution_id}/launches/{launch_id}              LaunchUpload   the same
     PUT /api/v1/executions/{execution_id}/certificates/{cell}               Certificate    the same
     PUT /api/v1/executions/{execution_id}/state                             State          the same
+    PUT /api/v1/runs/{run_id}/attempts/{number}/end                         AttemptEnd     right: register
 
 A run is one scenario object; an attempt is one try at it; an execution is one process that measures it. Every call may
 be repeated, and calls may arrive in any order after the claim: the same bytes change nothing, other bytes under a known
@@ -18,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, Field
 
-from stepmark.results.base import Clean, RecordModel, Text
+from stepmark.results.base import Clean, Count, RecordModel, Text
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
 from stepmark.scenario.base import Name
@@ -63,7 +64,8 @@ Reason = Literal[
 class Registration(RecordModel):
     """An attempt, and the SHA-256 of its write token: the token itself is only ever shown by those who use it.
 
-    Another hash for a known attempt replaces the old token, which then no longer writes.
+    Another hash for a known attempt replaces the old token, which then no longer writes: for who registered the run
+    first, and for an administrator. Without a namespace it is of the one that the registrar's token is bound to.
     """
 
     name: Name
@@ -78,11 +80,45 @@ class Claim(RecordModel):
     run: Run
 
 
+EndReason = Literal[
+    "start-timeout",
+    "driver-failed",
+    "submission-failed",
+    "rejected",
+    "name-taken",
+    "gave-up",
+    "cannot-run",
+    "deadline",
+    "deleted",
+    "worker-replaced",
+    "superseded",
+    "heartbeat-lost",
+    "vanished",
+    "result-missing",
+    "stopped",
+    "preempted",
+    "session-broke",
+]
+"""Why an attempt is over, in the words of who made it: a few, since they become label values."""
+
+
+class AttemptEnd(RecordModel):
+    """An attempt is over, and its driver has not said so: it never spoke, or it will not again.
+
+    The first end stands. Of an execution that has told an end of its own, that one stands.
+    """
+
+    outcome: Literal["failed", "interrupted", "cancelled"]
+    reason: EndReason
+    message: Message = ""
+
+
 class Received(RecordModel):
-    """What the hub has of an execution: what a runner need not send again."""
+    """What the hub has of an execution: what a runner need not send again. `sequence`: of the last state; -1: none."""
 
     launches: tuple[str, ...]
     certificates: tuple[str, ...]
+    sequence: int = -1
 
 
 class LaunchUpload(RecordModel):
@@ -95,14 +131,16 @@ class LaunchUpload(RecordModel):
 class Progress(RecordModel):
     """How far an execution is. `cell` is measured now, at about `global_samples_per_second`; None where unknown."""
 
-    launches_done: Annotated[int, Field(ge=0)]
-    launches_total: Annotated[int, Field(ge=0)] | None = None
+    launches_done: Count
+    launches_total: Count | None = None
     cell: Text | None = None
     global_samples_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class State(RecordModel):
     """Where an execution stands; also its heartbeat. Of several, the highest `sequence` holds, whenever it arrives.
+
+    The next one is the last that the hub has (`Received`) and one more: clocks have no part in it.
 
     `launches`: with an outcome, how many launches the execution has stored, so that the hub knows when it has them all.
     """
@@ -112,7 +150,7 @@ class State(RecordModel):
     reason: Reason = ""
     message: Message = ""
     progress: Progress | None = None
-    launches: Annotated[int, Field(ge=0)] | None = None
+    launches: Count | None = None
 
 
 class Refusal(RecordModel):

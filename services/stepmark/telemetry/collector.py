@@ -17,7 +17,7 @@ SERIES_MOST = 900
 """Of the whole endpoint: what a Prometheus has to take from one hub, whatever is stored, and in less than 20 ms."""
 SCENARIOS_MOST = 50
 RUN_COUNTS_MOST = 80
-_OTHERS = 70  # series that do not grow: the hub's own
+_OTHERS = 83  # series that do not grow: the hub's own
 _CONFIGURATIONS_MOST = SERIES_MOST - SCENARIOS_MOST - RUN_COUNTS_MOST - _OTHERS
 _PAIRS_MOST = _CONFIGURATIONS_MOST // 4  # so that cells never leave no room for them
 
@@ -93,7 +93,8 @@ class _Shown:
             yield from one.series
 
     def _why_not(self, one: _Configuration) -> str | None:
-        if not _are_labels((*one.labels, *one.words)):
+        scenario, namespace, *rest = one.labels
+        if not _are_labels((scenario, namespace or scenario, *rest, *one.words)):  # it may be absent
             return "name"
         if one.labels in self.seen:
             return "duplicate"  # Prometheus would refuse the whole scrape
@@ -127,7 +128,8 @@ def _configuration(labels: Labels, figures: Iterable[tuple[Metric, Labels, float
 
 
 def _scenario(run: RunState) -> _Configuration:
-    return _configuration((run.scenario,), [(names.RUN_STATE, (run.outcome, word(run.reason)), 1)])
+    labels = (run.scenario, run.scenario_namespace)
+    return _configuration(labels, [(names.RUN_STATE, (run.outcome, word(run.reason)), 1)])
 
 
 def _pair(pair: PairFigures) -> _Configuration:
@@ -171,6 +173,10 @@ def _service(service: Service) -> Iterator[Series]:
     if service.schema_revision is not None:
         yield names.SCHEMA, (service.schema_revision,), 1
     yield names.DATABASE_BYTES, (), service.database_bytes
+    yield names.DAMAGED, (), service.damaged
+    if service.volume_bytes is not None and service.volume_free_bytes is not None:
+        yield names.VOLUME_BYTES, (), service.volume_bytes
+        yield names.VOLUME_FREE, (), service.volume_free_bytes
     yield names.QUEUE, ("running",), service.queue_running
     yield names.QUEUE, ("ended",), service.queue_ended
     if service.unseen_seconds is not None:

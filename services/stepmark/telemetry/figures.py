@@ -11,6 +11,7 @@ class CellFigures(FiguresModel):
     """The newest result of one configuration. None is unknown. `parity` and `verdict` are words of the analysis."""
 
     scenario: str
+    scenario_namespace: str = ""
     candidate: str
     engine: str
     strategy: str
@@ -39,6 +40,7 @@ class PairFigures(FiguresModel):
     """The newest result of one comparison. `ratio`: step time over the reference's."""
 
     scenario: str
+    scenario_namespace: str = ""
     candidate: str
     reference: str
     execution: str
@@ -54,6 +56,7 @@ class RunState(FiguresModel):
     """How the newest run of a scenario stands."""
 
     scenario: str
+    scenario_namespace: str = ""
     outcome: str
     reason: str
 
@@ -67,11 +70,17 @@ class RunCount(FiguresModel):
 
 
 class Service(FiguresModel):
-    """The hub itself. `queue_*`: executions that no figure stands on yet; `unseen_seconds`: None if none is running."""
+    """The hub itself. `queue_*`: executions that no figure stands on yet; `unseen_seconds`: None if none is running.
+
+    `volume_*`: of a SQLite database; None elsewhere. `damaged`: rows that were left out here.
+    """
 
     stepmark_version: str
     schema_revision: str | None
     database_bytes: int
+    volume_bytes: int | None = None
+    volume_free_bytes: int | None = None
+    damaged: int = 0
     runs: tuple[RunCount, ...]
     unseen_seconds: float | None
     queue_running: int

@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from stepmark.telemetry import names
 from stepmark.telemetry.names import Metric
 
-KINDS = ("registration", "claim", "launch", "certificate", "state")
-RESULTS = ("stored", "repeated", "conflict", "superseded")
+KINDS = ("registration", "claim", "launch", "certificate", "state", "end")
+RESULTS = ("stored", "repeated", "conflict", "superseded", "ended")
 REFUSALS = ("unauthorized", "forbidden", "too-large", "too-slow", "invalid", "not-found", "unavailable")
 DERIVED = ("derived", "failed")
 

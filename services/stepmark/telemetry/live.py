@@ -37,7 +37,7 @@ class LiveCollector(Collector):
 
 
 def _labels(now: Standing, cell: Cell) -> tuple[str, ...]:
-    return (now.scenario, *(str(getattr(cell, name)) for name in names.CONFIGURATION[1:]))
+    return (now.scenario, *(str(getattr(cell, name)) for name in names.CELL))
 
 
 def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Family:

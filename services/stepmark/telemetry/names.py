@@ -9,9 +9,12 @@ from typing import Literal
 
 Kind = Literal["gauge", "counter", "histogram"]
 
-CONFIGURATION = ("scenario", "candidate", "engine", "strategy", "execution", "precision", "workers")
+NAMESPACE = "scenario_namespace"
+"""Of the scenario's object, and empty where it has none. Prometheus' own `namespace` is that of the pod it scrapes."""
+CELL = ("candidate", "engine", "strategy", "execution", "precision", "workers")
+CONFIGURATION = ("scenario", NAMESPACE, *CELL)
 """What tells the figures of one cell from those of another, whichever run they are of."""
-PAIR = ("scenario", "candidate", "reference", "execution", "precision", "workers")
+PAIR = ("scenario", NAMESPACE, "candidate", "reference", "execution", "precision", "workers")
 """What tells one comparison from another. `execution` is the level that is compared."""
 STATS = ("p50", "p95", "p99")
 
@@ -90,12 +93,15 @@ RUN_STATE = Metric(
     "gauge",
     "always 1",
     "How the newest run of a scenario stands; only what holds is there.",
-    ("scenario", "outcome", "reason"),
+    ("scenario", NAMESPACE, "outcome", "reason"),
 )
 
 # The hub itself, read from its database at each scrape.
 DATABASE_UP = _hub("database_up", "gauge", "1 or 0", "Whether the database has answered this scrape.")
 DATABASE_BYTES = _hub("database_bytes", "gauge", "bytes", "Size of the database.")
+VOLUME_BYTES = _hub("volume_bytes", "gauge", "bytes", "Size of the volume that a SQLite database is on.")
+VOLUME_FREE = _hub("volume_free_bytes", "gauge", "bytes", "What is left of it.")
+DAMAGED = _hub("damaged", "gauge", "rows", "Rows of the newest figures that are not as they were written.")
 BUILD = _hub("build_info", "gauge", "always 1", "The version of stepmark that serves.", "version")
 SCHEMA = _hub("schema_info", "gauge", "always 1", "The revision of the database's tables.", "revision")
 RUNS = _hub("runs", "gauge", "runs", "Runs by how they stand; every further try at one counts.", "outcome", "reason")
@@ -149,11 +155,11 @@ IRREGULAR = f'reason!~"{REGULAR_ENDINGS}"'
 LIVE_LAUNCHES_DONE = _live("launches_done", "gauge", "launches", "Launches that have ended.")
 LIVE_LAUNCHES_PLANNED = _live("launches_planned", "gauge", "launches", "Launches of the plan as it stands.")
 LIVE_PROGRESS = _live("progress_ratio", "gauge", "ratio", "Launches that have ended over those planned.")
-LIVE_CELL = _live("cell_info", "gauge", "always 1", "The cell that is measured now.", *CONFIGURATION[1:])
+LIVE_CELL = _live("cell_info", "gauge", "always 1", "The cell that is measured now.", *CELL)
 LIVE_SAMPLES_PER_SECOND = _live(
-    "samples_per_second", "gauge", "samples per second", "Running throughput of the current cell.", *CONFIGURATION[1:]
+    "samples_per_second", "gauge", "samples per second", "Running throughput of the current cell.", *CELL
 )
-LIVE_STEPS = _live("steps_total", "counter", "steps", "Steps made, warm-up included.", *CONFIGURATION[1:])
+LIVE_STEPS = _live("steps_total", "counter", "steps", "Steps made, warm-up included.", *CELL)
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 

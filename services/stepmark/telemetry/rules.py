@@ -77,8 +77,10 @@ RUN_ALERTS = (
         "warning",
         "The newest run of {{ $labels.scenario }} failed",
         "Something that was to be measured was not: {{ $labels.reason }}.",
-        "Open the run in the hub: its report names the launches that failed, and their last lines. The other cells'"
-        " figures are valid. The alert ends with the next run of the scenario.",
+        "Open the run in the hub. With reason `launch-failed` its report names the launches that failed, and their last"
+        " lines; the other cells' figures are valid. With another reason nothing was measured to the end, such as"
+        " `start-timeout` where its pods did not start: the attempt has the controller's words. The alert ends with the"
+        " next run of the scenario.",
     ),
     Alert(
         "StepmarkResultLost",
@@ -157,6 +159,26 @@ HUB_ALERTS = (
         "It has answered that it cannot take them, or its database failed calls, within the last ten minutes.",
         "The hub's log names the error: most often a full disk or a locked or overloaded database. Nothing is lost that"
         " was acknowledged, and runners try again.",
+    ),
+    Alert(
+        "StepmarkHubVolumeFills",
+        f"{_newest(names.VOLUME_FREE)} < 0.15 * {_newest(names.VOLUME_BYTES)}",
+        "10m",
+        "warning",
+        "{{ $value | humanize1024 }}B are left on the hub's volume",
+        "A hub without room turns every record away.",
+        "`stepmark hub prune --older-than 90d` forgets old runs, and what it frees is used again; or give the volume"
+        " more room. docs/hub.md says what one attempt and one namespace may store.",
+    ),
+    Alert(
+        "StepmarkHubDamaged",
+        f"{_newest(names.DAMAGED)} > 0",
+        "0m",
+        "critical",
+        "What the hub has stored is not what was written",
+        "{{ $value }} rows of the newest figures are damaged, and are not shown.",
+        "The hub's log names the runs (`damaged: ...`). Look at the disk, then restore a backup: docs/hub.md. Runs that"
+        " are not named are as they were.",
     ),
     Alert(
         "StepmarkFiguresLate",

@@ -10,6 +10,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.hub import migrate, reads, sides
 from stepmark.hub.database import Database
 from stepmark.hub.reads import Filters
+from stepmark.hub.rows import insert, update
 from stepmark.hub.tables import cells, executions, runs
 from stepmark.publish.client import Hub as Client
 from stepmark.report import headline
@@ -30,9 +31,8 @@ def database(database_url: str) -> Iterator[Database]:
 def fill(database: Database, *rows: tuple[str, str, str | None, float]) -> None:
     with database.write() as connection:
         for run_id, name, namespace, created_at in rows:
-            connection.execute(
-                runs.insert().values(run_id=run_id, name=name, namespace=namespace, created_at=created_at)
-            )
+            row = {"run_id": run_id, "name": name, "namespace": namespace, "created_at": created_at}
+            insert(connection, runs, [row])
 
 
 def found(database: Database, **filters: object) -> list[str]:
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_none(database: Database) -> None:
     with database.read() as connection:
         assert reads.run(connection, "nobody") is None
         assert reads.summary(connection, "nobody") is None
-        assert reads.history(connection, "nobody") is None
+        assert reads.scenario_named(connection, "nobody", None) is None
         assert sides.side(connection, "nobody") is None
 
 
@@ -91,17 +91,19 @@ def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results)
 
 def test_the_list_names_the_highest_throughput_of_cells_that_parity_has_not_refused(database: Database) -> None:
     fill(database, ("one", "alpha", None, 1.0))
-    blank = {"execution_id": "e", "scenario": "alpha", "engine": "x", "strategy": "x", "execution": "eager",
-             "precision": "float32", "workers": 1, "verdict": "steady", "ended_at": 1.0}  # fmt: skip
+    blank = {"execution_id": "e", "namespace": "", "scenario": "alpha", "engine": "x", "strategy": "x",
+             "execution": "eager", "precision": "float32", "workers": 1, "verdict": "steady",
+             "ended_at": 1.0}  # fmt: skip
     with database.write() as connection:
-        connection.execute(executions.insert().values(
-            execution_id="e", run_id="one", attempt=1, document="", scenario_digest="", claimed_at=1, seen_at=1,
-            outcome="complete", reason="", message="", sequence=1, revision=1, derived_revision=1,
-        ))  # fmt: skip
-        connection.execute(runs.update().values(execution_id="e"))
+        texts = {"document": "", "scenario_digest": "", "outcome": "complete", "reason": "", "message": "",
+                 "launches_sum": "", "certificates_sum": ""}  # fmt: skip
+        numbers = dict.fromkeys(("attempt", "claimed_at", "seen_at", "sequence", "revision", "derived_revision",
+                                 "serial", "tried_revision", "tries"), 1)  # fmt: skip
+        insert(connection, executions, [{"execution_id": "e", "run_id": "one"} | texts | numbers])
+        update(connection, runs, connection.execute(runs.select()).one(), execution_id="e")
         for rate, parity in ((1, "certified"), (2, "within limits"), (3, "not comparable"), (4, "not checked")):
             row = blank | {"key": parity, "candidate": parity, "parity": parity, "samples_per_second": rate}
-            connection.execute(cells.insert().values(row))
+            insert(connection, cells, [row])
     with database.read() as connection:
         [line] = reads.runs(connection, Filters()).runs
     assert line.verdict == ("2 samples/s: within limits eager float32, 1 worker",)

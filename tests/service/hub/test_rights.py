@@ -118,9 +118,30 @@ def test_one_token_cannot_serve_two_attempts(hub: Hub, results: Results) -> None
 
 def test_a_cookie_is_good_for_looking_alone(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
-    with hub.client("", cookies={rights.COOKIE: hub.admin_token}) as client:
+    word = hub.session()
+    with hub.client("", cookies={rights.COOKIE: word}) as client:
         assert client.get("/api/v1/runs").status_code == 200
         assert client.delete(f"/api/v1/runs/{runner.run_id}").status_code == 403
+    assert status(hub, word, "GET", "/api/v1/runs") == 401, "it is no token"
+    with hub.client("", cookies={rights.COOKIE: hub.admin_token}) as client:
+        assert client.get("/api/v1/runs").status_code == 401, "and a token is no cookie"
+
+
+def test_logging_out_ends_the_session_and_revoking_a_token_those_that_it_opened(hub: Hub) -> None:
+    def looks(word: str) -> int:
+        with hub.client("", cookies={rights.COOKIE: word}) as client:
+            return client.get("/api/v1/runs").status_code
+
+    word, name = hub.session(), f"t{time.monotonic_ns()}"
+    with hub.client("", cookies={rights.COOKIE: word}) as client:
+        client.post("/logout")
+    assert looks(word) == 401
+    database = Database(hub.database_url)
+    other = hub.session(tokens.create(database, name, "read", time.time() + DAY))
+    assert looks(other) == 200
+    tokens.revoke(database, name)
+    database.close()
+    assert looks(other) == 401
 
 
 def test_anonymous_reading_is_switched_on_and_is_no_more_than_reading(

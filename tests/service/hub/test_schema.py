@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from running_hub import Postgres, hub_command
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
-from stepmark.hub.tables import executions, metadata, summaries
+from stepmark.hub.tables import metadata
 
 pytest_plugins = ["running_hub"]
 
@@ -38,31 +37,6 @@ def test_migrating_gives_exactly_the_tables(database_url: str) -> None:
     wanted = {name: sorted(str(index.name) for index in table.indexes) for name, table in metadata.tables.items()}
     uniques = {name: [one for one in found[name] if one.endswith("_key")] for name in found}
     assert {name: [one for one in found[name] if one not in uniques[name]] for name in found} == wanted
-    database.close()
-
-
-def _any(column: sa.Column) -> object:
-    """Something that the column takes."""
-    if isinstance(column.type, sa.LargeBinary):
-        return b""
-    return "x" if isinstance(column.type, sa.String) else 0
-
-
-def test_what_an_older_version_derived_is_derived_again(database_url: str) -> None:
-    """Its summaries are of an older schema, which this version does not read."""
-    database = Database(database_url)
-    with database.write() as connection:
-        config = migrate._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for name in ("runs", "attempts", "executions", "summaries"):
-            table = metadata.tables[name]
-            connection.execute(table.insert().values({c.name: _any(c) for c in table.columns if not c.nullable}))
-        connection.execute(executions.update().values(derived_revision=1))
-    migrate.migrate(database)
-    with database.read() as connection:
-        assert connection.execute(sa.select(executions.c.derived_revision)).scalars().all() == [0]
-        assert connection.execute(sa.select(summaries)).all() == []
     database.close()
 
 

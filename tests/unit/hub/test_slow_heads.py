@@ -14,7 +14,7 @@ from stepmark.hub import connections
 async def _trickle(first_request: bytes) -> bytes:
     """What the server says after the first request while the next one's head never ends."""
     app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
-    config = uvicorn.Config(app, port=0, http=connections.BoundedProtocol, log_level="critical", lifespan="off")
+    config = uvicorn.Config(app, port=0, http=connections.bounded(10), log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:

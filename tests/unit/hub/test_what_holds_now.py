@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
-from stepmark.hub.derive import mark_lost
+from stepmark.hub.deriver import mark_lost
 from stepmark.hub.latest import let_it_hold, let_others_hold
+from stepmark.hub.rows import insert
 from stepmark.hub.tables import cells, executions, latest, runs
 
 
@@ -24,17 +25,16 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def add(database: Database, name: str, ended_at: float, outcome: str = "complete", workers: int = 1) -> None:
     """An execution with one cell."""
     with database.write() as connection:
-        connection.execute(runs.insert().values(run_id=name, name="s", created_at=0, execution_id=name))
+        insert(connection, runs, [{"run_id": name, "name": "s", "created_at": 0, "execution_id": name}])
         texts = {"document": "{}", "scenario_digest": "", "reason": "", "message": "", "outcome": outcome}
         numbers = {"attempt": 1, "claimed_at": 0, "seen_at": ended_at, "sequence": 1, "revision": 1}
-        connection.execute(
-            executions.insert().values(execution_id=name, run_id=name, derived_revision=1, **texts, **numbers)
-        )
+        rest = {"serial": 1, "tried_revision": 0, "tries": 0, "launches_sum": "", "certificates_sum": ""}
+        own = {"execution_id": name, "run_id": name, "derived_revision": 1}
+        insert(connection, executions, [own | texts | numbers | rest])
         labels = {"candidate": "c", "engine": "e", "strategy": "t", "execution": "eager", "precision": "float32"}
         words = {"scenario": "s", "verdict": "steady", "parity": "certified", "key": f"c.eager.float32.w{workers}"}
-        connection.execute(
-            cells.insert().values(execution_id=name, workers=workers, ended_at=ended_at, **labels, **words)
-        )
+        own = {"execution_id": name, "namespace": "", "workers": workers, "ended_at": ended_at}
+        insert(connection, cells, [own | labels | words])
         if outcome == "complete":
             let_it_hold(connection, name)
 
@@ -49,7 +49,7 @@ def test_the_newest_that_ended_holds_whenever_it_was_derived(database: Database)
     add(database, "second", 20)
     add(database, "first", 10)
     add(database, "two-workers", 5, workers=2)
-    assert holding(database) == {"s/c/e/t/eager/float32/1": "second", "s/c/e/t/eager/float32/2": "two-workers"}
+    assert holding(database) == {"/s/c/e/t/eager/float32/1": "second", "/s/c/e/t/eager/float32/2": "two-workers"}
 
 
 def test_the_one_before_holds_again_once_the_newest_is_gone(database: Database) -> None:

@@ -7,7 +7,8 @@ from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunSt
 
 def cell(**changes: Any) -> CellFigures:
     known: dict[str, Any] = {
-        "scenario": "cnn", "candidate": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored",
+        "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "engine": "keras-tensorflow",
+        "strategy": "multi-worker-mirrored",
         "execution": "graph", "precision": "float32", "workers": 2, "verdict": "no steady state",
         "parity": "within limits", "ended_at": 1.7e9, "samples_per_second": 2000.0, "samples_per_second_low": 1990.0,
         "samples_per_second_high": 2010.0, "step_seconds_p50": 0.032, "step_seconds_p95": 0.034,
@@ -19,7 +20,8 @@ def cell(**changes: Any) -> CellFigures:
 
 def pair(**changes: Any) -> PairFigures:
     known: dict[str, Any] = {
-        "scenario": "cnn", "candidate": "keras", "reference": "torch", "execution": "default", "precision": "float32",
+        "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "reference": "torch",
+        "execution": "default", "precision": "float32",
         "workers": 2, "verdict": "no measurable difference", "ratio": 1.001, "ratio_low": 0.995, "ratio_high": 1.007,
     }  # fmt: skip
     return PairFigures(**known | changes)
@@ -29,7 +31,7 @@ def service(**changes: Any) -> Service:
     known: dict[str, Any] = {
         "stepmark_version": "0.1.0", "schema_revision": "0001", "database_bytes": 4096,
         "runs": (RunCount(outcome="failed", reason="launch-failed", runs=3),), "unseen_seconds": 12.5,
-        "queue_running": 1, "queue_ended": 2,
+        "queue_running": 1, "queue_ended": 2, "volume_bytes": 10 << 30, "volume_free_bytes": 1 << 30,
     }  # fmt: skip
     return Service(**known | changes)
 

@@ -18,7 +18,8 @@ from stepmark.telemetry.names import METRICS
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_per_second", "_per_sample", "_total", "_info", "_state")
 COUNTS = {
-    "stepmark_hub_database_up", "stepmark_hub_runs", "stepmark_hub_derivation_queue", "stepmark_hub_configurations",
+    "stepmark_hub_database_up", "stepmark_hub_damaged", "stepmark_hub_runs", "stepmark_hub_derivation_queue",
+    "stepmark_hub_configurations",
     "stepmark_hub_configurations_left_out", "stepmark_live_launches_done", "stepmark_live_launches_planned",
     "stepmark_controller_scenarios", "stepmark_controller_active",
 }  # fmt: skip

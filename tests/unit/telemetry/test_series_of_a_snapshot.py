@@ -18,11 +18,13 @@ from stepmark.telemetry.hub_meters import HubMeters
 from stepmark.telemetry.names import Metric
 
 CELL = {
-    "scenario": "cnn", "candidate": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored",
+    "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "engine": "keras-tensorflow",
+    "strategy": "multi-worker-mirrored",
     "execution": "graph", "precision": "float32", "workers": "2",
 }  # fmt: skip
 PAIR = {
-    "scenario": "cnn", "candidate": "keras", "reference": "torch", "execution": "default", "precision": "float32",
+    "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "reference": "torch",
+    "execution": "default", "precision": "float32",
     "workers": "2",
 }  # fmt: skip
 
@@ -74,7 +76,8 @@ def test_a_comparison_is_shown_with_its_interval_and_verdict() -> None:
 def test_the_hub_shows_how_it_stands() -> None:
     found = scraped(snapshot())
     assert found[names.DATABASE_UP.name] == [({}, 1)]
-    assert found[names.RUN_STATE.name] == [({"scenario": "cnn", "outcome": "failed", "reason": "launch-failed"}, 1)]
+    run = {"scenario": "cnn", "scenario_namespace": "", "outcome": "failed", "reason": "launch-failed"}
+    assert found[names.RUN_STATE.name] == [(run, 1)]
     assert found[names.RUNS.name] == [({"outcome": "failed", "reason": "launch-failed"}, 3)]
     assert found[names.QUEUE.name] == [({"state": "running"}, 1), ({"state": "ended"}, 2)]
     assert (found[names.UNSEEN.name], found[names.DATABASE_BYTES.name]) == ([({}, 12.5)], [({}, 4096)])

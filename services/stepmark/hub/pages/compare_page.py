@@ -13,7 +13,7 @@ from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateCell, GateReport, sentence
 from stepmark.errors import CannotRun
 from stepmark.hub import reads, sides
-from stepmark.hub.pages.rendering import page, reading
+from stepmark.hub.pages.rendering import page, reading, seen_by
 from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, warning_lines
 from stepmark.report.plots import strips, svg
 from stepmark.report.words import milliseconds
@@ -70,11 +70,13 @@ def compare(
     with reading(request) as connection:
         if run is not None:
             return _ticked(request, connection, run)
-        return _page(request, connection, asked, _compared(connection, asked) if asked.old and asked.new else None)
+        result = _compared(connection, asked, seen_by(request)) if asked.old and asked.new else None
+        return _page(request, connection, asked, result)
 
 
 def _ticked(request: Request, connection: sa.Connection, ids: list[str]) -> Response:
-    found = [view.run for run_id in ids[:2] if (view := reads.run(connection, run_id)) is not None]
+    views = [view.run for run_id in ids[:2] if (view := reads.run(connection, run_id)) is not None]
+    found = [run for run in views if request.state.principal.sees(run.namespace)]
     if len(ids) != 2 or len(found) != 2:
         refusal = Refusal([f"expected two ticked runs, found {len(ids)}. Tick two in the list of runs."])
         return _page(request, connection, Asked(), refusal)
@@ -83,7 +85,7 @@ def _ticked(request: Request, connection: sa.Connection, ids: list[str]) -> Resp
 
 
 def _page(request: Request, connection: sa.Connection, asked: Asked, result: Compared | Refusal | None) -> Response:
-    recent = reads.runs(connection, reads.Filters(limit=_RECENT)).runs
+    recent = reads.runs(connection, reads.Filters(limit=_RECENT), seen_by(request)).runs
     shown: dict[str, object] = {"refusal": result if isinstance(result, Refusal) else None, "result": None}
     if isinstance(result, Compared):
         shown = {"refusal": None, "result": result, **_texts(result.report)}
@@ -101,15 +103,15 @@ def _texts(report: GateReport) -> dict[str, object]:
             "history": history_lines(report), "table_rows": rows, "headings": _HEADINGS}  # fmt: skip
 
 
-def _compared(connection: sa.Connection, asked: Asked) -> Compared | Refusal:
-    found = {run_id: sides.side(connection, run_id) for run_id in dict.fromkeys((asked.old, asked.new))}
+def _compared(connection: sa.Connection, asked: Asked, seen: reads.Namespaces) -> Compared | Refusal:
+    found = {run_id: sides.side(connection, run_id, seen) for run_id in dict.fromkeys((asked.old, asked.new))}
     missing = [run_id for run_id, side in found.items() if side is None]
     if missing:
         return Refusal([f"{name}: expected a run that has figures, found none of this name" for name in missing])
     old, new = found[asked.old], found[asked.new]
     assert old is not None
     assert new is not None
-    earlier = sides.earlier(connection, new.summary.scenario, (asked.old, asked.new))
+    earlier = sides.earlier(connection, asked.new, (asked.old, asked.new))
     try:
         return _laid_out(gate(old, new, Choices(None, asked.machines, asked.settings), earlier))
     except Unlike as unlike:

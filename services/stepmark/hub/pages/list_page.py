@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from stepmark.hub import reads
-from stepmark.hub.pages.rendering import page, part, problem, reading, tag_of
+from stepmark.hub.pages.rendering import page, part, problem, reading, seen_by, tag_of
 
 router = APIRouter()
 
-_FILTERS = ("name", "outcome", "search")
+_FILTERS = ("name", "namespace", "outcome", "search")
 
 
 @router.get("/")
@@ -21,7 +21,8 @@ def runs(request: Request) -> Response:
     try:
         filters = reads.Filters.model_validate(asked)
         with reading(request) as connection:
-            found, names = reads.runs(connection, filters), reads.names(connection)
+            found = reads.runs(connection, filters, seen_by(request))
+            names = reads.names(connection, seen_by(request))
     except ValueError:
         text = "Expected a scenario, an outcome or a part of a name, found something longer or of another kind."
         return problem(request, 422, "This filter is not understood", text)
@@ -34,7 +35,8 @@ def rows(request: Request) -> Response:
     """The newest runs alone."""
     try:
         with reading(request) as connection:
-            found = reads.runs(connection, reads.Filters.model_validate(_asked(request)))
+            filters = reads.Filters.model_validate(_asked(request))
+            found = reads.runs(connection, filters, seen_by(request))
     except ValueError:
         return Response(status_code=422)
     return part(request, "rows", _tag(found), "on", _rows(request, found))

@@ -1,4 +1,4 @@
-"""A browser's way in: a token that may read, kept in a cookie that is good for looking only."""
+"""A browser's way in: a token that may read opens a session, whose word is the cookie, and good for looking only."""
 
 from urllib.parse import parse_qs
 
@@ -6,8 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from stepmark.hub import rights
+from stepmark.hub import rights, sessions
+from stepmark.hub.guard import peer_of
+from stepmark.hub.logs import audit
 from stepmark.hub.pages.rendering import page, problem
+from stepmark.hub.rights import Principal
 
 router = APIRouter()
 
@@ -20,33 +23,42 @@ def form(request: Request, next: str = "/") -> Response:
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
-    """Sets the cookie, if the token may read."""
+    """Sets the cookie, if the token may read. The token itself is kept nowhere."""
     if _from_elsewhere(request):
         return problem(request, 403, "Not from here", "Expected the form of this hub, found another site's.")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     token, target = fields.get("token", [""])[0].strip(), _local(fields.get("next", ["/"])[0])
-    if not await run_in_threadpool(_may_read, request, token):
+    who = await run_in_threadpool(_reader, request, token)
+    audit("login" if who else "login refused", by=who.name if who else None, peer=peer_of(request.scope))
+    if who is None:
         return page(request, "login", {"next": target, "wrong": True}, 401)
+    word = await run_in_threadpool(sessions.begin, request.app.state.database, who)
     answer = RedirectResponse(target, 303)
     secure = request.app.state.settings.cookies_are_secure
-    answer.set_cookie(rights.COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    answer.set_cookie(
+        rights.COOKIE, word, max_age=sessions.LASTS_SECONDS, httponly=True, samesite="strict", secure=secure
+    )
     return answer
 
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
-    """Forgets the cookie; the token stays good."""
+    """Ends the session, wherever its cookie is; the token stays good."""
     if _from_elsewhere(request):
         return problem(request, 403, "Not from here", "Expected the button of this hub, found another site's.")
+    word = request.cookies.get(rights.COOKIE)
+    who = await run_in_threadpool(sessions.end, request.app.state.database, word)
+    audit("logout", by=who, peer=peer_of(request.scope))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(rights.COOKIE, httponly=True, samesite="strict")
     return answer
 
 
-def _may_read(request: Request, token: str) -> bool:
+def _reader(request: Request, token: str) -> Principal | None:
+    """Whose token it is, if it may read."""
     with request.app.state.database.read() as connection:
         principal = request.app.state.callers.principal(connection, token)
-    return principal is not None and "read" in principal.rights
+    return principal if principal is not None and "read" in principal.rights else None
 
 
 def _from_elsewhere(request: Request) -> bool:

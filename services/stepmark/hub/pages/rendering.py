@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from stepmark.hub import rights
 from stepmark.hub.pages import assets, words
+from stepmark.hub.reads import Namespaces
 from stepmark.report import html
 
 POLICY = (
@@ -26,6 +27,11 @@ Pace = Literal["on", "slow", "ended"]
 def reading(request: Request) -> AbstractContextManager[sa.Connection]:
     """The database as it is now."""
     return request.app.state.database.read()
+
+
+def seen_by(request: Request) -> Namespaces:
+    """The namespaces whose runs whoever asks may see."""
+    return request.state.principal.namespaces
 
 
 @functools.cache

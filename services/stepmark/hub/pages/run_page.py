@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
 from stepmark.hub import reads
-from stepmark.hub.pages.rendering import Pace, environment, is_known, page, part, problem, reading, tag_of
+from stepmark.hub.pages.rendering import Pace, environment, is_known, page, part, problem, reading, seen_by, tag_of
 from stepmark.report import views
 
 router = APIRouter()
@@ -27,8 +27,9 @@ def run(request: Request, run_id: str) -> Response:
         view = reads.run(connection, run_id)
         if view is None:
             return _missing(request, run_id)
-        earlier = reads.Filters(name=view.run.name, limit=_EARLIER, cursor=reads.cursor_after(view.run))
-        others = reads.runs(connection, earlier).runs
+        older = {"limit": _EARLIER, "cursor": reads.cursor_after(view.run)}
+        earlier = reads.Filters(name=view.run.name, namespace=view.run.namespace, **older)
+        others = reads.runs(connection, earlier, seen_by(request)).runs
         stored = reads.summary(connection, run_id)
     return page(request, "run", {"others": others, "tags": _tags(view, stored), **_values(view, stored)})
 

@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from stepmark.analysis.history import History, HistoryCell, HistoryPoint, HistoryRun
 from stepmark.hub import reads
 from stepmark.hub.pages import history_plot
-from stepmark.hub.pages.rendering import page, problem, reading
+from stepmark.hub.pages.rendering import page, problem, reading, seen_by
 from stepmark.report.words import UNKNOWN
 
 router = APIRouter()
@@ -15,14 +15,16 @@ _Row = tuple[HistoryRun, HistoryRun | None, list[tuple[str, str, str]]]
 
 
 @router.get("/scenarios/{name}")
-def scenario(request: Request, name: str) -> Response:
+def scenario(request: Request, name: str, namespace: str | None = None) -> Response:
     """The whole page."""
     with reading(request) as connection:
-        history = reads.history(connection, name)
-    if history is None:
+        found = reads.scenario_named(connection, name, namespace, seen_by(request))
+        history = None if found is None else reads.history(connection, found)
+    if found is None or history is None:
         text = f"Expected a scenario that has runs here, found none named {name}."
         return problem(request, 404, "No such scenario", text)
-    shown = {"history": history, "charts": history_plot.charts(history), "rows": _rows(history), "rows_of": _figures}
+    shown: dict[str, object] = {"history": history, "namespace": found.namespace or ""}
+    shown |= {"charts": history_plot.charts(history), "rows": _rows(history), "rows_of": _figures}
     return page(request, "scenario", shown)
 
 

@@ -15,9 +15,11 @@ OUTCOMES = {
     "cancelled": "someone ended it",
     "lost": "nothing has been heard of it for too long",
     "superseded": "another execution took its place",
+    "damaged": "what is stored is not what was written: restore a backup",
 }
 CLASSES = {"waiting": "none", "running": "open", "complete": "good", "failed": "bad", "interrupted": "warn",
-           "cancelled": "none", "lost": "bad", "superseded": "none"}  # fmt: skip
+           "cancelled": "none", "lost": "bad", "superseded": "none",
+           "damaged": "bad"}  # fmt: skip
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 

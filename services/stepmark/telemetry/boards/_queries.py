@@ -1,6 +1,6 @@
 """PromQL made of names. Replicas of a hub, and a restarted one, show the same figures: here they are one series."""
 
-from stepmark.telemetry.names import ACTIVE, PARITY, External, Metric
+from stepmark.telemetry.names import ACTIVE, NAMESPACE, PARITY, External, Metric
 
 Labels = tuple[str, ...]
 
@@ -30,7 +30,8 @@ def proven(labels: Labels, value: Metric, selector: str) -> str:
     on = f"on ({', '.join(labels)})"
     refused = by(labels, PARITY, f'{selector}, state="not-comparable"')
     open_, checked = (by(labels, PARITY, f'{selector}, state{is_}"not-checked"') for is_ in ("=", "!="))
-    return f"({by(labels, value, selector)} unless {on} {refused} unless {on} ({open_} and on (scenario) {checked}))"
+    scenario = f"on (scenario, {NAMESPACE})"
+    return f"({by(labels, value, selector)} unless {on} {refused} unless {on} ({open_} and {scenario} {checked}))"
 
 
 def state_as(name: str, labels: Labels, metric: Metric, selector: str = "") -> str:

@@ -8,7 +8,7 @@ from stepmark.telemetry.boards._layout import Page, Panel, Row, Variable, built,
 from stepmark.telemetry.boards._panels import GOOD, PLAIN, SAMPLES
 from stepmark.telemetry.boards._queries import CELL_LEGEND, newest, of_workload
 from stepmark.telemetry.boards._shared import most_silent
-from stepmark.telemetry.names import CONFIGURATION, External
+from stepmark.telemetry.names import CELL, External
 
 _PAGE = Page(
     "stepmark-live",
@@ -56,7 +56,7 @@ def _progress() -> Row:
 
 def _speed() -> Row:
     live = newest(names.LIVE_SAMPLES_PER_SECOND, _RUN)
-    past = f"{newest(names.THROUGHPUT, _RUN)} and on ({', '.join(CONFIGURATION)}) {live}"
+    past = f"{newest(names.THROUGHPUT, _RUN)} and on ({', '.join(('scenario', *CELL))}) {live}"
     throughput = panels.graph(
         "Running throughput",
         "Of the cell that is measured now, beside the newest stored result of the same configuration.",

@@ -8,14 +8,14 @@ from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
 from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
 from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, proven, state
 from stepmark.telemetry.boards._shared import claims, database_up
-from stepmark.telemetry.names import CONFIGURATION, PAIR, Metric
+from stepmark.telemetry.names import CONFIGURATION, NAMESPACE, PAIR, Metric
 
 _PAGE = Page(
     "stepmark-overview",
     "Overview",
     "All scenarios of a hub: the newest result of every configuration, and how the newest runs stand.",
 )
-_RUN = ("scenario", "outcome", "reason")
+_RUN = ("scenario", NAMESPACE, "outcome", "reason")
 
 
 def board() -> Dashboard:
@@ -72,7 +72,7 @@ def _verdicts() -> Row:
         "Newest runs",
         "How the newest run of each scenario stands. A scenario opens its comparison.",
         _RUN,
-        [Column("", state(("scenario",), names.RUN_STATE, SCENARIO, _RUN[1:]))],
+        [Column("", state(_RUN[:2], names.RUN_STATE, SCENARIO, _RUN[2:]))],
         link="stepmark-frameworks",
     )
     pairs = claims(
@@ -85,18 +85,20 @@ def _verdicts() -> Row:
 
 
 def _results() -> Row:
+    figures = proven(CONFIGURATION, names.THROUGHPUT, SCENARIO)
     fastest = panels.rows(
         "Fastest of each scenario",
         "The highest throughput of those that parity has not refused: see the comparison before choosing one.",
         CONFIGURATION,
-        [Column("throughput", f"topk by (scenario) (1, {proven(CONFIGURATION, names.THROUGHPUT, SCENARIO)})", SAMPLES)],
+        [Column("throughput", f"topk by (scenario, {NAMESPACE}) (1, {figures})", SAMPLES)],
         link="stepmark-frameworks",
     )
+    ended = f"{names.LAST_RUN}{{{SCENARIO}}}"
     age = panels.bars(
         "Oldest result",
         "Time since the run that a scenario's oldest shown result is of.",
         "s",
-        {"{{scenario}}": f"time() - min by (scenario) ({names.LAST_RUN}{{{SCENARIO}}})"},
+        {f"{{{{{NAMESPACE}}}}} {{{{scenario}}}}": f"time() - min by ({', '.join(_RUN[:2])}) ({ended})"},
     )
     return Row("Results", 9, ((16, fastest), (8, age)))
 
@@ -106,7 +108,7 @@ def _over_time() -> Row:
         "Throughput over time",
         "The newest throughput of every configuration: a step in a line is a new run.",
         SAMPLES,
-        {f"{{{{scenario}}}} {CELL_LEGEND}": newest(names.THROUGHPUT, SCENARIO)},
+        {f"{{{{{NAMESPACE}}}}} {{{{scenario}}}} {CELL_LEGEND}": newest(names.THROUGHPUT, SCENARIO)},
     )
     runs = panels.graph(
         "Stored runs",

@@ -1,0 +1,121 @@
+"""Attempts at runs: who may register one, and how one ends of which nothing was heard."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepmark.errors import printable
+from stepmark.hub.database import Database
+from stepmark.hub.refusals import Refused, not_found
+from stepmark.hub.rights import Principal
+from stepmark.hub.rows import insert_missing, locked, update
+from stepmark.hub.tables import attempts, executions, runs
+from stepmark.results.wire import AttemptEnd, Registration
+
+_MAY_STILL_SPEAK = ("running", "lost")
+
+
+def conflict(message: str) -> Refused:
+    return Refused(409, "conflict", f"{message}; what was there is kept")
+
+
+def register(database: Database, who: Principal, run_id: str, number: int, body: Registration) -> bool:
+    """Whether something was stored; False means that the hub had it already.
+
+    Raises:
+        Refused: the run is another scenario's or another registrar's, or the token another attempt's.
+    """
+    now, namespace = time.time(), _namespace(who, body)
+    with database.write() as connection:
+        insert_missing(
+            connection, runs, run_id=run_id, name=body.name, namespace=namespace, created_at=now, registered_by=who.name
+        )  # fmt: skip
+        run = locked(connection, runs, runs.c.run_id == run_id)
+        if run is None or (run.name, run.namespace) != (body.name, namespace):
+            raise conflict(f"run {run_id} is another scenario's")
+        _refuse_stranger(who, run)
+        own = _own(run_id, number)
+        others = attempts.select().where(attempts.c.token_sha256 == body.token_sha256, sa.not_(own))
+        if connection.execute(others).first() is not None:
+            raise conflict("the token is another attempt's: make one for each")
+        times = {"created_at": now, "expires_at": now + body.expires_in_seconds}
+        values = {"token_sha256": body.token_sha256, **times}
+        if insert_missing(connection, attempts, run_id=run_id, number=number, bytes=0, executions=0, **values):
+            update(connection, runs, run, end_outcome=None, end_reason=None)
+            return True
+        replaced = attempts.update().where(own, attempts.c.token_sha256 != body.token_sha256).values(values)
+        return connection.execute(replaced).rowcount > 0
+
+
+def end(database: Database, who: Principal, run_id: str, number: int, body: AttemptEnd) -> bool:
+    """Whether it was stored: the first end stands.
+
+    Raises:
+        Refused: there is no such attempt, or it is another registrar's.
+    """
+    now = time.time()
+    with database.write() as connection:
+        run = locked(connection, runs, runs.c.run_id == run_id)
+        attempt = locked(connection, attempts, _own(run_id, number))
+        if run is None or attempt is None:
+            raise not_found(f"attempt {number} of run {run_id}")
+        _refuse_stranger(who, run)
+        if attempt.ended_at is not None:
+            return False
+        told = {"outcome": body.outcome, "reason": body.reason}
+        update(connection, attempts, attempt, ended_at=now, message=printable(body.message)[:2000], **told)
+        if not _end_executions(connection, run_id, number, now, told) and number >= _newest(connection, run_id):
+            update(connection, runs, run, end_outcome=body.outcome, end_reason=body.reason)
+        return True
+
+
+def refuse_ended(connection: sa.Connection, run_id: str, number: int) -> None:
+    """Raises: Refused, if who made the attempt has said that it is over."""
+    reason = connection.execute(
+        sa.select(attempts.c.reason).where(_own(run_id, number), attempts.c.ended_at.is_not(None))
+    ).scalar()
+    if reason is not None:
+        raise Refused(409, "ended", f"attempt {number} of run {run_id} is over: {reason}")
+
+
+def _namespace(who: Principal, body: Registration) -> str | None:
+    """Raises: Refused, if the token is not good for it."""
+    only = who.namespaces
+    if only is None:
+        return body.namespace
+    if body.namespace is None and len(only) == 1:
+        return next(iter(only))
+    if body.namespace not in only:
+        raise Refused(403, "forbidden", "namespace: expected one that this token is bound to, found another")
+    return body.namespace
+
+
+def _refuse_stranger(who: Principal, run: sa.Row[Any]) -> None:
+    """A run is its first registrar's. Of a run from before that was written down, whoever may register is."""
+    if "admin" in who.rights or run.registered_by in (None, who.name):
+        if who.sees(run.namespace):
+            return
+        raise Refused(403, "forbidden", "expected a token that is bound to the run's namespace, found another")
+    raise Refused(403, "forbidden", f"run {run.run_id}: expected who registered it first, found another")
+
+
+def _own(run_id: str, number: int) -> sa.ColumnElement[bool]:
+    return sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
+
+
+def _newest(connection: sa.Connection, run_id: str) -> int:
+    return connection.execute(sa.select(sa.func.max(attempts.c.number)).where(attempts.c.run_id == run_id)).scalar_one()
+
+
+def _end_executions(connection: sa.Connection, run_id: str, number: int, now: float, told: Mapping[str, str]) -> bool:
+    """Those that have not told an end of their own; whether there is any execution of the attempt."""
+    ids = sa.select(executions.c.execution_id).where(executions.c.run_id == run_id, executions.c.attempt == number)
+    found = list(connection.execute(ids).scalars())
+    for execution_id in found:
+        row = locked(connection, executions, executions.c.execution_id == execution_id)
+        if row is not None and row.outcome in _MAY_STILL_SPEAK:
+            ended_at = now if row.ended_at is None else row.ended_at
+            update(connection, executions, row, ended_at=ended_at, revision=row.revision + 1, **told)
+    return bool(found)

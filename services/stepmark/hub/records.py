@@ -1,0 +1,133 @@
+"""Launches and certificates, into the database: each call one transaction, safe to repeat."""
+
+import hashlib
+import time
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from stepmark.hub import quotas
+from stepmark.hub.attempts import conflict
+from stepmark.hub.database import Database
+from stepmark.hub.ingest import opened, touch
+from stepmark.hub.refusals import Refused
+from stepmark.hub.rights import Principal
+from stepmark.hub.rows import added, insert_missing, sealed
+from stepmark.hub.settings import Limits
+from stepmark.hub.steps import checked_steps
+from stepmark.hub.tables import certificates, launches
+from stepmark.plan.blocks import launch_id as id_of
+from stepmark.plan.cells import Cell, cells
+from stepmark.results.certificate import Certificate
+from stepmark.results.record import WARMUP_STEPS_MOST, LaunchHeader
+from stepmark.results.store import Run
+from stepmark.results.wire import LaunchUpload
+
+_LIKE_CELL = {"levels", "unsupported"}  # what the hub's version of stepmark may see otherwise than the runner's
+
+
+def put_launch(
+    database: Database, limits: Limits, who: Principal, execution_id: str, launch_id: str, body: LaunchUpload
+) -> int | None:
+    """The number of step samples that were stored; None if the hub had the launch already.
+
+    Raises:
+        Refused: it is not of this execution's scenario, the name is known with other contents, or there is no room.
+        ValueError: the steps are not packed as `pack_steps` does.
+    """
+    header = body.header
+    if header.launch_id != launch_id:
+        raise Refused(422, "invalid", "header.launch_id: expected the name in the address, found another")
+    steps = checked_steps(header, body.steps_npz)
+    text = header.model_dump_json()
+    with database.write() as connection:
+        execution = opened(connection, who, execution_id)
+        if header.scenario_digest != execution.scenario_digest:
+            raise Refused(422, "invalid", "header.scenario_digest: expected the execution's, found another")
+        _check_place(execution.document, header, steps)
+        names = {"execution_id": execution_id, "launch_id": launch_id}
+        values = {
+            "block": header.block, "position": header.position, "header": text,
+            "step_nanoseconds_npz": body.steps_npz, "body_sha256": body_sha256(text, steps), "received_at": time.time(),
+        }  # fmt: skip
+        if not _stored(connection, launches, names, values, "body_sha256"):
+            touch(connection, execution, time.time())
+            return None
+        size = len(text) + len(body.steps_npz)
+        quotas.count_bytes(connection, limits, execution.run_id, execution.attempt, size)
+        total = added(execution.launches_sum, launch_id, sealed(launches, names | values)["row_sha256"])
+        touch(connection, execution, time.time(), revision=execution.revision + 1, launches_sum=total)
+    return int(steps.size)
+
+
+def body_sha256(header: str, steps: NDArray[np.int64]) -> str:
+    """Of a launch's header and array, however that is packed: tells a repeat from a conflict, and the whole from the
+    damaged."""
+    return hashlib.sha256(b"".join((header.encode(), repr(steps.shape).encode(), steps.tobytes()))).hexdigest()
+
+
+def put_certificate(
+    database: Database, limits: Limits, who: Principal, execution_id: str, cell: str, body: Certificate
+) -> bool:
+    """Raises: Refused, as for launches."""
+    if body.cell != cell:
+        raise Refused(422, "invalid", "cell: expected the one in the address, found another")
+    text = body.model_dump_json()
+    with database.write() as connection:
+        execution = opened(connection, who, execution_id)
+        if cell not in _plan_of(execution.document)[0]:
+            raise Refused(422, "invalid", "cell: expected one of the execution's scenario, found another")
+        names, values = {"execution_id": execution_id, "cell": cell}, {"document": text}
+        if not _stored(connection, certificates, names, values, "document"):
+            touch(connection, execution, time.time())
+            return False
+        quotas.count_bytes(connection, limits, execution.run_id, execution.attempt, len(text))
+        total = added(execution.certificates_sum, cell, sealed(certificates, names | values)["row_sha256"])
+        touch(connection, execution, time.time(), revision=execution.revision + 1, certificates_sum=total)
+    return True
+
+
+def _stored(
+    connection: sa.Connection, table: sa.Table, names: dict[str, str], values: dict[str, Any], contents: str
+) -> bool:
+    """Whether the row is new. Known with other contents, it is refused."""
+    if insert_missing(connection, table, **names, **values):
+        return True
+    which = sa.and_(*(table.c[name] == value for name, value in names.items()))
+    known = connection.execute(sa.select(table.c[contents]).where(which)).scalar_one()
+    if known != values[contents]:
+        raise conflict(f"{' '.join(names.values())} is known with other contents")
+    return False
+
+
+@lru_cache(maxsize=64)
+def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
+    """The cells that may be measured, by key, the number of blocks, and the most steps of a launch.
+
+    Cached: it is asked for with every launch.
+    """
+    run = Run.model_validate_json(document)
+    scenario = run.parsed_scenario()
+    measurement = scenario.spec.measurement
+    found = {cell.key: cell for cell in cells(scenario, run.machine)}
+    blocks = measurement.max_launches or measurement.launches
+    return found, blocks, WARMUP_STEPS_MOST + measurement.max_steps
+
+
+def _check_place(document: str, header: LaunchHeader, steps: NDArray[np.int64]) -> None:
+    """Raises: Refused, if the scenario's plan has no such launch."""
+    known, blocks, steps_most = _plan_of(document)
+    cell = header.cell
+    planned = known.get(cell.key)
+    if planned is None or planned.model_dump(exclude=_LIKE_CELL) != cell.model_dump(exclude=_LIKE_CELL):
+        raise Refused(422, "invalid", "header.cell: expected one of the execution's scenario, found another")
+    named = id_of(cell, header.block, header.attempt)
+    if header.launch_id != named or header.block >= blocks or header.position >= len(known):
+        raise Refused(422, "invalid", "header: expected block, position and launch_id of the plan, found others")
+    if len(header.ranks) > planned.processes:
+        raise Refused(422, "invalid", f"header.ranks: expected at most {planned.processes}, found more")
+    if steps.shape[1] > steps_most:
+        raise Refused(422, "invalid", f"steps_npz: expected at most {steps_most} steps of a rank, found more")

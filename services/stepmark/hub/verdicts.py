@@ -1,0 +1,58 @@
+"""What may be said of a run in a line or two, for lists: from its derived rows, if all of them are whole."""
+
+from collections import defaultdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepmark.analysis.compare import Comparison
+from stepmark.analysis.intervals import Estimate
+from stepmark.hub.rows import is_whole
+from stepmark.hub.tables import cells, comparisons
+from stepmark.report import headline, words
+
+
+def of(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
+    """Of each execution what its comparisons say, or, where there is nothing to compare, its highest throughput.
+
+    Of cells that parity has not refused; those that it was not asked about come last. An execution of which a row is
+    damaged says nothing.
+    """
+    compared = comparisons.select().where(comparisons.c.execution_id.in_(ids)).order_by(comparisons.c.key)
+    best = cells.select().where(cells.c.execution_id.in_(ids))
+    best = best.order_by(cells.c.parity == "not checked", cells.c.samples_per_second.desc())
+    pairs, singles = connection.execute(compared).all(), connection.execute(best).all()
+    damaged = {row.execution_id for table, rows in ((comparisons, pairs), (cells, singles)) for row in rows
+               if not is_whole(table, row)}  # fmt: skip
+    found: dict[str, list[Comparison]] = defaultdict(list)
+    for row in pairs:
+        if row.execution_id not in damaged:
+            found[row.execution_id].append(_comparison(row))
+    told = {id: headline.headlines(compared) for id, compared in found.items()}
+    for row in singles:
+        if row.execution_id not in damaged and row.samples_per_second is not None and row.parity != "not comparable":
+            told.setdefault(row.execution_id, [_throughput(row)])
+    return told
+
+
+def _comparison(row: Any) -> Comparison:
+    """As far as it is stored in columns."""
+    return Comparison(
+        candidate=row.candidate,
+        reference=row.reference,
+        execution=row.execution,
+        candidate_execution=row.candidate_execution,
+        reference_execution=row.reference_execution,
+        precision=row.precision,
+        workers=row.workers,
+        ratio=None if row.ratio is None else Estimate(value=row.ratio, low=row.ratio_low, high=row.ratio_high),
+        blocks=0,
+        parity="",
+        verdict=row.verdict,
+        reason=row.reason,
+    )
+
+
+def _throughput(row: Any) -> str:
+    what = f"{row.candidate} {row.execution} {row.precision}, {words.workers(row.workers)}"
+    return f"{row.samples_per_second:,.0f} samples/s: {what}"

@@ -1,0 +1,124 @@
+"""A child process that derives, with a limit on its memory: records are a stranger's, and the hub must outlive them.
+
+It is kept, since starting it takes a second, and replaced when it dies. Spawned, not forked: the hub has threads. A hub
+that is killed leaves it to end what it has at hand.
+"""
+
+import contextlib
+import multiprocessing
+import resource
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from stepmark.hub.settings import Settings
+
+_START_SECONDS = 60.0
+_DATABASE_PATIENCE_SECONDS = 60.0
+_READY = ""
+
+
+class Died(Exception):
+    """The child has ended, or was ended, before it had an answer."""
+
+
+class Worker:
+    """One child at a time. Not thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url, self._bytes_most = settings.database_url, settings.derive_bytes_most
+        self._seconds_most = settings.derive_seconds_most
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def derive(self, execution_id: str) -> tuple[str, str]:
+        """As `derive.derive`, there.
+
+        Raises:
+            Died: it ended with this, or was ended since it took too long.
+            sqlalchemy.exc.SQLAlchemyError, OSError: the database is away.
+        """
+        pipe = self._pipe if self._is_there() else self._start()
+        assert pipe is not None
+        answer = self._ask(pipe, execution_id)
+        if isinstance(answer, Exception):
+            raise answer
+        outcome, problem = answer
+        return outcome, problem
+
+    def words_of_death(self) -> str:
+        """What is said of an execution whose derivation has ended the child, or the hub with it."""
+        limits = f"--derive-bytes-most {self._bytes_most}, --derive-seconds-most {self._seconds_most:g}"
+        return f"no figures: its derivation ended the hub's worker twice ({limits})"
+
+    def stop(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(timeout=5)
+        self._pipe = self._process = None
+
+    def _is_there(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    def _start(self) -> Connection:
+        self.stop()
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._url, self._bytes_most), name="derive")
+        self._process.start()
+        theirs.close()
+        self._pipe = ours
+        self._answer(ours, _START_SECONDS)
+        return ours
+
+    def _ask(self, pipe: Connection, execution_id: str) -> tuple[str, str] | Exception:
+        try:
+            pipe.send(execution_id)
+        except OSError:
+            raise self._dead() from None
+        return self._answer(pipe, self._seconds_most)
+
+    def _answer(self, pipe: Connection, seconds: float) -> tuple[str, str] | Exception:
+        try:
+            if pipe.poll(seconds):
+                return pipe.recv()
+        except (EOFError, OSError):
+            raise self._dead() from None
+        self.stop()
+        raise Died(f"the worker took longer than {seconds:g} s, and was ended")
+
+    def _dead(self) -> Died:
+        assert self._process is not None
+        self._process.join(timeout=5)
+        code = self._process.exitcode
+        self.stop()
+        return Died(f"the worker ended with {signal.Signals(-code).name if code and code < 0 else code}")
+
+
+def _serve(pipe: Connection, url: str, bytes_most: int) -> None:
+    """The child: until the hub closes its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to all; the hub says when to end
+    from stepmark.hub.database import Database
+    from stepmark.hub.derive import derive
+
+    _limit_memory(bytes_most)
+    database = Database(url, _DATABASE_PATIENCE_SECONDS)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        pipe.send((_READY, _READY))
+        while True:
+            execution_id = pipe.recv()
+            try:
+                pipe.send(derive(database, execution_id))
+            except Exception as error:
+                pipe.send(OSError(f"{type(error).__name__}: {error}".splitlines()[0][:300]))
+
+
+def _limit_memory(bytes_most: int) -> None:
+    """Beside what the program itself takes. Where all is short nevertheless, the kernel ends this process first."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + bytes_most
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
