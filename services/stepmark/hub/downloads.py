@@ -31,7 +31,7 @@ from stepmark.results.wire import Id
 router = APIRouter(prefix="/api/v1/runs/{run_id}")
 
 _CHUNK_BYTES = 1 << 20
-_ROWS_AT_ONCE = 8
+_ROWS_AT_ONCE = 4  # a launch has up to 64 MiB of steps before they are packed
 _MADE_AT_ONE_TIME = threading.BoundedSemaphore(2)
 _WAIT_SECONDS = 30.0
 
