@@ -3,14 +3,19 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from stepmark.controller import kube
+from stepmark.controller import afterwards, kube
 from stepmark.controller.actions import names
 from stepmark.controller.facts import Problem
 from stepmark.controller.plan import is_final, living, status_of
 from stepmark.controller.ports import Api
 from stepmark.controller.problems import problem_of
+from stepmark.controller.settings import Settings
+
+_OVER_MOST = 50
+"""Scenarios that are over and are tidied up after in one look."""
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -37,16 +42,16 @@ class Look:
     failed: dict[Place, kube.ApiError] = field(default_factory=dict)
 
 
-def collect(api: Api, places: tuple[Place, ...], rayjobs: bool, turned: Callable[[], None] = lambda: None) -> Look:
+def collect(api: Api, settings: Settings, rayjobs: bool, turned: Callable[[], None] = lambda: None) -> Look:
     """Look everywhere. `rayjobs`: whether there is this kind. `turned` is called after each place.
 
     Raises:
         kube.ApiError: nothing could be listed in any of the places.
     """
-    look = Look()
+    look, places = Look(), places_of(settings)
     for place in places:
         try:
-            _look_at(api, place, rayjobs, look)
+            _look_at(api, place, rayjobs, look, settings)
         except kube.ApiError as error:
             look.failed[place] = error
         turned()
@@ -55,7 +60,11 @@ def collect(api: Api, places: tuple[Place, ...], rayjobs: bool, turned: Callable
     return look
 
 
-def _look_at(api: Api, place: Place, rayjobs: bool, look: Look) -> None:
+def places_of(settings: Settings) -> tuple[Place, ...]:
+    return settings.namespaces or (None,)
+
+
+def _look_at(api: Api, place: Place, rayjobs: bool, look: Look, settings: Settings) -> None:
     """RayJobs and pods are listed later than the scenarios: a child that a status speaks of is older than this status,
     so one that is missing now is gone.
     """
@@ -72,9 +81,19 @@ def _look_at(api: Api, place: Place, rayjobs: bool, look: Look) -> None:
     except kube.ApiError as error:
         look.failed[place] = error
         problem = problem_of(error, place or "*")
+    now = datetime.now(UTC)
+    over = [one for one in scenarios if is_final(one) and _is_due(one, settings, now)]
+    look.cases += [Case(one, [], []) for one in over[:_OVER_MOST]]
     for one in alive:
         uid = one["metadata"]["uid"]
         look.cases.append(Case(one, ray_jobs.get(uid, []), pods.get(uid, []), problem))
+
+
+def _is_due(scenario: Object, settings: Settings, now: datetime) -> bool:
+    try:
+        return afterwards.is_due(scenario, settings, now)
+    except Exception:  # a status that makes no sense: whoever works on it will say so
+        return True
 
 
 def _of(api: Api, resource: str, place: Place, uids: list[str]) -> dict[str, Objects]:

@@ -6,10 +6,10 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from stepmark.controller.log import Format, Level
-from stepmark.controller.profiles import LabelKey, LabelValue
+from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
 from stepmark.scenario.base import StrictModel
 
-Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Namespace = NamespaceName
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
 Labels = dict[LabelKey, LabelValue]
 

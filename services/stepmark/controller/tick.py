@@ -5,24 +5,27 @@ scenario or RayJob is logged and counted, and the others go on.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
 from stepmark.controller import kube
 from stepmark.controller.actions import names
 from stepmark.controller.capabilities import capabilities
-from stepmark.controller.collect import Case, Look, Place, collect
-from stepmark.controller.facts import Capabilities, HubView, Pod, Problem, RayJob
+from stepmark.controller.collect import Case, Look, Place, collect, places_of
+from stepmark.controller.facts import AwaitedRun, Capabilities, HubView, Pod, Problem, RayJob
 from stepmark.controller.log import fields, log, of
 from stepmark.controller.meters import PHASES, Meters
 from stepmark.controller.plan import Here, Seen, is_final, living, status_of
 from stepmark.controller.ports import Api, Hub
-from stepmark.controller.profiles import profiles_from_file
+from stepmark.controller.profiles import BadProfile, profiles_from_file
 from stepmark.controller.settings import Settings
+from stepmark.controller.turns import with_turn
 from stepmark.controller.work import Worker
+from stepmark.results.wire import AttemptEnd
 
 _LOOK_SECONDS = 300.0
+_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario is gone")
 _OURS = "app.kubernetes.io/managed-by=stepmark-controller"
 
 
@@ -43,6 +46,8 @@ class Ticker:
     _can: Capabilities = field(default_factory=lambda: Capabilities(rayjobs=False))
     _looked: float | None = None
     _failed: dict[Place, str] = field(default_factory=dict)
+    _bad: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
 
     def tick(self) -> None:
         """List, compute, act.
@@ -54,11 +59,14 @@ class Ticker:
         started = monotonic()
         sweep = self._look(started)
         here = Here(self.settings, profiles_from_file(self.settings.profiles_file), self._can)
-        look = collect(self.api, self._places(), self._can.rayjobs, self.turned)
+        self._tell_bad(here)
+        look = collect(self.api, self.settings, self._can.rayjobs, self.turned)
         self._tell_failed(look)
-        list(self.pool.map(lambda case: self._work(case, here), look.cases))
+        turns = with_turn((case.scenario for case in look.cases), here)
+        list(self.pool.map(lambda case: self._work(case, here, turns), look.cases))
         if sweep and self._can.rayjobs:
             self._sweep(look)
+        self._tell_deleted(look, sweep)
         if not look.failed:
             self.worker.rests.keep_only({case.scenario["metadata"]["uid"] for case in look.cases})
         self.meters.ticked(monotonic() - started, phases_of(look.scenarios))
@@ -81,7 +89,7 @@ class Ticker:
         return True
 
     def _places(self) -> tuple[Place, ...]:
-        return self.settings.namespaces or (None,)
+        return places_of(self.settings)
 
     def _tell_failed(self, look: Look) -> None:
         """In the log when it begins and ends; in the metrics at every look."""
@@ -97,9 +105,20 @@ class Ticker:
             elif now is None and before is not None:
                 log.info("a namespace can be listed again", extra=_at(place))
 
-    def _work(self, case: Case, here: Here) -> None:
+    def _tell_bad(self, here: Here) -> None:
+        """Profiles that are refused, when that changes."""
+        bad = {name: one.problem for name, one in here.profiles.items() if isinstance(one, BadProfile)}
+        for name, problem in bad.items():
+            if self._bad.get(name) != problem:
+                log.error(
+                    "a profile is refused, and scenarios that name it wait: %s", problem, extra=fields(profile=name)
+                )
+        self._bad = bad
+
+    def _work(self, case: Case, here: Here, turns: set[str]) -> None:
         try:
-            self.worker.work(case.scenario, self._seen(case), here)
+            seen = replace(self._seen(case), has_turn=case.scenario["metadata"]["uid"] in turns)
+            self.worker.work(case.scenario, seen, here)
         except Exception as error:  # whatever it is: one scenario must not keep the others from going on
             self._failure("scenario", "a scenario could not be worked on", error, of(case.scenario))
         self.turned()
@@ -159,6 +178,27 @@ class Ticker:
                     name = one.get("metadata", {}).get("name")
                     self._failure("sweep", "an old RayJob could not be ended", error, _at(place, ray_job=name))
             self.turned()
+
+    def _tell_deleted(self, look: Look, sweep: bool) -> None:
+        """Have the hub hear of scenarios that are gone before their runs were over."""
+        known = {one["metadata"]["uid"] for one in look.scenarios}
+        gone, self._known = self._known - known, known
+        for place in (one for one in self._places() if one not in look.failed and (sweep or gone)):
+            try:
+                for run in self.hub.awaited(place):
+                    if run.run_id not in known and self._is_gone(run):
+                        self.hub.end(run.run_id, run.number, _DELETED)
+                        log.info("told the hub that a scenario is gone", extra=_at(run.namespace, scenario=run.name))
+            except Exception as error:
+                self._failure("hub", "the hub was not told of scenarios that are gone", error, _at(place))
+
+    def _is_gone(self, run: AwaitedRun) -> bool:
+        """It may have been created, and registered, since the scenarios were listed."""
+        try:
+            found = self.api.get(kube.SCENARIOS, run.namespace, run.name)
+        except kube.NotFound:
+            return True
+        return bool(found["metadata"]["uid"] != run.run_id)
 
     def _sweep_away(self, found: dict[str, Any], oldest: dict[str, int]) -> None:
         number, job = names.attempt_in(found), RayJob.of(found)

@@ -21,9 +21,11 @@ from stepmark.controller.actions.kinds import (
     Event,
     GiveToken,
     PatchStatus,
-    TellCancelled,
+    RemoveChildren,
+    RemoveScenario,
+    TellEnd,
 )
-from stepmark.controller.actions.names import described
+from stepmark.controller.actions.names import child_name, described
 from stepmark.controller.facts import Problem, RayJob, owner_uid
 from stepmark.controller.hub_client import HubError
 from stepmark.controller.log import log, of
@@ -117,7 +119,7 @@ class Worker:
                 if seen.problem is not resting:
                     break  # a child's name is taken: nothing more of this attempt
             else:
-                if isinstance(actions[-1], CreateChild | DeleteRayJob):
+                if isinstance(actions[-1], CreateChild | DeleteRayJob | RemoveScenario):
                     self.rests.succeeded(scenario["metadata"]["uid"])
                     return  # KubeRay's turn
 
@@ -153,8 +155,14 @@ class Worker:
             case DeleteRayJob(name, uid):
                 self._delete(namespace, name, uid)
                 log.info("deleted RayJob %s", name, extra=of(scenario))
-            case TellCancelled(execution_id, secret):
-                self._tell_cancelled(scenario, execution_id, secret)
+            case TellEnd(number, end):
+                self._hub.end(scenario["metadata"]["uid"], number, end)
+                log.info("told the hub: %s", end.reason, extra=of(scenario, attempt=number))
+            case RemoveChildren(number):
+                self._remove_children(scenario, number)
+            case RemoveScenario():
+                self._api.delete(kube.SCENARIOS, namespace, scenario["metadata"]["name"], scenario["metadata"]["uid"])
+                log.info("removed, as its runPolicy asks for", extra=of(scenario))
         return scenario, seen
 
     def _patch(self, action: PatchStatus, scenario: dict[str, Any]) -> dict[str, Any]:
@@ -199,12 +207,18 @@ class Worker:
         except (kube.NotFound, kube.Conflict):
             return  # it is gone, or another one has its name
 
-    def _tell_cancelled(self, scenario: dict[str, Any], execution_id: str, secret: str) -> None:
-        try:
-            found = self._api.get(kube.SECRETS, scenario["metadata"]["namespace"], secret)
-            self._hub.cancel(execution_id, _token_in(found))
-        except (kube.ApiError, HubError, ValueError) as error:
-            self._failure("hub", "the hub was not told that a run was cancelled", error, scenario)
+    def _remove_children(self, scenario: dict[str, Any], number: int) -> None:
+        """The RayJob first, whose pods use the others. What is somebody else's under such a name stays."""
+        metadata = scenario["metadata"]
+        name = child_name(scenario, number)
+        for resource in (kube.RAYJOBS, kube.SECRETS, kube.CONFIG_MAPS, kube.NETWORK_POLICIES):
+            try:
+                found = self._api.get(resource, metadata["namespace"], name)
+                if owner_uid(found) == metadata["uid"]:
+                    self._api.delete(resource, metadata["namespace"], name, found["metadata"]["uid"])
+            except (kube.NotFound, kube.Conflict):
+                continue  # it is gone, or another one has its name
+        log.info("removed the objects of attempt %d", number, extra=of(scenario))
 
     def _say(self, event: Event, scenario: dict[str, Any]) -> None:
         try:

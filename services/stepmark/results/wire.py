@@ -5,6 +5,7 @@
     PUT /api/v1/executions/{execution_id}/launches/{launch_id}              LaunchUpload   the same
     PUT /api/v1/executions/{execution_id}/certificates/{cell}               Certificate    the same
     PUT /api/v1/executions/{execution_id}/state                             State          the same
+    PUT /api/v1/runs/{run_id}/attempts/{number}/end                         AttemptEnd     right: register
 
 A run is one scenario object; an attempt is one try at it; an execution is one process that measures it. Every call may
 be repeated, and calls may arrive in any order after the claim: the same bytes change nothing, other bytes under a known
@@ -76,6 +77,39 @@ class Claim(RecordModel):
     """An execution begins, or goes on after a pause."""
 
     run: Run
+
+
+EndReason = Literal[
+    "start-timeout",
+    "driver-failed",
+    "submission-failed",
+    "rejected",
+    "name-taken",
+    "gave-up",
+    "cannot-run",
+    "deadline",
+    "deleted",
+    "worker-replaced",
+    "superseded",
+    "heartbeat-lost",
+    "vanished",
+    "result-missing",
+    "stopped",
+    "preempted",
+    "session-broke",
+]
+"""Why an attempt is over, in the words of who made it: a few, since they become label values."""
+
+
+class AttemptEnd(RecordModel):
+    """An attempt is over, and its driver has not said so: it never spoke, or it will not again.
+
+    The first end stands. Of an execution that has told an end of its own, that one stands.
+    """
+
+    outcome: Literal["failed", "interrupted", "cancelled"]
+    reason: EndReason
+    message: Message = ""
 
 
 class Received(RecordModel):
