@@ -9,6 +9,7 @@ from stepmark.controller.reasons import ENDINGS
 PHASES = ("Pending", "Queued", "Starting", "Running", "Complete", "Failed", "Cancelled")
 KINDS = ("api", "hub", "conflict", "event", "tick", "scenario", "namespace", "sweep")
 """What can fail."""
+_FINAL = ("Complete", "Failed", "Cancelled")
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
@@ -36,6 +37,11 @@ class Meters:
             ["namespace"],
             registry=registry,
         )
+        self._over = Counter(
+            "stepmark_controller_scenarios_ended", "Scenarios that are over.", ["phase"], registry=registry
+        )
+        for phase in _FINAL:
+            self._over.labels(phase)
         for kind in KINDS:  # a rate needs the 0 before the first one
             self._errors.labels(kind)
         for reason in ENDINGS:
@@ -57,9 +63,11 @@ class Meters:
         self._namespaces.labels(name or "").set(well)
 
     def event(self, reason: str) -> None:
-        """Something was said; there is one event for each end of an attempt."""
+        """Something was said; there is one event for each end of an attempt and of a scenario."""
         if reason in ENDINGS:
             self._ended.labels(reason).inc()
+        if reason in _FINAL:
+            self._over.labels(reason).inc()
 
     def active(self, active: bool) -> None:
         self._active.set(active)

@@ -31,7 +31,8 @@ _COLUMNS = (
 _HEAD = """{{- /* Generated from stepmark/scenario by `make generate`; a test fails when it is stale. */}}
 {{- if .Values.crds.install }}
 """
-_KEEP = """  {{- if .Values.crds.keep }}
+_KEEP = """  labels: {{- include "stepmark.labels" (list . "crd") | nindent 4 }}
+  {{- if .Values.crds.keep }}
   annotations:
     helm.sh/resource-policy: keep
   {{- end }}
