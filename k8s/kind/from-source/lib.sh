@@ -11,7 +11,7 @@ module_of() { # the folder below modules/ and the package of a binary
     coredns) echo "kubernetes-0.35 github.com/coredns/coredns clusters.local/kubernetes-0.35/coredns" ;;
     crictl) echo "kubernetes-0.34 sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
     helm) echo "kubernetes-0.34 helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
-    ray-operator) echo "kubernetes-0.35 github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
+    ray-operator) echo "kuberay github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
     kind) echo "kind sigs.k8s.io/kind sigs.k8s.io/kind" ;;
     kueue) echo "kubernetes-0.35 sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
     *) fail "unknown program: $1" ;;
