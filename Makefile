@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py the_command_line_explains_itself.py prometheus_*.py) \
   tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
 
-.PHONY: help demo hub-demo test fuzz test-cluster kind-up kind-down lint requirements generate clean
+.PHONY: help demo hub-demo command test fuzz test-cluster kind-up kind-down lint requirements generate clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,10 +29,16 @@ test-cluster: .venv/dev  ## All tests on a real Kubernetes cluster, brought up f
 	.ci/test-cluster
 
 kind-up:  ## A local Kubernetes cluster with KubeRay, Prometheus and stepmark
-	k8s/kind/up --with prometheus --with stepmark
+	@k8s/kind/up --with prometheus --with stepmark >/dev/null
 
 kind-down:  ## Delete it
 	k8s/kind/down
+
+command:  ## Only the command line for clusters and hubs, without frameworks: .venv-command/bin/stepmark
+	$(PYTHON) -m venv .venv-command
+	.venv-command/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	.venv-command/bin/uv pip install --python .venv-command/bin/python --require-hashes -r requirements/service.txt
+	.venv-command/bin/uv pip install --python .venv-command/bin/python --no-deps -e .
 
 lint: .venv/dev  ## Style and types
 	$(BIN)/ruff check .
@@ -57,7 +63,7 @@ requirements:  ## Resolve the pinned requirements anew (needs uv)
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean:  ## Remove the virtual environment and results
-	rm -rf .venv out
+	rm -rf .venv .venv-command out
 
 .venv/bin/uv: requirements/bootstrap.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stepmark needs Python 3.11 or later: make PYTHON=python3.12")'

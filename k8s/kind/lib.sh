@@ -9,11 +9,31 @@ mkdir -p "$BIN"
 say() { echo "kind: $*" >&2; }
 fail() { say "$*"; exit 3; }
 
+steps() { # steps COUNT: of which `step` says the number
+  export STEPMARK_KIND_STEPS=$1
+  STEP=0
+}
+
+step() { # step WHAT: what follows, until the next one
+  STEP=$((STEP + 1))
+  say "step $STEP of $STEPMARK_KIND_STEPS, after $((SECONDS / 60)) min $((SECONDS % 60)) s: $*"
+}
+
+beat() { # beat WHAT START: a line every 30 s, until it is killed. It starts no other program, which would outlive it
+  local never
+  exec {never}<> <(:)
+  while ! read -rt 30 -u "$never"; do say "$1: $((SECONDS - $2)) s so far"; done
+}
+
 timed() { # timed WHAT PROGRAM...: run it with its output in the log, and say how long it took (no function: errexit would be off in it)
-  local what=$1 start=$SECONDS
+  local what=$1 start=$SECONDS beat code=0
   shift
   say "$what ..."
-  if ! "$@" >"$LOG" 2>&1; then
+  beat "$what" "$start" >/dev/null 9>&- & beat=$!
+  "$@" >"$LOG" 2>&1 || code=$?
+  kill $beat
+  wait $beat 2>/dev/null || true
+  if [ $code != 0 ]; then
     tail -20 "$LOG" >&2
     fail "$what: failed after $((SECONDS - start)) s; all of its output: $LOG"
   fi
@@ -33,7 +53,8 @@ need() { # need PROGRAM WHAT_FOR
 need_docker() {
   need docker "nodes and images"
   docker info >/dev/null 2>&1 ||
-    fail "no Docker engine answers 'docker info'. Start one, or, as root of a Debian machine without one: eval \"\$(.ci/engine)\""
+    fail "no Docker engine answers 'docker info'. Start one. As root of a Debian machine without one:" \
+      "eval \"\$(.ci/engine)\" (if that was tried, its lines above say why none was started)"
 }
 
 one_at_a_time() { # two at once would build the same thing twice, into the same place

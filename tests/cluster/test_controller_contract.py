@@ -3,20 +3,27 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from conftest import ROOT
 from stepmark.controller import kube
 from stepmark.controller.actions import manifests
+from stepmark.controller.actions.names import ATTEMPT
 from stepmark.controller.capabilities import capabilities
 from stepmark.controller.lease import Lease
+from stepmark.controller.meters import Meters
+from stepmark.controller.tick import Ticker
+from stepmark.controller.work import Worker
 from stepmark.scenario.crd import text
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "controller"))
 from api_contract import CONTRACT, NAMESPACE, new_scenario
-from worlds import here
+from worlds import FakeHub, here, settings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.core]
 
@@ -89,3 +96,43 @@ def test_one_of_two_has_the_lease_until_it_gives_it_back_or_falls_silent(api: ku
     assert one.held()
     two.renew()
     assert not two.held()
+
+
+def test_a_namespace_without_rights_and_hostile_labels_stop_no_other(
+    api: kube.Kube, cluster: Any, tmp_path: Path
+) -> None:
+    """As a user who may do everything in one of two namespaces, and nothing in the other."""
+    user, theirs = "only-here", f"{NAMESPACE}-forbidden"
+    cluster.kubectl("create", "namespace", theirs)
+    grant = ("create", "rolebinding", user, "--clusterrole=cluster-admin", f"--user={user}", "-n", NAMESPACE)
+    assert cluster.kubectl(*grant).returncode == 0
+    reads = ("create", "clusterrole", user, "--verb=get", "--resource=customresourcedefinitions.apiextensions.k8s.io")
+    cluster.kubectl(*reads)
+    cluster.kubectl("create", "clusterrolebinding", user, f"--clusterrole={user}", f"--user={user}")
+    limited = kube.Kube.connect(2, kubeconfig=cluster.kubeconfig)
+    limited._api.set_default_header("Impersonate-User", user)
+    (tmp_path / "profiles.yaml").write_text("default: {image: 'nowhere:1', imagePullPolicy: Never}\n")
+    world = settings(tmp_path / "profiles.yaml", namespaces=(theirs, NAMESPACE))
+    for number, label in enumerate(("x", "", "9" * 60)):
+        hostile = {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {"entrypoint": "true", "suspend": True}}
+        labels = {"app.kubernetes.io/managed-by": "stepmark-controller", ATTEMPT: label}
+        hostile["metadata"] = {"name": f"hostile-{number}", "namespace": NAMESPACE, "labels": labels}
+        hostile["spec"]["rayClusterSpec"] = {"headGroupSpec": {"template": {"spec": {"containers": []}}}}
+        made = cluster.kubectl("create", "--filename", "-", input=json.dumps(hostile))
+        assert made.returncode == 0, made.stderr
+    api.create(kube.SCENARIOS, NAMESPACE, new_scenario("goes-on"))
+    registry = CollectorRegistry()
+    meters, pool = Meters(registry), ThreadPoolExecutor(1)
+    ticker = Ticker(limited, FakeHub(), world, Worker(limited, FakeHub(), meters), meters, pool)
+    ticker.tick()
+    pool.shutdown()
+    listed = {place: registry.get_sample_value("stepmark_controller_namespace_listed", {"namespace": place})
+              for place in world.namespaces}  # fmt: skip
+    assert listed == {theirs: 0, NAMESPACE: 1}
+    found = api.get(kube.SCENARIOS, NAMESPACE, "goes-on")
+    assert len(found["status"]["attempts"]) == 1
+    assert (
+        len([one for one in api.every(kube.RAYJOBS, NAMESPACE) if one["metadata"]["name"].startswith("hostile")]) == 3
+    )
+    cluster.kubectl("delete", "namespace", theirs, "--wait=false")
+    cluster.kubectl("delete", "clusterrole,clusterrolebinding", user)

@@ -11,9 +11,10 @@ from prometheus_client import start_http_server
 from conftest import scenario_document
 from running_hub import wait_for
 from stepmark.controller import kube
-from stepmark.controller.facts import HubView
+from stepmark.controller.facts import AwaitedRun, HubView
 from stepmark.controller.serve import Controller
 from stepmark.controller.settings import Settings
+from stepmark.results.wire import AttemptEnd
 from stepmark.telemetry import names
 from unit.controller.fake_api import FakeApi
 
@@ -33,8 +34,11 @@ class NoHub:
     def view(self, run_id: str, number: int) -> HubView | None:
         return HubView(answering_seconds=1000)
 
-    def cancel(self, execution_id: str, write_token: str) -> None:
+    def end(self, run_id: str, number: int, end: AttemptEnd) -> None:
         return None
+
+    def awaited(self, namespace: str | None) -> list[AwaitedRun]:
+        return []
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def controller(folder: Path) -> Iterator[str]:
     profiles = folder / "profiles.yaml"
     profiles.write_text("default: {image: 'runner:1'}\n")
     settings = Settings(profiles_file=profiles, hub_url="http://hub", hub_token_file=profiles, tick_seconds=0.2)
-    served = Controller(settings, api, NoHub(), lambda line: None)
+    served = Controller(settings, api, NoHub())
     server, _ = start_http_server(0, "127.0.0.1", served.registry)
     thread = threading.Thread(target=served.run)
     thread.start()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,15 @@ from stepmark.results.store import SqliteStore
 from stepmark.results.wire import Registration
 
 MEASUREMENT = {"launches": 4, "minSteps": 60, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
+
+MLP = {"model": "mlp", "params": {}}
+WITHOUT_TORCH = f"""#!{sys.executable}
+import importlib.util, runpy, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "torch" else find(name, *more)
+sys.argv = sys.argv[2:]
+runpy.run_module("stepmark.interpreters", run_name="__main__")
+"""
 
 
 @dataclass
@@ -225,18 +235,24 @@ def test_what_a_killed_run_has_left_can_be_uploaded(
     assert open_house.launches(out) == len(stored(out))
 
 
+def registered(stepmark: CommandLine, house: House, run: str) -> tuple[object, ...]:
+    """Options of the driver of this run's first attempt, of which the hub knows."""
+    token = stepmark.folder / "write-token"
+    token.write_text("smk_" + hashlib.sha256(run.encode()).hexdigest()[:43])
+    registration = Registration(name="test", token_sha256=hashlib.sha256(token.read_bytes()).hexdigest())
+    assert house.hub is not None
+    with house.hub.client() as client:
+        answer = client.put(f"/api/v1/runs/{run}/attempts/1", content=registration.model_dump_json())
+    assert answer.status_code == 201, answer.text
+    return ("--hub", house.url, "--hub-token-file", token, "--hub-attempt", f"{run}/1")
+
+
 def test_a_second_execution_supersedes_the_first_which_stops(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
-    token = stepmark.folder / "write-token"
-    token.write_text("smk_" + "w" * 43)
-    registration = Registration(name="test", token_sha256=hashlib.sha256(token.read_bytes()).hexdigest())
+    options = registered(stepmark, open_house, "nightly")
     hub = open_house.hub
     assert hub is not None
-    with hub.client() as client:
-        answer = client.put("/api/v1/runs/nightly/attempts/1", content=registration.model_dump_json())
-    assert answer.status_code == 201, answer.text
-    options = ("--hub", open_house.url, "--hub-token-file", token, "--hub-attempt", "nightly/1")
     first = start(*options, out="first", measurement=MEASUREMENT | {"launches": 30})
     wait_for_line(first, "[1/30]")
     second = start(*options, out="second")
@@ -269,3 +285,24 @@ def shape(folder: Path) -> list[Any]:
         return found
     finally:
         store.close()
+
+
+def test_an_attempt_whose_engine_is_not_installed_says_so_at_the_hub(
+    stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Whoever made the attempt must know that another one would end in the same way."""
+    bare = stepmark.folder / "engines" / "torch" / "bin" / "python"
+    bare.parent.mkdir(parents=True)
+    bare.write_text(WITHOUT_TORCH)
+    bare.chmod(0o755)
+    monkeypatch.setenv("STEPMARK_ENGINE_PYTHONS", str(stepmark.folder / "engines"))
+    options = registered(stepmark, open_house, "cannot")
+    running = start(*options, candidates=[{"name": "torch", "engine": "torch", "strategy": "ddp"}], workload=MLP)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 3, err
+    assert "expected the module torch, found none" in err
+    assert open_house.hub is not None
+    run = open_house.hub.get("/api/v1/runs/cannot")["attempts"][0]["executions"][0]
+    assert (run["outcome"], run["reason"]) == ("failed", "cannot-run")
+    assert "engine torch: expected the module torch, found none" in run["message"]

@@ -54,9 +54,20 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $profiles | toJson -}}
 {{- end -}}
 
-{{/* Comma-separated; without any, the release's own. */}}
+{{/* The namespace of the runs that the chart makes where none is named. */}}
+{{- define "stepmark.runsNamespace" -}}
+{{- printf "%s-runs" (.Release.Namespace | trunc 58 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Comma-separated. */}}
 {{- define "stepmark.watchNamespaces" -}}
-{{- .Values.watchNamespaces | default (list .Release.Namespace) | uniq | join "," -}}
+{{- .Values.watchNamespaces | default (list (include "stepmark.runsNamespace" .)) | uniq | join "," -}}
+{{- end -}}
+
+{{/* Of a component: (list $ "controller"). */}}
+{{- define "stepmark.serviceAccountName" -}}
+{{- $account := (index (index . 0).Values (index . 1)).serviceAccount -}}
+{{- default (include "stepmark.name" .) $account.name -}}
 {{- end -}}
 
 {{- define "stepmark.tokensSecret" -}}
@@ -74,18 +85,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "stepmark.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
+{{- toYaml .Values.podSecurityContext -}}
 {{- end -}}
 
 {{- define "stepmark.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- toYaml .Values.securityContext -}}
 {{- end -}}
 
 {{/* Where pods go, from a component's values: (list $ .Values.hub). */}}

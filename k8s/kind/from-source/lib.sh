@@ -11,7 +11,7 @@ module_of() { # the folder below modules/ and the package of a binary
     coredns) echo "kubernetes-0.35 github.com/coredns/coredns clusters.local/kubernetes-0.35/coredns" ;;
     crictl) echo "kubernetes-0.34 sigs.k8s.io/cri-tools sigs.k8s.io/cri-tools/cmd/crictl" ;;
     helm) echo "kubernetes-0.34 helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm" ;;
-    ray-operator) echo "kubernetes-0.34 github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
+    ray-operator) echo "kuberay github.com/ray-project/kuberay/ray-operator github.com/ray-project/kuberay/ray-operator" ;;
     kind) echo "kind sigs.k8s.io/kind sigs.k8s.io/kind" ;;
     kueue) echo "kubernetes-0.35 sigs.k8s.io/kueue sigs.k8s.io/kueue/cmd/kueue" ;;
     *) fail "unknown program: $1" ;;
@@ -32,6 +32,15 @@ source_of() { # source_of PROGRAM: where the source of its module lies, download
   go -C "$MODULES/$folder" list -m -f '{{.Dir}}' "$module"
 }
 
+helm_flags() { # helm_flags VERSION: without them Helm renders for Kubernetes 1.20
+  local minor part
+  minor=$(version kubelet | cut -d. -f2)
+  echo -n " -X helm.sh/helm/v3/internal/version.version=$1"
+  for part in lint/rules chartutil; do
+    echo -n " -X helm.sh/helm/v3/pkg/$part.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$part.k8sVersionMinor=$minor"
+  done
+}
+
 binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   local folder module package version stamp="k8s.io/component-base/version" flags="-s -w"
   read -r folder module package <<<"$(module_of "$1")"
@@ -40,6 +49,7 @@ binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   need go "building $1"
   [ "$module" != k8s.io/kubernetes ] ||
     flags+=" -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$(cut -d. -f2 <<<"$version")"
+  [ "$1" != helm ] || flags+=$(helm_flags "$version")
   # A fifth faster without debugging symbols, which are stripped anyway, and with a compiler that collects less of its garbage.
   timed "building $1 $version" env CGO_ENABLED=0 GOGC=400 \
     go -C "$MODULES/$folder" build -mod=readonly -trimpath -gcflags=all=-dwarf=false -ldflags="$flags" -o "$BIN/$1.new" "$package"

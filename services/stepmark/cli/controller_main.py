@@ -14,12 +14,14 @@ def _controller() -> None:
 
 
 def _option(name: str, help: str, **more: Any) -> Any:
+    """Without a default: `controller.settings` has it, and a test compares what the help says of it."""
     variable = name.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(name, envvar=f"STEPMARK_CONTROLLER_{variable}", help=help, **more)
+    return typer.Option(name, envvar=f"STEPMARK_CONTROLLER_{variable}", help=help, show_default=False, **more)
 
 
 @app.command()
 def run(
+    context: typer.Context,
     profiles_file: Annotated[Path, _option("--profiles-file", "The profiles, YAML.")],
     hub_url: Annotated[str, _option("--hub-url", "The hub, as the controller and the runs reach it.")],
     hub_token_file: Annotated[Path, _option("--hub-token-file", "File with a hub token of the right `register`.")],
@@ -43,42 +45,53 @@ def run(
     prometheus_peer: Annotated[
         str | None, _option("--prometheus-peer", "Prometheus, JSON as above. Default: it may not scrape the runs.")
     ] = None,
-    tick_seconds: Annotated[float, _option("--tick-seconds", "Time between two looks at everything.", min=0.1)] = 5.0,
-    threads: Annotated[int, _option("--threads", "Scenarios worked on at the same time.", min=1, max=64)] = 8,
-    listen: Annotated[str, _option("--listen", "Address of both ports.")] = "0.0.0.0",  # noqa: S104
-    health_port: Annotated[int, _option("--health-port", "Port of /healthz.")] = 8081,
-    metrics_port: Annotated[int, _option("--metrics-port", "Port of /metrics.")] = 9090,
+    tick_seconds: Annotated[
+        float | None, _option("--tick-seconds", "Time between two looks at everything. Default: 5.", min=0.1)
+    ] = None,
+    threads: Annotated[
+        int | None, _option("--threads", "Scenarios worked on at the same time. Default: 32.", min=1, max=64)
+    ] = None,
+    max_runs_per_namespace: Annotated[
+        int | None,
+        _option("--max-runs-per-namespace", "Runs of a namespace at once; others are Queued. Default: 4.", min=1),
+    ] = None,
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        _option(
+            "--ttl-seconds-after-finished",
+            "How long after a scenario's end its RayJobs, ConfigMaps, Secrets and NetworkPolicies stay. Default: 3600.",
+            min=0,
+        ),
+    ] = None,
+    listen: Annotated[str | None, _option("--listen", "Address of both ports. Default: 0.0.0.0.")] = None,
+    health_port: Annotated[int | None, _option("--health-port", "Port of /healthz and /readyz. Default: 8081.")] = None,
+    metrics_port: Annotated[int | None, _option("--metrics-port", "Port of /metrics. Default: 9090.")] = None,
     stale_seconds: Annotated[
-        float, _option("--stale-seconds", "/healthz fails where the last completed tick is older.", min=1)
-    ] = 60.0,
+        float | None,
+        _option("--stale-seconds", "/readyz fails where the last completed look is older. Default: 60.", min=1),
+    ] = None,
+    stuck_seconds: Annotated[
+        float | None,
+        _option("--stuck-seconds", "/healthz fails where nothing was done for so long. Default: 300.", min=60),
+    ] = None,
     lease_namespace: Annotated[
         str | None, _option("--lease-namespace", "Namespace of the Lease of the active controller. Default: no Lease.")
     ] = None,
-    lease_name: Annotated[str, _option("--lease-name", "Name of the Lease.")] = "stepmark-controller",
+    lease_name: Annotated[
+        str | None, _option("--lease-name", "Name of the Lease. Default: stepmark-controller.")
+    ] = None,
     lease_seconds: Annotated[
-        int, _option("--lease-seconds", "How long a Lease that is not renewed holds.", min=3, max=300)
-    ] = 15,
+        int | None,
+        _option("--lease-seconds", "How long a Lease that is not renewed holds. Default: 15.", min=3, max=300),
+    ] = None,
+    log_format: Annotated[
+        str | None, _option("--log-format", "Form of the lines on stderr: text or json. Default: text.")
+    ] = None,
+    log_level: Annotated[
+        str | None, _option("--log-level", "What is logged: debug, info, warning or error. Default: info.")
+    ] = None,
 ) -> None:
     """Look after scenarios until SIGTERM: make a RayJob of each, and say in its status what becomes of it."""
     from stepmark.cli import controller_verb
 
-    given = {
-        "profiles_file": profiles_file,
-        "hub_url": hub_url,
-        "hub_token_file": hub_token_file,
-        "namespaces": namespaces,
-        "hub_public_url": hub_public_url,
-        "hub_peer": hub_peer,
-        "operator_peer": operator_peer,
-        "prometheus_peer": prometheus_peer,
-        "tick_seconds": tick_seconds,
-        "threads": threads,
-        "listen": listen,
-        "health_port": health_port,
-        "metrics_port": metrics_port,
-        "stale_seconds": stale_seconds,
-        "lease_namespace": lease_namespace,
-        "lease_name": lease_name,
-        "lease_seconds": lease_seconds,
-    }
-    controller_verb.run(given)
+    controller_verb.run(dict(context.params))

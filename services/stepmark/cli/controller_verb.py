@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import typer
-
 from stepmark.cli.service_settings import json_of, settings_of
 from stepmark.controller.serve import serve
 from stepmark.controller.settings import Settings
-from stepmark.errors import printable
 
 VARIABLES = "STEPMARK_CONTROLLER_"
 
@@ -18,7 +15,7 @@ def run(given: dict[str, Any]) -> None:
     Raises:
         CannotRun: a setting is refused; as of `serve`.
     """
-    serve(_settings(given), lambda line: typer.echo(printable(line), err=True))
+    serve(_settings(given))
 
 
 def _settings(given: dict[str, Any]) -> Settings:

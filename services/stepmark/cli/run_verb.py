@@ -70,6 +70,8 @@ def run(file: Path, out: Path | None, choices: Choices) -> None:
         _stored(file, folder, choices) as store,
         following(store, folder, choices.hub, choices.live_listen) as follower,
     ):
+        if choices.hub.attempt is not None:  # so late, since the hub must hear of it
+            _check_installed(store.run())
         _measure(store, folder, choices, follower)
         summary = verbs.summary_of(folder)
         if follower is not None:
@@ -120,7 +122,8 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
         forked=not choices.fresh_process,
         environment=describe(),
     )
-    check_installed(make_plan(scenario, run.machine))
+    if choices.hub.attempt is None:
+        _check_installed(run)
     if not (folder / FILE).exists():
         return SqliteStore.create(folder, run)
     if not choices.resume:
@@ -134,6 +137,10 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
         store.close()
         raise
     return store
+
+
+def _check_installed(run: Run) -> None:
+    check_installed(make_plan(run.parsed_scenario(), run.machine))
 
 
 def _check_same_run(folder: Path, kept: Run, now: Run) -> None:

@@ -1,5 +1,6 @@
 """`stepmark submit` and `stepmark cancel`: a scenario onto a cluster, what becomes of it there, and its end."""
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from stepmark.scenario.load import scenario_from_file
 from stepmark.scenario.status import ScenarioStatus
 
 _LOOK_SECONDS = 2.0
+_UNSEEN_SECONDS = 20.0
+"""How long a controller that looks every 5 s may leave a scenario without a word."""
 _PREFIX_MOST = 34
 # What a person would see of `stepmark run` in the same case.
-_EXIT_CODES = {"InvalidSpec": 2, "UnknownProfile": 2, "BeyondLimits": 2, "CannotRun": 3}
+_EXIT_CODES = {"InvalidSpec": 2, "UnknownProfile": 2, "BeyondLimits": 2, "ForbiddenProfile": 2, "CannotRun": 3}
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _document(file: Path, target: Target) -> dict[str, Any]:
 
 def _watch(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
     """Until it is over; a line for every change. A cluster that does not answer for a while is waited for."""
-    metadata, said, away = created["metadata"], "", False
+    metadata, said, away = created["metadata"], _Said(created["metadata"]["namespace"]), False
     while True:
         try:
             found = api.get(kube.SCENARIOS, metadata["namespace"], metadata["name"])
@@ -113,13 +116,39 @@ def _watch(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
             time.sleep(_LOOK_SECONDS)
             continue
         away = False
-        line = _line(status_of(found))
-        if line != said:
-            typer.echo(line, err=True)
-            said = line
+        said.see(found)
         if is_final(found):
             return found
         time.sleep(_LOOK_SECONDS)
+
+
+class _Said:
+    """What a person who watches has been told: each change once, and why each attempt ended."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace, self._since = namespace, time.monotonic()
+        self._lines: set[str] = set()
+        self._last = ""
+
+    def see(self, scenario: dict[str, Any]) -> None:
+        status = status_of(scenario)
+        if not scenario.get("status") and time.monotonic() - self._since > _UNSEEN_SECONDS:
+            self._once(
+                f"no controller has looked at it for {_UNSEEN_SECONDS:.0f} s; waiting on. Is namespace "
+                f"{self._namespace} one of the chart's watchNamespaces, and does the controller run?"
+            )
+        for attempt in status.attempts:
+            if attempt.ended_at is not None and attempt.reason != "Complete":
+                self._once(printable(f"attempt {attempt.number} has ended, {attempt.reason}: {attempt.message}"))
+        line = _line(status)
+        if line != self._last:
+            typer.echo(line, err=True)
+            self._last = line
+
+    def _once(self, line: str) -> None:
+        if line not in self._lines:
+            typer.echo(line, err=True)
+            self._lines.add(line)
 
 
 def _line(status: ScenarioStatus) -> str:
@@ -164,7 +193,9 @@ def _explained(error: kube.ApiError, namespace: str, target: Target) -> Stepmark
     found = f"namespace {namespace}: {error}"
     if error.status in (400, 422):
         fix = "Correct the file, or bring the cluster's stepmark and yours to one version."
-        return ScenarioErrors([ScenarioError("the scenario", "one that this cluster takes", error.message, fix)])
+        return ScenarioErrors(
+            [ScenarioError("the scenario", "one that this cluster takes", _refusal(error.message), fix)]
+        )
     if isinstance(error, kube.Conflict):
         return CannotRun(f"{found}. One object is one run: choose another --name, or give none.")
     if isinstance(error, kube.NotFound) and target.name and "not found" in error.message:
@@ -174,6 +205,11 @@ def _explained(error: kube.ApiError, namespace: str, target: Target) -> Stepmark
     if error.status == 403:
         return CannotRun(f"{found}. {_way_to_the_right(error, namespace)}")
     return CannotRun(f"{found}. Check the cluster: kubectl cluster-info.")
+
+
+def _refusal(message: str) -> str:
+    """Without the API server's remark that it has not looked at everything, which begins with a nil."""
+    return re.sub(r"(, |\[)?<nil>: Invalid value: [^:]*: some validation rules were not checked[^\],]*", "", message)
 
 
 def _way_to_the_right(error: kube.ApiError, namespace: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from stepmark.controller.profiles import Profile, profile_named
+from stepmark.controller.profiles import BadProfile, Profile, Profiles, profile_named
 from stepmark.errors import ScenarioError, ScenarioErrors
 from stepmark.scenario.load import scenario_from_object
 from stepmark.scenario.model import Scenario
@@ -20,13 +20,14 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """One that may not. `reason`: of the condition Accepted."""
+    """One that may not. `reason`: of a condition. `for_good`: not only until the cluster's owner mends something."""
 
     reason: str
     message: str
+    for_good: bool = True
 
 
-def accept(document: dict[str, Any], profiles: dict[str, Profile]) -> Accepted | Refused:
+def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
     """Check an object as the API server gave it: it may be older than today's grammar."""
     try:
         scenario = scenario_from_object(document)
@@ -36,6 +37,13 @@ def accept(document: dict[str, Any], profiles: dict[str, Profile]) -> Accepted |
         profile = profile_named(profiles, scenario.spec.profile)
     except ScenarioError as error:
         return Refused("UnknownProfile", str(error))
+    if isinstance(profile, BadProfile):
+        return Refused("InvalidProfile", profile.problem, for_good=False)
+    namespace = document["metadata"].get("namespace")
+    if profile.namespaces and namespace not in profile.namespaces:
+        expected = f"a profile for namespace {namespace}"
+        found = ScenarioError("spec.profile", expected, repr(scenario.spec.profile), "Ask the cluster's owner.")
+        return Refused("ForbiddenProfile", str(found))
     beyond = list(_beyond(scenario, profile))
     if beyond:
         return Refused("BeyondLimits", " ".join(map(str, beyond)))

@@ -12,7 +12,7 @@ _HEAD = """# The chart `stepmark`
 
 The definition of `Scenario`, the controller that runs scenarios on KubeRay, and the hub that keeps their results.
 [docs/install.md](../../docs/install.md) goes through an installation. Generated from values.yaml and from
-stepmark/controller by `make docs`; a test fails when it is stale.
+stepmark/controller by `make generate`; a test fails when it is stale.
 
 ## Values
 

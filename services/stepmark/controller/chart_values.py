@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from stepmark.controller import chart_readme
+from stepmark.controller.log import Format, Level
 from stepmark.controller.profiles import Image, LabelKey, LabelValue, ObjectName, Profile
 from stepmark.controller.settings import HttpUrl, Labels, Namespace
 from stepmark.scenario.base import Name, StrictModel
@@ -55,6 +56,8 @@ class Resources(StrictModel):
 
 
 class ServiceAccount(StrictModel):
+    create: bool
+    name: _or_empty(ObjectName)  # type: ignore[valid-type]
     annotations: Annotations
 
 
@@ -70,6 +73,14 @@ class Component(StrictModel):
     extra_volumes: Objects
     extra_volume_mounts: Objects
     service_account: ServiceAccount
+
+
+class Controller(Component):
+    max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)]
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)]
+    threads: Annotated[int, Field(ge=1, le=64)]
+    log_format: Format
+    log_level: Level
 
 
 class Postgresql(StrictModel):
@@ -136,6 +147,10 @@ class Monitor(Object):
     metric_relabelings: Objects
 
 
+class PrometheusRule(Object):
+    runbook_url: Text
+
+
 class Dashboards(Object):
     annotations: Annotations
 
@@ -143,12 +158,13 @@ class Dashboards(Object):
 class Monitoring(StrictModel):
     service_monitor: Monitor
     pod_monitor: Monitor
-    prometheus_rule: Object
+    prometheus_rule: PrometheusRule
     dashboards: Dashboards
 
 
 class Admission(StrictModel):
     enabled: bool
+    updaters: list[Annotated[str, Field(pattern=r"^[^'\s]{1,300}$")]]
     actions: Annotated[list[Literal["Deny", "Warn", "Audit"]], Field(min_length=1, max_length=2)]
 
 
@@ -184,9 +200,11 @@ class Values(StrictModel):
     image: ServiceImage
     image_pull_secrets: list[ObjectName]
     watch_namespaces: list[Namespace]
+    pod_security_context: dict[str, JsonValue]
+    security_context: dict[str, JsonValue]
     crds: Crds
     profiles: dict[Name, Profile]
-    controller: Component
+    controller: Controller
     hub: Hub
     network_policy: NetworkPolicy
     monitoring: Monitoring

@@ -15,7 +15,7 @@ from stepmark.controller.judge import End, Wait
 from stepmark.scenario.model import RunPolicy
 from stepmark.scenario.status import Attempt, ConditionType, Phase, Result, ScenarioStatus
 
-_MESSAGE_MOST = 200
+_MESSAGE_MOST, _ATTEMPT_MOST = 200, 300
 _GUARDED = "all pods are ready; Ray asks for its token"
 _UNGUARDED = (
     "all pods are ready; Ray asks for no token, since the installed KubeRay has no authOptions: "
@@ -69,6 +69,20 @@ class Draft:
         self._condition("ClusterReady" if created else "Admitted", "Unknown", problem.reason, problem.message)
         self._update(message=clipped(problem.message, _MESSAGE_MOST))
 
+    def held_back(self, reason: str, message: str) -> None:
+        """Its next attempt may not begin yet."""
+        self._update(phase="Queued", message=clipped(message, _MESSAGE_MOST))
+        self._condition("Admitted", "False", reason, message)
+
+    def told(self) -> None:
+        """The hub has heard of the end of every attempt that is over."""
+        attempts = (one.model_copy(update={"told": one.told or one.state == "Ended"}) for one in self.status.attempts)
+        self._update(attempts=tuple(attempts))
+
+    def removed(self) -> None:
+        """Nothing of its attempts is left in the cluster."""
+        self._update(removed_at=self.now)
+
     def begin(self) -> None:
         """Write the next attempt down; what belongs to it is created after that."""
         number = self.status.attempts[-1].number + 1 if self.status.attempts else 1
@@ -105,14 +119,15 @@ class Draft:
         """Decide that the attempt is over, and why. It is concluded when nothing of it is left to wait for."""
         ending = reasons.ENDINGS[end.reason]
         execution = hub.execution.execution_id if hub and hub.execution else attempt.execution_id
+        said = f"{ending.meaning}: {end.message}" if end.message else ending.meaning
         self._attempt(
             attempt,
             reason=end.reason,
+            message=clipped(end.message or ending.meaning, _ATTEMPT_MOST),
             validity="valid" if ending.valid else "invalid",
             ended_at=self.now,
             execution_id=execution,
         )
-        said = f"{ending.meaning}: {end.message}" if end.message else ending.meaning
         short = f"{end.reason}: {end.message}" if end.message else said  # what is foreign says most, and is long
         self._update(message=clipped(f"attempt {attempt.number}: {short}", _MESSAGE_MOST))
         if ending.then not in ("complete", "cancelled"):  # the scenario's own event says the same
@@ -139,7 +154,9 @@ class Draft:
         self._finish("Complete", "Complete", "Complete", verdict)
 
     def failed(self, reason: str) -> None:
-        self._finish("Failed", "Failed", reason, self.status.message)
+        """After its last attempt, in whose words it failed; the condition has them at more length."""
+        last = self.status.attempts[-1]
+        self._finish("Failed", "Failed", reason, f"attempt {last.number}: {last.reason}: {last.message}")
 
     def cancelled(self) -> None:
         self._finish("Cancelled", "Failed", "Cancelled", "cancelled, as spec.cancel asks for")

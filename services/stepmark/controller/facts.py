@@ -160,6 +160,16 @@ class HubView:
         return self.executions[0] if self.executions else None
 
 
+@dataclass(frozen=True)
+class AwaitedRun:
+    """A run that the hub still waits for. `number`: of its newest attempt."""
+
+    run_id: str
+    name: str
+    namespace: str
+    number: int
+
+
 def _cluster_pods(ray_job: dict[str, Any]) -> int:
     """Of anybody's RayJob: those that are not ours may lack what ours have."""
     groups = (ray_job.get("spec", {}).get("rayClusterSpec") or {}).get("workerGroupSpecs") or ()

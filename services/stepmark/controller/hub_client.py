@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stepmark.controller.facts import Execution, HubView
+from stepmark.controller.facts import AwaitedRun, Execution, HubView
 from stepmark.publish.client import Answer, Away, Hub, Refused
 from stepmark.publish.client import HubError as HubError
-from stepmark.results.wire import Progress, Registration, State, token_sha256
+from stepmark.results.wire import AttemptEnd, Progress, Registration, token_sha256
 
 _TIMEOUT_SECONDS = 5.0
-_LAST = 2**53
 _TOKEN_DAYS = 30
+_AWAITED = ("waiting", "running")
+_PAGES_MOST = 50
 
 
 class _Answer(BaseModel):
@@ -52,6 +53,18 @@ class _Run(_Answer):
     attempts: tuple[_Attempt, ...] = ()
     settled: bool = False
     problem: str = ""
+
+
+class _RunLine(_Answer):
+    run_id: str
+    name: str
+    namespace: str | None = None
+    attempt: int | None = None
+
+
+class _Runs(_Answer):
+    runs: tuple[_RunLine, ...] = ()
+    next_cursor: str | None = None
 
 
 class HubClient:
@@ -97,11 +110,39 @@ class HubClient:
             answering_seconds=self._answering(),
         )
 
-    def cancel(self, execution_id: str, write_token: str) -> None:
-        """Have the last word on an execution that was ended for its scenario's `cancel`."""
-        state = State(sequence=_LAST, outcome="cancelled", reason="stopped", message="spec.cancel is true")
-        with self._open(write_token) as hub, self._heard():
-            hub.put_state(execution_id, state)
+    def end(self, run_id: str, number: int, end: AttemptEnd) -> None:
+        """Tell of an attempt's end. What the hub does not know, or another registered, it need not hear of."""
+        try:
+            with self._heard():
+                self._hub.end_attempt(run_id, number, end)
+        except Refused as refused:
+            if refused.status not in (403, 404, 409):
+                raise
+
+    def awaited(self, namespace: str | None) -> list[AwaitedRun]:
+        """Runs of this namespace, or of all, that the hub still waits for."""
+        with self._heard():
+            lines = [line for outcome in _AWAITED for line in self._lines(outcome, namespace)]
+            return [found for line in lines if (found := self._awaited(line)) is not None]
+
+    def _lines(self, outcome: str, namespace: str | None) -> Iterator["_RunLine"]:
+        cursor = None
+        for _ in range(_PAGES_MOST):
+            asked = {"outcome": outcome, "namespace": namespace, "cursor": cursor}
+            page = _parsed(_Runs, self._hub.runs({name: value for name, value in asked.items() if value}))
+            yield from page.runs
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _awaited(self, line: "_RunLine") -> AwaitedRun | None:
+        number = line.attempt
+        if number is None:  # nothing has claimed it
+            attempts = _parsed(_Run, self._hub.run(line.run_id)).attempts
+            number = max((attempt.number for attempt in attempts), default=None)
+        if number is None or line.namespace is None:
+            return None
+        return AwaitedRun(line.run_id, line.name, line.namespace, number)
 
     def close(self) -> None:
         self._hub.close()
@@ -129,6 +170,16 @@ class HubClient:
     def _answering(self) -> float:
         with self._lock:
             return 0.0 if self._answers_since is None else monotonic() - self._answers_since
+
+
+Found = TypeVar("Found", bound=_Answer)
+
+
+def _parsed(kind: type[Found], answer: Answer) -> Found:
+    try:
+        return kind.model_validate_json(answer.body)
+    except ValidationError:
+        raise Away("expected a hub's answer, found another") from None
 
 
 def _token_in(file: Path) -> str:

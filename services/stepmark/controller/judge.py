@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from stepmark.controller import reasons
 from stepmark.controller.facts import Execution, HubView, Pod, RayJob
+from stepmark.errors import CannotRun
 from stepmark.scenario.model import RunPolicy
 from stepmark.scenario.status import AttemptState
 
@@ -19,6 +20,9 @@ _LOST_SECONDS = 300
 """A driver that is silent for so long is gone, whatever its pod looks like."""
 _REMOVAL_SECONDS = 120
 """How long an ended attempt's pods may take to go, before the next one starts all the same."""
+_ENDED_WITH = "failed with exit code "
+"""How Ray begins a message that goes on with the last lines of the driver's log."""
+_LINES_OF_A_LOG = 3
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,15 @@ def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None,
         return Wait("Running", "HubUnavailable", "the job has ended; the hub does not answer", recorded=None)
     if execution is not None and execution.ended_early:
         return _ended_early(execution)
-    reason = _reason_of(ray_job)
+    reason, message = _reason_of(ray_job), words_of(ray_job)
     since = _age(ray_job.ended_at or ray_job.created_at, now)
     alive = execution is not None and execution.outcome == "running" and execution.silent_seconds < _SILENT_SECONDS
     fresh = min(since, hub.answering_seconds) < _RECORD_SECONDS
     if reason != "DeadlineExceeded" and (alive or (execution is not None and fresh)):
         return Wait("Running", "AwaitingRecord", "the job has ended; its last records are awaited")
     if reason == "SubmissionFailed" and execution is not None:  # so it was submitted; what failed is to follow its log
-        return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver fell silent: {ray_job.message}")
-    return End(reason, ray_job.message)
+        return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver fell silent: {message}")
+    return End(reason, message)
 
 
 def _ended_early(execution: Execution) -> End:
@@ -137,8 +141,20 @@ def _felt(end: End, ray_job: RayJob, pods: tuple[Pod, ...]) -> End:
 
 def _reason_of(ray_job: RayJob) -> str:
     if ray_job.deployment == "Failed":
+        if ray_job.reason == "AppFailed" and f"{_ENDED_WITH}{CannotRun.exit_code}," in ray_job.message:
+            return "CannotRun"
         return reasons.OF_KUBERAY.get(ray_job.reason, "KubeRayFailed")
     return {"SUCCEEDED": "ResultMissing", "STOPPED": "Stopped"}.get(ray_job.job_status, "KubeRayFailed")
+
+
+def words_of(ray_job: RayJob) -> str:
+    """KubeRay's message. Of a driver's log, which it may hold, the last lines: there is what went wrong."""
+    head, *log = [line for line in ray_job.message.splitlines() if line.strip()] or [""]
+    if not log:
+        return ray_job.message
+    told = " ".join(log[-_LINES_OF_A_LOG:])
+    _, found, code = head.partition(_ENDED_WITH)
+    return f"exit code {code.partition(',')[0]}: {told}" if found else told
 
 
 def _disturbance(was: AttemptState, ray_job: RayJob, pods: tuple[Pod, ...]) -> End | None:

@@ -7,6 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from stepmark.controller.reasons import ENDINGS
 
 PHASES = ("Pending", "Queued", "Starting", "Running", "Complete", "Failed", "Cancelled")
+KINDS = ("api", "hub", "conflict", "event", "tick", "scenario", "namespace", "sweep")
+"""What can fail."""
+_FINAL = ("Complete", "Failed", "Cancelled")
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
@@ -28,6 +31,21 @@ class Meters:
         self._active = Gauge(
             "stepmark_controller_active", "1 for the controller that holds the Lease.", registry=registry
         )
+        self._namespaces = Gauge(
+            "stepmark_controller_namespace_listed",
+            "1 for a namespace whose objects could be listed by the last look.",
+            ["namespace"],
+            registry=registry,
+        )
+        self._over = Counter(
+            "stepmark_controller_scenarios_ended", "Scenarios that are over.", ["phase"], registry=registry
+        )
+        for phase in _FINAL:
+            self._over.labels(phase)
+        for kind in KINDS:  # a rate needs the 0 before the first one
+            self._errors.labels(kind)
+        for reason in ENDINGS:
+            self._ended.labels(reason)
 
     def ticked(self, seconds: float, phases: dict[str, int]) -> None:
         """A tick was completed."""
@@ -37,13 +55,19 @@ class Meters:
             self._scenarios.labels(phase).set(phases.get(phase, 0))
 
     def error(self, kind: str) -> None:
-        """`kind`: api, hub, conflict, event, tick."""
+        """`kind`: of KINDS."""
         self._errors.labels(kind).inc()
 
+    def namespace(self, name: str | None, well: bool) -> None:
+        """Whether its objects could be listed. None: of all namespaces at once."""
+        self._namespaces.labels(name or "").set(well)
+
     def event(self, reason: str) -> None:
-        """Something was said; there is one event for each end of an attempt."""
+        """Something was said; there is one event for each end of an attempt and of a scenario."""
         if reason in ENDINGS:
             self._ended.labels(reason).inc()
+        if reason in _FINAL:
+            self._over.labels(reason).inc()
 
     def active(self, active: bool) -> None:
         self._active.set(active)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stepmark.controller import reasons
+from stepmark.controller import afterwards, reasons
 from stepmark.controller.acceptance import Accepted, Refused, accept
 from stepmark.controller.actions import manifests
 from stepmark.controller.actions.kinds import (
@@ -20,13 +20,14 @@ from stepmark.controller.actions.kinds import (
     CreateChild,
     DeleteRayJob,
     GiveToken,
-    TellCancelled,
+    TellEnd,
 )
 from stepmark.controller.draft import Draft
 from stepmark.controller.facts import Capabilities, HubView, Pod, Problem, RayJob
 from stepmark.controller.judge import Case, End, Wait, ending_is_over, judge
-from stepmark.controller.profiles import Profile
+from stepmark.controller.profiles import Profiles
 from stepmark.controller.settings import Settings
+from stepmark.results.wire import AttemptEnd
 from stepmark.scenario.status import Attempt, ScenarioStatus
 
 FINAL = ("Complete", "Failed", "Cancelled")
@@ -38,18 +39,22 @@ class Here:
     """What holds for all scenarios: the admin's profiles, the settings, and what the installed KubeRay can do."""
 
     settings: Settings
-    profiles: dict[str, Profile]
+    profiles: Profiles
     can: Capabilities
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one scenario. `hub`: None where it did not answer. `problem`: while a failed call rests."""
+    """What was seen of one scenario. `hub`: None where it did not answer. `problem`: while a failed call rests.
+
+    `has_turn`: whether another run of its namespace may begin.
+    """
 
     ray_job: RayJob | None = None
     pods: tuple[Pod, ...] = ()
     hub: HubView | None = None
     problem: Problem | None = None
+    has_turn: bool = True
 
 
 def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> list[Action]:
@@ -59,17 +64,40 @@ def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> lis
     when it has been written.
     """
     status = status_of(scenario)
-    if is_final(scenario) or scenario["metadata"].get("deletionTimestamp"):
+    if scenario["metadata"].get("deletionTimestamp"):
         return []
     draft = Draft(scenario, status, now)
-    accepted = accept(scenario, here.profiles)
-    alive = living(status)
-    if alive is None:
-        actions = _without_attempt(draft, accepted, here)
+    untold = [attempt for attempt in status.attempts if _is_to_be_told(attempt)] if seen.problem is None else []
+    if untold:
+        actions: list[Action] = [TellEnd(attempt.number, _end_of(attempt)) for attempt in untold]
+        draft.told()
+    elif is_final(scenario):
+        actions = [] if seen.problem is not None else afterwards.actions(draft, here.settings, now)
     else:
-        actions = _with_attempt(draft, alive, seen, accepted, here)
+        actions = _of_the_living(draft, seen, here)
     patch = draft.patch()
     return actions if patch is None else [*actions, patch]
+
+
+def _is_to_be_told(attempt: Attempt) -> bool:
+    """Of the others the driver has told the hub; what is not registered there, the hub refuses to know."""
+    ending = reasons.ENDINGS.get(attempt.reason or "")
+    return attempt.state == "Ended" and not attempt.told and ending is not None and ending.hub is not None
+
+
+def _end_of(attempt: Attempt) -> AttemptEnd:
+    ending = reasons.ENDINGS[attempt.reason or ""]
+    assert ending.hub is not None, "others are not told"
+    return AttemptEnd(outcome=ending.outcome, reason=ending.hub, message=attempt.message)
+
+
+def _of_the_living(draft: Draft, seen: Seen, here: Here) -> list[Action]:
+    """A scenario that is not over."""
+    accepted = accept(draft.scenario, here.profiles)
+    alive = living(draft.status)
+    if alive is None:
+        return _without_attempt(draft, accepted, seen, here)
+    return _with_attempt(draft, alive, seen, accepted, here)
 
 
 def status_of(scenario: dict[str, Any]) -> ScenarioStatus:
@@ -92,12 +120,19 @@ def living(status: ScenarioStatus) -> Attempt | None:
     return None if last is None or last.state == "Ended" else last
 
 
-def _without_attempt(draft: Draft, accepted: Accepted | Refused, here: Here) -> list[Action]:
+def _without_attempt(draft: Draft, accepted: Accepted | Refused, seen: Seen, here: Here) -> list[Action]:
     """Before the first attempt, or between two."""
     if draft.scenario["spec"].get("cancel") is True:
         draft.cancelled()
     elif isinstance(accepted, Refused):
-        draft.refused(accepted)
+        _refuse(draft, accepted)
+    elif draft.scenario["spec"].get("suspend") is True:
+        draft.accepted(accepted)
+        draft.held_back("Suspended", "spec.suspend is true")
+    elif not seen.has_turn:
+        most = here.settings.max_runs_per_namespace
+        draft.accepted(accepted)
+        draft.held_back("TooManyRuns", f"{most} runs of this namespace go on, the most at once: maxRunsPerNamespace")
     elif not here.can.rayjobs:
         draft.accepted(accepted)
         draft.problem(Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay."))
@@ -105,6 +140,14 @@ def _without_attempt(draft: Draft, accepted: Accepted | Refused, here: Here) -> 
         draft.accepted(accepted)
         draft.begin()
     return []
+
+
+def _refuse(draft: Draft, refused: Refused) -> None:
+    """For good, where it is the scenario's fault; an admin's mistake is waited for."""
+    if refused.for_good:
+        draft.refused(refused)
+    else:
+        draft.problem(Problem(refused.reason, refused.message))
 
 
 def _with_attempt(draft: Draft, attempt: Attempt, seen: Seen, accepted: Accepted | Refused, here: Here) -> list[Action]:
@@ -154,6 +197,9 @@ def _ours(scenario: dict[str, Any], attempt: Attempt, ray_job: RayJob | None) ->
 
 def _create(draft: Draft, attempt: Attempt, accepted: Accepted | Refused, here: Here) -> list[Action]:
     """The attempt is written down: create what belongs to it, the RayJob last, since with it everything begins."""
+    if isinstance(accepted, Refused) and not accepted.for_good:
+        draft.problem(Problem(accepted.reason, accepted.message))
+        return []
     if isinstance(accepted, Refused):  # its profile was changed just now
         draft.end(attempt, End("Cancelled", accepted.message), None)
         return []
@@ -174,8 +220,6 @@ def _ending(draft: Draft, attempt: Attempt, ray_job: RayJob | None, accepted: Ac
     if not ending_is_over(ray_job, draft.now):
         return []
     _conclude(draft, accepted)
-    if attempt.reason == "Cancelled" and attempt.execution_id is not None:
-        return [TellCancelled(attempt.execution_id, attempt.ray_job_name)]
     return []
 
 
@@ -190,7 +234,7 @@ def _conclude(draft: Draft, accepted: Accepted | Refused) -> None:
     elif then == "failed":
         draft.failed(reason)
     elif isinstance(accepted, Refused):
-        draft.refused(accepted)
+        _refuse(draft, accepted)
     elif draft.status.preemptions > PREEMPTIONS_MOST:
         draft.failed("PreemptedTooOften")
     elif draft.counted >= accepted.scenario.spec.run_policy.max_attempts:

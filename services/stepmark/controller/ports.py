@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from stepmark.controller.facts import HubView
+from stepmark.controller.facts import AwaitedRun, HubView
+from stepmark.results.wire import AttemptEnd
 
 
 class Api(Protocol):
@@ -27,4 +28,5 @@ class Hub(Protocol):
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None: ...
     def view(self, run_id: str, number: int) -> HubView | None: ...
-    def cancel(self, execution_id: str, write_token: str) -> None: ...
+    def end(self, run_id: str, number: int, end: AttemptEnd) -> None: ...
+    def awaited(self, namespace: str | None) -> list[AwaitedRun]: ...

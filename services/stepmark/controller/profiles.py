@@ -6,6 +6,8 @@ The chart writes them into a ConfigMap, which the controller mounts; `values.sch
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +22,7 @@ DEFAULT = "default"
 """The profile of scenarios that name none: the document's own default, `local`, means it on a cluster."""
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+NamespaceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 LabelKey = Annotated[
     str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=317)
 ]
@@ -146,6 +149,8 @@ NcclName = Literal[
 ]
 NcclValue = Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.,:=^]+$", max_length=200)]
 
+LOG_BYTES = 1 << 30
+"""Disk that a pod may take beside /tmp, for its log."""
 _OWN_LABELS = ("stepmark.dev/", "app.kubernetes.io/", "ray.io/originated-from", "kueue.x-k8s.io/queue-name")
 
 
@@ -180,6 +185,10 @@ class Profile(StrictModel):
     """Ray's object store in each pod, a part of /dev/shm."""
     nccl_environment: dict[NcclName, NcclValue] = Field(default={}, max_length=32)
     """Settings of NCCL and Gloo: they depend on the network of the cluster. Other names are refused."""
+    tmp_size_bytes: Annotated[int, Field(ge=64 << 20, le=1 << 44)] = 10 << 30
+    """Size of /tmp in each pod, on its node's disk: records, compiled code and what Ray spills go there."""
+    ephemeral_storage: Memory = "1Gi"
+    """Disk that each pod asks its node for. Its limit is that of /tmp and 1Gi for logs."""
     queue_name: ObjectName | None = None
     """LocalQueue of Kueue that the runs wait in; absent: they start at once."""
     priority_class_name: ObjectName | None = None
@@ -188,6 +197,8 @@ class Profile(StrictModel):
     """Scheduler of the pods; absent: the cluster's own."""
     extra_ray_job_labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
     """Labels that another scheduler or an accounting system wants on the RayJob."""
+    namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64)] = ()
+    """Namespaces whose scenarios may name it; none: all that are watched."""
     limits: Limits = Limits()
     """What a scenario may ask for at most."""
     price_per_worker_hour: Annotated[float, Field(gt=0, le=1e6)] | None = None
@@ -202,6 +213,10 @@ class Profile(StrictModel):
         pod_bytes = self.workers_per_pod * memory_bytes(self.memory_per_worker)
         if self.shm_size_bytes >= pod_bytes:
             raise ValueError(f"shmSizeBytes below the memory of a worker's pod, {pod_bytes}, as which it counts")
+        if memory_bytes(self.ephemeral_storage) > self.tmp_size_bytes + LOG_BYTES:
+            raise ValueError(
+                f"ephemeralStorage of at most tmpSizeBytes and 1Gi, {self.tmp_size_bytes + LOG_BYTES} bytes"
+            )
         if self.object_store_bytes >= memory_bytes(self.head.memory):
             raise ValueError(f"objectStoreBytes below head.memory, {self.head.memory}, as which it counts")
         return self
@@ -222,11 +237,21 @@ class Profile(StrictModel):
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
 
-def profiles_from_file(path: Path) -> dict[str, Profile]:
+@dataclass(frozen=True)
+class BadProfile:
+    """One that is refused, and why: scenarios that name it wait, and the others go on."""
+
+    problem: str
+
+
+Profiles = Mapping[str, Profile | BadProfile]
+
+
+def profiles_from_file(path: Path) -> Profiles:
     """The profiles that the chart has mounted.
 
     Raises:
-        CannotRun: the file cannot be read, or something in it is refused; all of it is said at once.
+        CannotRun: the file cannot be read, or is no mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -235,19 +260,25 @@ def profiles_from_file(path: Path) -> dict[str, Profile]:
     return profiles_from_text(text)
 
 
-def profiles_from_text(text: str) -> dict[str, Profile]:
+def profiles_from_text(text: str) -> Profiles:
     """Profiles by name, of a YAML or JSON mapping.
 
     Raises:
-        CannotRun: something in it is refused; all of it is said at once.
+        CannotRun: it is no such mapping.
     """
-    profiles, errors = _parsed(text)
-    if errors:
-        raise CannotRun("\n".join(map(str, errors)))
-    return profiles
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        problem = ScenarioError("profiles", "YAML", " ".join(str(error).split()), "Correct the syntax there.")
+        raise CannotRun(str(problem)) from None
+    if not isinstance(document, dict) or not document:
+        raise CannotRun(
+            str(ScenarioError("profiles", "a mapping from names to profiles", repr(document)[:80], "Add one."))
+        )
+    return {str(name): _profile(name, given) for name, given in document.items()}
 
 
-def profile_named(profiles: dict[str, Profile], name: str) -> Profile:
+def profile_named(profiles: Profiles, name: str) -> Profile | BadProfile:
     """The profile that a scenario asks for by `spec.profile`.
 
     Raises:
@@ -263,30 +294,17 @@ def profile_named(profiles: dict[str, Profile], name: str) -> Profile:
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def _parsed(text: str) -> tuple[dict[str, Profile], list[ScenarioError]]:
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        return {}, [ScenarioError("profiles", "YAML", " ".join(str(error).split()), "Correct the syntax there.")]
-    if not isinstance(document, dict) or not document:
-        return {}, [ScenarioError("profiles", "a mapping from names to profiles", repr(document)[:80], "Add one.")]
-    profiles: dict[str, Profile] = {}
-    errors: list[ScenarioError] = []
-    for name, given in document.items():
-        errors += _add(profiles, name, given)
-    return profiles, errors
-
-
-def _add(profiles: dict[str, Profile], name: Any, given: Any) -> list[ScenarioError]:
+def _profile(name: Any, given: Any) -> Profile | BadProfile:
     try:
         _NAME.validate_python(name, strict=True)
     except ValidationError:
         expected = "a name of at most 40 lower-case letters, digits and dashes"
-        return [ScenarioError("profiles", expected, repr(name)[:80], "Rename it.")]
+        return BadProfile(str(ScenarioError("profiles", expected, repr(name)[:80], "Rename it.")))
     if name == "local":
-        return [ScenarioError("profiles.local", "another name", "'local', which means default", "Rename it.")]
+        return BadProfile(
+            str(ScenarioError("profiles.local", "another name", "'local', which means default", "Rename it."))
+        )
     try:  # JSON mode, so that lists become tuples while text never becomes a number
-        profiles[name] = Profile.model_validate_json(json.dumps(given, default=str))
+        return Profile.model_validate_json(json.dumps(given, default=str))
     except ValidationError as error:
-        return explain(error, Profile, prefix=f"profiles.{name}")
-    return []
+        return BadProfile("\n".join(map(str, explain(error, Profile, prefix=f"profiles.{name}"))))

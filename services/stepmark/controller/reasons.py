@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from stepmark.results.wire import EndReason
+
 Then = Literal["complete", "failed", "retry", "preempted", "cancelled"]
 
 
@@ -13,30 +15,46 @@ class Ending:
     then: Then
     valid: bool
     meaning: str
+    hub: EndReason | None
+    """What the hub is told; None where the driver has told it."""
+
+    @property
+    def outcome(self) -> Literal["failed", "interrupted", "cancelled"]:
+        """For the hub."""
+        if self.then == "cancelled":
+            return "cancelled"
+        return "interrupted" if self.hub in ("preempted", "stopped") else "failed"
 
 
 ENDINGS: dict[str, Ending] = {
-    "Complete": Ending("complete", True, "everything that was to be measured was"),
-    "LaunchFailed": Ending("failed", True, "some launches failed; the hub has their causes"),
-    "CannotRun": Ending("failed", False, "the runner's image cannot do what the scenario asks for"),
-    "DeadlineExceeded": Ending("failed", False, "it took longer than spec.runPolicy.activeDeadlineSeconds"),
-    "RejectedByKubeRay": Ending("failed", False, "KubeRay refused the RayJob that the controller made"),
-    "NameTaken": Ending("failed", False, "an object of the attempt's name belongs to somebody else"),
+    "Complete": Ending("complete", True, "everything that was to be measured was", None),
+    "LaunchFailed": Ending("failed", True, "some launches failed; the hub has their causes", None),
+    "CannotRun": Ending("failed", False, "the runner's image cannot do what the scenario asks for", "cannot-run"),
+    "DeadlineExceeded": Ending("failed", False, "it took longer than spec.runPolicy.activeDeadlineSeconds", "deadline"),
+    "RejectedByKubeRay": Ending("failed", False, "KubeRay refused the RayJob that the controller made", "rejected"),
+    "NameTaken": Ending("failed", False, "an object of the attempt's name belongs to somebody else", "name-taken"),
     "StartTimeout": Ending(
-        "retry", False, "its pods were not all ready, or the driver not there, after spec.runPolicy.startTimeoutSeconds"
+        "retry",
+        False,
+        "its pods were not all ready, or the driver not there, after spec.runPolicy.startTimeoutSeconds",
+        "start-timeout",
     ),
-    "SubmissionFailed": Ending("retry", False, "the job could not be handed to Ray"),
-    "DriverFailed": Ending("retry", False, "the driver ended with an error of its own, or without a record at the hub"),
-    "SessionBroke": Ending("retry", False, "the Ray Train run ended before the plan did"),
-    "PodReplaced": Ending("retry", False, "a pod was replaced or restarted while it measured"),
-    "Resubmitted": Ending("retry", False, "a second driver process claimed the attempt"),
-    "HeartbeatLost": Ending("retry", False, "the driver stopped speaking to the hub"),
-    "RayJobVanished": Ending("retry", False, "its RayJob was deleted by somebody else"),
-    "ResultMissing": Ending("retry", False, "the job ended well, yet the hub has no whole record of it"),
-    "Stopped": Ending("retry", False, "the Ray job was stopped from outside"),
-    "KubeRayFailed": Ending("retry", False, "KubeRay gave the job up"),
-    "Preempted": Ending("preempted", False, "its pods were evicted for others, or their node was drained"),
-    "Cancelled": Ending("cancelled", False, "spec.cancel is true"),
+    "SubmissionFailed": Ending("retry", False, "the job could not be handed to Ray", "submission-failed"),
+    "DriverFailed": Ending(
+        "retry", False, "the driver ended with an error of its own, or without a record at the hub", "driver-failed"
+    ),
+    "SessionBroke": Ending("retry", False, "the Ray Train run ended before the plan did", "session-broke"),
+    "PodReplaced": Ending("retry", False, "a pod was replaced or restarted while it measured", "worker-replaced"),
+    "Resubmitted": Ending("retry", False, "a second driver process claimed the attempt", "superseded"),
+    "HeartbeatLost": Ending("retry", False, "the driver stopped speaking to the hub", "heartbeat-lost"),
+    "RayJobVanished": Ending("retry", False, "its RayJob was deleted by somebody else", "vanished"),
+    "ResultMissing": Ending(
+        "retry", False, "the job ended well, yet the hub has no whole record of it", "result-missing"
+    ),
+    "Stopped": Ending("retry", False, "the Ray job was stopped from outside", "stopped"),
+    "KubeRayFailed": Ending("retry", False, "KubeRay gave the job up", "gave-up"),
+    "Preempted": Ending("preempted", False, "its pods were evicted for others, or their node was drained", "preempted"),
+    "Cancelled": Ending("cancelled", False, "spec.cancel is true", "stopped"),
 }
 
 OF_KUBERAY = {

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from stepmark.controller import kube
 from stepmark.controller.hub_client import HubClient
 from stepmark.controller.lease import Lease
+from stepmark.controller.log import begin, fields, log
 from stepmark.controller.meters import Meters
 from stepmark.controller.ports import Api, Hub
 from stepmark.controller.profiles import profiles_from_file
@@ -27,35 +27,50 @@ from stepmark.errors import CannotRun, Stopped
 
 @dataclass
 class Pulse:
-    """When the last look was completed: a controller that hangs is not well, whatever its process says."""
+    """When a look was last completed, and when the loop last did anything.
+
+    A controller without an API server is stale, and no restart would mend that; one whose loop hangs is stuck.
+    """
 
     stale_seconds: float
-    _last: float = field(default_factory=monotonic)
+    stuck_seconds: float
+    _looked: float = field(default_factory=monotonic)
+    _turned: float = field(default_factory=monotonic)
 
     def beat(self) -> None:
-        self._last = monotonic()
+        """A look was completed."""
+        self._looked = self._turned = monotonic()
+
+    def turn(self) -> None:
+        """Something was done, or has failed: the loop does not hang."""
+        self._turned = monotonic()
 
     def age_seconds(self) -> float:
-        return monotonic() - self._last
+        """Since the last completed look."""
+        return monotonic() - self._looked
 
-    def is_well(self) -> bool:
+    def is_ready(self) -> bool:
         return self.age_seconds() <= self.stale_seconds
+
+    def is_alive(self) -> bool:
+        return monotonic() - self._turned <= self.stuck_seconds
 
 
 class Controller:
-    """The loop. `say`: where a line for the log goes."""
+    """The loop."""
 
-    def __init__(self, settings: Settings, api: Api, hub: Hub, say: Callable[[str], None]) -> None:
-        self.settings, self._say = settings, say
+    def __init__(self, settings: Settings, api: Api, hub: Hub) -> None:
+        self.settings = settings
         self.registry = CollectorRegistry()
         self._meters = Meters(self.registry)
-        self.pulse = Pulse(settings.stale_seconds)
+        self.pulse = Pulse(settings.stale_seconds, settings.stuck_seconds)
         self._stop = threading.Event()
         self._lease = _lease(settings, api)
         pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="scenario")
         worker = Worker(api, hub, self._meters, self._active)
-        self._ticker = Ticker(api, hub, settings, worker, self._meters, pool)
+        self._ticker = Ticker(api, hub, settings, worker, self._meters, pool, self.pulse.turn)
         self._patience, self._failures = kube.Patience(settings.tick_seconds, 30.0), 0
+        self._was_active: bool | None = None
 
     def stop(self) -> None:
         """End the loop after what is being done."""
@@ -80,20 +95,28 @@ class Controller:
 
     def _look(self) -> float:
         """One tick, if it is our turn; the seconds from its beginning to the next."""
-        active = self._active()
-        self._meters.active(active)
+        active = self._note_turn()
+        self.pulse.turn()
         try:
             if active:
                 self._ticker.tick()
-        except (kube.ApiError, CannotRun) as error:
+        except Exception as error:  # whatever it is: the next look may go well
             self._failures += 1
             self._meters.error("tick")
-            self._say(f"tick failed: {error}")
+            log.error("a look at everything failed, %d in a row", self._failures, exc_info=error)
             after = error.retry_after_seconds if isinstance(error, kube.ApiError) else None
             return self._patience.seconds(self._failures, after)
         self._failures = 0
         self.pulse.beat()
         return self.settings.tick_seconds if active else 1.0
+
+    def _note_turn(self) -> bool:
+        active = self._active()
+        if active is not self._was_active:
+            log.info("this controller acts" if active else "another controller has the Lease; this one waits")
+        self._was_active = active
+        self._meters.active(active)
+        return active
 
 
 def _lease(settings: Settings, api: Api) -> Lease | None:
@@ -108,7 +131,8 @@ def _health_server(address: str, port: int, pulse: Pulse) -> ThreadingHTTPServer
         timeout = 5
 
         def do_GET(self) -> None:
-            known, well = self.path == "/healthz", pulse.is_well()
+            known = self.path in ("/healthz", "/readyz")
+            well = pulse.is_alive() if self.path == "/healthz" else pulse.is_ready()
             body = json.dumps({"ok": well, "last_tick_seconds": round(pulse.age_seconds(), 1)}).encode()
             self.send_response(404 if not known else 200 if well else 503)
             self.send_header("Content-Type", "application/json")
@@ -124,22 +148,24 @@ def _health_server(address: str, port: int, pulse: Pulse) -> ThreadingHTTPServer
     return server
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> None:
+def serve(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C, then give the Lease back.
 
     Raises:
         CannotRun: no cluster, no profiles, or a port that is taken.
     """
+    begin(settings.log_format, settings.log_level)
     profiles_from_file(settings.profiles_file)
     api = kube.Kube.connect(settings.threads)
     hub = HubClient(settings.hub_url, settings.hub_token_file)
-    controller = Controller(settings, api, hub, say)
+    controller = Controller(settings, api, hub)
     try:
         health = _health_server(settings.listen, settings.health_port, controller.pulse)
         metrics, _ = start_http_server(settings.metrics_port, settings.listen, controller.registry)
     except OSError as error:
         raise CannotRun(f"expected free ports for /healthz and /metrics, found: {error.strerror}.") from None
-    say(f"health at port {health.server_port}, metrics at port {metrics.server_port}")
+    ports = fields(health_port=health.server_port, metrics_port=metrics.server_port)
+    log.info("looks after %s", ", ".join(settings.namespaces) or "all namespaces", extra=ports)
     try:
         controller.run()
     except (KeyboardInterrupt, Stopped):

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stepmark.controller.profiles import LabelKey, LabelValue
+from stepmark.controller.log import Format, Level
+from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
 from stepmark.scenario.base import StrictModel
 
-Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Namespace = NamespaceName
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
 Labels = dict[LabelKey, LabelValue]
 
@@ -45,20 +46,30 @@ class Settings(StrictModel):
     """Time between two looks at everything."""
     threads: Annotated[int, Field(ge=1, le=64)] = 32
     """Scenarios that are worked on at the same time: more than there are cores, as each waits for answers."""
+    max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)] = 4
+    """Runs of one namespace at once. Others are Queued; those that wait in a queue of Kueue's do not count."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 3600
+    """How long after a scenario's end its RayJobs, ConfigMaps, Secrets and NetworkPolicies stay."""
     listen: Annotated[str, Field(max_length=100)] = "0.0.0.0"  # noqa: S104  (in its pod)
     """Address of /healthz and /metrics."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
-    """Port of /healthz."""
+    """Port of /healthz and /readyz."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     """Port of /metrics."""
     stale_seconds: Annotated[float, Field(gt=0, validate_default=True)] = 60.0
-    """/healthz fails where the last completed tick is older."""
+    """/readyz fails where the last completed look is older."""
+    stuck_seconds: Annotated[float, Field(ge=60)] = 300.0
+    """/healthz fails where nothing was done for so long: an API server that is away is no reason to restart."""
     lease_namespace: Namespace | None = None
     """Namespace of the Lease that makes one controller the active one; absent: no Lease is used."""
     lease_name: Namespace = "stepmark-controller"
     """Name of the Lease."""
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
     """Another controller takes over when the Lease was not renewed for this long."""
+    log_format: Format = "text"
+    """Form of the log: lines for people, or a JSON object a line."""
+    log_level: Level = "info"
+    """What is logged: `info` has each decision, `debug` each step of progress too."""
 
     @field_validator("stale_seconds")
     @classmethod

@@ -1,33 +1,40 @@
-"""One look at everything: list, then decide and act for each scenario that is not over."""
+"""One look at everything: list, then decide and act for each scenario that is not over. What fails for one namespace,
+scenario or RayJob is logged and counted, and the others go on.
+"""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
 from stepmark.controller import kube
 from stepmark.controller.actions import names
 from stepmark.controller.capabilities import capabilities
-from stepmark.controller.facts import Capabilities, HubView, Pod, Problem, RayJob
+from stepmark.controller.collect import Case, Look, Place, collect, places_of
+from stepmark.controller.facts import AwaitedRun, Capabilities, HubView, Pod, Problem, RayJob
+from stepmark.controller.log import fields, log, of
 from stepmark.controller.meters import PHASES, Meters
 from stepmark.controller.plan import Here, Seen, is_final, living, status_of
 from stepmark.controller.ports import Api, Hub
-from stepmark.controller.profiles import profiles_from_file
+from stepmark.controller.profiles import BadProfile, profiles_from_file
 from stepmark.controller.settings import Settings
+from stepmark.controller.turns import with_turn
 from stepmark.controller.work import Worker
+from stepmark.results.wire import AttemptEnd
 
 _LOOK_SECONDS = 300.0
+_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario is gone")
 _OURS = "app.kubernetes.io/managed-by=stepmark-controller"
-
-Objects = list[dict[str, Any]]
-Case = tuple[dict[str, Any], Objects, Objects]
 
 
 @dataclass
 class Ticker:
-    """Looks at everything, again and again. Only capabilities, and what rests, are remembered between two looks."""
+    """Looks at everything, again and again. Only capabilities, and what rests, are remembered between two looks.
+
+    `turned` is called whenever something of a look is done: whoever watches sees that it does not hang.
+    """
 
     api: Api
     hub: Hub
@@ -35,75 +42,100 @@ class Ticker:
     worker: Worker
     meters: Meters
     pool: ThreadPoolExecutor
+    turned: Callable[[], None] = lambda: None
     _can: Capabilities = field(default_factory=lambda: Capabilities(rayjobs=False))
     _looked: float | None = None
+    _failed: dict[Place, str] = field(default_factory=dict)
+    _bad: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
 
     def tick(self) -> None:
         """List, compute, act.
 
         Raises:
-            kube.ApiError: something could not be listed; nothing was done about it.
+            kube.ApiError: no namespace could be listed; nothing was done.
             CannotRun: the profiles cannot be read.
         """
         started = monotonic()
         sweep = self._look(started)
         here = Here(self.settings, profiles_from_file(self.settings.profiles_file), self._can)
-        scenarios = self._everywhere(kube.SCENARIOS)
-        alive = [one for one in scenarios if not is_final(one)]
-        list(self.pool.map(lambda case: self._work(case, here), self._cases(alive)))
+        self._tell_bad(here)
+        look = collect(self.api, self.settings, self._can.rayjobs, self.turned)
+        self._tell_failed(look)
+        turns = with_turn((case.scenario for case in look.cases), here)
+        list(self.pool.map(lambda case: self._work(case, here, turns), look.cases))
         if sweep and self._can.rayjobs:
-            self._sweep(scenarios)
-        self.worker.rests.keep_only({one["metadata"]["uid"] for one in alive})
-        self.meters.ticked(monotonic() - started, phases_of(scenarios))
+            self._sweep(look)
+        self._tell_deleted(look, sweep)
+        if not look.failed:
+            self.worker.rests.keep_only({case.scenario["metadata"]["uid"] for case in look.cases})
+        self.meters.ticked(monotonic() - started, phases_of(look.scenarios))
 
     def _look(self, now: float) -> bool:
         """Read KubeRay's CRD now and then, as it may be upgraded; whether it was time to."""
         due = self._looked is None or not self._can.rayjobs or now - self._looked > _LOOK_SECONDS
-        if due:
-            self._can, self._looked = capabilities(self.api), now
-        return due
-
-    def _everywhere(self, resource: str, selector: str = "") -> Objects:
-        return [one for place in self._places() for one in self.api.every(resource, place, selector)]
-
-    def _of(self, resource: str, uids: list[str]) -> dict[str, Objects]:
-        """Objects of these scenarios, by the scenario's UID."""
-        found: dict[str, Objects] = defaultdict(list)
-        for place in self._places():
-            for one in self.api.every_of(resource, place, names.UID, uids):
-                found[one["metadata"]["labels"][names.UID]].append(one)
-        return found
-
-    def _places(self) -> tuple[str | None, ...]:
-        return self.settings.namespaces or (None,)
-
-    def _cases(self, alive: Objects) -> Iterator[Case]:
-        """Scenarios with their RayJobs and pods.
-
-        These are listed later than the scenarios: a child that a status speaks of is older than this status, so one
-        that is missing now is gone.
-        """
-        begun = [one["metadata"]["uid"] for one in alive if living(status_of(one)) is not None]
-        ray_jobs = self._of(kube.RAYJOBS, begun) if self._can.rayjobs else {}
-        running = [uid for uid in begun if ray_jobs.get(uid)]
-        pods = self._of(kube.PODS, running)
-        for one in alive:
-            uid = one["metadata"]["uid"]
-            yield one, ray_jobs.get(uid, []), pods.get(uid, [])
-
-    def _work(self, case: Case, here: Here) -> None:
-        scenario, ray_jobs, pods = case
+        if not due:
+            return False
         try:
-            self.worker.work(scenario, self._seen(scenario, ray_jobs, pods), here)
-        except (kube.ApiError, ValueError, KeyError, TypeError, AttributeError):
-            self.meters.error("scenario")  # one scenario must not keep the others from going on
+            found = capabilities(self.api)
+        except kube.ApiError as error:
+            if self._looked is None:
+                raise
+            self._failure("api", "what KubeRay can do could not be read; what was read before holds", error)
+            return False
+        if found != self._can or self._looked is None:
+            log.info("this cluster's KubeRay: %s", found)
+        self._can, self._looked = found, now
+        return True
 
-    def _seen(self, scenario: dict[str, Any], ray_jobs: Objects, pods: Objects) -> Seen:
+    def _places(self) -> tuple[Place, ...]:
+        return places_of(self.settings)
+
+    def _tell_failed(self, look: Look) -> None:
+        """In the log when it begins and ends; in the metrics at every look."""
+        for place in self._places():
+            error = look.failed.get(place)
+            before, now = self._failed.pop(place, None), None if error is None else str(error)
+            self.meters.namespace(place, well=error is None)
+            if error is not None and now is not None:
+                self._failed[place] = now
+                self.meters.error("namespace")
+            if now is not None and now != before:
+                log.warning("a namespace could not be listed; the others go on", extra=_at(place, error=now))
+            elif now is None and before is not None:
+                log.info("a namespace can be listed again", extra=_at(place))
+
+    def _tell_bad(self, here: Here) -> None:
+        """Profiles that are refused, when that changes."""
+        bad = {name: one.problem for name, one in here.profiles.items() if isinstance(one, BadProfile)}
+        for name, problem in bad.items():
+            if self._bad.get(name) != problem:
+                log.error(
+                    "a profile is refused, and scenarios that name it wait: %s", problem, extra=fields(profile=name)
+                )
+        self._bad = bad
+
+    def _work(self, case: Case, here: Here, turns: set[str]) -> None:
+        try:
+            seen = replace(self._seen(case), has_turn=case.scenario["metadata"]["uid"] in turns)
+            self.worker.work(case.scenario, seen, here)
+        except Exception as error:  # whatever it is: one scenario must not keep the others from going on
+            self._failure("scenario", "a scenario could not be worked on", error, of(case.scenario))
+        self.turned()
+
+    def _failure(self, kind: str, what: str, error: Exception, extra: dict[str, Any] | None = None) -> None:
+        self.meters.error(kind)
+        log.error(what, exc_info=error, extra=extra)
+
+    def _seen(self, case: Case) -> Seen:
+        scenario, ray_jobs, pods = case.scenario, case.ray_jobs, case.pods
         attempt = living(status_of(scenario))
         if attempt is None:
             return Seen()
         if not self._can.rayjobs:
             return Seen(problem=Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay."))
+        if case.problem is not None:
+            return Seen(problem=case.problem)
         found = next((one for one in ray_jobs if one["metadata"]["name"] == attempt.ray_job_name), None)
         if found is None and attempt.ray_job_uid is not None:
             found = self._once_more(scenario, attempt.ray_job_name)
@@ -127,17 +159,57 @@ class Ticker:
     def _hub_view(self, scenario: dict[str, Any], number: int) -> HubView | None:
         return self.hub.view(scenario["metadata"]["uid"], number)
 
-    def _sweep(self, scenarios: Objects) -> None:
+    def _sweep(self, look: Look) -> None:
         """End RayJobs of attempts that are over: of a controller that was paused, and went on where it had stopped.
 
         The scenarios were listed before; what was over then is over now.
         """
-        oldest = {one["metadata"]["uid"]: _oldest_alive(one) for one in scenarios}
-        for found in self._everywhere(kube.RAYJOBS, _OURS):
-            job, number = RayJob.of(found), int(found["metadata"]["labels"].get(names.ATTEMPT, 0))
-            over = number < oldest.get(job.owner_uid or "", 0)
-            if over and not job.finished and job.deleted_at is None:
-                self.api.delete(kube.RAYJOBS, found["metadata"]["namespace"], job.name, job.uid)
+        oldest = {one["metadata"]["uid"]: _oldest_alive(one) for one in look.scenarios}
+        for place in (one for one in self._places() if one not in look.failed):
+            try:
+                found = list(self.api.every(kube.RAYJOBS, place, _OURS))
+            except kube.ApiError as error:
+                self._failure("sweep", "old RayJobs could not be listed", error, _at(place))
+                continue
+            for one in found:
+                try:
+                    self._sweep_away(one, oldest)
+                except Exception as error:
+                    name = one.get("metadata", {}).get("name")
+                    self._failure("sweep", "an old RayJob could not be ended", error, _at(place, ray_job=name))
+            self.turned()
+
+    def _tell_deleted(self, look: Look, sweep: bool) -> None:
+        """Have the hub hear of scenarios that are gone before their runs were over."""
+        known = {one["metadata"]["uid"] for one in look.scenarios}
+        gone, self._known = self._known - known, known
+        for place in (one for one in self._places() if one not in look.failed and (sweep or gone)):
+            try:
+                for run in self.hub.awaited(place):
+                    if run.run_id not in known and self._is_gone(run):
+                        self.hub.end(run.run_id, run.number, _DELETED)
+                        log.info("told the hub that a scenario is gone", extra=_at(run.namespace, scenario=run.name))
+            except Exception as error:
+                self._failure("hub", "the hub was not told of scenarios that are gone", error, _at(place))
+
+    def _is_gone(self, run: AwaitedRun) -> bool:
+        """It may have been created, and registered, since the scenarios were listed."""
+        try:
+            found = self.api.get(kube.SCENARIOS, run.namespace, run.name)
+        except kube.NotFound:
+            return True
+        return bool(found["metadata"]["uid"] != run.run_id)
+
+    def _sweep_away(self, found: dict[str, Any], oldest: dict[str, int]) -> None:
+        number, job = names.attempt_in(found), RayJob.of(found)
+        over = number is not None and number < oldest.get(job.owner_uid or "", 0)
+        if over and not job.finished and job.deleted_at is None:
+            self.api.delete(kube.RAYJOBS, found["metadata"]["namespace"], job.name, job.uid)
+            log.info("ended a RayJob of an attempt that is over", extra=_at(None, ray_job=job.name))
+
+
+def _at(place: Place, **more: Any) -> dict[str, Any]:
+    return fields(namespace=place, **more)
 
 
 def _oldest_alive(scenario: dict[str, Any]) -> int:

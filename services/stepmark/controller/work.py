@@ -5,6 +5,7 @@ A call that fails rests for a while, longer each time; meanwhile its reason stan
 
 import base64
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,14 +21,18 @@ from stepmark.controller.actions.kinds import (
     Event,
     GiveToken,
     PatchStatus,
-    TellCancelled,
+    RemoveChildren,
+    RemoveScenario,
+    TellEnd,
 )
-from stepmark.controller.actions.names import described
+from stepmark.controller.actions.names import child_name, described
 from stepmark.controller.facts import Problem, RayJob, owner_uid
 from stepmark.controller.hub_client import HubError
+from stepmark.controller.log import log, of
 from stepmark.controller.meters import Meters
 from stepmark.controller.plan import Here, Seen, plan
 from stepmark.controller.ports import Api, Hub
+from stepmark.controller.problems import problem_of, taken
 from stepmark.results.wire import new_token
 
 _ROUNDS_MOST = 8
@@ -91,10 +96,11 @@ class Worker:
             self._rounds(scenario, seen, here)
         except NotActive:
             return
-        except kube.Conflict:
-            self._meters.error("conflict")  # somebody was faster: the next tick sees what they did
+        except kube.Conflict as error:
+            self._failure("conflict", "somebody was faster; decided anew at the next look", error, scenario)
         except (kube.ApiError, HubError) as error:
-            self._meters.error("hub" if isinstance(error, HubError) else "api")
+            kind = "hub" if isinstance(error, HubError) else "api"
+            self._failure(kind, "a call failed, and is tried again", error, scenario)
             if seen.problem is None:
                 self._rest(scenario, seen, here, error)
 
@@ -113,7 +119,7 @@ class Worker:
                 if seen.problem is not resting:
                     break  # a child's name is taken: nothing more of this attempt
             else:
-                if isinstance(actions[-1], CreateChild | DeleteRayJob):
+                if isinstance(actions[-1], CreateChild | DeleteRayJob | RemoveScenario):
                     self.rests.succeeded(scenario["metadata"]["uid"])
                     return  # KubeRay's turn
 
@@ -125,8 +131,12 @@ class Worker:
             for action in plan(fresh, replace(seen, problem=problem), here, datetime.now(UTC)):
                 if isinstance(action, PatchStatus) and fresh["metadata"]["uid"] == uid:
                     self._do(action, fresh, seen)
-        except (kube.ApiError, HubError):
-            self._meters.error("api")
+        except (kube.ApiError, HubError) as again:
+            self._failure("api", "why a call failed could not be written either", again, scenario)
+
+    def _failure(self, kind: str, what: str, error: Exception, scenario: dict[str, Any]) -> None:
+        self._meters.error(kind)
+        log.log(logging.INFO if kind == "conflict" else logging.WARNING, what, exc_info=error, extra=of(scenario))
 
     def _do(self, action: Action, scenario: dict[str, Any], seen: Seen) -> tuple[dict[str, Any], Seen]:
         """The scenario and the facts after it."""
@@ -137,15 +147,22 @@ class Worker:
             case CreateChild(manifest):
                 found = self._create(scenario, manifest)
                 if found is None:
-                    return scenario, replace(seen, problem=_taken(manifest))
+                    return scenario, replace(seen, problem=taken(manifest))
                 return scenario, replace(seen, ray_job=RayJob.of(found)) if manifest["kind"] == "RayJob" else seen
             case GiveToken(manifest, number):
                 if not self._give_token(scenario, manifest, number):
-                    return scenario, replace(seen, problem=_taken(manifest))
+                    return scenario, replace(seen, problem=taken(manifest))
             case DeleteRayJob(name, uid):
                 self._delete(namespace, name, uid)
-            case TellCancelled(execution_id, secret):
-                self._tell_cancelled(namespace, execution_id, secret)
+                log.info("deleted RayJob %s", name, extra=of(scenario))
+            case TellEnd(number, end):
+                self._hub.end(scenario["metadata"]["uid"], number, end)
+                log.info("told the hub: %s", end.reason, extra=of(scenario, attempt=number))
+            case RemoveChildren(number):
+                self._remove_children(scenario, number)
+            case RemoveScenario():
+                self._api.delete(kube.SCENARIOS, namespace, scenario["metadata"]["name"], scenario["metadata"]["uid"])
+                log.info("removed, as its runPolicy asks for", extra=of(scenario))
         return scenario, seen
 
     def _patch(self, action: PatchStatus, scenario: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +170,12 @@ class Worker:
         status = action.status.model_dump(mode="json", by_alias=True, exclude_none=True)
         change = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
         written = self._api.patch(kube.SCENARIOS, metadata["namespace"], metadata["name"], change, status=True)
+        before, after = (one.get("status") or {} for one in (scenario, written))
+        moved = before.get("phase") != after.get("phase")
+        said = logging.INFO if moved else logging.DEBUG
+        log.log(said, "%s: %s", after.get("phase"), after.get("message", ""), extra=of(scenario))
         for event in action.events:
+            log.info("%s: %s", event.reason, event.message, extra=of(scenario))
             self._meters.event(event.reason)
             self._say(event, written)
         return written
@@ -163,7 +185,9 @@ class Worker:
         resource = kube.RESOURCE_OF_KIND[manifest["kind"]]
         metadata = manifest["metadata"]
         try:
-            return self._api.create(resource, metadata["namespace"], manifest)
+            made = self._api.create(resource, metadata["namespace"], manifest)
+            log.info("created %s", described(manifest), extra=of(scenario))
+            return made
         except kube.Conflict:
             found = self._api.get(resource, metadata["namespace"], metadata["name"])
         return found if owner_uid(found) == scenario["metadata"]["uid"] else None
@@ -183,17 +207,24 @@ class Worker:
         except (kube.NotFound, kube.Conflict):
             return  # it is gone, or another one has its name
 
-    def _tell_cancelled(self, namespace: str, execution_id: str, secret: str) -> None:
-        try:
-            self._hub.cancel(execution_id, _token_in(self._api.get(kube.SECRETS, namespace, secret)))
-        except (kube.ApiError, HubError, ValueError):
-            self._meters.error("hub")
+    def _remove_children(self, scenario: dict[str, Any], number: int) -> None:
+        """The RayJob first, whose pods use the others. What is somebody else's under such a name stays."""
+        metadata = scenario["metadata"]
+        name = child_name(scenario, number)
+        for resource in (kube.RAYJOBS, kube.SECRETS, kube.CONFIG_MAPS, kube.NETWORK_POLICIES):
+            try:
+                found = self._api.get(resource, metadata["namespace"], name)
+                if owner_uid(found) == metadata["uid"]:
+                    self._api.delete(resource, metadata["namespace"], name, found["metadata"]["uid"])
+            except (kube.NotFound, kube.Conflict):
+                continue  # it is gone, or another one has its name
+        log.info("removed the objects of attempt %d", number, extra=of(scenario))
 
     def _say(self, event: Event, scenario: dict[str, Any]) -> None:
         try:
             self._api.create(kube.EVENTS, scenario["metadata"]["namespace"], event_manifest(event, scenario))
-        except kube.ApiError:
-            self._meters.error("event")  # nobody waits for it, and the status says the same
+        except kube.ApiError as error:  # nobody waits for it, and the status says the same
+            self._failure("event", "an event could not be written", error, scenario)
 
 
 def event_manifest(event: Event, scenario: dict[str, Any]) -> dict[str, Any]:
@@ -218,30 +249,6 @@ def event_manifest(event: Event, scenario: dict[str, Any]) -> dict[str, Any]:
         "lastTimestamp": now,
         "count": 1,
     }
-
-
-def problem_of(error: kube.ApiError | HubError, namespace: str) -> Problem:
-    """A failed call in the words of a condition."""
-    if isinstance(error, HubError):
-        away = error.status in (0, 429) or error.status >= 500
-        return Problem("HubUnavailable" if away else "HubRefused", str(error))
-    text = error.message.lower()
-    if error.status == 403 and "exceeded quota" in text:
-        return Problem("QuotaExceeded", error.message)
-    if error.status == 403:
-        found = f"expected the right to {error.verb} {error.what} in namespace {namespace}, found none: {error.message}"
-        return Problem("Forbidden", found)
-    if error.status == 404 and error.what == kube.RAYJOBS:
-        return Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay.")
-    if error.status >= 500 and "kueue" in text:
-        return Problem("QueueUnavailable", error.message)
-    if error.status == 429 or error.status >= 500 or error.status == 0:
-        return Problem("ServerUnavailable", str(error))
-    return Problem("Refused", str(error))
-
-
-def _taken(manifest: dict[str, Any]) -> Problem:
-    return Problem("NameTaken", f"{described(manifest)} belongs to somebody else")
 
 
 def _token_in(secret: dict[str, Any]) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 
 from stepmark import __version__
 from stepmark.errors import CannotRun, StepmarkError, printable
-from stepmark.results.wire import Received, Refusal, Registration, State
+from stepmark.results.wire import AttemptEnd, Received, Refusal, Registration, State
 
 _CONNECT_SECONDS = 5.0
 _BODY_BYTES_MOST = 16 << 20
@@ -120,6 +120,14 @@ class Hub:
 
     def put_state(self, execution_id: str, state: State) -> None:
         self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
+
+    def end_attempt(self, run_id: str, attempt: int, end: AttemptEnd) -> None:
+        """An attempt is over, and its driver has not said so."""
+        self._put(f"runs/{_part(run_id)}/attempts/{attempt}/end", end.model_dump_json())
+
+    def runs(self, asked: dict[str, str]) -> Answer:
+        """A page of the hub's runs, in JSON; `asked`: of its API's filters."""
+        return self._call("GET", f"runs?{urlencode(asked)}")
 
     def run(self, run_id: str) -> Answer:
         """What it knows of a run, in JSON."""

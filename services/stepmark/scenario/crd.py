@@ -28,10 +28,11 @@ _COLUMNS = (
     ("Run", "string", ".status.result.runId", 1),
 )
 
-_HEAD = """{{- /* Generated from stepmark/scenario by `make docs`; a test fails when it is stale. */}}
+_HEAD = """{{- /* Generated from stepmark/scenario by `make generate`; a test fails when it is stale. */}}
 {{- if .Values.crds.install }}
 """
-_KEEP = """  {{- if .Values.crds.keep }}
+_KEEP = """  labels: {{- include "stepmark.labels" (list . "crd") | nindent 4 }}
+  {{- if .Values.crds.keep }}
   annotations:
     helm.sh/resource-policy: keep
   {{- end }}
@@ -85,11 +86,13 @@ def _object() -> Schema:
 
 
 def _immutable(spec: Schema) -> Schema:
-    """One object is one run: each field of `spec` stays as it was created, but for `cancel`, which can become true."""
+    """One object is one run: `spec` stays as it was created, but for `suspend`, and `cancel`, which can become true."""
     for key, field in spec["properties"].items():
         if key not in spec["required"] and "default" not in field:
             raise CannotExpress(f"spec.{key}: neither required nor with a default, so it could come and go")
         rule = {"rule": "self == oldSelf", "message": _IMMUTABLE}
+        if key == "suspend":
+            continue
         if key == "cancel":
             rule = {"rule": "self || !oldSelf", "message": "a cancelled scenario stays cancelled: create another one"}
         field["x-kubernetes-validations"] = [*field.get("x-kubernetes-validations", ()), rule]

@@ -14,7 +14,7 @@ from stepmark.terms import DataSource, ExecutionLevel, Option, Precision
 # Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
 # What a cluster is told about the run beside what is measured: a cancelled run's results are still its results.
-_NOT_MEASURED = ("runPolicy", "cancel")
+_NOT_MEASURED = ("runPolicy", "cancel", "suspend")
 # Keys of `measurement` that are younger than kept results: with their defaults they leave the digest as it was.
 _YOUNGER = ("max_taken_share", "max_made_again")
 
@@ -193,10 +193,12 @@ class RunPolicy(StrictModel):
     """An attempt whose workers are not all there after this time ends. Time in a queue does not count."""
     active_deadline_seconds: Annotated[int, Field(ge=60, le=2592000)] = 86400
     """An attempt that takes longer, from the first start of its pods, is ended for good."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31536000)] | None = None
+    """How long after its end the Scenario itself stays; absent: for ever. The hub keeps the results."""
 
 
 class Spec(StrictModel):
-    """What is compared, at which scale, and how it is measured. On a cluster only `cancel` can change."""
+    """What is compared, at which scale, and how it is measured. On a cluster only `cancel` and `suspend` can change."""
 
     model_config = ConfigDict(
         json_schema_extra=in_cel(
@@ -232,6 +234,8 @@ class Spec(StrictModel):
     """Attempts and deadlines, on a cluster."""
     cancel: bool = False
     """True ends the run, on a cluster. It stays true."""
+    suspend: bool = False
+    """True holds the next attempt back, on a cluster, until it is false again. What measures already goes on."""
 
     @model_validator(mode="after")
     def _batches_can_be_cut(self) -> Self:

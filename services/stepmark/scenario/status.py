@@ -54,6 +54,10 @@ class Attempt(StrictModel):
     """How far it is."""
     reason: Reason | None = None
     """Why it is there, or ended."""
+    message: Annotated[str, Field(max_length=300)] = ""
+    """Why it ended, for people."""
+    told: bool = False
+    """Whether the hub has heard of its end."""
     validity: Literal["undecided", "valid", "invalid"] = "undecided"
     """invalid: something was replaced, resubmitted or preempted, and none of its numbers is a result."""
     started_at: AwareDatetime | None = None
@@ -94,5 +98,7 @@ class ScenarioStatus(StrictModel):
     """The last ten."""
     preemptions: Count = 0
     """Attempts that were preempted. They do not count against maxAttempts."""
+    removed_at: AwareDatetime | None = None
+    """When the objects of its attempts were removed, some time after its end."""
     result: Result | None = None
     """Present once the run is recorded."""

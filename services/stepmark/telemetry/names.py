@@ -145,6 +145,14 @@ LOOK_SECONDS = _controller("reconcile_seconds", "histogram", "seconds", "Time of
 CONTROLLER_ERRORS = _controller("errors_total", "counter", "calls", "Calls that failed.", "kind")
 SCENARIOS = _controller("scenarios", "gauge", "scenarios", "Scenarios there are.", "phase")
 ATTEMPTS_ENDED = _controller("attempts_ended_total", "counter", "attempts", "Attempts that are over.", "reason")
+NAMESPACE_LISTED = _controller(
+    "namespace_listed",
+    "gauge",
+    "1 or 0",
+    "1 for a namespace whose objects could be listed by the last look.",
+    "namespace",
+)
+SCENARIOS_ENDED = _controller("scenarios_ended_total", "counter", "scenarios", "Scenarios that are over.", "phase")
 ACTIVE = _controller("active", "gauge", "1 or 0", "1 for the controller that holds the Lease.")
 
 REGULAR_ENDINGS = "Complete|LaunchFailed|CannotRun|DeadlineExceeded|Preempted|Cancelled|Stopped"

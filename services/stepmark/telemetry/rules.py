@@ -213,7 +213,7 @@ HUB_ALERTS = (
 )
 
 _STALE_SECONDS = 60
-"""As /healthz of the controller has it."""
+"""As /readyz of the controller has it."""
 
 CONTROLLER_ALERTS = (
     Alert(
@@ -224,9 +224,28 @@ CONTROLLER_ALERTS = (
         "The stepmark controller does not look at its scenarios",
         "It has completed no look for minutes, or Prometheus gets nothing from it. New scenarios wait meanwhile; runs"
         " that are under way go on, and are judged later.",
-        "Is the controller running, and what does its log say after `tick failed`? Usual causes: a right that it lost,"
-        " a profile that is no longer valid, an API server that does not answer. If it looks, though Prometheus gets"
-        " nothing: NetworkPolicy, ServiceMonitor's labels. A controller that comes back takes everything up.",
+        "Is the controller running, and what does its log say after `a look at everything failed`? Usual causes: rights"
+        " that it lost, an API server that does not answer. If it looks, though Prometheus gets nothing: NetworkPolicy,"
+        " ServiceMonitor's labels. A controller that comes back takes everything up.",
+    ),
+    Alert(
+        "StepmarkNamespaceNotListed",
+        f"{_newest(names.NAMESPACE_LISTED)} == 0",
+        "5m",
+        "warning",
+        "The stepmark controller cannot list namespace {{ $labels.namespace }}",
+        "Scenarios there wait meanwhile, and attempts are judged later; other namespaces go on.",
+        "Its log names the call that is refused: most often the namespace is gone, or its RoleBinding is."
+        " `helm upgrade` makes the RoleBinding again; a namespace that is gone belongs out of watchNamespaces.",
+    ),
+    Alert(
+        "StepmarkScenarioFailed",
+        f'sum without (instance, pod) (increase({names.SCENARIOS_ENDED}{{phase="Failed"}}[1h])) > 0.5',
+        "0m",
+        "warning",
+        "{{ $value | printf `%.0f` }} scenarios failed within an hour",
+        "They are over without all of what was to be measured, after all of their attempts.",
+        "`kubectl get scenarios -A` shows them with their reason; docs/kubernetes.md says what each means.",
     ),
     Alert(
         "StepmarkAttemptsBreak",
@@ -266,7 +285,7 @@ def _rules(alerts: Iterable[Alert]) -> Iterable[dict[str, Any]]:
             "annotations": {
                 "summary": alert.summary,
                 "description": alert.about,
-                "runbook": f"{RUNBOOK}#{alert.name.lower()}",
+                "runbook_url": f"{RUNBOOK}#{alert.name.lower()}",
             },
         }
 

@@ -26,12 +26,14 @@ class FakeApi:
     """Objects by resource, namespace and name. `on_call` may raise, before a call (committed False) and after it."""
 
     on_call: Callable[[str, str, bool], None] = lambda verb, resource, committed: None
+    refusals: dict[str, int] = field(default_factory=dict)
+    """Status with which every call about a namespace is refused."""
     objects: dict[Key, Object] = field(default_factory=dict)
     log: list[tuple[str, str, str]] = field(default_factory=list)
     _versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def every(self, resource: str, namespace: str | None, selector: str = "") -> Iterator[Object]:
-        self.on_call("list", resource, False)
+        self._called("list", resource, namespace)
         found = [self._copy(one) for key, one in sorted(self.objects.items()) if key[0] == resource]
         yield from (one for one in found if _in(one, namespace) and _selected(one, selector))
 
@@ -40,11 +42,11 @@ class FakeApi:
             yield from self.every(resource, namespace, f"{label} in ({','.join(values)})")
 
     def get(self, resource: str, namespace: str | None, name: str) -> Object:
-        self.on_call("get", resource, False)
+        self._called("get", resource, namespace)
         return self._copy(self._found("get", resource, namespace, name))
 
     def create(self, resource: str, namespace: str | None, manifest: Object) -> Object:
-        self.on_call("create", resource, False)
+        self._called("create", resource, namespace)
         key = (resource, namespace or "", manifest["metadata"]["name"])
         if key in self.objects:
             raise kube.Conflict(409, "already exists", "create", resource, None)
@@ -54,13 +56,13 @@ class FakeApi:
         return self._copy(new)
 
     def replace(self, resource: str, namespace: str | None, name: str, manifest: Object) -> Object:
-        self.on_call("update", resource, False)
+        self._called("update", resource, namespace)
         self._check_version("update", resource, namespace, name, manifest)
         self._write("update", (resource, namespace or "", name), self._copy(manifest))
         return self._copy(manifest | {"metadata": self.objects[resource, namespace or "", name]["metadata"]})
 
     def patch(self, resource: str, namespace: str | None, name: str, change: Object, status: bool = False) -> Object:
-        self.on_call("patch", resource, False)
+        self._called("patch", resource, namespace)
         found = self._check_version("patch", resource, namespace, name, change)
         part = {"status": change.get("status", {})} if status else {k: v for k, v in change.items() if k != "status"}
         new = _merged(found, self._copy(part))
@@ -69,13 +71,20 @@ class FakeApi:
         return self._copy(new)
 
     def delete(self, resource: str, namespace: str | None, name: str, uid: str) -> None:
-        self.on_call("delete", resource, False)
+        self._called("delete", resource, namespace)
         found = self._found("delete", resource, namespace, name)
         if found["metadata"]["uid"] != uid:
             raise kube.Conflict(409, "the UID in the precondition is another", "delete", resource, None)
         self.log.append(("delete", resource, name))
         self._remove((resource, namespace or "", name), found)
         self.on_call("delete", resource, True)
+
+    def _called(self, verb: str, resource: str, namespace: str | None) -> None:
+        self.on_call(verb, resource, False)
+        status = self.refusals.get(namespace or "")
+        if status is not None:
+            kind = kube.NotFound if status == 404 else kube.ApiError
+            raise kind(status, f"no {resource} for you", verb, resource, None)
 
     def _remove(self, key: Key, found: Object) -> None:
         """With all that it owns."""

@@ -2,8 +2,8 @@
 
 import hashlib
 import itertools
-import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import httpx2
 import pytest
 from worlds import scenario
 
+from stepmark.controller.facts import AwaitedRun
 from stepmark.controller.hub_client import HubClient
 from stepmark.publish.client import Away, Refused
-from stepmark.results.wire import Registration, State
+from stepmark.results.wire import AttemptEnd, Registration
 
 DATE = {"Date": "Wed, 25 Nov 2026 12:01:00 GMT"}  # 1795608060
 EXECUTION = {
@@ -130,15 +131,46 @@ def test_a_token_that_is_missing_is_said(tmp_path: Path) -> None:
         hub.register(scenario(), 1, "smk_write")
 
 
-def test_a_cancelled_execution_is_marked_with_its_own_token_and_the_last_word(tmp_path: Path) -> None:
+END = AttemptEnd(outcome="failed", reason="start-timeout", message="no node")
+
+
+def test_an_attempts_end_is_told_with_the_controllers_token(tmp_path: Path) -> None:
     asked: list[httpx2.Request] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         asked.append(request)
-        return httpx2.Response(200)
+        return httpx2.Response(201)
 
-    client(tmp_path, answer).cancel("e-1", "smk_write")
-    assert asked[0].headers["Authorization"] == "Bearer smk_write"
-    state = State.model_validate_json(asked[0].content)
-    assert (state.outcome, state.sequence) == ("cancelled", 2**53)
-    assert json.loads(asked[0].content)["outcome"] == "cancelled"
+    client(tmp_path, answer).end("r-1", 2, END)
+    assert (asked[0].method, asked[0].url.path) == ("PUT", "/api/v1/runs/r-1/attempts/2/end")
+    assert asked[0].headers["Authorization"] == "Bearer smk_secret"
+    assert AttemptEnd.model_validate_json(asked[0].content) == END
+
+
+@pytest.mark.parametrize(("status", "passes"), [(200, True), (403, True), (404, True), (409, True), (401, False)])
+def test_what_the_hub_need_not_hear_of_is_no_error(tmp_path: Path, status: int, passes: bool) -> None:
+    hub = client(tmp_path, lambda request: httpx2.Response(status))
+    with nullcontext() if passes else pytest.raises(Refused):
+        hub.end("r-1", 2, END)
+
+
+def test_a_hub_that_is_away_hears_of_an_end_later(tmp_path: Path) -> None:
+    with pytest.raises(Away):
+        client(tmp_path, lambda request: httpx2.Response(503)).end("r-1", 2, END)
+
+
+def test_the_runs_that_a_hub_waits_for_are_read_page_by_page(tmp_path: Path) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked = request.url.params
+        if request.url.path.endswith("/runs/w-1"):
+            return httpx2.Response(200, json={"run": {}, "attempts": [{"number": 1}, {"number": 3}]})
+        assert asked["namespace"] == "team"
+        line = {"name": "cnn", "namespace": "team", "run_id": "w-1", "attempt": None}
+        if asked["outcome"] == "running":
+            return httpx2.Response(200, json={"runs": [{**line, "run_id": "r-1", "attempt": 2}], "next_cursor": None})
+        if "cursor" not in asked:
+            return httpx2.Response(200, json={"runs": [line], "next_cursor": "more"})
+        return httpx2.Response(200, json={"runs": []})
+
+    found = client(tmp_path, answer).awaited("team")
+    assert found == [AwaitedRun("w-1", "cnn", "team", 3), AwaitedRun("r-1", "cnn", "team", 2)]

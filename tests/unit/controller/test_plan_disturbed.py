@@ -6,7 +6,7 @@ import pytest
 from decisions import HEAD, MEASURING, QUIET, RUNNING, WORKER, Run, failed, hub, kinds
 from worlds import NOON, here, later
 
-from stepmark.controller.actions.kinds import DeleteRayJob, TellCancelled
+from stepmark.controller.actions.kinds import DeleteRayJob, TellEnd
 from stepmark.controller.facts import HubView, Pod
 from stepmark.controller.profiles import Profile
 
@@ -92,7 +92,8 @@ def test_cancel_ends_the_job_and_tells_the_hub() -> None:
     assert isinstance(actions[-1], DeleteRayJob)
     assert actions[-1].uid == "job-1"
     ended = run.see(None, hub=hub(MEASURING))
-    assert any(isinstance(action, TellCancelled) and action.execution_id == "e-1" for action in ended)
+    (told,) = (action for action in ended if isinstance(action, TellEnd))
+    assert (told.number, told.end.outcome, told.end.reason) == (1, "cancelled", "stopped")
     assert run.status.phase == "Cancelled"
     assert run.condition("Failed") == ("True", "Cancelled")
     assert len(run.status.attempts) == 1
@@ -229,3 +230,36 @@ def test_a_plan_that_did_not_come_to_its_end_is_no_result_whatever_was_measured(
     assert run.status.attempts[0].validity == "invalid"
     assert run.status.result is None
     assert len(run.status.attempts) == 2
+
+
+JAX = "engine keras-jax: expected the module jax, found none. pip install 'stepmark[jax]'"
+KUBERAYS_WORDS = (
+    "Job entrypoint command failed with exit code {code}, last available logs (truncated to 20,000 chars):\n"
+    "2026-11-25 INFO -- a line\n" + "2026-11-25 INFO -- another long line of Ray's own log\n" * 20 + JAX + "\n"
+)
+
+
+def test_an_image_that_cannot_do_it_is_tried_once_and_says_what_it_lacks() -> None:
+    run = Run().begun()
+    ended = replace(MEASURING, outcome="failed", reason="cannot-run", message=JAX)
+    run.see(failed("AppFailed"), hub=hub(ended))
+    assert run.condition("Failed") == ("True", "CannotRun")
+    assert [one.reason for one in run.status.attempts] == ["CannotRun"]
+    assert JAX in run.status.message
+    assert run.status.attempts[0].message == JAX
+
+
+def test_a_driver_that_ended_with_the_exit_code_of_cannot_run_is_believed_without_a_hub() -> None:
+    run = Run().begun()
+    run.see(replace(failed("AppFailed"), message=KUBERAYS_WORDS.format(code=3)))
+    assert [one.reason for one in run.status.attempts] == ["CannotRun"]
+    assert run.status.attempts[0].message.endswith(JAX)
+
+
+def test_of_a_drivers_log_the_last_lines_are_kept() -> None:
+    run = Run(runPolicy={"maxAttempts": 1}).begun()
+    run.see(replace(failed("AppFailed"), message=KUBERAYS_WORDS.format(code=1)), after=600)
+    assert run.condition("Failed") == ("True", "DriverFailed")
+    assert run.status.attempts[0].message.startswith("exit code 1: ")
+    assert JAX in run.status.attempts[0].message
+    assert "the module jax" in run.status.message

@@ -4,9 +4,11 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from fake_api import FakeApi
 from typer.testing import CliRunner
 from worlds import CRD, FakeHub, scenario, settings
@@ -17,6 +19,7 @@ from stepmark.controller.capabilities import of_crd
 from stepmark.controller.facts import Pod
 from stepmark.controller.lease import Lease
 from stepmark.controller.serve import Controller, Pulse, _health_server
+from stepmark.controller.settings import Settings
 from stepmark.errors import CannotRun
 
 
@@ -32,10 +35,26 @@ def health(pulse: Pulse, path: str = "/healthz") -> int:
         server.server_close()
 
 
-def test_health_is_the_age_of_the_last_look() -> None:
-    assert health(Pulse(60)) == 200
-    assert health(Pulse(-1)) == 503
-    assert health(Pulse(60), "/else") == 404
+def test_a_controller_is_ready_by_its_last_look_and_alive_while_its_loop_turns() -> None:
+    assert (health(Pulse(60, 60)), health(Pulse(60, 60), "/readyz")) == (200, 200)
+    assert (health(Pulse(-1, 60)), health(Pulse(-1, 60), "/readyz")) == (200, 503)
+    assert (health(Pulse(60, -1)), health(Pulse(60, -1), "/readyz")) == (503, 200)
+    assert health(Pulse(60, 60), "/else") == 404
+
+
+def test_an_api_server_that_is_away_makes_the_controller_unready_and_not_dead(profiles: Path) -> None:
+    api = FakeApi(on_call=raising(0))
+    controller = Controller(settings(profiles), api, FakeHub())
+    controller.pulse = Pulse(-1, 60, _looked=0, _turned=0)
+    controller._look()
+    assert (controller.pulse.is_ready(), controller.pulse.is_alive()) == (False, True)
+
+
+def raising(status: int) -> Callable[[str, str, bool], None]:
+    def fail(verb: str, resource: str, committed: bool) -> None:
+        raise kube.ApiError(status, "no answer", verb, resource, None)
+
+    return fail
 
 
 @pytest.fixture
@@ -44,9 +63,9 @@ def profiles(tmp_path: Path) -> Path:
     return tmp_path / "profiles.yaml"
 
 
-def served(api: FakeApi, profiles: Path, said: list[str], until: str) -> Controller:
+def served(api: FakeApi, profiles: Path, until: str) -> Controller:
     """A controller that has run until a call of this verb and kind was made."""
-    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub(), said.append)
+    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub())
     seen = threading.Event()
 
     def watch(verb: str, resource: str, committed: bool) -> None:
@@ -67,20 +86,20 @@ def test_it_looks_again_and_again_and_counts(profiles: Path) -> None:
     api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     api.create(kube.SCENARIOS, "runs", scenario())
-    controller = served(api, profiles, [], f"create {kube.RAYJOBS}")
+    controller = served(api, profiles, f"create {kube.RAYJOBS}")
     assert controller.registry.get_sample_value("stepmark_controller_reconcile_seconds_count") >= 1
     assert controller.registry.get_sample_value("stepmark_controller_last_sync_timestamp_seconds") > 1e9
     assert controller.registry.get_sample_value("stepmark_controller_active") == 1
 
 
-def test_a_look_that_fails_is_said_counted_and_not_the_end(profiles: Path) -> None:
-    api, said = FakeApi(), list[str]()
+def test_a_look_that_fails_is_said_counted_and_not_the_end(profiles: Path, caplog: pytest.LogCaptureFixture) -> None:
+    api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     text = profiles.read_text()
-    profiles.write_text("default: {imaeg: x}")
-    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub(), said.append)
+    profiles.write_text("[]")
+    controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub())
     assert controller._look() > 0
-    assert "imaeg" in said[0]
+    assert "expected a mapping from names to profiles" in caplog.text
     assert controller.registry.get_sample_value("stepmark_controller_errors_total", {"kind": "tick"}) == 1
     profiles.write_text(text)
     controller._look()
@@ -92,7 +111,7 @@ def test_scenarios_are_counted_by_phase(profiles: Path) -> None:
     api.create(kube.CRDS, None, CRD)
     api.create(kube.SCENARIOS, "runs", scenario("one"))
     api.create(kube.SCENARIOS, "runs", scenario("two", profile="nowhere"))
-    controller = Controller(settings(profiles), api, FakeHub(), lambda line: None)
+    controller = Controller(settings(profiles), api, FakeHub())
     controller._look()
     controller._look()
     count = controller.registry.get_sample_value
@@ -133,14 +152,14 @@ def test_a_controller_that_lost_the_lease_creates_nothing_more(profiles: Path) -
     api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     api.create(kube.SCENARIOS, "runs", scenario())
-    controller = Controller(settings(profiles, lease_namespace="runs"), api, FakeHub(), lambda line: None)
+    controller = Controller(settings(profiles, lease_namespace="runs"), api, FakeHub())
     assert controller._look() == 1.0
     assert not api.only(kube.RAYJOBS)
 
 
 def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: dict[str, object] = {}
-    monkeypatch.setattr(controller_verb, "serve", lambda found, say: given.update(found.model_dump()))
+    monkeypatch.setattr(controller_verb, "serve", lambda found: given.update(found.model_dump()))
     variables = {
         "STEPMARK_CONTROLLER_PROFILES_FILE": "/p.yaml",
         "STEPMARK_CONTROLLER_HUB_URL": "http://hub:8080",
@@ -154,6 +173,23 @@ def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert given["namespaces"] == ("a", "b")
     assert given["hub_peer"] == {"namespace_labels": {}, "pod_labels": {"app": "hub"}, "port": 8080}
     assert given["lease_namespace"] == "stepmark"
+
+
+def test_what_nobody_sets_has_the_default_of_the_settings_which_the_help_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Settings] = []
+    monkeypatch.setattr(controller_verb, "serve", given.append)
+    required = {"profiles_file": "p", "hub_url": "http://h", "hub_token_file": "t"}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in required.items()]
+    assert CliRunner().invoke(controller_main.app, ["run", *options]).exit_code == 0
+    assert given == [Settings(profiles_file=Path("p"), hub_url="http://h", hub_token_file=Path("t"))]
+    command = typer.main.get_command(controller_main.app).commands["run"]  # type: ignore[attr-defined]
+    helps = {parameter.name: parameter.help for parameter in command.params}
+    for name, field in Settings.model_fields.items():
+        default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+        if isinstance(default, str | int):
+            assert f"Default: {default}." in helps[name], name
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,58 @@ def test_cancel_sets_it_and_says_where_there_is_nothing_to_end(
     assert "over already: Complete" in capsys.readouterr().out
     with pytest.raises(CannotRun, match="expected it in namespace default"):
         submit_verb.cancel("other", Target(None))
+
+
+def watched(api: FakeApi, file: Path, *statuses: dict[str, Any] | None) -> None:
+    """Watch a scenario that has these statuses at one look after the other, until the last one."""
+    looks = iter([*statuses, ended("Complete", "Complete")])
+
+    def next_one(verb: str, resource: str, committed: bool) -> None:
+        if verb == "get":
+            status = next(looks)
+            if status is not None:
+                api.objects[kube.SCENARIOS, "default", "mine"]["status"] = status
+
+    api.on_call = next_one
+    submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+
+
+def test_watch_says_why_an_attempt_ended_though_the_next_one_has_begun(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = {
+        "number": 1, "rayJobName": "a-1", "state": "Ended", "reason": "StartTimeout", "message": "no \x1b[2Jnode",
+        "endedAt": "2026-11-25T12:00:00Z",
+    }  # fmt: skip
+    second = {"number": 2, "rayJobName": "a-2", "state": "Creating"}
+    status = {"phase": "Pending", "message": "attempt 2: its objects are created", "attempts": [first, second]}
+    watched(api, file, status, status)
+    said = capsys.readouterr().err
+    assert said.count("attempt 1 has ended, StartTimeout: no \\x1b[2Jnode") == 1
+
+
+def test_watch_says_that_nobody_looks_after_a_scenario(
+    api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit_verb, "_UNSEEN_SECONDS", 0.0)
+    watched(api, file, None, None)
+    said = capsys.readouterr().err
+    assert said.count("no controller has looked at it") == 1
+    assert "Is namespace default one of the chart's watchNamespaces" in said
+
+
+def test_an_api_servers_remark_about_nil_is_left_out(api: FakeApi, file: Path) -> None:
+    message = (
+        'Scenario.stepmark.dev "x" is invalid: [spec.workload.params.depth: Invalid value: 3: expected 18, '
+        '<nil>: Invalid value: "null": some validation rules were not checked because the object was invalid; '
+        "correct the existing errors to complete validation]"
+    )
+
+    def refuse(verb: str, resource: str, committed: bool) -> None:
+        raise kube.ApiError(422, message, "create", resource, None)
+
+    api.on_call = refuse
+    with pytest.raises(ScenarioErrors) as error:
+        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+    assert "expected 18" in str(error.value)
+    assert "nil" not in str(error.value)

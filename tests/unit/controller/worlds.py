@@ -10,11 +10,12 @@ from fake_api import FakeApi, Object, now
 from conftest import scenario_document
 from stepmark.controller import kube
 from stepmark.controller.actions import names
-from stepmark.controller.facts import Capabilities, Execution, HubView
+from stepmark.controller.facts import AwaitedRun, Capabilities, Execution, HubView
 from stepmark.controller.hub_client import HubError
 from stepmark.controller.plan import Here
 from stepmark.controller.profiles import Profile
 from stepmark.controller.settings import Settings
+from stepmark.results.wire import AttemptEnd
 
 NOON = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 CRD = {
@@ -70,7 +71,8 @@ class FakeHub:
     away: bool = False
     tokens: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     views: dict[tuple[str, int], HubView] = field(default_factory=dict)
-    cancelled: list[str] = field(default_factory=list)
+    ends: dict[tuple[str, int], AttemptEnd] = field(default_factory=dict)
+    waiting: list[AwaitedRun] = field(default_factory=list)
 
     def register(self, scenario: Object, number: int, token: str) -> None:
         if self.away:
@@ -80,8 +82,16 @@ class FakeHub:
     def view(self, run_id: str, number: int) -> HubView | None:
         return None if self.away else self.views.get((run_id, number), HubView(answering_seconds=1000))
 
-    def cancel(self, execution_id: str, write_token: str) -> None:
-        self.cancelled.append(execution_id)
+    def end(self, run_id: str, number: int, end: AttemptEnd) -> None:
+        if self.away:
+            raise HubError("no answer")
+        self.ends.setdefault((run_id, number), end)
+
+    def awaited(self, namespace: str | None) -> list[AwaitedRun]:
+        if self.away:
+            raise HubError("no answer")
+        waits = [run for run in self.waiting if (run.run_id, run.number) not in self.ends]
+        return [run for run in waits if namespace in (None, run.namespace)]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stepmark.results.wire import AttemptEnd
 from stepmark.scenario.status import ScenarioStatus
 
 
@@ -47,11 +48,23 @@ class DeleteRayJob:
 
 
 @dataclass(frozen=True)
-class TellCancelled:
-    """Have the hub mark this execution as cancelled. If that fails, the hub finds by itself that it is lost."""
+class TellEnd:
+    """Have the hub hear that an attempt is over: its driver never spoke, or will not again."""
 
-    execution_id: str
-    secret: str
+    number: int
+    end: AttemptEnd
 
 
-Action = PatchStatus | CreateChild | GiveToken | DeleteRayJob | TellCancelled
+@dataclass(frozen=True)
+class RemoveChildren:
+    """Remove an attempt's RayJob, with its Ray cluster, Services and pods, its ConfigMap, Secret and NetworkPolicy."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class RemoveScenario:
+    """Remove the scenario itself, after all that it owns. The hub keeps its results."""
+
+
+Action = PatchStatus | CreateChild | GiveToken | DeleteRayJob | TellEnd | RemoveChildren | RemoveScenario

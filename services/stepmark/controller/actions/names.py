@@ -9,6 +9,8 @@ UID, ATTEMPT, ROLE = "stepmark.dev/scenario-uid", "stepmark.dev/attempt", "stepm
 ATTEMPTS_MOST = 9
 """With a one-digit number a RayJob's name has at most 47 characters, which is what KubeRay allows."""
 
+_NUMBERS = {str(number) for number in range(1, ATTEMPTS_MOST + 1)}
+
 
 def child_name(scenario: dict[str, Any], number: int) -> str:
     """Name of every object of an attempt. The UID is in it: a new scenario of an old name meets no old objects."""
@@ -44,6 +46,12 @@ def child_metadata(scenario: dict[str, Any], number: int) -> dict[str, Any]:
         "labels": labels(scenario, number),
         "ownerReferences": [owner],
     }
+
+
+def attempt_in(found: dict[str, Any]) -> int | None:
+    """The number in an object's label; None where it is none of ours, as anybody may label an object."""
+    label = (found.get("metadata", {}).get("labels") or {}).get(ATTEMPT, "")
+    return int(label) if label in _NUMBERS else None
 
 
 def described(manifest: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from stepmark.controller.actions import names
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import Head, Profile, memory_bytes, millicores
+from stepmark.controller.profiles import LOG_BYTES, Head, Profile, memory_bytes, millicores
 
 SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
 _NODE = "kubernetes.io/hostname"
@@ -77,7 +77,7 @@ def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabil
 def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
     """The pod that hands the job to Ray and follows its log. KubeRay adds the command."""
     container = _container("ray-job-submitter", profile, _environment(can), None)
-    container["resources"] = _SUBMITTER
+    container["resources"] = dict(_SUBMITTER)
     template = _template(scenario, number, "submitter", profile, container, [])
     template["spec"]["restartPolicy"] = "Never"
     _place(template["spec"], profile.head)
@@ -135,11 +135,12 @@ def _template(
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": str(profile.tmp_size_bytes)}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(profile.shm_size_bytes)}},
             *volumes,
         ],
     }
+    _bound_disk(container["resources"], profile)
     if profile.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in profile.image_pull_secrets]
     if profile.priority_class_name is not None:
@@ -155,6 +156,13 @@ def _resources(cpu_millicores: int, memory: str) -> dict[str, Any]:
     cpu = f"{cpu_millicores}m"
     limits = {"memory": memory} if cpu_millicores % 1000 else {"cpu": cpu, "memory": memory}
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
+
+
+def _bound_disk(resources: dict[str, Any], profile: Profile) -> None:
+    """The kubelet evicts a pod that takes more, and not its neighbours."""
+    disk = {"requests": profile.ephemeral_storage, "limits": str(profile.tmp_size_bytes + LOG_BYTES)}
+    for part, amount in disk.items():
+        resources[part] = {**resources[part], "ephemeral-storage": amount}
 
 
 def _place(spec: dict[str, Any], wanted: Profile | Head) -> None:

@@ -1,0 +1,73 @@
+"""The controller's log: a line for each thing that it does, as text or as JSON. No line holds a token or a Secret."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from stepmark.errors import printable
+
+Format = Literal["text", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+
+log = logging.getLogger("stepmark.controller")
+_TEXT_MOST, _FRAMES = 500, 6
+
+
+def of(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """`extra` of a line about this scenario, whatever the object looks like."""
+    metadata = scenario.get("metadata") or {}
+    return fields(namespace=metadata.get("namespace"), scenario=metadata.get("name"), **more)
+
+
+def fields(**more: Any) -> dict[str, Any]:
+    """`extra` of a line: what programs look for in it. None is left out."""
+    return {"fields": {name: value for name, value in more.items() if value is not None}}
+
+
+def where(error: BaseException) -> str:
+    """Where it was raised, outermost call first: file, line and function, and nothing of what they held."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, form: Format) -> None:
+        super().__init__()
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        parts: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": _clipped(record.getMessage()),
+            **getattr(record, "fields", {}),
+        }
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            parts |= {"error": _clipped(f"{type(error).__name__}: {error}"), "where": where(error)}
+        if self._form == "json":
+            return json.dumps({name: _plain(value) for name, value in parts.items()})
+        time, level, message = (parts.pop(name) for name in ("time", "level", "message"))
+        more = "".join(f" {name}={json.dumps(_plain(value))}" for name, value in parts.items())
+        return f"{time} {level:<7} {message}{more}"
+
+
+def _clipped(text: str) -> str:
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _TEXT_MOST else line[: _TEXT_MOST - 3] + "..."
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float) else _clipped(str(value))
+
+
+def begin(form: Format, level: Level) -> None:
+    """Write the controller's lines to stderr from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines(form))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(level.upper())
