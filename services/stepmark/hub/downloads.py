@@ -9,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -122,9 +121,20 @@ def write_store(connection: sa.Connection, execution_id: str, folder: Path) -> N
     rows = _few_at_once(connection, sa.select(*columns).where(_of(launches, execution_id)))
     proofs = sa.select(certificates.c.cell, certificates.c.document).where(_of(certificates, execution_id))
     with closing(SqliteStore.create(folder, Run.model_validate_json(document), durable=False)) as made:
-        while few := list(islice(rows, _ROWS_AT_ONCE)):
+        for few in _portions(rows):
             made.insert_launches(few)
         made.insert_certificates(list(_few_at_once(connection, proofs)))
+
+
+def _portions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Some rows at a time, of about a megabyte of steps together."""
+    portion: list[tuple[Any, ...]] = []
+    for row in rows:
+        portion.append(row)
+        if sum(len(steps) for *_, steps in portion) > _CHUNK_BYTES:
+            yield portion
+            portion = []
+    yield portion
 
 
 def _write_parquet(connection: sa.Connection, execution_id: str, folder: Path) -> None:
