@@ -9,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -31,7 +30,6 @@ from stepmark.results.wire import Id
 router = APIRouter(prefix="/api/v1/runs/{run_id}")
 
 _CHUNK_BYTES = 1 << 20
-_ROWS_AT_ONCE = 4  # a launch has up to 64 MiB of steps before they are packed
 _MADE_AT_ONE_TIME = threading.BoundedSemaphore(2)
 _WAIT_SECONDS = 30.0
 
@@ -129,9 +127,20 @@ def write_store(connection: sa.Connection, execution: sa.Row[Any], folder: Path)
     proofs = [(cell, one.model_dump_json()) for cell, one in certificates_of(connection, execution).items()]
     run = Run.model_validate_json(execution.document)
     with closing(SqliteStore.create(folder, run, durable=False)) as made:
-        while few := list(islice(rows, _ROWS_AT_ONCE)):
+        for few in _portions(rows):
             made.insert_launches(few)
         made.insert_certificates(proofs)
+
+
+def _portions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Some rows at a time, of about a megabyte of steps together."""
+    portion: list[tuple[Any, ...]] = []
+    for row in rows:
+        portion.append(row)
+        if sum(len(steps) for *_, steps in portion) > _CHUNK_BYTES:
+            yield portion
+            portion = []
+    yield portion
 
 
 def _write_parquet(connection: sa.Connection, execution: sa.Row[Any], folder: Path) -> None:

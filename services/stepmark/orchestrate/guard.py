@@ -74,7 +74,8 @@ def _clean(folders: list[Path], spared: set[int]) -> None:
         if not left:
             break
         for process in left:
-            process.kill()
+            with suppress(psutil.Error):  # it has just ended by itself
+                process.kill()
         psutil.wait_procs(left, timeout=1)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

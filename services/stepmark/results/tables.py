@@ -95,12 +95,13 @@ def verified(row: sa.Row[Any], sealed: bool) -> Values:
 
 def insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
     """Insert rows with their digests, and count them."""
-    names = [column.name for column in columns_of(table, sealed=False)]
+    names = [column.name for column in columns_of(table, sealed=True)]
     count, total = connection.execute(_seal_of(table)).one()
     for values in rows:
         sha256 = digest(*values)
-        more = {"sha256": sha256} if "sha256" in table.c else {}
-        connection.execute(table.insert(), dict(zip(names, values, strict=True)) | more)
+        connection.execute(
+            table.insert(), dict(zip(names, (*values, sha256), strict=False))
+        )  # `run` has no such column
         count, total = count + 1, _sum([total, sha256])
     changed = _seals.update().where(_seals.c.table_name == table.name)
     connection.execute(changed.values(rows=count, sha256=total))

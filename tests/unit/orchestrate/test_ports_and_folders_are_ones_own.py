@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stepmark.errors import CannotRun
-from stepmark.orchestrate import folders
+from stepmark.orchestrate import folders, guard
 from stepmark.orchestrate.folders import leased_ports, own_folders, owned, ray_folder, run_folder, stale_folders
 from stepmark.orchestrate.guard import guarded, users_of
 
@@ -136,6 +137,16 @@ with suppress(KeyboardInterrupt), guarded([], "cut off; go on with --resume"):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr == ("cut off; go on with --resume\n" if said else "")
+
+
+def test_the_guard_goes_on_where_a_process_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    process = psutil.Process(ended.pid)
+    ended.wait()
+    monkeypatch.setattr(guard, "users_of", lambda *_: [process])
+    (tmp_path / "left").mkdir()
+    guard._clean([tmp_path / "left"], set())
+    assert not (tmp_path / "left").exists()
 
 
 def test_the_guard_finds_a_process_by_its_open_file(tmp_path: Path) -> None:
