@@ -1,9 +1,11 @@
 # make demo: a first verdict.  make hub-demo: the same into a hub and Prometheus.  make test: everything that can be tested on this machine.  make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that measure nothing: two files at a time, the longest first. The others have the machine to themselves.
-SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py the_command_line_explains_itself.py prometheus_*.py) \
-  tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
+# Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
+# and end. The others have the machine to themselves.
+SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py interrupted_runs_go_on.py \
+  upload_while_it_is_measured.py faults_end_one_launch_and_nothing_else.py the_command_line_explains_itself.py \
+  prometheus_*.py) tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
 
 .PHONY: help demo hub-demo command test fuzz test-cluster kind-up kind-down lint requirements generate clean
 
@@ -18,7 +20,7 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 	$(BIN)/python scripts/hub_demo.py
 
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(SHARED)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
 MINUTES ?= 10

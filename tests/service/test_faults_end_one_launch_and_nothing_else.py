@@ -18,7 +18,7 @@ TWO = [
 
 FAULTS = [
     ("kill", "killed by signal 9 after step 3"),
-    ("hang", "no step for 1 s after step 3 (stepTimeoutSeconds)"),
+    ("hang", "no step for 3 s after step 3 (stepTimeoutSeconds)"),
     ("raise", "RuntimeError: the script asked for this error"),
     ("memory", "out of memory"),
     ("garbage", "exit code 0 without a valid report"),
@@ -35,7 +35,7 @@ def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
         "minSeconds": 0,
         "warmupSteps": 1,
         "warmupSeconds": 0,
-        "stepTimeoutSeconds": 1,
+        "stepTimeoutSeconds": 3,
         "memoryLimitBytes": 1 << 28,
     }
     params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultBlock": 1}
