@@ -73,7 +73,7 @@ class CommandLine:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=280)
         assert "Traceback" not in out + err, out + err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        return subprocess.CompletedProcess([str(one) for one in arguments], process.returncode, out, err)
 
     def summary(self, out: Path) -> dict[str, Any]:
         return json.loads((out / "summary.json").read_text())

@@ -18,7 +18,12 @@ DEFINITION = "crd/scenarios.stepmark.dev"
 def values(service: str, runner: str) -> dict[str, Any]:
     """For one node that has half a core left."""
     small = {"requests": {"cpu": "20m", "memory": "128Mi"}}
-    profile = {"image": runner, "imagePullPolicy": "Never", "cpuPerWorker": "40m", "memoryPerWorker": "1Gi"}
+    profile: dict[str, Any] = {
+        "image": runner,
+        "imagePullPolicy": "Never",
+        "cpuPerWorker": "40m",
+        "memoryPerWorker": "1Gi",
+    }
     profile |= {"head": {"cpu": "40m", "memory": "2Gi"}, "shmSizeBytes": 268435456, "objectStoreBytes": 134217728}
     repository, tag = service.split(":")
     return {

@@ -117,7 +117,7 @@ def test_a_namespace_without_rights_and_hostile_labels_stop_no_other(
         hostile = {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {"entrypoint": "true", "suspend": True}}
         labels = {"app.kubernetes.io/managed-by": "stepmark-controller", ATTEMPT: label}
         hostile["metadata"] = {"name": f"hostile-{number}", "namespace": NAMESPACE, "labels": labels}
-        hostile["spec"]["rayClusterSpec"] = {"headGroupSpec": {"template": {"spec": {"containers": []}}}}
+        hostile["spec"]["rayClusterSpec"] = {"headGroupSpec": {"template": {"spec": {"containers": []}}}}  # type: ignore[index]
         made = cluster.kubectl("create", "--filename", "-", input=json.dumps(hostile))
         assert made.returncode == 0, made.stderr
     api.create(kube.SCENARIOS, NAMESPACE, new_scenario("goes-on"))

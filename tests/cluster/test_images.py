@@ -168,7 +168,7 @@ def test_a_hub_in_it_derives_figures_and_writes_parquet(hub: Hub, results: Resul
     assert Summary.model_validate(hub.wait_until_derived(runner.run_id)) == summary_of(results.folder)
     with hub.client() as client:
         (tmp_path / "steps").write_bytes(client.get(f"/api/v1/runs/{runner.run_id}/steps.parquet").content)
-    launches = duckdb.sql(f"SELECT count(DISTINCT launch_id) FROM read_parquet('{tmp_path / 'steps'}')").fetchall()
+    launches = duckdb.sql(f"SELECT count(DISTINCT launch_id) FROM read_parquet('{tmp_path / 'steps'}')").fetchall()  # type: ignore[union-attr]
     assert launches == [(len(results.rows),)]
 
 

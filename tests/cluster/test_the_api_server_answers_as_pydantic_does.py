@@ -214,7 +214,7 @@ def test_the_status_is_written_apart_from_the_spec(objects: Any) -> None:
         {"preemptions": -1},
         {"attempts": [{"number": n, "rayJobName": "x", "state": "Ended"} for n in range(1, 12)]},
         {"attempts": [{"number": 1, "rayJobName": "x", "state": "Ended"}] * 2},
-        {"conditions": STATUS["conditions"] * 2},
+        {"conditions": STATUS["conditions"] * 2},  # type: ignore[operator]
         {"result": {"runId": "r1", "verdict": "x", "url": "javascript:alert(1)"}},
         {"specDigest": "short"},
     ],

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stepmark.hub.settings import Grant
 from stepmark.hub.token_review import TokenReviewer
 
 pytestmark = pytest.mark.cluster
@@ -33,11 +34,13 @@ def accounts(cluster: Any) -> Any:
 @pytest.fixture
 def reviewer(accounts: Any, monkeypatch: pytest.MonkeyPatch) -> TokenReviewer:
     monkeypatch.setenv("KUBECONFIG", str(accounts.kubeconfig))
-    return TokenReviewer("stepmark", {RUNNER: "register"})
+    return TokenReviewer("stepmark", {RUNNER: Grant(right="register")})
 
 
 def test_a_token_made_for_the_hub_has_what_its_user_may(accounts: Any, reviewer: TokenReviewer) -> None:
-    assert reviewer.right_of(token(accounts, "runner", "--audience", "stepmark")) == "register"
+    user = reviewer.user_of(token(accounts, "runner", "--audience", "stepmark"))
+    assert user is not None
+    assert user.grant == Grant(right="register")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +49,8 @@ def test_a_token_made_for_the_hub_has_what_its_user_may(accounts: Any, reviewer:
     ids=["for another service", "for the API server", "of somebody else"],
 )
 def test_any_other_token_has_nothing(accounts: Any, reviewer: TokenReviewer, account: str, options: list[str]) -> None:
-    assert reviewer.right_of(token(accounts, account, *options)) is None
+    assert reviewer.user_of(token(accounts, account, *options)) is None
 
 
 def test_what_is_no_token_has_nothing(accounts: Any, reviewer: TokenReviewer) -> None:
-    assert reviewer.right_of("eyJhbGciOiJub25lIn0.e30.") is None
+    assert reviewer.user_of("eyJhbGciOiJub25lIn0.e30.") is None

@@ -109,7 +109,7 @@ def same_pool(name: str) -> Any:
 
 @contextmanager
 def second_lstm_bias() -> Iterator[None]:
-    real = catalog.load_workload("lstm").torch_model
+    real = catalog.load_workload("lstm").torch_model  # type: ignore[attr-defined]
 
     def trained(params: Any) -> Any:
         model = real(params)
@@ -262,7 +262,7 @@ def run(folder: Path, name: str, plant: str) -> None:
     params, execution = workload.parse(given), catalog.load_engine(name).SUPPORT.default_execution
     precision = "bfloat16" if plant.startswith("bfloat16") else "float32"
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, _batches.BATCHES)
-    engine = ENGINE(RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60))
+    engine = ENGINE(RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60))  # type: ignore[arg-type]
     with planted():
         engine.build(workload, params, batches, 0.0625)
         found = trace(
@@ -276,7 +276,7 @@ def run(folder: Path, name: str, plant: str) -> None:
 def main(folder: Path, name: str, plants: list[str]) -> None:
     global ENGINE
     module = catalog.load_engine(name)
-    os.environ.update(module.SUPPORT.environment | {"OMP_NUM_THREADS": "1"})
+    os.environ.update(module.SUPPORT.environment | {"OMP_NUM_THREADS": "1"})  # type: ignore[operator]
     module.import_framework()
     ENGINE = module.Engine
     for plant in plants:

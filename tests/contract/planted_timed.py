@@ -108,11 +108,11 @@ def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int) -> s
 
 
 def run(folder: Path, name: str, engine: Any, group: ControlGroup, rank: int) -> None:
-    spec = LaunchSpec.model_construct(
+    spec = LaunchSpec.model_construct(  # type: ignore[call-arg]
         launch=Launch(CELL, block=0, position=0, seed=7),
         training=Training(),
         measurement=Measurement(seed=7),
-        group=RankGroup.model_construct(rank=rank),
+        group=RankGroup.model_construct(rank=rank),  # type: ignore[call-arg]
         reference=folder / "timed.npz",
     )
     with PLANTS[name]():

@@ -42,7 +42,9 @@ def levels(known: dict[str, str | None]) -> list[str]:
 def jobs(engine: str) -> list[dict[str, Any]]:
     """Every model at every execution level; the smallest at every precision, with every option, and fed each step."""
     default, small = support(engine).default_execution, models(engine)[0] if engine == "sleeper" else "mlp"
-    found = [{"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)]
+    found: list[dict[str, Any]] = [
+        {"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)
+    ]
     found += [{"model": small, "execution": default, "precision": p} for p in levels(support(engine).precisions)]
     found += [{"model": "resnet", "execution": default, "options": [o]} for e, o in OPTIONS if e == engine]
     if engine != "sleeper":

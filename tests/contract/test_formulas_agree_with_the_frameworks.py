@@ -40,7 +40,7 @@ def model(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
     workload = catalog.load_workload(name)
     params = workload.parse(given)
     with torch.device("meta"):
-        return workload, params, workload.torch_model(params)
+        return workload, params, workload.torch_model(params)  # type: ignore[attr-defined]
 
 
 def samples(spec: InputSpec, count: int) -> Any:

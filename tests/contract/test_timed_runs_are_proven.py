@@ -50,8 +50,8 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(proofs: Path, name: str) -> TimedProof:
     """What a launch with these proofs is worth."""
     ranks = [Proof.model_validate_json((proofs / f"{name}.{r}.json").read_bytes()) for r in range(planted_timed.RANKS)]
-    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in ranks)
-    proof = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=reports))
+    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in ranks)  # type: ignore[call-arg]
+    proof = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=reports))  # type: ignore[call-arg]
     assert proof is not None
     return proof
 

@@ -18,7 +18,9 @@ from stepmark.results.wire import AttemptEnd
 from stepmark.telemetry import names
 from unit.controller.fake_api import FakeApi
 
-RAYJOB = {"properties": {"spec": {"properties": {"rayClusterSpec": {"properties": {"rayVersion": {}}}}}}}
+RAYJOB: dict[str, Any] = {
+    "properties": {"spec": {"properties": {"rayClusterSpec": {"properties": {"rayVersion": {}}}}}}
+}
 CRD = {
     "metadata": {"name": "rayjobs.ray.io"},
     "spec": {"versions": [{"name": "v1", "served": True, "schema": {"openAPIV3Schema": RAYJOB}}]},

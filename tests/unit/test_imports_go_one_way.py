@@ -44,7 +44,7 @@ def imports(path: Path, module_level_only: bool = False) -> list[tuple[int, str]
     if module_level_only:
         nodes = [n for top in tree.body if isinstance(top, ast.Import | ast.ImportFrom) for n in [top]]
     else:
-        nodes = list(ast.walk(tree))
+        nodes = list(ast.walk(tree))  # type: ignore[arg-type]
     found = []
     for node in nodes:
         if isinstance(node, ast.Import):

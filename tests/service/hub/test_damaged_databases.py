@@ -81,7 +81,7 @@ def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any
 
     def raw(connection: sa.Connection, folder: Path) -> Any:
         query = executions.select().where(executions.c.execution_id == "ex-one-run")
-        execution = downloads.checked(executions, connection.execute(query).one(), "run one-run")
+        execution = downloads.checked(executions, connection.execute(query).one(), "run one-run")  # type: ignore[attr-defined]
         downloads.write_store(connection, execution, folder)
         with closing(sqlite3.connect(folder / "results.db")) as file:
             found = file.execute("SELECT launch_id, header, step_nanoseconds_npz FROM launches ORDER BY 1").fetchall()

@@ -139,5 +139,5 @@ def test_a_client_that_goes_away_leaves_no_open_file(tmp_path: Path) -> None:
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
     with pytest.raises(ClientDisconnect):
-        asyncio.run(downloads._FileResponse(file, "application/octet-stream", {})(scope, gone, gone))
+        asyncio.run(downloads._FileResponse(file, "application/octet-stream", {})(scope, gone, gone))  # type: ignore[arg-type]
     assert file.closed

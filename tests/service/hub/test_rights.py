@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -29,7 +30,7 @@ def token_of(hub: Hub, right: Right, lasts_seconds: float = DAY) -> str:
         database.close()
 
 
-def status(hub: Hub, token: str, method: str, path: str, **more: object) -> int:
+def status(hub: Hub, token: str, method: str, path: str, **more: Any) -> int:
     with hub.client(token) as client:
         return client.request(method, path, **more).status_code
 

@@ -37,7 +37,7 @@ def cell(key: str, means: Sequence[float], **changes: Any) -> CellResult:
 
 def _step(means: tuple[float, ...]) -> StepSeconds:
     middle = Estimate(value=float(np.exp(np.log(means).mean())), low=None, high=None)
-    return StepSeconds.model_construct(
+    return StepSeconds.model_construct(  # type: ignore[call-arg]
         median=middle.value, low=None, high=None, mean=middle, launch_medians=means, launch_means=means
     )
 
@@ -62,7 +62,7 @@ def side(
     """`changes`: of the environment, or of the scenario's spec."""
     results = [cell(key, means) for key, means in cells.items()] if isinstance(cells, Mapping) else cells
     run = _run(json.dumps(changes))
-    summary = Summary.model_construct(
+    summary = Summary.model_construct(  # type: ignore[call-arg]
         scenario="test", scenario_digest="0" * 64, stepmark_version="0.1.0", cells=tuple(results),
         measurement=scenario_from_object(run.scenario).spec.measurement, mode="weak",
     )  # fmt: skip

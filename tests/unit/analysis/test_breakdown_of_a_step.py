@@ -88,7 +88,7 @@ def test_the_update_is_the_step_without_exchange_less_the_step_without_update() 
 
 
 def test_overlap_is_the_share_that_compute_hides() -> None:
-    found = launch_split(**timed(4, jitter=0.001, hidden=0.75 * EXCHANGE))
+    found = launch_split(**timed(4, jitter=0.001, hidden=0.75 * EXCHANGE))  # type: ignore[arg-type]
     assert found.overlap == pytest.approx(0.75, abs=0.03)
 
 
@@ -106,7 +106,7 @@ def test_bus_bandwidth_is_that_of_nccl_tests() -> None:
 
 def test_launches_give_each_part_an_interval_that_may_hold_zero() -> None:
     """The update of 2 ms is clear; without an exchange its part is noise around zero."""
-    splits = [launch_split(**timed(2, hidden=EXCHANGE, seed=seed)) for seed in range(5)]
+    splits = [launch_split(**timed(2, hidden=EXCHANGE, seed=seed)) for seed in range(5)]  # type: ignore[arg-type]
     found = breakdown(splits, [split.step for split in splits])
     update, exposed = found.update_seconds, found.exposed_communication_seconds
     assert found.launches == 5
@@ -142,7 +142,7 @@ def test_the_interval_of_a_part_covers_its_truth_as_often_as_it_says(confidence:
 )
 def test_a_doubtful_split_says_so(words: str, changes: dict[str, list[float]]) -> None:
     times = {"step": [0.05, 0.05], "step_without_reduce": [0.03, 0.03]} | changes
-    assert words in "; ".join(one(launch_split(**times)).notes)
+    assert words in "; ".join(one(launch_split(**times)).notes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

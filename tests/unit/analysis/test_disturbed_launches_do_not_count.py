@@ -121,7 +121,7 @@ def test_the_last_undisturbed_launch_of_a_block_counts() -> None:
 
 
 def test_a_launch_that_failed_when_it_was_made_again_has_failed() -> None:
-    failed = reduced(LaunchRecord(header(attempt=1, failure=Failure(rank=0, cause="oh")), np.zeros((0, 0))), None)
+    failed = reduced(LaunchRecord(header(attempt=1, failure=Failure(rank=0, cause="oh")), np.zeros((0, 0))), None)  # type: ignore[arg-type]
     assert [one.why_bad for one in counting([launch(BUSY), failed])] == ["failed: rank 0: oh"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepmark.analysis.curves import Settings, weak
-from stepmark.analysis.forecast import Mode, Point, Prediction, forecast, point_of_throughput
+from stepmark.analysis.forecast import Mode, Point, Prediction, forecast, point_of_throughput  # type: ignore[attr-defined]
 
 COUNTS = st.lists(st.sampled_from([1, 2, 4, 6, 8, 16, 24, 32]), min_size=1, max_size=5, unique=True)
 MODES: list[Mode] = ["weak", "strong"]

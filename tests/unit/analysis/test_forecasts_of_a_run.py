@@ -18,7 +18,7 @@ def at(workers: int, seconds: float | None, name: str = "a", batch: int = 8, **c
 
 
 def run(*cells: CellResult, mode: Mode = "weak") -> Summary:
-    return Summary.model_construct(scenario="test", cells=cells, mode=mode)
+    return Summary.model_construct(scenario="test", cells=cells, mode=mode)  # type: ignore[call-arg]
 
 
 def test_weak_scaling_keeps_the_batch_per_worker() -> None:

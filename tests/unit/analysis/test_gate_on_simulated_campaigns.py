@@ -53,7 +53,7 @@ def test_welch_is_that_of_scipy() -> None:
     known = stats.ttest_ind(np.log(new), np.log(old), equal_var=False)
     interval, ratio = known.confidence_interval(0.98), ours.ratio(0.98)
     assert ours.p_value == pytest.approx(known.pvalue)
-    assert (np.log(ratio.low), np.log(ratio.high)) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert (np.log(ratio.low), np.log(ratio.high)) == (pytest.approx(interval.low), pytest.approx(interval.high))  # type: ignore[arg-type]
 
 
 def test_launches_without_any_spread_are_no_division_by_zero() -> None:
@@ -76,6 +76,6 @@ def test_holm_is_the_textbooks() -> None:
 def test_intervals_exclude_1_for_exactly_the_cells_that_holm_rejects() -> None:
     rng = np.random.default_rng(11)
     for _ in range(200):
-        tests = [welch(*np.exp(rng.normal([[0], [shift]], 0.01, (2, 4)))) for shift in (0, 0.01, 0.02, 0.03, 0.05)]
+        tests = [welch(*np.exp(rng.normal([[0], [shift]], 0.01, (2, 4)))) for shift in (0, 0.01, 0.02, 0.03, 0.05)]  # type: ignore[arg-type]
         adjusted, level = holm([test.p_value for test in tests], 0.05)
         assert [p <= 0.05 for p in adjusted] == [test.ratio(level).excludes(1.0) for test in tests]

@@ -83,7 +83,7 @@ def test_a_ratio_turned_round_is_its_reciprocal(pairs: dict[int, tuple[float, fl
 def test_what_a_block_does_to_both_sides_cancels(pairs: dict[int, tuple[float, float]], machine: list[float]) -> None:
     ours, theirs = ({block: pair[side] for block, pair in pairs.items()} for side in (0, 1))
     slower = [{block: value * machine[block] for block, value in side.items()} for side in (ours, theirs)]
-    assert ends(paired_ratio(*slower)) == pytest.approx(ends(paired_ratio(ours, theirs)))
+    assert ends(paired_ratio(*slower)) == pytest.approx(ends(paired_ratio(ours, theirs)))  # type: ignore[arg-type]
 
 
 @quick

@@ -21,8 +21,8 @@ FIRST = GOOD.model_copy(update={"figures": FIGURES, "limits": LIMITS})
 
 
 def of_ranks(*proofs: Proof | None, schema: int = 4) -> TimedProof | None:
-    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in proofs)
-    return timed_proof(LaunchHeader.model_construct(schema_version=schema, block=0, ranks=reports))
+    reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in proofs)  # type: ignore[call-arg]
+    return timed_proof(LaunchHeader.model_construct(schema_version=schema, block=0, ranks=reports))  # type: ignore[arg-type, call-arg]
 
 
 def problem(*proofs: Proof | None) -> str:
@@ -51,8 +51,8 @@ def test_what_is_missing_or_off_on_any_rank_is_said(second: Proof | None, words:
 
 @pytest.mark.parametrize(("last", "words"), [(None, "from 2 to no finite number"), (4.5, "from 2 to 4.5")])
 def test_a_loss_that_went_wrong_in_the_timed_run_is_said_and_costs_no_proof(last: float | None, words: str) -> None:
-    report = RankReport.model_construct(proof=FIRST, first_loss=2.0, last_loss=last)
-    found = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=(report,)))
+    report = RankReport.model_construct(proof=FIRST, first_loss=2.0, last_loss=last)  # type: ignore[call-arg]
+    found = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=(report,)))  # type: ignore[call-arg]
     assert found is not None
     assert (found.problem, words in found.note) == ("", True)
     assert judged(found).comparable

@@ -235,7 +235,7 @@ def test_a_job_that_is_suspended_while_the_hub_is_asked_was_preempted_and_not_st
     world.settle(2)
     ended = Execution("e-1", "interrupted", reason="stopped")
 
-    class Hub(FakeHub):
+    class Hub(FakeHub):  # type: ignore[misc]
         def view(self, run_id: str, number: int) -> HubView | None:
             job = world.api.only(kube.RAYJOBS)[0]["metadata"]["name"]
             world.api.objects[kube.RAYJOBS, "runs", job]["spec"]["suspend"] = True
@@ -256,7 +256,7 @@ def test_a_pod_that_is_lost_while_the_hub_is_asked_is_why_the_driver_ended(
         pod = {"name": role, "namespace": "runs", "labels": {**job["labels"], "stepmark.dev/role": role}}
         world.api.create(kube.PODS, "runs", {"kind": "Pod", "metadata": pod})
 
-    class Hub(FakeHub):
+    class Hub(FakeHub):  # type: ignore[misc]
         def view(self, run_id: str, number: int) -> HubView | None:
             if lost:
                 world.api.objects.pop((kube.PODS, "runs", "worker"), None)

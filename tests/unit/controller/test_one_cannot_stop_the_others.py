@@ -110,7 +110,7 @@ def test_a_rayjob_with_a_hostile_label_stops_nothing_and_is_left_alone(world: Wo
 def test_a_scenario_that_breaks_us_is_logged_with_where_and_the_other_goes_on(
     world: World, error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    as_ever = work.plan
+    as_ever = work.plan  # type: ignore[attr-defined]
 
     def plan(scenario: dict[str, Any], *more: Any) -> Any:
         if scenario["metadata"]["namespace"] == "broken":

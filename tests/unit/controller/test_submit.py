@@ -21,7 +21,7 @@ NO_HUB = HubChoices(None, None)
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     made = FakeApi()
-    made.namespace_of_context = "default"  # type: ignore[attr-defined]
+    made.namespace_of_context = "default"
     monkeypatch.setattr(kube.Kube, "connect", lambda threads: made)
     monkeypatch.setattr(submit_verb, "_LOOK_SECONDS", 0.01)
     return made
@@ -43,7 +43,7 @@ def named(api: FakeApi) -> None:
         metadata["name"] = metadata.pop("generateName") + "x2x4z"
         return create(resource, namespace, {**manifest, "metadata": metadata})
 
-    api.create = with_name  # type: ignore[method-assign]
+    api.create = with_name
 
 
 def test_the_files_name_is_the_prefix_of_a_new_one(

@@ -51,7 +51,11 @@ def scenario(name: str = "cnn", **spec: Any) -> Object:
 
 
 def settings(profiles_file: Path = Path("profiles.yaml"), **changes: Any) -> Settings:
-    fixed = {"profiles_file": profiles_file, "hub_url": "http://hub:8080", "hub_token_file": Path("token")}
+    fixed: dict[str, Any] = {
+        "profiles_file": profiles_file,
+        "hub_url": "http://hub:8080",
+        "hub_token_file": Path("token"),
+    }
     return Settings(**(fixed | changes))
 
 

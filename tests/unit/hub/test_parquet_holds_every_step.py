@@ -38,7 +38,7 @@ def row(block: int, cell: Cell = CELL, failure: Failure | None = None) -> Row:
 
 
 def table(folder: Path, columns: str = "*") -> duckdb.DuckDBPyRelation:
-    return duckdb.sql(f"SELECT {columns} FROM '{folder / parquet.FILE}'")
+    return duckdb.sql(f"SELECT {columns} FROM '{folder / parquet.FILE}'")  # type: ignore[return-value]
 
 
 def test_columns_have_names_and_types(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_rows_stand_in_the_order_of_launches_ranks_and_steps(tmp_path: Path, mon
         for step in range(5)
     ]
     groups = duckdb.sql(f"SELECT count(DISTINCT row_group_id) FROM parquet_metadata('{tmp_path / parquet.FILE}')")
-    assert groups.fetchall() == [(7,)]
+    assert groups.fetchall() == [(7,)]  # type: ignore[union-attr]
 
 
 def test_missing_texts_and_lists_come_back(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_it_is_told_at_most_every_two_seconds_and_each_step_once(
     buffer: StampBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, told = [0.0], []
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     pace = Pace(buffer, lambda steps, seconds: told.append((steps, seconds)))
     end = stamp(buffer, 1, 1000 * MS, [10 * MS] * 5)
     for second in (0.5, 1.9, 2.0, 2.5, 3.9, 4.5):

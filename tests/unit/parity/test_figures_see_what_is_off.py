@@ -128,6 +128,6 @@ def test_float64_limits_are_the_workloads_and_mixed_precision_never_gets_float32
     assert limits_for("float32", "compiled", 1e-12) != FLOAT32
 
 
-def test_a_trace_survives_its_file(tmp_path) -> None:
+def test_a_trace_survives_its_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
     trace().save(tmp_path / "t.npz")
     assert compare(trace(), Trace.load(tmp_path / "t.npz"), slice(None)).worst == 0
