@@ -125,7 +125,7 @@ def _limit(connection: Any, milliseconds: int) -> None:
 
 
 class _Answers:
-    """What a server says. The driver expects that a connection breaks, and not that it stays silent: here that is one."""
+    """What a server says. The driver expects that a connection breaks, not that it stays silent: here that is one."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
