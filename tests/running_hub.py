@@ -15,11 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -275,6 +277,20 @@ class Postgres:
     def stop(self) -> None:
         """At once, as when its machine fails."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-m", "immediate", "stop")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All of it stands still: connections are taken, and nothing is answered."""
+        head = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        everyone = [head, *head.children(recursive=True)]
+        try:
+            for one in everyone:
+                one.suspend()
+            yield
+        finally:
+            for one in everyone:
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
 
     def new_database(self) -> str:
         self._databases += 1

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from stepmark.cli.hub_main import app
 from stepmark.hub.rights import is_ours
+from stepmark.hub.settings import Grant
 
 
 def hub(case: str = "defaults", **values: Any) -> dict[str, Any]:
@@ -89,8 +90,8 @@ def test_it_has_a_token_of_kubernetes_only_to_have_others_reviewed() -> None:
 
 def test_probes_ask_whether_it_lives_and_whether_it_can_store() -> None:
     found = container(hub())
-    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "api"}
-    assert found["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "api"}
+    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}, "apart from the API's limits"
+    assert found["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
 
 def policy(case: str) -> dict[str, Any]:
@@ -136,7 +137,8 @@ def test_its_command_line_is_one_that_the_hub_takes(monkeypatch: pytest.MonkeyPa
     assert values["public_url"] == "https://stepmark.example"
     assert values["anonymous_read"] is values["migrate"] is True
     assert values["token_review_audience"] == "stepmark"
-    assert values["token_review_users"] == {"system:serviceaccount:ci:runner": "register"}
+    assert values["token_review_users"] == {"system:serviceaccount:ci:runner": Grant(right="register")}
+    assert values["register_token_namespaces"], "the controller's token is good where scenarios are run"
     assert values["admin_token_file"] == Path("/etc/stepmark/tokens/admin")
 
 

@@ -136,8 +136,9 @@ class _running:
 
 
 def _feed(hub: Hub, results: Results) -> None:
-    for sent in (results, results_of_gpus(results, GPUS)):
-        runner = hub.runner(sent)
+    for sent, namespace in ((results, None), (results_of_gpus(results, GPUS), "team-a")):
+        runner = Runner(hub, sent, f"of-{namespace or 'nobody'}")
+        assert runner.register(namespace=namespace).status_code == 201
         runner.send_all()
         hub.wait_until_derived(runner.run_id)
     running = hub.runner(results)
@@ -151,6 +152,6 @@ def _latest(hub: Hub, what: str, table: sa.Table) -> list[dict[str, Any]]:
     same = sa.and_(table.c.execution_id == latest.c.execution_id, table.c.key == latest.c.key)
     with engine.connect() as connection:
         rows = connection.execute(sa.select(table).join(latest, same).where(latest.c.what == what)).mappings()
-        found = [dict(row) for row in rows]
+        found = [dict(row) | {names.NAMESPACE: row["namespace"]} for row in rows]
     engine.dispose()
     return found

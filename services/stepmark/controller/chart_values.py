@@ -106,7 +106,10 @@ class PodDisruptionBudget(StrictModel):
 
 class TokenReview(StrictModel):
     audience: Annotated[str, Field(pattern=r"^[-A-Za-z0-9.:/_]*$", max_length=200)]
-    users: dict[Annotated[str, Field(pattern=r"^[^\s=]{1,300}$")], Literal["read", "register", "admin"]]
+    users: dict[
+        Annotated[str, Field(pattern=r"^[^\s=]{1,300}$")],
+        Annotated[str, Field(pattern=r"^(read|register|admin)(@[-a-z0-9]+(,[-a-z0-9]+)*)?$", max_length=2000)],
+    ]
 
 
 class Hub(Component):

@@ -102,22 +102,39 @@ def _postgresql(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
         url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True, connect_args=limits
     )
 
-    # A server that goes away while it is being asked for TLS shows as a plain OSError, which nobody expects.
+    # A server that goes away while it is being asked for TLS, or says nothing, shows as an OSError that nobody expects.
     @sa.event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, _: object, arguments: Any, named: Any) -> Any:
         try:
-            return dialect.connect(*arguments, **named)
+            connection = dialect.connect(*arguments, **named)
+            if patience_seconds is not None:
+                _limit(connection, round(1000 * patience_seconds))
         except (OSError, struct.error) as error:
             raise dialect.loaded_dbapi.InterfaceError(f"no connection: {error}") from error
-
-    if patience_seconds is not None:
-        milliseconds = round(1000 * patience_seconds)
-
-        @sa.event.listens_for(engine, "connect")
-        def _limit(connection: Any, _: object) -> None:
-            connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-            connection.autocommit = True
-            connection.cursor().execute(f"SET statement_timeout = {milliseconds}")
-            connection.autocommit = False
+        return connection
 
     return engine
+
+
+def _limit(connection: Any, milliseconds: int) -> None:
+    connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    connection.autocommit = True
+    connection.cursor().execute(f"SET statement_timeout = {milliseconds}")
+    connection.autocommit = False
+    connection._sock = _Answers(connection._sock)
+
+
+class _Answers:
+    """What a server says. The driver expects that a connection breaks, not that it stays silent: here that is one."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except TimeoutError:
+            return b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

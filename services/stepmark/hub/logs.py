@@ -53,15 +53,15 @@ def configure(form: Format, level: Level) -> None:
     """For the process: every line to stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.addFilter(_without_traceback)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("alembic", "asyncio", "kubernetes", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("sqlalchemy.pool").addFilter(_without_traceback)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Of a connection that broke: that it did is known from who used it."""
-    if record.exc_info and record.exc_info[1] is not None:
+    """Of a connection to the database that broke: that it did is known from who used it."""
+    if record.name.startswith("sqlalchemy.pool") and record.exc_info and record.exc_info[1] is not None:
         record.msg, record.args = f"a connection was given up: {type(record.exc_info[1]).__name__}", ()
         record.exc_info = record.exc_text = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"

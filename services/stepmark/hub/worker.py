@@ -11,6 +11,7 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from stepmark.hub.logs import Format, Level, configure
 from stepmark.hub.settings import Settings
 
 _START_SECONDS = 60.0
@@ -28,6 +29,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._url, self._bytes_most = settings.database_url, settings.derive_bytes_most
         self._seconds_most = settings.derive_seconds_most
+        self._log: tuple[Format, Level] = (settings.log_format, settings.log_level)
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -66,7 +68,8 @@ class Worker:
         self.stop()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._url, self._bytes_most), name="derive")
+        given = (theirs, self._url, self._bytes_most, self._log)
+        self._process = context.Process(target=_serve, args=given, name="derive")
         self._process.start()
         theirs.close()
         self._pipe = ours
@@ -97,12 +100,13 @@ class Worker:
         return Died(f"the worker ended with {signal.Signals(-code).name if code and code < 0 else code}")
 
 
-def _serve(pipe: Connection, url: str, bytes_most: int) -> None:
+def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[Format, Level]) -> None:
     """The child: until the hub closes its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to all; the hub says when to end
     from stepmark.hub.database import Database
     from stepmark.hub.derive import derive
 
+    configure(*log)
     _limit_memory(bytes_most)
     database = Database(url, _DATABASE_PATIENCE_SECONDS)
     with contextlib.suppress(EOFError, BrokenPipeError):

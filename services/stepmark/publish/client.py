@@ -20,6 +20,7 @@ from stepmark.results.wire import AttemptEnd, Received, Refusal, Registration, S
 _CONNECT_SECONDS = 5.0
 _BODY_BYTES_MOST = 16 << 20
 _DOWNLOAD_BYTES_MOST = 4 << 30
+_STORED = 201
 _MAY_PASS = frozenset({408, 425, 429})  # besides 500 and above
 
 
@@ -62,6 +63,7 @@ class Answer:
 
     body: bytes
     at: float | None
+    status: int
 
 
 class Hub:
@@ -99,6 +101,10 @@ class Hub:
     def register(self, run_id: str, attempt: int, registration: Registration) -> None:
         self._put(f"runs/{_part(run_id)}/attempts/{attempt}", registration.model_dump_json())
 
+    def end_attempt(self, run_id: str, attempt: int, end: AttemptEnd) -> None:
+        """Say that an attempt is over whose driver will not say so. The first end stands."""
+        self._put(f"runs/{_part(run_id)}/attempts/{attempt}/end", end.model_dump_json())
+
     def claim(self, run_id: str, attempt: int, execution_id: str, run_json: str) -> None:
         """`run_json`: `results.store.Run`."""
         path = f"runs/{_part(run_id)}/attempts/{attempt}/executions/{_part(execution_id)}"
@@ -118,8 +124,9 @@ class Hub:
     def put_certificate(self, execution_id: str, cell: str, certificate_json: str) -> None:
         self._put(f"executions/{_part(execution_id)}/certificates/{_part(cell)}", certificate_json)
 
-    def put_state(self, execution_id: str, state: State) -> None:
-        self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
+    def put_state(self, execution_id: str, state: State) -> bool:
+        """Whether it holds now; else the hub has this one, or a later one."""
+        return self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
 
     def end_attempt(self, run_id: str, attempt: int, end: AttemptEnd) -> None:
         """An attempt is over, and its driver has not said so."""
@@ -150,12 +157,13 @@ class Hub:
         with self._answer("GET", f"runs/{_part(run_id)}/results.db") as response:
             _save(response, file)
 
-    def _put(self, path: str, body: str | bytes) -> None:
-        self._call("PUT", path, body)
+    def _put(self, path: str, body: str | bytes) -> bool:
+        """Whether it was stored; else the hub had it."""
+        return self._call("PUT", path, body).status == _STORED
 
     def _call(self, method: str, path: str, body: str | bytes | None = None) -> Answer:
         with self._answer(method, path, body) as response:
-            return Answer(_bounded(response), _seconds_of(response.headers.get("Date", "")))
+            return Answer(_bounded(response), _seconds_of(response.headers.get("Date", "")), response.status_code)
 
     @contextmanager
     def _answer(self, method: str, path: str, body: str | bytes | None = None) -> Iterator[httpx2.Response]:

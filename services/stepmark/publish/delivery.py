@@ -1,6 +1,5 @@
 """Bringing one execution to a hub: say who we are, ask what is there, send what is not. Without threads or patience."""
 
-import time
 from collections import Counter
 from types import TracebackType
 from typing import Self
@@ -23,7 +22,7 @@ class Delivery:
         self._token = access.token if access.attempt is not None else new_token()
         self._hub = Hub(access.url, self._token)
         self._registered = access.attempt is not None
-        self._sequence = 0
+        self._sequence = -1
         self._breaks: Counter[str] = Counter()
         self._there: set[str] = set()
         self._certificates_there: set[str] = set()
@@ -45,6 +44,7 @@ class Delivery:
         self._hub.claim(who.run_id, who.attempt, who.execution_id, self._spool.run().model_dump_json())
         received = self._hub.received(who.execution_id)
         self._there, self._certificates_there = set(received.launches), set(received.certificates)
+        self._sequence = max(self._sequence, received.sequence)
 
     def _register(self) -> None:
         """Once in this process: after an outage it could take the attempt back from who has superseded us."""
@@ -111,9 +111,11 @@ class Delivery:
         self._send_state(state)
 
     def _send_state(self, state: State) -> None:
-        self._hub.put_state(self._identity.execution_id, state)
+        """Raises: Away, where the hub has a later state, which `connect` asks for."""
+        if not self._hub.put_state(self._identity.execution_id, state):
+            raise Away("it has a later state of this run than the one that was sent")
 
     def _next_sequence(self) -> int:
-        """Growing, in the next process too, without a file."""
-        self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
+        """The one after what the hub has: no clock has a part in it, and no file."""
+        self._sequence += 1
         return self._sequence

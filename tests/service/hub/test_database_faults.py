@@ -164,3 +164,19 @@ def test_a_database_server_that_stops_and_starts(start_hub: StartHub, postgres: 
         postgres.start()
     assert_healed(hub, runner, 0)
     assert hub.wait_until_derived(runner.run_id)
+
+
+def test_a_database_server_that_stands_still_is_away(start_hub: StartHub, postgres: Postgres, results: Results) -> None:
+    """It takes connections and answers nothing: nobody waits for it without end."""
+    hub = start_hub(postgres.new_database())
+    runner = hub.runner(results)
+    runner.send_all()
+    with postgres.frozen():
+        with ThreadPoolExecutor(12) as pool:
+            answers = [one.result() for one in [pool.submit(runner.launch, 0) for _ in range(12)]]
+        assert {answer.status_code for answer in answers} == {503}
+        assert not ready(hub)
+        assert alive(hub)
+    assert_healed(hub, runner, 0)
+    assert hub.wait_until_derived(runner.run_id)
+    assert "Traceback" not in hub.log.read_text()

@@ -93,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             self.hub.take(call)
             received = {"launches": list(self.hub.launches), "certificates": list(self.hub.certificates)}
-            self.answer(200, json.dumps(received).encode(), {})
+            received["sequence"] = max((state["sequence"] for state in self.hub.states), default=-1)
+            self.answer(201 if self.command == "PUT" else 200, json.dumps(received).encode(), {})
         elif fault.status == 0:
             self.close_connection = True
             self.connection.close()

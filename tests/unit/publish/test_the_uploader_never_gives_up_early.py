@@ -212,3 +212,12 @@ def test_nothing_that_goes_wrong_inside_is_raised(
     why_not = run.finish()
     assert why_not is not None
     assert why_not == "RuntimeError: a bug"
+
+
+def test_a_state_follows_the_last_that_the_hub_has_whatever_the_clock_says(tmp_path: Path, hub: FaultyHub) -> None:
+    """An earlier process told it by a clock that was ahead."""
+    hub.states = [{"sequence": 2**52, "outcome": "interrupted", "progress": None}]
+    run = Run(tmp_path, hub.address)
+    assert run.finish() is None
+    assert hub.states[-1]["sequence"] > 2**52
+    assert hub.states[-1]["outcome"] == "complete"

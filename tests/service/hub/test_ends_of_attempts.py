@@ -1,0 +1,107 @@
+"""What becomes of an attempt of which no driver says the end, and of one whose hub's clock is set back."""
+
+import re
+import time
+from typing import Any
+
+import httpx2
+import pytest
+
+from running_hub import Hub, Results, Runner, hub_command
+from stepmark.hub.database import Database
+from stepmark.hub.rows import update
+from stepmark.hub.tables import executions
+from stepmark.results.wire import new_token
+
+pytest_plugins = ["running_hub"]
+
+
+def end(runner: Runner, number: int = 1, token: str | None = None, **changes: Any) -> int:
+    body = {"outcome": "failed", "reason": "start-timeout", "message": "pod x: no image\n"} | changes
+    path = f"/api/v1/runs/{runner.run_id}/attempts/{number}/end"
+    return runner.put(path, body, token or runner.hub.admin_token).status_code
+
+
+def line(runner: Runner) -> tuple[str, str]:
+    run = runner.hub.get(f"/api/v1/runs/{runner.run_id}")["run"]
+    return run["outcome"], run["reason"]
+
+
+def test_an_attempt_that_never_measured_is_no_longer_waited_for(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    assert line(runner) == ("waiting", "")
+    assert [end(runner), end(runner, reason="driver-failed")] == [201, 200]
+    assert line(runner) == ("failed", "start-timeout"), "the first end stands"
+    [attempt] = hub.get(f"/api/v1/runs/{runner.run_id}")["attempts"]
+    assert (attempt["reason"], attempt["message"]) == ("start-timeout", "pod x: no image\\n")
+    series = httpx2.get(hub.metrics_url).text
+    assert re.search(r'^stepmark_hub_runs{outcome="failed",reason="start-timeout"} [1-9]', series, re.M)
+    assert re.search(r'^stepmark_run_state{.*outcome="failed",reason="start-timeout"', series, re.M)
+    assert runner.run_id in [run["run_id"] for run in hub.get("/api/v1/runs", outcome="failed", limit=200)["runs"]]
+    again = Runner(hub, results, runner.run_id, 2)
+    assert again.register().status_code == 201
+    assert line(runner) == ("waiting", ""), "a further attempt is made"
+    again.send_all()
+    assert line(runner) == ("complete", "")
+
+
+def test_an_end_is_of_an_execution_that_has_none_and_the_driver_is_not_heard_any_more(
+    hub: Hub, results: Results
+) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    assert end(runner, reason="driver-failed") == 201
+    assert line(runner) == ("failed", "driver-failed")
+    late = runner.state(5, "complete", launches=0)
+    assert (late.status_code, late.json()["code"]) == (409, "ended")
+    assert runner.launch(0).status_code == 201, "what was measured is kept"
+    done = hub.runner(results)
+    done.send_all()
+    assert end(done) == 201
+    assert line(done) == ("complete", ""), "what it said itself stands"
+
+
+@pytest.mark.parametrize(("change", "expected"), [({"reason": "x"}, 422), ({"outcome": "complete"}, 422)])
+def test_an_end_that_is_none_is_refused(hub: Hub, results: Results, change: dict[str, str], expected: int) -> None:
+    assert end(hub.runner(results), **change) == expected
+
+
+def test_an_end_is_told_by_who_registered(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    name = f"t{time.monotonic_ns()}"
+    _, other = hub_command("token", "create", name, "--right", "register", "--database", hub.database_url)
+    assert [end(runner, token=other.strip()), end(runner, token=runner.token), end(runner, token=new_token())] == [
+        403, 403, 401,
+    ]  # fmt: skip
+    assert [end(runner, 7), end(Runner(hub, results, "nobodys"))] == [404, 404]
+
+
+def test_the_newest_execution_counts_whatever_the_clock_says(hub: Hub, results: Results) -> None:
+    """As after the hub's clock was set back: the first was claimed in what is the future now."""
+    first = hub.runner(results)
+    first.claim()
+    database = Database(hub.database_url)
+    with database.write() as connection:
+        row = connection.execute(executions.select().where(executions.c.execution_id == first.execution_id)).one()
+        update(connection, executions, row, claimed_at=row.claimed_at + 3600)
+    database.close()
+    second = Runner(hub, results, first.run_id, token=first.token)
+    second.send_all()
+    view = hub.get(f"/api/v1/runs/{first.run_id}")
+    assert view["run"]["execution_id"] == second.execution_id
+    assert [one["execution_id"] for one in view["attempts"][0]["executions"]] == [
+        second.execution_id, first.execution_id,
+    ]  # fmt: skip
+
+
+def test_a_runner_is_told_which_sequence_comes_next(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+
+    def sequence() -> int:
+        with hub.client(runner.token) as client:
+            return client.get(f"{runner.execution}/received").json()["sequence"]
+
+    assert sequence() == -1
+    runner.state(41)
+    assert sequence() == 41
