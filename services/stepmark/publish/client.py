@@ -128,10 +128,6 @@ class Hub:
         """Whether it holds now; else the hub has this one, or a later one."""
         return self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
 
-    def end_attempt(self, run_id: str, attempt: int, end: AttemptEnd) -> None:
-        """An attempt is over, and its driver has not said so."""
-        self._put(f"runs/{_part(run_id)}/attempts/{attempt}/end", end.model_dump_json())
-
     def runs(self, asked: dict[str, str]) -> Answer:
         """A page of the hub's runs, in JSON; `asked`: of its API's filters."""
         return self._call("GET", f"runs?{urlencode(asked)}")
