@@ -6,6 +6,7 @@ packages, `name version architecture` a line.
 """
 
 import json
+import platform
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def project(name: str, pins: list[str]) -> str:
     python = f"=={sys.version_info.major}.{sys.version_info.minor}.*"
     return (
         f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "{python}"\ndependencies = {json.dumps(pins)}\n'
-        "[tool.uv]\nenvironments = [\"sys_platform == 'linux'\"]\n"
+        f"[tool.uv]\nenvironments = [\"sys_platform == 'linux' and platform_machine == '{platform.machine()}'\"]\n"
     )
 
 
