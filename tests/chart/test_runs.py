@@ -26,7 +26,8 @@ SETTINGS = Settings(
 
 
 def profiles(case: str) -> dict[str, Profile]:
-    return profiles_from_text(kind(objects(case), "ConfigMap")["stepmark-profiles"]["data"]["profiles.yaml"])
+    found = profiles_from_text(kind(objects(case), "ConfigMap")["stepmark-profiles"]["data"]["profiles.yaml"])
+    return {name: one for name, one in found.items() if isinstance(one, Profile)}
 
 
 def quickstart(profile: str) -> dict[str, Any]:
