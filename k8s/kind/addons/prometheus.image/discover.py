@@ -1,4 +1,4 @@
-"""Writes the addresses of the pods to be scraped into a file, every five seconds: Debian's Prometheus cannot ask for them.
+"""Writes the addresses of the pods to be scraped into a file, every five seconds: Debian's Prometheus cannot ask.
 
 Scraped are ports called `metrics` or `live` of running pods that stepmark's labels are on: hub, controller, and runs.
 """
