@@ -73,12 +73,12 @@ def test_a_pod_that_restricted_refuses_is_found() -> None:
 # (kind, name without namespace) -> API group/resource -> verbs: all that the chart gives anybody
 RIGHTS: dict[tuple[str, str], dict[str, set[str]]] = {
     ("Role", "stepmark-controller"): {
-        "stepmark.dev/scenarios": {"get", "list"},
+        "stepmark.dev/scenarios": {"get", "list", "delete"},  # for spec.runPolicy.ttlSecondsAfterFinished
         "stepmark.dev/scenarios/status": {"patch"},
         "ray.io/rayjobs": {"get", "list", "create", "delete"},
-        "/configmaps": {"get", "create"},
-        "/secrets": {"get", "create"},
-        "networking.k8s.io/networkpolicies": {"get", "create"},
+        "/configmaps": {"get", "create", "delete"},
+        "/secrets": {"get", "create", "delete"},
+        "networking.k8s.io/networkpolicies": {"get", "create", "delete"},
         "/pods": {"list"},
         "/events": {"create"},
     },
@@ -138,9 +138,10 @@ def test_names_and_labels_are_kubernetes_own(case: str) -> None:
     for found in objects(case):
         metadata = found["metadata"]
         assert len(metadata["name"]) <= 63
-        if found["kind"] != "CustomResourceDefinition":
-            assert metadata["labels"]["app.kubernetes.io/name"] == "stepmark"
-            assert metadata["labels"]["app.kubernetes.io/instance"] == "stepmark"
+        assert metadata["labels"]["app.kubernetes.io/name"] == "stepmark"
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "stepmark"
+        if case.startswith("everything"):
+            assert metadata["labels"]["team"] == "speed"  # of commonLabels
 
 
 @ALL
@@ -153,7 +154,7 @@ def test_selectors_hold_nothing_that_an_upgrade_changes(case: str) -> None:
 
 @ALL
 def test_every_namespaced_object_says_its_namespace(case: str) -> None:
-    cluster_wide = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+    cluster_wide = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace")
     for found in objects(case):
         of_cluster = found["kind"] in cluster_wide or found["kind"].startswith("ValidatingAdmissionPolicy")
         assert ("namespace" in found["metadata"]) is not of_cluster, found["metadata"]["name"]
@@ -181,3 +182,27 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
     found = objects(image={"digest": "sha256:" + "a" * 64, "tag": "ignored"})
     images = {container["image"] for _, pod in pod_specs(found) for container in pod["containers"]}
     assert images == {"stepmark/service@sha256:" + "a" * 64}
+
+
+def test_accounts_of_ones_own_are_used_everywhere_and_not_made() -> None:
+    own = {name: {"serviceAccount": {"create": False, "name": f"own-{name}"}} for name in ("controller", "hub")}
+    found = objects(policy={"admission": {"enabled": True}}, **own)
+    assert set(kind(found, "ServiceAccount")) == {"stepmark-test"}
+    used = {pod["serviceAccountName"] for name, pod in pod_specs(found) if name.startswith("Deployment")}
+    assert used == {"own-controller", "own-hub"}
+    subjects = {
+        one["name"]
+        for binding in found
+        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding") and binding["metadata"]["name"] != "stepmark-test"
+        for one in binding["subjects"]
+    }
+    assert subjects == {"own-controller"}
+    assert "system:serviceaccount:bench:own-controller" in str(kind(found, "ValidatingAdmissionPolicy"))
+
+
+def test_user_ids_can_be_left_to_openshift() -> None:
+    ids = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    for name, pod in pod_specs(objects(podSecurityContext=ids)):
+        assert not ids.keys() & pod["securityContext"].keys(), name
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert violations(pod) == []

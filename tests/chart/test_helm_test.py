@@ -50,5 +50,5 @@ def test_its_command_line_is_one_that_submit_takes(monkeypatch: pytest.MonkeyPat
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     ((file, target, watch, hub),) = given
-    assert (file, target.namespace, watch) == (Path("/etc/stepmark/test/scenario.yaml"), "bench", True)
+    assert (file, target.namespace, watch) == (Path("/etc/stepmark/test/scenario.yaml"), "bench-runs", True)
     assert (hub.url, hub.token_file) == ("http://stepmark-hub.bench.svc:8080", Path("/etc/stepmark/token/register"))

@@ -38,8 +38,15 @@ def test_where_nothing_is_missing_it_names_the_next_commands(chart: Path) -> Non
     assert "MISSING" not in said
     assert "the scenarios of: team-a, team-b" in said
     assert "helm test stepmark --namespace bench" in said
-    assert "stepmark submit scenarios/quickstart.yaml --namespace team-a --watch" in said
+    assert "stepmark submit scenarios/sleeper.yaml --namespace team-a --watch" in said
     assert "-o go-template='{{.data.admin | base64decode}}'" in said
+
+
+def test_the_namespace_of_the_runs_is_not_that_of_the_tokens_unless_it_is_asked_for(chart: Path) -> None:
+    said = notes(chart, {}, KUBERAY)
+    assert "stepmark submit scenarios/sleeper.yaml --namespace bench-runs --watch" in said
+    assert "Note: watchNamespaces" not in said
+    assert "can read the hub's admin" in notes(chart, {"watchNamespaces": ["bench"]}, KUBERAY)
 
 
 def test_without_kuberay_it_says_so(chart: Path) -> None:

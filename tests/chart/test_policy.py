@@ -1,8 +1,13 @@
 """charts/stepmark/templates/policy; tests/cluster proves the admission policy on a real API server."""
 
-from typing import Any
+import json
+from typing import Any, get_args
 
 from rendering import kind, objects
+
+from stepmark.controller.actions import pods
+from stepmark.controller.facts import Capabilities
+from stepmark.controller.profiles import NcclName, Profile
 
 
 def test_quota_limits_and_admission_are_there_only_if_asked_for() -> None:
@@ -14,13 +19,16 @@ def test_quota_and_limits_are_in_every_watched_namespace() -> None:
     found = objects("everything-in-two-namespaces")
     for name in ("ResourceQuota", "LimitRange"):
         assert set(kind(found, name)) == {"team-a/stepmark", "team-b/stepmark"}
-    assert kind(found, "ResourceQuota")["team-a/stepmark"]["spec"]["hard"] == {"requests.cpu": "64", "pods": 100}
+    hard = {"requests.cpu": "64", "pods": 100, "count/scenarios.stepmark.dev": 200}
+    assert kind(found, "ResourceQuota")["team-a/stepmark"]["spec"]["hard"] == hard
 
 
 def admission(**values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     found = objects(policy={"admission": {"enabled": True} | values.pop("admission", {})}, **values)
     policies = kind(found, "ValidatingAdmissionPolicy"), kind(found, "ValidatingAdmissionPolicyBinding")
-    (policy,), (binding,) = (tuple(one.values()) for one in policies)
+    (policy, updates), (binding, of_updates) = (tuple(one.values()) for one in policies)
+    assert updates["metadata"]["name"] == f"{policy['metadata']['name']}-updates"
+    assert of_updates["spec"] == binding["spec"] | {"policyName": updates["metadata"]["name"]}
     return policy["spec"], binding["spec"]
 
 
@@ -40,6 +48,26 @@ def test_it_allows_the_images_of_the_profiles_and_the_controller_of_this_release
     rules = " ".join(rule["expression"] for rule in policy["validations"])
     assert 'c.image in ["other.example/runner:2","stepmark/runner:0.1.0"]' in rules
     assert "'system:serviceaccount:bench:stepmark-controller'" in rules
+
+
+def test_it_allows_exactly_the_variables_that_the_controller_sets() -> None:
+    policy, _ = admission()
+    (rule,) = (one["expression"] for one in policy["validations"] if "STEPMARK_HUB_URL" in one["expression"])
+    listed = set(json.loads("[" + rule.partition("e.name in [")[2].partition("]")[0] + "]"))
+    document = {"metadata": {"name": "a", "namespace": "b", "uid": "c"}, "apiVersion": "x", "kind": "y", "spec": {}}
+    profile = Profile(image="a:1", nccl_environment=dict.fromkeys(get_args(NcclName), "1"))
+    set_by_us: set[str] = set()
+    for can in (Capabilities(), Capabilities(auth_options=True)):
+        for template in (
+            pods.head(document, 1, profile, can, "http://hub"),
+            pods.worker(document, 1, profile, can),
+            pods.submitter(document, 1, profile, can),
+        ):
+            (container,) = template["spec"]["containers"]
+            set_by_us |= {one["name"] for one in container["env"]}
+    apart = {"STEPMARK_NODE_NAME", "STEPMARK_HUB_URL", "RAY_AUTH_MODE"}  # whose values have rules of their own
+    assert listed == set_by_us - apart
+    assert all(f"'{name}'" in rule for name in apart)
 
 
 def test_people_get_rights_on_scenarios_through_kubernetes_own_roles() -> None:

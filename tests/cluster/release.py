@@ -12,6 +12,7 @@ from conftest import ROOT
 
 CHART = ROOT / "charts" / "stepmark"
 NAMESPACE = "chart-test"
+RUNS = "chart-test-runs"  # which the chart makes
 DEFINITION = "crd/scenarios.stepmark.dev"
 
 
@@ -46,6 +47,10 @@ class Release:
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
+    def of_runs(self, *arguments: str, **more: Any) -> str:
+        """kubectl where the runs are."""
+        return self.kubectl("--namespace", RUNS, *arguments, **more)
+
     def helm(self, verb: str, *arguments: str, **more: Any) -> str:
         done = self.cluster.helm(verb, "stepmark", "--namespace", NAMESPACE, *arguments, **more)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -63,8 +68,8 @@ class Release:
         found = json.loads(self.kubectl("get", DEFINITION, "-o", "json"))["spec"]["versions"][0]
         return {column["name"] for column in found["additionalPrinterColumns"]}
 
-    def uid_of(self, kind: str, name: str) -> str:
-        return self.kubectl("get", kind, name, "-o", "jsonpath={.metadata.uid}")
+    def uid_of(self, kind: str, name: str, namespace: str = NAMESPACE) -> str:
+        return self.kubectl("--namespace", namespace, "get", kind, name, "-o", "jsonpath={.metadata.uid}")
 
 
 def older_chart(folder: Path) -> Path:

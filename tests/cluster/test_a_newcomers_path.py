@@ -1,5 +1,5 @@
-"""What docs/install.md tells a newcomer to do, from `helm install` to the verdict outside: with PyTorch and Keras, and
-with scripted steps."""
+"""What docs/install.md tells a newcomer to do, from `helm install` to the verdict outside: with the very scenarios that
+it suggests, of PyTorch and Keras, and of scripted steps."""
 
 import json
 import os
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from cluster.conftest import Done
-from conftest import ROOT, scenario_document
+from conftest import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 
@@ -34,26 +34,23 @@ class Trial:
     engines: str
     scenario: dict[str, Any]
 
+    @property
+    def runs(self) -> str:
+        """The namespace that the chart makes for runs."""
+        return f"{self.name}-runs"
+
     def candidates(self) -> set[str]:
         return {one["name"] for one in self.scenario["spec"]["candidates"]}
 
 
-def scripted_steps() -> dict[str, Any]:
-    """Two candidates with one and two workers, one of them twice as fast as the other."""
-    variants = {"plain": "plain", "slow": "slower"}
-    candidates = [{"name": n, "engine": "sleeper", "strategy": "parallel", "variant": v} for n, v in variants.items()]
-    return scenario_document(
-        workload={"model": "scripted", "params": {"stepSeconds": 0.004, "slowerFactor": 2.0}},
-        candidates=candidates,
-        scale={"workers": [1, 2], "batchPerWorker": 8},
-        measurement={"launches": 3, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
-        profile="default",
-    )
+def suggested(name: str) -> dict[str, Any]:
+    """As the chart's notes, kind-up and docs/install.md name it."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "scenarios" / f"{name}.yaml").read_text())
+    return found
 
 
-QUICKSTART = yaml.safe_load((ROOT / "scenarios" / "quickstart.yaml").read_text())
-FRAMEWORKS = Trial("frameworks", "torch keras", QUICKSTART)
-SCRIPTED = Trial("scripted", "sleeper", scripted_steps())
+FRAMEWORKS = Trial("frameworks", "torch keras", suggested("quickstart"))
+SCRIPTED = Trial("scripted", "sleeper", suggested("sleeper"))
 # The frameworks come first, as they do where a test is for them alone: so pytest sees that it is the same world.
 both = pytest.mark.parametrize(
     "world", [FRAMEWORKS, pytest.param(SCRIPTED, marks=pytest.mark.core)], indirect=True, ids=lambda trial: trial.name
@@ -76,7 +73,7 @@ class World:
         return stepmark(self.cluster, self.folder, *arguments, "--hub", self.hub, "--hub-token-file", self.token_file)
 
     def kubectl(self, *arguments: str) -> str:
-        return kubectl(self.cluster, self.trial.name, *arguments)
+        return kubectl(self.cluster, self.trial.runs, *arguments)
 
     def scenario(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", "scenario", "quickstart", "-o", "json"))
@@ -117,13 +114,13 @@ def world(
             token = folder / "token"
             template = "go-template={{.data.admin | base64decode}}"
             token.write_text(kubectl(cluster, trial.name, "get", "secret", "stepmark-tokens", "-o", template))
-            where = ("--namespace", trial.name, "--name", "quickstart", "--watch")
+            where = ("--namespace", trial.runs, "--name", "quickstart", "--watch")
             outside = ("--hub", hub, "--hub-token-file", token)
             submitted = stepmark(cluster, folder, "submit", "scenario.yaml", *where, *outside)
             yield World(cluster, trial, hub, token, folder, submitted)
     finally:
         cluster.helm("uninstall", "stepmark", "--namespace", trial.name, "--ignore-not-found")
-        cluster.kubectl("delete", "namespace", trial.name, "--wait=false")
+        cluster.kubectl("delete", "namespace", trial.name, trial.runs, "--wait=false", "--ignore-not-found")
 
 
 def skip_without_disk(engine: str) -> None:
@@ -141,13 +138,17 @@ def install(cluster: Any, image: Callable[..., str], trial: Trial) -> None:
     cluster.load(service)
     cluster.load(runner, node)
     repository, tag = service.split(":")
-    profile = f"profiles.default.image={runner},profiles.default.imagePullPolicy=Never"
     host = f"kubernetes\\.io/hostname={node}"
+    profiles = [
+        f"profiles.{name}.{setting}"
+        for name in ("default", "sandbox")
+        for setting in (f"image={runner}", "imagePullPolicy=Never", f"nodeSelector.{host}", f"head.nodeSelector.{host}")
+    ]
     done = cluster.helm(
         *("install", "stepmark", str(ROOT / "charts" / "stepmark"), "--namespace", trial.name),
         *("--values", str(ROOT / "k8s" / "profiles" / "cpu-sandbox.yaml"), "--take-ownership", "--wait"),
-        *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never,{profile}"),
-        *("--set", f"profiles.default.nodeSelector.{host},profiles.default.head.nodeSelector.{host}"),
+        *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never"),
+        *("--set", ",".join(profiles)),
     )
     assert done.returncode == 0, done.stderr
 
@@ -189,17 +190,9 @@ def test_a_gate_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None
 
 @pytest.fixture
 def prometheus(world: World) -> Iterator[str]:
-    """The address of one in the cluster that scrapes the hub."""
+    """The address of one in the cluster, which finds the hub by itself."""
     cluster = world.cluster
     cluster.add("prometheus")
-    targets = json.dumps([{"targets": [f"stepmark-hub-metrics.{world.trial.name}:9090"]}])
-    for arguments in (
-        ("delete", "configmap", "prometheus-more", "--ignore-not-found"),  # of the last time
-        ("create", "configmap", "prometheus-more", f"--from-literal=hub.json={targets}"),
-        ("delete", "pods", "--all"),
-        ("rollout", "status", "deployment/prometheus", "--timeout=120s"),
-    ):
-        kubectl(cluster, "monitoring", *arguments)
     with cluster.forwarded("monitoring", "service/prometheus", 9090) as address:
         yield address
 
@@ -218,7 +211,9 @@ def query(prometheus: str, promql: str) -> list[dict[str, Any]]:
 
 @with_frameworks
 def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: World, prometheus: str) -> None:
-    series = query(prometheus, "stepmark_throughput_samples_per_second")
+    of_ours = f'namespace="{world.trial.name}"'
+    assert query(prometheus, f"stepmark_controller_last_sync_timestamp_seconds{{{of_ours}}} > 0")
+    series = query(prometheus, f"stepmark_throughput_samples_per_second{{{of_ours}}}")
     assert {one["metric"]["engine"] for one in series} == ENGINES
     assert {one["metric"]["workers"] for one in series} == {"1", "2"}
     assert all(float(one["value"][1]) > 0 for one in series)

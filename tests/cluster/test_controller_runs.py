@@ -30,6 +30,29 @@ def progress_seen_by_prometheus(world: World, name: str) -> float:
     return float(sample.split()[-1])
 
 
+ASK = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=20).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def asked_by_a_stranger(world: World, name: str) -> int:
+    """What Ray's dashboard, which runs what it is told to, answers to a pod of another namespace.
+
+    The network of this cluster enforces no NetworkPolicy, so what keeps the stranger out is Ray's token alone.
+    """
+    (head,) = world.pods(name, "head")
+    address = f"http://{head['status']['podIP']}:8265/api/jobs/"
+    command = ["python3", "-c", ASK, address]
+    options = ("--image", world.image, "--image-pull-policy=Never", "--restart=Never", "--rm", "--attach", "--quiet")
+    done = world.cluster.kubectl("-n", "default", "run", f"stranger-{name}", *options, "--command", "--", *command)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
 def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a_local_run(world: World) -> None:
     world.controller()
     settings = {"profile": "default", "scale": {"workers": [1, 2], "batchPerWorker": 8}, "measurement": MEASURED}
@@ -45,6 +68,7 @@ def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a
     ) as submit:
         world.wait("good", "create", 60)
         world.measuring("good")
+        assert asked_by_a_stranger(world, "good") == 401
         assert 0 <= progress_seen_by_prometheus(world, "good") < 1
         hub = world.started[0]
         hub.kill()
@@ -109,7 +133,8 @@ def test_pods_that_never_start_fail_with_the_words_of_the_kubelet(world: World) 
 
 def test_controllers_that_are_killed_and_doubled_all_the_time_make_one_job_each(world: World) -> None:
     names, draw = [f"many-{number}" for number in range(6)], random.Random(7)
-    running = [world.controller(), world.controller()]
+    many = ("--max-runs-per-namespace", "6")
+    running = [world.controller(*many), world.controller(*many)]
     for name in names:
         world.create(name, profile="no-image", runPolicy={"maxAttempts": 1})
     for _ in range(10):  # a controller needs about a second to come up
@@ -117,7 +142,7 @@ def test_controllers_that_are_killed_and_doubled_all_the_time_make_one_job_each(
         victim = draw.randrange(2)
         running[victim].kill()
         running[victim].wait()
-        running[victim] = world.controller()
+        running[victim] = world.controller(*many)
     for name in names:
         world.wait(name, "jsonpath={.status.phase}=Starting", 60)
     jobs = json.loads(world.kubectl("get", "rayjobs", "-o", "json"))["items"]

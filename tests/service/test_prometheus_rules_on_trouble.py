@@ -46,7 +46,7 @@ def exposed(snapshot: Snapshot | None) -> bytes:
     registry = CollectorRegistry()
     registry.register(HubCollector(lambda: snapshot))
     if snapshot is not None:
-        Meters(registry)
+        Meters(registry).namespace("team", well=False)
     return generate_latest(registry)
 
 
@@ -57,6 +57,7 @@ def past(now: float) -> str:
         f'{names.REFUSED}{{job="trouble",reason="unavailable"}}', f'{names.DATABASE_ERRORS}{{job="trouble"}}',
         f'{names.DERIVATIONS}{{job="trouble",result="failed"}}',
         f'{names.ATTEMPTS_ENDED}{{job="trouble",reason="StartTimeout"}}',
+        f'{names.SCENARIOS_ENDED}{{job="trouble",phase="Failed"}}',
     )  # fmt: skip
     steady = {
         f'{rules.THROUGHPUT_NOW}{{job="trouble",{labels}}}': (100, 240, 12),

@@ -1,7 +1,8 @@
 """How long a plan takes, before anything starts. A guess to plan a day by, not a promise.
 
 The constants are seconds seen on two shared CPU cores (docs/measuring.md, "What a run costs"); other machines are
-mostly faster. Step times are not known beforehand, so a window counts as `minSeconds`, or `minSteps` of 20 ms.
+mostly faster. Step times are not known beforehand but where they are scripted, so a window counts as `minSeconds`, or
+`minSteps` of 20 ms.
 """
 
 from stepmark.plan.blocks import Launch, Plan
@@ -32,7 +33,8 @@ def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool
 
 def _launch_seconds(plan: Plan, launch: Launch) -> float:
     m = plan.scenario.spec.measurement
-    window = max(m.min_seconds, min(m.min_steps, m.max_steps) * _STEP_SECONDS)
-    warmup = max(m.warmup_seconds, m.warmup_steps * _STEP_SECONDS)
+    step = getattr(plan.scenario.spec.workload.params, "step_seconds", _STEP_SECONDS)
+    window = max(m.min_seconds, min(m.min_steps, m.max_steps) * step)
+    warmup = max(m.warmup_seconds, m.warmup_steps * step)
     compiled = COMPILED_FIRST_STEP_SECONDS.get(launch.cell.engine, 0.0) if launch.cell.execution == "compiled" else 0.0
     return LAUNCH_SECONDS + (1 + _PARTS_SHARE) * window + warmup + compiled

@@ -240,7 +240,7 @@ CONTROLLER_ALERTS = (
     ),
     Alert(
         "StepmarkScenarioFailed",
-        f'sum without (instance, pod) (increase({names.SCENARIOS_ENDED}{{phase="Failed"}}[1h])) > 0.5',
+        f'sum without (instance, pod, phase) (increase({names.SCENARIOS_ENDED}{{phase="Failed"}}[1h])) > 0.5',
         "0m",
         "warning",
         "{{ $value | printf `%.0f` }} scenarios failed within an hour",

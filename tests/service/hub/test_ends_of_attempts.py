@@ -62,7 +62,7 @@ def test_an_end_is_of_an_execution_that_has_none_and_the_driver_is_not_heard_any
 
 
 @pytest.mark.parametrize(("change", "expected"), [({"reason": "x"}, 422), ({"outcome": "complete"}, 422)])
-def test_an_end_that_is_none_is_refused(hub: Hub, results: Results, change: dict[str, str], expected: int) -> None:
+def test_an_end_that_is_none_is_refused(hub: Hub, results: Results, change: dict[str, Any], expected: int) -> None:
     assert end(hub.runner(results), **change) == expected
 
 

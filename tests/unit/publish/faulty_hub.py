@@ -92,7 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.hub.fault_of(self.path)
         if fault is None:
             self.hub.take(call)
-            received = {"launches": list(self.hub.launches), "certificates": list(self.hub.certificates)}
+            received: dict[str, Any] = {
+                "launches": list(self.hub.launches),
+                "certificates": list(self.hub.certificates),
+            }
             received["sequence"] = max((state["sequence"] for state in self.hub.states), default=-1)
             self.answer(201 if self.command == "PUT" else 200, json.dumps(received).encode(), {})
         elif fault.status == 0:

@@ -21,7 +21,7 @@ COUNTS = {
     "stepmark_hub_database_up", "stepmark_hub_damaged", "stepmark_hub_runs", "stepmark_hub_derivation_queue",
     "stepmark_hub_configurations",
     "stepmark_hub_configurations_left_out", "stepmark_live_launches_done", "stepmark_live_launches_planned",
-    "stepmark_controller_scenarios", "stepmark_controller_active",
+    "stepmark_controller_scenarios", "stepmark_controller_namespace_listed", "stepmark_controller_active",
 }  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def test_a_controller_shows_what_the_table_says_of_it() -> None:
     meters = Meters(registry)
     meters.ticked(0.1, {})
     meters.error("api")
+    meters.namespace("team", well=True)
     meters.event("Complete")
     labels = {sample.name: tuple(sample.labels) for family in registry.collect() for sample in family.samples}
     for metric in (metric for metric in METRICS if metric.name.startswith("stepmark_controller_")):

@@ -1,6 +1,7 @@
 """The objects of one attempt, as plain dictionaries: ConfigMap, Secret, NetworkPolicy, and the RayJob last.
 
 They are created once and never changed: Kueue and KubeRay write into the RayJob, and who else did would fight them.
+A RayJob has the fields that KubeRay would leave when it writes it back: an admission policy compares the two.
 """
 
 import json
@@ -81,7 +82,6 @@ def ray_job(
     policy = spec.spec.run_policy
     job: dict[str, Any] = {
         "entrypoint": ENTRYPOINT,
-        "entrypointNumCpus": 0,
         "submissionMode": "K8sJobMode",
         "backoffLimit": 0,
         "submitterConfig": {"backoffLimit": 0},
@@ -128,6 +128,7 @@ def _ray_cluster(
                     "metrics-export-port": str(pods.METRICS_PORT),
                 },
                 "template": pods.worker(scenario, number, profile, can),
+                "scaleStrategy": {},
             }
         ],
     }

@@ -1,0 +1,20 @@
+"""charts/stepmark/templates/runs-namespace.yaml: runs are apart from the tokens, unless somebody wants it otherwise."""
+
+from rendering import kind, objects
+
+
+def test_without_a_word_runs_have_a_namespace_of_their_own_that_stays() -> None:
+    found = kind(objects(), "Namespace")["bench-runs"]["metadata"]
+    assert found["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert found["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_the_controller_has_no_right_on_secrets_where_the_tokens_are() -> None:
+    roles = [one for one in objects() if one["kind"] == "Role" and "secrets" in str(one["rules"])]
+    assert {one["metadata"]["namespace"] for one in roles} == {"bench-runs"}
+    tokens = kind(objects(), "Secret")["stepmark-tokens"]["metadata"]["namespace"]
+    assert tokens == "bench"
+
+
+def test_namespaces_that_are_named_are_not_made() -> None:
+    assert not kind(objects(watchNamespaces=["team-a"]), "Namespace")
