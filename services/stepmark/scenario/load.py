@@ -109,8 +109,9 @@ def scenario_from_text(text: str) -> Scenario:
     Raises:
         ScenarioErrors: everything that is wrong with it, each with path, expectation, finding and remedy.
     """
-    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise ScenarioErrors([_too_large()])
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_BYTES:
+        raise ScenarioErrors([_too_large(size)])
     try:
         document = _parse(text)
     except ScenarioError as error:
@@ -157,7 +158,7 @@ def scenario_from_bytes(data: bytes) -> Scenario:
         ScenarioErrors: everything that is wrong with it.
     """
     if len(data) > MAX_BYTES:
-        raise ScenarioErrors([_too_large()])
+        raise ScenarioErrors([_too_large(len(data))])
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -176,15 +177,18 @@ def scenario_from_file(path: Path) -> Scenario:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+        size = path.stat().st_size
     except OSError as error:
         raise CannotRun(
             f"{path}: expected a readable scenario file, found: {error.strerror}. Check the path."
         ) from None
+    if size > MAX_BYTES:
+        raise ScenarioErrors([_too_large(size)])
     return scenario_from_bytes(data)
 
 
-def _too_large() -> ScenarioError:
-    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", "more", "A scenario is a page of text.")
+def _too_large(size: int) -> ScenarioError:
+    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", f"{size} bytes", "A scenario is a page of text.")
 
 
 def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:

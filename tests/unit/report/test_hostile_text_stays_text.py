@@ -13,7 +13,6 @@ from stepmark.report import html, markdown, terminal
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment, describe
 from stepmark.results.record import Failure
-from stepmark.results.wire import State
 from stepmark.scenario.model import Measurement
 from unit.report.example_summary import example
 
@@ -97,7 +96,6 @@ def test_in_records_it_is_replaced_when_they_come_in() -> None:
     certificate = Certificate(cell="k", reference="r", badge="certified", text="a\x9bb\u202e", flags={"\x1b": "\x07"})
     assert (certificate.text, certificate.flags) == ("a\ufffdb\ufffd", {"\ufffd": "\ufffd"})
     assert Environment(**describe().model_dump() | {"host": "\x1bh"}).host == "\ufffdh"
-    assert State(sequence=0, outcome="running", message="two\nlines\x1b").message == "two\nlines\ufffd"
 
 
 class Elements(HTMLParser):
