@@ -188,13 +188,13 @@ def _runs(connection: sa.Connection) -> tuple[RunCount, ...]:
     Of executions, not of runs: an index answers that without their documents, and every try shows how it went.
     """
     how = (executions.c.outcome, executions.c.reason)
-    unclaimed = (sa.func.coalesce(runs.c.end_outcome, WAITING), sa.func.coalesce(runs.c.end_reason, ""))
+    unclaimed = (runs.c.end_outcome, runs.c.end_reason)
     found = {("running", ""): 0, (WAITING, ""): 0}
     never = sa.or_(runs.c.execution_id.is_(None), runs.c.end_outcome.is_not(None))
     for outcome, reason, count in connection.execute(
         sa.select(*unclaimed, sa.func.count()).where(never).group_by(*unclaimed)
     ):
-        found[outcome, reason] = count
+        found[outcome or WAITING, reason or ""] = count
     for outcome, reason, count in connection.execute(sa.select(*how, sa.func.count()).group_by(*how)):
         found[outcome, reason] = found.get((outcome, reason), 0) + count
     counts = [RunCount(outcome=outcome, reason=reason, runs=count) for (outcome, reason), count in found.items()]

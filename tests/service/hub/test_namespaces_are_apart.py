@@ -2,18 +2,28 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from running_hub import Hub, Results, Runner, hub_command
+from running_hub import Hub, Results, Runner, hub_command, serve
 from stepmark.hub import rights
 from stepmark.results.wire import Registration, new_token, token_sha256
 from varied_results import slower
 
 pytest_plugins = ["running_hub"]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Of this file alone: elsewhere a scenario's name is enough to find its history."""
+    folder = tmp_path_factory.mktemp("namespaces")
+    file = f"sqlite:///{folder / 'hub.db'}"
+    started = serve(folder, file if request.param == "sqlite" else request.getfixturevalue("postgres").new_database())
+    yield started
+    assert started.end() == 0
 
 
 def token_for(hub: Hub, right: str, *namespaces: str) -> str:

@@ -36,5 +36,5 @@ def test_the_document_names_every_call_with_its_body(hub: Hub) -> None:
         for call in calls.values()
         if "requestBody" in call
     }
-    assert bodies == {"Registration", "Claim", "LaunchUpload", "Certificate", "State"}
+    assert bodies == {"Registration", "AttemptEnd", "Claim", "LaunchUpload", "Certificate", "State"}
     assert len(paths) >= 11

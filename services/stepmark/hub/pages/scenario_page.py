@@ -7,6 +7,7 @@ from stepmark.analysis.history import History, HistoryCell, HistoryPoint, Histor
 from stepmark.hub import reads
 from stepmark.hub.pages import history_plot
 from stepmark.hub.pages.rendering import page, problem, reading, seen_by
+from stepmark.hub.refusals import Refused
 from stepmark.report.words import UNKNOWN
 
 router = APIRouter()
@@ -18,7 +19,10 @@ _Row = tuple[HistoryRun, HistoryRun | None, list[tuple[str, str, str]]]
 def scenario(request: Request, name: str, namespace: str | None = None) -> Response:
     """The whole page."""
     with reading(request) as connection:
-        found = reads.scenario_named(connection, name, namespace, seen_by(request))
+        try:
+            found = reads.scenario_named(connection, name, namespace, seen_by(request))
+        except Refused as several:
+            return problem(request, several.status, "Several scenarios have this name", several.message)
         history = None if found is None else reads.history(connection, found)
     if found is None or history is None:
         text = f"Expected a scenario that has runs here, found none named {name}."
