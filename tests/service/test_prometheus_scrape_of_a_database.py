@@ -125,11 +125,7 @@ def test_a_database_that_hangs_holds_up_neither_the_scrape_nor_more_than_one_thr
 
 def test_there_is_nothing_but_health_beside_the_metrics(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
-<<<<<<< HEAD
-    with TestClient(metrics_app(database, HubMeters(CollectorRegistry()))) as client:  # type: ignore[call-arg]
-=======
     with TestClient(metrics_app(database, HubMeters(CollectorRegistry()), Readiness(database))) as client:
->>>>>>> hub
         assert [client.get(path).status_code for path in ("/", "/api/v1/runs", "/docs")] == [404] * 3
         assert client.post("/metrics").status_code == 405
     database.close()

@@ -34,7 +34,7 @@ def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool
 def _launch_seconds(plan: Plan, launch: Launch) -> float:
     m = plan.scenario.spec.measurement
     scripted = plan.scenario.spec.workload.params.get("stepSeconds")
-    step = scripted if isinstance(scripted, float) else _STEP_SECONDS
+    step = scripted if isinstance(scripted, int | float) else _STEP_SECONDS
     window = max(m.min_seconds, min(m.min_steps, m.max_steps) * step)
     warmup = max(m.warmup_seconds, m.warmup_steps * step)
     compiled = COMPILED_FIRST_STEP_SECONDS.get(launch.cell.engine, 0.0) if launch.cell.execution == "compiled" else 0.0
