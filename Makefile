@@ -48,12 +48,7 @@ lint: .venv/dev  ## Style and types
 	$(BIN)/mypy
 
 generate: .venv/dev  ## Write what is generated from code: scenario reference and schema, CRD, dashboards, rules, chart values
-	$(BIN)/python -m stepmark.scenario.reference docs
-	$(BIN)/python -m stepmark.scenario.crd charts/stepmark/templates/crd/scenarios.yaml
-	$(BIN)/python -m stepmark.controller.chart_values charts/stepmark
-	$(BIN)/python -m stepmark.telemetry.boards
-	$(BIN)/python -m stepmark.telemetry.rules
-	$(BIN)/python -m stepmark.telemetry.page docs/metrics.md
+	$(BIN)/python -m stepmark.generate
 
 .venv/bench: .venv/run requirements/bench.txt
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/bench.txt

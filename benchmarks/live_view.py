@@ -28,9 +28,9 @@ from stepmark.orchestrate.driver import Options, Rules, measure
 from stepmark.plan.blocks import Launch, make_plan
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
-from stepmark.results.standing import Board
 from stepmark.scenario.load import scenario_from_object
 from stepmark.telemetry.live import serving
+from stepmark.telemetry.progress import Board
 
 INTERVAL_SECONDS = 6.0
 SCENARIO = {

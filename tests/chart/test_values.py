@@ -6,18 +6,10 @@ import pytest
 import yaml
 from rendering import CHART, kind, objects, render
 
-from stepmark.controller import chart_readme, chart_values
 from stepmark.controller.profiles import Profile
+from stepmark.generate import chart_readme, chart_values
 
 VALUES = (CHART / "values.yaml").read_text()
-
-
-def test_the_schema_is_fresh() -> None:
-    assert (CHART / "values.schema.json").read_text() == chart_values.schema()
-
-
-def test_the_readme_is_fresh() -> None:
-    assert (CHART / "README.md").read_text() == chart_readme.page(VALUES)
 
 
 def test_every_value_has_a_comment() -> None:

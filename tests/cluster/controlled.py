@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from conftest import scenario_document
-from stepmark.scenario.crd import text
+from stepmark.generate.crd import text
 
 STEPMARK = [sys.executable, "-m", "stepmark"]
 WAIT_SECONDS = 400  # for what takes one minute on a machine with nothing else to do

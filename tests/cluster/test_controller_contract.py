@@ -19,7 +19,7 @@ from stepmark.controller.lease import Lease
 from stepmark.controller.meters import Meters
 from stepmark.controller.tick import Ticker
 from stepmark.controller.work import Worker
-from stepmark.scenario.crd import text
+from stepmark.generate.crd import text
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "controller"))
 from api_contract import CONTRACT, NAMESPACE, new_scenario

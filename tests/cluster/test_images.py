@@ -28,7 +28,7 @@ FRAMEWORKS = ["ray", "torch", "tensorflow", "keras", "jax"]
 # Every module of ours, less the parts that only a runner or a developer has, and what is no module but a script.
 IMPORT_ALL = """
 import importlib, pkgutil, stepmark
-elsewhere = ("engines", "workloads", "orchestrate", "launch", "hub.migrations", "telemetry.boards")
+elsewhere = ("engines", "workloads", "orchestrate", "launch", "hub.migrations", "generate")
 for one in pkgutil.walk_packages(stepmark.__path__, "stepmark."):
     if not one.name.endswith("__main__") and not one.name.startswith(tuple(f"stepmark.{part}" for part in elsewhere)):
         importlib.import_module(one.name)

@@ -15,7 +15,7 @@ from stepmark.controller import kube
 from stepmark.controller.meters import Meters
 from stepmark.controller.tick import Ticker
 from stepmark.controller.work import Rests, Worker
-from stepmark.scenario.crd import text
+from stepmark.generate.crd import text
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "controller"))
 from fake_api import Killed

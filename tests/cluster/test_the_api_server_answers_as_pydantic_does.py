@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, scenario_document
-from stepmark.scenario.crd import crd, text
+from stepmark.generate.crd import crd, text
 from stepmark.scenario.load import scenario_from_file, scenario_from_object
 from stepmark.scenario.status import ScenarioStatus
 

@@ -14,7 +14,7 @@ from unittest import mock
 from stepmark import catalog
 from stepmark.engines._protocol import RankContext
 from stepmark.parity.probe import trace
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec, Workload
 

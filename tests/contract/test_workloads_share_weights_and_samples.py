@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stepmark.workloads._batches import global_batches, why_not_digits
+from stepmark.workloads._batches import global_batches
 from stepmark.workloads._protocol import InputSpec
 from stepmark.workloads._weights import Array, digest, initial, keras_values, torch_weights
 
@@ -100,7 +100,7 @@ def test_each_token_is_labelled_with_the_next(source: str) -> None:
     if source == "digits":
         pytest.importorskip("sklearn", reason="digits")
     spec = InputSpec("tokens", (63,), 17, 17, next_token=True)
-    assert why_not_digits(spec) is None
+    assert spec.why_not_digits() is None
     inputs, labels = global_batches(spec, source, 7, 5, 1)[0]
     assert inputs.shape == labels.shape == (5, 63)
     assert inputs.dtype == labels.dtype == np.int64

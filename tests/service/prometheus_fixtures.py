@@ -19,11 +19,11 @@ import yaml
 
 from conftest import ROOT, scenario_document
 from running_hub import Results, wait_for
+from stepmark.generate.rules import FILE
 from stepmark.plan.cells import Cell, cells
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader
 from stepmark.scenario.load import scenario_from_object
-from stepmark.telemetry.rules import FILE
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus") or "", shutil.which("promtool") or ""
 needs_prometheus = pytest.mark.skipif(

@@ -14,7 +14,8 @@ from prometheus_fixtures import GPU_PODS, PROMTOOL, needs_prometheus
 from prometheus_world import GPUS, QUERIES, VARIABLES, Query, World, filled
 
 from running_hub import wait_for
-from stepmark.telemetry import names, rules
+from stepmark.generate import rules
+from stepmark.telemetry import names
 from stepmark.telemetry.names import CONFIGURATION, METRICS, PAIR, Metric
 
 pytest_plugins = ["running_hub", "prometheus_world"]

@@ -13,7 +13,8 @@ from prometheus_fixtures import Prometheus, backfill, job, needs_prometheus, pro
 
 from running_hub import wait_for
 from stepmark.controller.meters import Meters
-from stepmark.telemetry import names, rules
+from stepmark.generate import rules
+from stepmark.telemetry import names
 from stepmark.telemetry.collector import HubCollector
 from stepmark.telemetry.figures import CellFigures, RunCount, RunState, Service, Snapshot
 

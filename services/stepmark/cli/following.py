@@ -11,8 +11,8 @@ from stepmark.cli.publishing import HubChoices, Publisher, publishing, say
 from stepmark.errors import printable
 from stepmark.plan.blocks import Launch
 from stepmark.results.record import LaunchRecord
-from stepmark.results.standing import Board
 from stepmark.results.store import SqliteStore
+from stepmark.telemetry.progress import Board
 
 
 @dataclass(frozen=True)

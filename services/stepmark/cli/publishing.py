@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepmark.errors import CannotRun, Interrupted, Stopped
-from stepmark.results.standing import Board
 from stepmark.results.wire import Reason
+from stepmark.telemetry.progress import Board
 
 if TYPE_CHECKING:
     from stepmark.publish.access import Access

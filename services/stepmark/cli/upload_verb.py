@@ -10,8 +10,8 @@ from stepmark.cli.run_verb import sole_user
 from stepmark.cli.verbs import summary_of
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
-from stepmark.results.standing import Standing
 from stepmark.results.store import SqliteStore
+from stepmark.telemetry.progress import Standing
 
 if TYPE_CHECKING:
     from stepmark.publish.identity import Ended

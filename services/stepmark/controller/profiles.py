@@ -15,8 +15,8 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from stepmark.errors import CannotRun, ScenarioError
-from stepmark.scenario.base import Name, StrictModel
 from stepmark.scenario.explain import explain
+from stepmark.strict import Name, StrictModel
 
 DEFAULT = "default"
 """The profile of scenarios that name none: the document's own default, `local`, means it on a cluster."""

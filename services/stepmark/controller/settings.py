@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from stepmark.controller.log import Format, Level
 from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 
 Namespace = NamespaceName
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]

@@ -16,7 +16,7 @@ from stepmark.hub.refusals import Refused, invalid, not_found
 from stepmark.hub.rights import Principal
 from stepmark.results.certificate import Certificate
 from stepmark.results.wire import AttemptEnd, Claim, Id, LaunchUpload, Received, Refusal, Registration, State
-from stepmark.scenario.base import Name
+from stepmark.strict import Name
 
 BODIES: tuple[type[BaseModel], ...] = (Registration, AttemptEnd, Claim, LaunchUpload, Certificate, State)
 """Of the calls here; the OpenAPI document needs their schemas beside the paths."""

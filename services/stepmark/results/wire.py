@@ -22,7 +22,7 @@ from pydantic import Base64Bytes, Field
 from stepmark.results.base import Clean, Count, RecordModel, Text
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
-from stepmark.scenario.base import Name
+from stepmark.strict import Name
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

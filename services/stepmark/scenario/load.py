@@ -14,7 +14,6 @@ from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
 from stepmark.scenario.explain import explain
 from stepmark.scenario.metadata import without_server_fields
 from stepmark.scenario.model import Candidate, Scenario
-from stepmark.workloads._batches import why_not_digits
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -212,7 +211,7 @@ def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     workload = catalog.load_workload(scenario.spec.workload.model)
     if scenario.spec.data.source != "digits":
         return
-    reason = why_not_digits(workload.input(workload.parse(scenario.spec.workload.params)))
+    reason = workload.input(workload.parse(scenario.spec.workload.params)).why_not_digits()
     if reason is not None:
         expected = f"a model that takes the 8x8 digits: {reason}"
         found = f"{scenario.spec.workload.model} with these params"

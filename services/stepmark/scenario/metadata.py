@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from stepmark.scenario.base import Name, StrictModel
+from stepmark.strict import Name, StrictModel
 
 # Written by the API server and its clients; none of it is about the run.
 _OF_THE_SERVER = (

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.base import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
 from stepmark.scenario.metadata import Metadata
+from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
 from stepmark.terms import DataSource, ExecutionLevel, Option, Precision
 
 # Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.

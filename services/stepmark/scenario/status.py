@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 
 Phase = Literal["Pending", "Queued", "Starting", "Running", "Complete", "Failed", "Cancelled"]
 AttemptState = Literal["Creating", "Queued", "Starting", "Running", "Ended"]

@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from stepmark.errors import CannotRun
 from stepmark.plan.cells import Cell
-from stepmark.results.standing import Standing
 from stepmark.telemetry import names
 from stepmark.telemetry.names import Metric
+from stepmark.telemetry.progress import Standing
 
 
 class LiveCollector(Collector):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads._keras import named, positions
 
 if TYPE_CHECKING:

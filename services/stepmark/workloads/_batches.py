@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.errors import CannotRun
-from stepmark.workloads._protocol import InputSpec
+from stepmark.workloads._protocol import DIGITS_SIDE, InputSpec
 
 # Inputs are float32 or, for tokens, int64; labels (batch,), or (batch, length) where each token has one.
 Batch = tuple[NDArray[Any], NDArray[np.int64]]
-
-DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 
 BATCHES = 4  # distinct batches that the steps of a launch go round; more would only fill memory
@@ -49,27 +47,6 @@ def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Ba
 def _continued(tokens: NDArray[np.int64]) -> Batch:
     """Each token but the last, and after each the one that follows."""
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
-
-
-def why_not_digits(spec: InputSpec) -> str | None:
-    """Why this model cannot be fed with the digits, or None if it can."""
-    if spec.classes < DIGITS_CLASSES:
-        return f"at least {DIGITS_CLASSES} classes"
-    if spec.kind == "image" and (spec.shape[0] != 1 or spec.shape[1] % DIGITS_SIDE):
-        return f"one channel and an image size that is a multiple of {DIGITS_SIDE}"
-    if spec.kind == "vector" and spec.shape != (DIGITS_SIDE**2,):
-        return f"{DIGITS_SIDE**2} input features"
-    if spec.next_token and (spec.shape != (DIGITS_SIDE**2 - 1,) or spec.classes < DIGITS_TOKENS):
-        return (
-            f"sequences of {DIGITS_SIDE**2 - 1} pixels, as each predicts the next, and {DIGITS_TOKENS} or more tokens"
-        )
-    if (
-        not spec.next_token
-        and spec.kind == "tokens"
-        and (spec.shape != (DIGITS_SIDE**2,) or (spec.vocabulary or 0) < DIGITS_TOKENS)
-    ):
-        return f"sequences of {DIGITS_SIDE**2} and a vocabulary of at least {DIGITS_TOKENS}"
-    return None
 
 
 def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:

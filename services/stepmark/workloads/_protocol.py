@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads._weights import Array, initial
 
 FRAMEWORKS = ("torch", "keras", "sleeper")
+
+
+DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,22 @@ class InputSpec:
     classes: int
     vocabulary: int | None = None
     next_token: bool = False
+
+    def why_not_digits(self) -> str | None:
+        """What this model would have to take to be fed with scikit-learn's digits; None where it can be."""
+        pixels = DIGITS_SIDE**2
+        if self.classes < DIGITS_CLASSES:
+            return f"at least {DIGITS_CLASSES} classes"
+        if self.kind == "image" and (self.shape[0] != 1 or self.shape[1] % DIGITS_SIDE):
+            return f"one channel and an image size that is a multiple of {DIGITS_SIDE}"
+        if self.kind == "vector" and self.shape != (pixels,):
+            return f"{pixels} input features"
+        if self.next_token and (self.shape != (pixels - 1,) or self.classes < DIGITS_TOKENS):
+            return f"sequences of {pixels - 1} pixels, as each predicts the next, and {DIGITS_TOKENS} or more tokens"
+        tokens_differ = self.shape != (pixels,) or (self.vocabulary or 0) < DIGITS_TOKENS
+        if self.kind == "tokens" and not self.next_token and tokens_differ:
+            return f"sequences of {pixels} and a vocabulary of at least {DIGITS_TOKENS}"
+        return None
 
 
 class Workload(ABC):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads import _keras
 from stepmark.workloads._protocol import InputSpec, Workload
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads._keras import logits, named
 from stepmark.workloads._protocol import InputSpec, Workload
 from stepmark.workloads._weights import Array, decided

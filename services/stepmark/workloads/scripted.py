@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stepmark.scenario.base import StrictModel
+from stepmark.strict import StrictModel
 from stepmark.workloads._protocol import InputSpec, Workload
 
 Factor = Annotated[float, Field(gt=0, le=1000)]

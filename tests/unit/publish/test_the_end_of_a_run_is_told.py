@@ -11,7 +11,7 @@ from stepmark.cli.publishing import HubChoices, publishing
 from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.publish.access import TOKEN_VARIABLE
 from stepmark.publish.identity import identity_of
-from stepmark.results.standing import Board
+from stepmark.telemetry.progress import Board
 
 
 @pytest.fixture

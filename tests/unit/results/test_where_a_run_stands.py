@@ -4,7 +4,7 @@ import numpy as np
 
 from stepmark.plan.cells import Cell
 from stepmark.results.record import NO_STEPS, LaunchHeader, LaunchRecord
-from stepmark.results.standing import Board
+from stepmark.telemetry.progress import Board
 
 CELL = Cell(
     candidate="a", engine="sleeper", strategy="parallel", variant=None, execution="eager", levels=("default",),

@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel, Field, JsonValue
 
 from conftest import scenario_document
-from stepmark.scenario.crd import crd
+from stepmark.generate.crd import crd
+from stepmark.generate.structural import CannotExpress, structural
 from stepmark.scenario.load import scenario_from_object
-from stepmark.scenario.structural import CannotExpress, structural
 
 Text = Annotated[str, Field(max_length=9)]
 

@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, built
+from stepmark.generate.boards._panels import BAD, FAIR, GOOD, PLAIN, Steps
+from stepmark.generate.boards._queries import of_active, percentiles
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, built
-from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, Steps
-from stepmark.telemetry.boards._queries import of_active, percentiles
 from stepmark.telemetry.names import ATTEMPTS_ENDED, CONTROLLER_ERRORS, IRREGULAR, SCENARIOS
 
 _PAGE = Page(

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Panel, Variable, choice
+from stepmark.generate.boards._panels import BAD, FAIR, GOOD, Column
+from stepmark.generate.boards._queries import Labels, with_state
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Panel, Variable, choice
-from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, Column
-from stepmark.telemetry.boards._queries import Labels, with_state
 from stepmark.telemetry.names import Metric
 
 

@@ -5,7 +5,7 @@ import json
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from stepmark.telemetry.boards import controller, frameworks, hub, live, overview, scaling
+from stepmark.generate.boards import controller, frameworks, hub, live, overview, scaling
 
 
 def boards() -> tuple[Dashboard, ...]:

@@ -1,6 +1,5 @@
-"""Recording and alert rules for Prometheus, made of names. `python -m stepmark.telemetry.rules FILE` writes them."""
+"""Recording and alert rules for Prometheus, made of names."""
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ FELL_BY = 0.05
 THROUGHPUT_NOW = f"configuration:{names.THROUGHPUT}:max"
 THROUGHPUT_PAST = f"configuration:{names.THROUGHPUT}:median7d"
 
-_HEAD = "# Generated from stepmark/telemetry/rules.py; a test fails when this is stale.\n"
+_HEAD = "# Generated from stepmark/generate/rules.py; a test fails when this is stale.\n"
 
 
 @dataclass(frozen=True)
@@ -288,9 +287,3 @@ def _rules(alerts: Iterable[Alert]) -> Iterable[dict[str, Any]]:
                 "runbook_url": f"{RUNBOOK}#{alert.name.lower()}",
             },
         }
-
-
-if __name__ == "__main__":
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text(), encoding="utf-8")

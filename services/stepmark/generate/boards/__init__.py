@@ -1,5 +1,5 @@
 """Grafana dashboards as code: one file a board, written as JSON into charts/stepmark/dashboards.
 
-`python -m stepmark.telemetry.boards FOLDER` writes them. Every query is made of `names`, and the tests run every query
+Every query is made of `names`, and the tests run every query
 against a Prometheus. Only this folder needs grafana-foundation-sdk.
 """

@@ -1,12 +1,7 @@
-"""The scenario's reference page and JSON Schema, generated from the model.
-
-Run as `python -m stepmark.scenario.reference docs`.
-"""
+"""The scenario's reference page and JSON Schema, generated from the model."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -99,12 +94,3 @@ def _bounds(field: dict[str, Any], low: str, high: str) -> str:
     at_least = field.get(low, field.get("exclusiveMinimum") if low == "minimum" else None)
     parts = [f"{word} {value}" for word, value in (("from", at_least), ("to", field.get(high))) if value is not None]
     return f", {' '.join(parts)}" if parts else ""
-
-
-def main(folder: Path) -> None:
-    (folder / "scenario.md").write_text(page(), encoding="utf-8")
-    (folder / "scenario.schema.json").write_text(schema(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

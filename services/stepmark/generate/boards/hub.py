@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, built
+from stepmark.generate.boards._panels import BAD, FAIR, GOOD, PLAIN
+from stepmark.generate.boards._queries import percentiles
+from stepmark.generate.boards._shared import database_up, most_silent
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, built
-from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN
-from stepmark.telemetry.boards._queries import percentiles
-from stepmark.telemetry.boards._shared import database_up, most_silent
 from stepmark.telemetry.names import External, Metric
 
 _PAGE = Page(

@@ -1,11 +1,9 @@
-"""The generated parts of docs/metrics.md: `python -m stepmark.telemetry.page docs/metrics.md` puts them in place."""
+"""The generated parts of docs/metrics.md."""
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from stepmark.telemetry import rules
+from stepmark.generate import rules
 from stepmark.telemetry.names import CONFIGURATION, EXTERNAL, METRICS, PAIR, Metric
 
 
@@ -71,8 +69,3 @@ def _alerts() -> Iterator[str]:
 def _plain(template: str) -> str:
     """`{{ $labels.scenario }}` as *scenario*."""
     return re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", template)
-
-
-if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    file.write_text(with_parts(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,20 +1,14 @@
-"""The chart's values as a model, of which `values.schema.json` is made. What they mean stands in values.yaml.
-
-Run as `python -m stepmark.controller.chart_values charts/stepmark`; it writes the README beside it too.
-"""
+"""The chart's values as a model, of which `values.schema.json` is made. What they mean stands in values.yaml."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
-from stepmark.controller import chart_readme
 from stepmark.controller.log import Format, Level
 from stepmark.controller.profiles import Image, LabelKey, LabelValue, ObjectName, Profile
 from stepmark.controller.settings import HttpUrl, Labels, Namespace
-from stepmark.scenario.base import Name, StrictModel
+from stepmark.strict import Name, StrictModel
 
 Text = Annotated[str, Field(max_length=1000)]
 Annotations = dict[LabelKey, Annotated[str, Field(max_length=262144)]]
@@ -231,14 +225,3 @@ def _without_titles(schema: Any) -> Any:
     return {
         key: _without_titles(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))
     }
-
-
-def main(folder: Path) -> None:
-    (folder / "values.schema.json").write_text(schema(), encoding="utf-8")
-    (folder / "README.md").write_text(
-        chart_readme.page((folder / "values.yaml").read_text(encoding="utf-8")), encoding="utf-8"
-    )
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, built, choices
+from stepmark.generate.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
+from stepmark.generate.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, proven, state
+from stepmark.generate.boards._shared import claims, database_up
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
-from stepmark.telemetry.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
-from stepmark.telemetry.boards._queries import CELL_LEGEND, SCENARIO, Labels, by, count_or_zero, newest, proven, state
-from stepmark.telemetry.boards._shared import claims, database_up
 from stepmark.telemetry.names import CONFIGURATION, NAMESPACE, PAIR, Metric
 
 _PAGE = Page(

@@ -1,18 +1,13 @@
-"""The CustomResourceDefinition of `Scenario`, generated from the models.
+"""The CustomResourceDefinition of `Scenario`, generated from the models."""
 
-`python -m stepmark.scenario.crd` prints it, for `kubectl apply`; with a path it writes the chart's template there.
-"""
-
-import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stepmark.scenario.base import NAME_PATTERN
+from stepmark.generate.structural import CannotExpress, Schema, structural
 from stepmark.scenario.model import Scenario, Spec
 from stepmark.scenario.status import ScenarioStatus
-from stepmark.scenario.structural import CannotExpress, Schema, structural
+from stepmark.strict import NAME_PATTERN
 
 GROUP, VERSION, PLURAL = "stepmark.dev", "v1alpha1", "scenarios"
 
@@ -129,16 +124,3 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-def main(arguments: list[str]) -> None:
-    if not arguments:
-        print(text(), end="")
-        return
-    path = Path(arguments[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

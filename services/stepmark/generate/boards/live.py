@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, Variable, built, choice, choices
+from stepmark.generate.boards._panels import GOOD, PLAIN, SAMPLES
+from stepmark.generate.boards._queries import CELL_LEGEND, newest, of_workload
+from stepmark.generate.boards._shared import most_silent
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, Variable, built, choice, choices
-from stepmark.telemetry.boards._panels import GOOD, PLAIN, SAMPLES
-from stepmark.telemetry.boards._queries import CELL_LEGEND, newest, of_workload
-from stepmark.telemetry.boards._shared import most_silent
 from stepmark.telemetry.names import CELL, External
 
 _PAGE = Page(

@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, built, choices
+from stepmark.generate.boards._panels import SAMPLES, Column
+from stepmark.generate.boards._queries import CELL_LEGEND, PAIR_LEGEND, by, newest, state_as
+from stepmark.generate.boards._shared import claims, of_scenario
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choices
-from stepmark.telemetry.boards._panels import SAMPLES, Column
-from stepmark.telemetry.boards._queries import CELL_LEGEND, PAIR_LEGEND, by, newest, state_as
-from stepmark.telemetry.boards._shared import claims, of_scenario
 from stepmark.telemetry.names import CONFIGURATION, PAIR, Metric
 
 _PAGE = Page(

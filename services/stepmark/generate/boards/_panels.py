@@ -17,7 +17,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from stepmark.telemetry.boards._layout import SOURCE, Panel
+from stepmark.generate.boards._layout import SOURCE, Panel
 
 GOOD, FAIR, BAD, PLAIN = "green", "orange", "red", "text"
 SAMPLES = "si:samples/s"

@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _panels as panels
+from stepmark.generate.boards._layout import Page, Panel, Row, built, choice
+from stepmark.generate.boards._panels import SAMPLES
+from stepmark.generate.boards._queries import by, newest
+from stepmark.generate.boards._shared import of_scenario
 from stepmark.telemetry import names
-from stepmark.telemetry.boards import _panels as panels
-from stepmark.telemetry.boards._layout import Page, Panel, Row, built, choice
-from stepmark.telemetry.boards._panels import SAMPLES
-from stepmark.telemetry.boards._queries import by, newest
-from stepmark.telemetry.boards._shared import of_scenario
 from stepmark.telemetry.names import Metric
 
 _PAGE = Page(

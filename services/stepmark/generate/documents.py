@@ -1,0 +1,22 @@
+"""Every generated file and its text."""
+
+from pathlib import Path
+
+from stepmark.generate import chart_readme, chart_values, crd, metrics_page, rules, scenario_page
+from stepmark.generate.boards.files import texts
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """By path. Two are made of what stands in the repository beside them: the chart's README and docs/metrics.md."""
+    docs, chart = root / "docs", root / "charts" / "stepmark"
+    metrics = docs / "metrics.md"
+    return {
+        docs / "scenario.md": scenario_page.page(),
+        docs / "scenario.schema.json": scenario_page.schema(),
+        metrics: metrics_page.with_parts(metrics.read_text(encoding="utf-8")),
+        chart / "templates" / "crd" / "scenarios.yaml": crd.template(),
+        chart / "values.schema.json": chart_values.schema(),
+        chart / "README.md": chart_readme.page((chart / "values.yaml").read_text(encoding="utf-8")),
+        root / rules.FILE: rules.text(),
+        **{chart / "dashboards" / name: text for name, text in texts().items()},
+    }
