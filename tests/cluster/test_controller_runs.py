@@ -121,14 +121,16 @@ def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
     assert world.run("unwanted")["run"]["outcome"] == "cancelled"
 
 
-def test_pods_that_never_start_fail_with_the_words_of_the_kubelet(world: World) -> None:
-    world.controller()
+def test_pods_that_never_start_fail_with_the_words_of_the_kubelet_and_leave_nothing(world: World) -> None:
+    world.controller("--ttl-seconds-after-finished", "0")
     world.create("stuck", profile="no-image", runPolicy={"startTimeoutSeconds": 10, "maxAttempts": 2})
     status = world.wait("stuck", "condition=Failed", 200)
     assert attempts(status) == [("StartTimeout", "invalid")] * 2
     assert "ErrImageNeverPull" in status["message"]
-    left = json.loads(world.kubectl("get", "rayjobs", "-o", "json"))["items"]
-    assert not left
+    world.wait("stuck", "jsonpath={.status.removedAt}", 60)
+    ours = ("-l", f"stepmark.dev/scenario-uid={world.uid('stuck')}")
+    assert not world.objects("rayjobs,secrets,configmaps,networkpolicies", *ours)
+    assert world.scenario("stuck")["status"]["phase"] == "Failed"
 
 
 def test_controllers_that_are_killed_and_doubled_all_the_time_make_one_job_each(world: World) -> None:
