@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from stepmark.results.wire import Claim
 
 pytest_plugins = ["running_hub"]
 
+EXAMPLES = int(os.environ.get("STEPMARK_FUZZ_EXAMPLES", "120"))
+"""More of them where there is time for more."""
 EXTREMES: tuple[Any, ...] = (
     -1, 0, 1, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 10**30, -(10**30), 0.5, 1e308, -1e308, 5e-324,
     "NaN", "Infinity", "-Infinity", "", "x" * 5000, "\0", "\ud7ff", None, True, [], {}, [[]], [0] * 2000,
@@ -67,7 +70,9 @@ def test_any_value_in_any_field_is_refused_or_is_that_runs_own_problem(one_hub: 
     ways = {kind: sorted(set(leaves(body)), key=repr) for kind, body in bodies.items()}
     sent: list[str] = []
 
-    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(
+        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    )  # fmt: skip
     @given(st.sampled_from(sorted(ways)).flatmap(lambda k: st.tuples(st.just(k), st.sampled_from(ways[k]))),
            st.sampled_from(EXTREMES))  # fmt: skip
     def tried(where: tuple[str, Path_], value: Any) -> None:
