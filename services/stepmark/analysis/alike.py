@@ -121,7 +121,7 @@ def _settings(old: Side, new: Side) -> Iterator[Difference]:
 
 
 def _work(run: Run) -> dict[str, object]:
-    spec = run.parsed_scenario().spec
+    spec = run.parsed_scenario.spec
     params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
     return {
         "launcher": run.launcher,
@@ -140,7 +140,7 @@ def _changed(old: Side, new: Side) -> Iterator[Difference]:
 
 
 def _software(run: Run) -> dict[str, object]:
-    scenario, environment = run.parsed_scenario(), run.environment.model_dump()
+    scenario, environment = run.parsed_scenario, run.environment.model_dump()
     return {
         **_flat(environment["packages"], "package "),
         "stepmark": run.stepmark_version,

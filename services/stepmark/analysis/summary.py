@@ -78,7 +78,7 @@ def summarize_run(
 
     `rows`: `SqliteStore.rows`.
     """
-    scenario = run.parsed_scenario()
+    scenario = run.parsed_scenario
     facts = _facts(scenario, price_per_worker_hour)
     every: dict[str, list[Launch]] = defaultdict(list)
     for launch in reduced_rows(rows, facts.flops_per_sample):

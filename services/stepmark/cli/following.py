@@ -47,7 +47,9 @@ class Follower:
 
 
 @contextmanager
-def following(store: SqliteStore, folder: Path, hub: HubChoices, live_listen: str | None) -> Iterator[Follower | None]:
+def following(
+    store: SqliteStore, scenario: str, folder: Path, hub: HubChoices, live_listen: str | None
+) -> Iterator[Follower | None]:
     """None where nobody follows.
 
     Raises:
@@ -57,7 +59,7 @@ def following(store: SqliteStore, folder: Path, hub: HubChoices, live_listen: st
     if hub.url is None and live_listen is None:
         yield None
         return
-    board = Board(store.run().parsed_scenario().name, len(store.launch_ids()))
+    board = Board(scenario, len(store.launch_ids()))
     with ExitStack() as stack:
         if live_listen is not None:
             stack.enter_context(_live(live_listen, board))

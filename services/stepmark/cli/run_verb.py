@@ -45,11 +45,12 @@ class Choices:
 
 def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
     """Only the certificates; kept in `out` where one is given, for a later `run --resume`."""
-    with tempfile.TemporaryDirectory() as scratch, _stored(file, out or Path(scratch), choices) as store:
-        if store.run().parsed_scenario().spec.parity == "skipped":
-            raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
-        _measure(store, out, choices, None)
-        found = list(store.certificates().values())
+    scenario = scenario_from_file(file)
+    if scenario.spec.parity == "skipped":
+        raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
+    with tempfile.TemporaryDirectory() as scratch, _begun(scenario, out or Path(scratch), choices) as begun:
+        _measure(begun, out, choices, None)
+        found = list(begun.store.certificates().values())
     if not found:
         raise CannotRun(
             f"{file}: expected cells that can be checked, found none: the model has no weights, or no cell can run "
@@ -67,12 +68,12 @@ def run(file: Path, out: Path | None, choices: Choices) -> None:
     scenario = scenario_from_file(file)
     folder = out if out is not None else Path("out") / scenario.name
     with (
-        _stored(file, folder, choices) as store,
-        following(store, folder, choices.hub, choices.live_listen) as follower,
+        _begun(scenario, folder, choices) as begun,
+        following(begun.store, scenario.name, folder, choices.hub, choices.live_listen) as follower,
     ):
         if choices.hub.attempt is not None:  # so late, since the hub must hear of it
-            _check_installed(store.run())
-        _measure(store, folder, choices, follower)
+            check_installed(begun.plan)
+        _measure(begun, folder, choices, follower)
         summary = verbs.summary_of(folder)
         if follower is not None:
             follower.measured(summary.failed)
@@ -81,15 +82,23 @@ def run(file: Path, out: Path | None, choices: Choices) -> None:
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A run in its folder, and what it is to measure."""
+
+    store: SqliteStore
+    plan: Plan
+
+
 @contextmanager
-def _stored(file: Path, folder: Path, choices: Choices) -> Iterator[SqliteStore]:
-    """The store of this scenario's run in this folder, for us alone."""
+def _begun(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[_Begun]:
+    """This scenario's run in this folder, new or gone on with, for us alone."""
     check_launcher(choices.launcher)
-    scenario = scenario_from_file(file)
+    plan = make_plan(scenario, this_machine())
     with sole_user(folder):
-        store = _open_store(folder, scenario, choices)
+        store = _open_store(folder, plan, choices)
         try:
-            yield store
+            yield _Begun(store, plan)
         finally:
             store.close()
 
@@ -112,18 +121,19 @@ def sole_user(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteStore:
+def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
+    scenario = plan.scenario
     run = Run(
         stepmark_version=__version__,
         scenario=scenario.model_dump(mode="json", by_alias=True),
         scenario_digest=scenario.digest(),
-        machine=this_machine(),
+        machine=plan.machine,
         launcher=choices.launcher,
         forked=not choices.fresh_process,
         environment=describe(),
     )
     if choices.hub.attempt is None:
-        _check_installed(run)
+        check_installed(plan)
     if not (folder / FILE).exists():
         return SqliteStore.create(folder, run)
     if not choices.resume:
@@ -137,10 +147,6 @@ def _open_store(folder: Path, scenario: Scenario, choices: Choices) -> SqliteSto
         store.close()
         raise
     return store
-
-
-def _check_installed(run: Run) -> None:
-    check_installed(make_plan(run.parsed_scenario(), run.machine))
 
 
 def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
@@ -159,10 +165,9 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             )
 
 
-def _measure(store: SqliteStore, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
+def _measure(begun: _Begun, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
     """Without a folder, the store is not kept."""
-    run = store.run()
-    plan = make_plan(run.parsed_scenario(), run.machine)
+    store, plan = begun.store, begun.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
 

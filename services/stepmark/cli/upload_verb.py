@@ -53,7 +53,7 @@ def _found(folder: Path) -> tuple[Standing, "Ended"]:
         run, stored = store.run(), store.launch_ids()
     finally:
         store.close()
-    plan = make_plan(run.parsed_scenario(), run.machine)
+    plan = make_plan(run.parsed_scenario, run.machine)
     needed = {launch.id for block in plan.blocks[: plan.scenario.spec.measurement.launches] for launch in block}
     standing = Standing(plan.scenario.name, len(stored), max(len(needed), len(stored)))
     if needed - stored:

@@ -108,7 +108,7 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
 
 def _summary(store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
     run = store.run()
-    cells = make_plan(run.parsed_scenario(), run.machine).cells
+    cells = make_plan(run.parsed_scenario, run.machine).cells
     return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
 
 

@@ -74,7 +74,7 @@ def _execution(connection: sa.Connection, execution_id: str, lock: bool = False)
 def _summary(connection: sa.Connection, execution: sa.Row[Any]) -> tuple[Summary | None, str]:
     try:
         run = Run.model_validate_json(execution.document)
-        planned = cells_of(run.parsed_scenario(), run.machine)
+        planned = cells_of(run.parsed_scenario, run.machine)
         rows, proofs = rows_of(connection, execution), certificates_of(connection, execution)
         return summarize_run(run, planned, rows, proofs), ""
     except sa.exc.SQLAlchemyError:

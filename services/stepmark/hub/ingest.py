@@ -171,7 +171,7 @@ def _newest(connection: sa.Connection, run_id: str) -> str:
 
 
 def _checked_digest(run: Run) -> str:
-    scenario = run.parsed_scenario()
+    scenario = run.parsed_scenario
     if scenario.digest() != run.scenario_digest:
         raise Refused(422, "invalid", "run.scenario_digest: expected that of run.scenario, found another")
     return run.scenario_digest

@@ -110,7 +110,7 @@ def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
     Cached: it is asked for with every launch.
     """
     run = Run.model_validate_json(document)
-    scenario = run.parsed_scenario()
+    scenario = run.parsed_scenario
     measurement = scenario.spec.measurement
     found = {cell.key: cell for cell in cells(scenario, run.machine)}
     blocks = measurement.max_launches or measurement.launches

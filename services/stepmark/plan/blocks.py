@@ -60,6 +60,7 @@ class Plan:
     """All that may be measured: the first `measurement.launches` blocks always, further ones when precision asks."""
 
     scenario: Scenario
+    machine: Machine
     cells: tuple[Cell, ...]
     blocks: tuple[tuple[Launch, ...], ...]
 
@@ -90,7 +91,7 @@ def make_plan(scenario: Scenario, machine: Machine) -> Plan:
             for position, cell in enumerate(order)
         )
         blocks.append(tuple(launches))
-    return Plan(scenario, found, tuple(blocks))
+    return Plan(scenario, machine, found, tuple(blocks))
 
 
 Group = tuple[str, str, int]

@@ -50,7 +50,7 @@ class Delivery:
         """Once in this process: after an outage it could take the attempt back from who has superseded us."""
         who = self._identity
         registration = Registration(
-            name=self._spool.run().parsed_scenario().name,
+            name=self._spool.run().parsed_scenario.name,
             token_sha256=token_sha256(self._token),
         )
         with Hub(self._access.url, self._access.token) as hub:

@@ -5,6 +5,7 @@ What is read is what was written: every row has a digest, and every table a coun
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -37,7 +38,9 @@ class Run(BaseModel):
     forked: bool
     environment: Environment
 
+    @cached_property
     def parsed_scenario(self) -> Scenario:
+        """The document as the scenario that it is; parsed once."""
         return scenario_from_object(self.scenario)
 
 
@@ -165,7 +168,7 @@ class SqliteStore:
                 tables.check_run(connection, document)
             run = Run.model_validate_json(document)
             try:
-                run.parsed_scenario()
+                run.parsed_scenario  # noqa: B018  (raises)
             except ScenarioErrors as error:
                 raise ValueError(f"a scenario that is refused: {error}") from None
             return run

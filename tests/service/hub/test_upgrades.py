@@ -71,7 +71,7 @@ def test_results_of_0_1_0_give_figures(tmp_path: Path) -> None:
     unpacked("results.db", tmp_path)
     store = SqliteStore.open(tmp_path)
     run = store.run()
-    summary = summarize_run(run, cells(run.parsed_scenario(), run.machine), store.rows(), store.certificates())
+    summary = summarize_run(run, cells(run.parsed_scenario, run.machine), store.rows(), store.certificates())
     assert {cell.samples_per_second is not None for cell in summary.cells} == {True}
     assert len(summary.comparisons) == 2
     store.close()
