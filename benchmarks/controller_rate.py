@@ -23,11 +23,12 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from stepmark.controller import kube
-from stepmark.controller.facts import HubView
+from stepmark.controller.facts import AwaitedRun, HubView
 from stepmark.controller.meters import Meters
 from stepmark.controller.settings import Settings
 from stepmark.controller.tick import Ticker
 from stepmark.controller.work import Worker
+from stepmark.results.wire import AttemptEnd
 
 THREADS: int = Settings.model_fields["threads"].default
 PROFILES = "default: {image: 'runner:1', cpuPerWorker: 1}\n"
@@ -44,8 +45,11 @@ class NoHub:
     def view(self, run_id: str, number: int) -> HubView | None:
         return HubView()
 
-    def cancel(self, execution_id: str, write_token: str) -> None:
+    def end(self, run_id: str, number: int, end: AttemptEnd) -> None:
         return None
+
+    def awaited(self, namespace: str | None) -> list[AwaitedRun]:
+        return []
 
 
 class Recorder:
@@ -106,6 +110,7 @@ def controller(api: Any, folder: Path, place: str, pool: ThreadPoolExecutor) -> 
         profiles_file=folder / "profiles.yaml",
         hub_url="http://hub:8080",
         hub_token_file=folder / "token",
+        max_runs_per_namespace=10_000,
     )
     meters = Meters(CollectorRegistry())
     return Ticker(api, NoHub(), settings, Worker(api, NoHub(), meters), meters, pool)
