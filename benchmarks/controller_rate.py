@@ -110,6 +110,7 @@ def controller(api: Any, folder: Path, place: str, pool: ThreadPoolExecutor) -> 
         profiles_file=folder / "profiles.yaml",
         hub_url="http://hub:8080",
         hub_token_file=folder / "token",
+        max_runs_per_namespace=10_000,
     )
     meters = Meters(CollectorRegistry())
     return Ticker(api, NoHub(), settings, Worker(api, NoHub(), meters), meters, pool)

@@ -27,11 +27,17 @@ def actions(draft: Draft, settings: Settings, now: datetime) -> list[Action]:
     return [RemoveChildren(attempt.number) for attempt in draft.status.attempts]
 
 
+def is_to_be_told(state: str | None, reason: str | None, told: bool) -> bool:
+    """Of an attempt: whether the hub must hear of its end. Of the others their drivers have told it."""
+    ending = ENDINGS.get(reason or "")
+    return state == "Ended" and not told and ending is not None and ending.hub is not None
+
+
 def is_due(scenario: dict[str, Any], settings: Settings, now: datetime) -> bool:
     """Of one that is over, quickly, since there may be thousands: whether there may be something to do."""
     status = scenario["status"]
     attempts = status.get("attempts") or ()
-    if any(not one.get("told") and ENDINGS[one["reason"]].hub is not None for one in attempts):
+    if any(is_to_be_told(one.get("state"), one.get("reason"), one.get("told", False)) for one in attempts):
         return True
     ends = [one for one in status.get("conditions") or () if one["type"] in _ENDS and one["status"] == "True"]
     seconds = (now - datetime.fromisoformat(ends[0]["lastTransitionTime"])).total_seconds() if ends else math.inf

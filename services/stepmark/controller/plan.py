@@ -67,8 +67,8 @@ def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> lis
     if scenario["metadata"].get("deletionTimestamp"):
         return []
     draft = Draft(scenario, status, now)
-    untold = [attempt for attempt in status.attempts if _is_to_be_told(attempt)] if seen.problem is None else []
-    if untold:
+    untold = [one for one in status.attempts if afterwards.is_to_be_told(one.state, one.reason, one.told)]
+    if untold and seen.problem is None:
         actions: list[Action] = [TellEnd(attempt.number, _end_of(attempt)) for attempt in untold]
         draft.told()
     elif is_final(scenario):
@@ -77,12 +77,6 @@ def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> lis
         actions = _of_the_living(draft, seen, here)
     patch = draft.patch()
     return actions if patch is None else [*actions, patch]
-
-
-def _is_to_be_told(attempt: Attempt) -> bool:
-    """Of the others the driver has told the hub; what is not registered there, the hub refuses to know."""
-    ending = reasons.ENDINGS.get(attempt.reason or "")
-    return attempt.state == "Ended" and not attempt.told and ending is not None and ending.hub is not None
 
 
 def _end_of(attempt: Attempt) -> AttemptEnd:
