@@ -135,10 +135,16 @@ def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response
     return _answer(request, "state", stored)
 
 
-@router.get("/executions/{execution_id}/received")
-def get_received(request: Request, execution_id: ExecutionId) -> Received:
-    """What need not be sent again. Right: the attempt's write token."""
-    return ingest.received(_database(request), execution_id)
+@router.get("/executions/{execution_id}/received", response_model=Received)
+def get_received(request: Request, execution_id: ExecutionId, sequence: bool = False) -> Response:
+    """What need not be sent again. Right: the attempt's write token.
+
+    `sequence`: with the number of the last state. A runner of 0.1.0 does not ask for it, and refuses what it does not
+    know: a run that is under way while its hub is upgraded goes on.
+    """
+    found = ingest.received(_database(request), execution_id)
+    text = found.model_dump_json(exclude=None if sequence else {"sequence"})
+    return Response(text, media_type="application/json")
 
 
 @router.get("/runs")

@@ -111,7 +111,7 @@ class Hub:
         self._put(path, f'{{"run":{run_json}}}')
 
     def received(self, execution_id: str) -> Received:
-        answer = self._call("GET", f"executions/{_part(execution_id)}/received")
+        answer = self._call("GET", f"executions/{_part(execution_id)}/received?sequence=true")
         try:
             return Received.model_validate_json(answer.body)
         except ValueError:

@@ -100,7 +100,7 @@ def test_a_runner_is_told_which_sequence_comes_next(hub: Hub, results: Results) 
 
     def sequence() -> int:
         with hub.client(runner.token) as client:
-            return client.get(f"{runner.execution}/received").json()["sequence"]
+            return client.get(f"{runner.execution}/received?sequence=true").json()["sequence"]
 
     assert sequence() == -1
     runner.state(41)

@@ -75,3 +75,10 @@ def test_results_of_0_1_0_give_figures(tmp_path: Path) -> None:
     assert {cell.samples_per_second is not None for cell in summary.cells} == {True}
     assert len(summary.comparisons) == 2
     store.close()
+
+
+def test_a_runner_of_0_1_0_gets_no_field_that_it_does_not_know(hub: Hub, results: Results) -> None:
+    """Its model of this answer refuses any other field."""
+    runner = hub.runner(results)
+    runner.send_all()
+    assert set(hub.get(f"{runner.execution}/received")) == {"launches", "certificates"}
