@@ -18,7 +18,7 @@ MIXED = {
     ),
     "bfloat16": Limits(
         forward=2.5e-2,
-        loss=3e-3,
+        loss=1.2e-2,  # three times what CPUs that multiply bfloat16 natively gave; its unit roundoff is 2e-3
         gradient=4e-2,
         scale=1e-2,
         tensor=3e-1,
