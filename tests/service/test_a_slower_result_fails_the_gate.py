@@ -1,13 +1,14 @@
 """`compare` and `forecast` on real results: the sleeper's step times are what its script says."""
 
 import json
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from conftest import CommandLine
+from stepmark.results.store import Run, SqliteStore
 
 MEASUREMENT = {"launches": 3, "minSteps": 10, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
 
@@ -30,10 +31,13 @@ def measured(stepmark: CommandLine, out: str, seconds: float = 0.01, batch: int 
 
 def say_it_was(folder: Path, seconds: float) -> None:
     """Of a script that was slower, say that it was not: as software that became slower looks."""
-    with sqlite3.connect(folder / "results.db") as connection:
-        document = json.loads(connection.execute("select document from run").fetchone()[0])
-        document["scenario"]["spec"]["workload"]["params"]["stepSeconds"] = seconds
-        connection.execute("update run set document = ?", (json.dumps(document),))
+    with closing(SqliteStore.open(folder)) as store:
+        document, records = store.run().model_dump(), list(store.records())
+    document["scenario"]["spec"]["workload"]["params"]["stepSeconds"] = seconds
+    (folder / "results.db").unlink()
+    with closing(SqliteStore.create(folder, Run.model_validate(document))) as store:
+        for record in records:
+            store.append(record)
 
 
 def test_compare_and_forecast_on_real_results(stepmark: CommandLine) -> None:

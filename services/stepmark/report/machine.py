@@ -67,4 +67,9 @@ def _disturbed(cells: Sequence[CellResult]) -> str:
         return "No launch was disturbed."
     again = sum(cell.disturbance.launches_made_again for cell in cells)
     all_launches = sum(cell.disturbance.launches_made for cell in cells)
-    return f"{disturbed} of {all_launches} launches were disturbed and do not count; {again} were made again."
+    first = next(cell for cell in cells if cell.disturbance.launches_disturbed)
+    were, do, made = (("was", "does", "was"), ("were", "do", "were"))[disturbed > 1]
+    return (
+        f"{disturbed} of {all_launches} launches {were} disturbed and {do} not count; {again} {made} made again. "
+        f"{first.key}: {first.disturbance.because}."
+    )

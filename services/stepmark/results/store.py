@@ -3,7 +3,7 @@
 What is read is what was written: every row has a digest, and every table a count (`results/tables.py`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,12 @@ class Run(BaseModel):
     def parsed_scenario(self) -> Scenario:
         """The document as the scenario that it is; parsed once."""
         return scenario_from_object(self.scenario)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As every model's, without the scenario that was parsed: the copy may have another."""
+        made = super().model_copy(update=update, deep=deep)
+        made.__dict__.pop("parsed_scenario", None)
+        return made
 
 
 Row = tuple[str, bytes]
