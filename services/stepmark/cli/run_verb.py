@@ -203,4 +203,4 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
 def _show(folder: Path, summary: Summary) -> None:
     written = verbs.write_reports(folder, summary)
     terminal.show(summary, Console())
-    typer.echo("written: " + ", ".join(str(path) for path in [folder / FILE, *written]))
+    typer.echo(f"Written to {folder}: " + ", ".join(path.name for path in [folder / FILE, *written]) + ".")
