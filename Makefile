@@ -42,10 +42,11 @@ command:  ## Only the command line for clusters and hubs, without frameworks: .v
 	.venv-command/bin/uv pip install --python .venv-command/bin/python --require-hashes -r requirements/service.txt
 	.venv-command/bin/uv pip install --python .venv-command/bin/python --no-deps -e .
 
-lint: .venv/dev  ## Style and types
+lint: .venv/dev  ## Style, types, and the hosted workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
 
 generate: .venv/dev  ## Write what is generated from code: scenario reference and schema, CRD, dashboards, rules, chart values
 	$(BIN)/python -m stepmark.generate
