@@ -19,7 +19,9 @@ demo: .venv/run  ## Install what is needed, then measure scenarios/quickstart.ya
 hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart into them, say which addresses to open
 	$(BIN)/python scripts/hub_demo.py
 
-test: .venv/dev  ## Install what is needed, then run all tests that this machine can run
+test: .venv/dev  ## Install what is needed, then run all tests that this machine can run; each that it cannot is listed, with what is missing
+	@.ci/system-packages tests
+	@! command -v go >/dev/null || k8s/kind/tools helm >/dev/null || echo "test: helm could not be built (above)" >&2
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
