@@ -1,4 +1,4 @@
-"""`python -m stepmark` is the same program as the `stepmark` command."""
+"""Run the `stepmark` command as `python -m stepmark`."""
 
 from stepmark.cli.main import main
 

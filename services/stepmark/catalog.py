@@ -1,7 +1,9 @@
-"""Names of engines and workloads: a file in `engines/` or `workloads/` is one, and its name is the scenario's value.
+"""Find engines and workloads by name.
 
-Listing imports no framework: an engine imports its own only inside its functions. Files that begin with an
-underscore are shared parts, not entries.
+Each file in `engines/` or `workloads/` is one, and scenarios use the file's name.
+
+Listing the names imports no framework, because an engine imports its framework only inside its functions. Files whose
+names begin with an underscore are shared parts, not entries.
 """
 
 import importlib
@@ -24,11 +26,13 @@ def _names(folder: str) -> tuple[str, ...]:
 
 @cache
 def engine_names() -> tuple[str, ...]:
+    """Return the names of all engines, sorted."""
     return _names("engines")
 
 
 @cache
 def workload_names() -> tuple[str, ...]:
+    """Return the names of all workloads, sorted."""
     return _names("workloads")
 
 
@@ -39,10 +43,18 @@ def _module(folder: str, name: str, known: tuple[str, ...]) -> ModuleType:
 
 
 def load_engine(name: str) -> "EngineModule":
-    """The module of an engine: its `SUPPORT` data, and the functions that start and build it."""
+    """Return the module of an engine, with its `SUPPORT` data and what starts and builds it.
+
+    Raises:
+        KeyError: there is no engine of this name.
+    """
     return cast("EngineModule", _module("engines", name, engine_names()))
 
 
 def load_workload(name: str) -> "Workload":
-    """The `WORKLOAD` object of a workload's module."""
+    """Return the `WORKLOAD` object of a workload's module.
+
+    Raises:
+        KeyError: there is no workload of this name.
+    """
     return cast("Workload", _module("workloads", name, workload_names()).WORKLOAD)

@@ -1,6 +1,6 @@
-"""The errors that a person can meet. Each says what was expected, what was found and what to do.
+"""Define the errors that a person may see. Each says what was expected, what was found and what to do.
 
-They hold only strings, so that they survive the way from one process to another.
+They hold only strings, so that they can be passed from one process to another.
 """
 
 import itertools
@@ -10,30 +10,33 @@ _FIELD_CHARACTERS = 500
 _ERRORS_MOST, _TEXT_CHARACTERS_MOST = 50, 20_000
 
 
-# C0 and C1 controls but tab and line ends, marks and overrides of direction, what no encoding can write.
+# C0 and C1 controls except tab and line ends, marks that set the text's direction, and what no encoding can write.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
 )
 
 
 def clean(text: str) -> str:
-    """The text, of the same length, with a replacement character for what no reader sees or what turns lines around."""
+    """Return the text with U+FFFD for invisible characters and those that change its direction.
+
+    The length stays the same.
+    """
     return _UNSEEN.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:
-    """The text with control characters spelled out: a hostile document must not steer a person's terminal."""
+    """Return the text with escapes for control characters, so that no document can control a person's terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class StepmarkError(Exception):
-    """An error with a message made for a person. `exit_code` is what the command line ends with."""
+    """Signal an error whose message is written for a person. `exit_code` is the exit code of the command line."""
 
     exit_code = 1
 
 
 class ScenarioError(StepmarkError):
-    """The scenario is refused: nothing of it was run."""
+    """Signal that the scenario is refused, and that nothing of it was run."""
 
     exit_code = 2
 
@@ -50,9 +53,9 @@ def _cut(text: str) -> str:
 
 
 class ScenarioErrors(StepmarkError):
-    """Every refusal of one scenario at once, so that a person corrects the file in one go.
+    """Signal all refusals of one scenario at once, so that a person can correct the file in one go.
 
-    `errors`: the first 50, and fewer where they are long; `more`: how many others there are.
+    `errors` holds the first 50, or fewer where they are long, and `more` is the number of the others.
     """
 
     exit_code = 2
@@ -69,16 +72,19 @@ class ScenarioErrors(StepmarkError):
 
 
 class CannotRun(StepmarkError):
-    """This machine, environment or output folder cannot do what was asked."""
+    """Signal that this machine, environment or output folder cannot do what was asked."""
 
     exit_code = 3
 
 
 class Interrupted(StepmarkError):
-    """The plan ended early. What was finished is stored and `--resume` continues it."""
+    """Signal that the plan ended early. Finished launches are stored, and `--resume` continues the plan."""
 
     exit_code = 1
 
 
 class Stopped(BaseException):
-    """SIGTERM or SIGHUP arrived (the argument is its number): unwind as for Ctrl-C, so that no process is left."""
+    """Signal that SIGTERM or SIGHUP arrived; the argument is the signal's number.
+
+    The program then unwinds as for Ctrl-C, so that no process is left.
+    """

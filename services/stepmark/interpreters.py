@@ -1,7 +1,8 @@
-"""The interpreters that engines run in, and what is installed there.
+"""Find the Python interpreters that engines run in, and what is installed there.
 
-Frameworks whose CUDA libraries collide cannot share one. Where STEPMARK_ENGINE_PYTHONS names a folder, engines run in
-the interpreter of their extra, EXTRA/bin/python in that folder. Those that have none there run in this one.
+Frameworks whose CUDA libraries conflict cannot share an interpreter. If STEPMARK_ENGINE_PYTHONS names a folder, an
+engine runs in the interpreter of its extra, EXTRA/bin/python in that folder. An engine that has no interpreter there
+runs in this one.
 """
 
 import importlib.util
@@ -21,7 +22,7 @@ FOLDER_VARIABLE = "STEPMARK_ENGINE_PYTHONS"
 
 
 def python_of(engine: str) -> str:
-    """The interpreter that an engine's processes are started with."""
+    """Return the interpreter that an engine's processes are started with."""
     folder, extra = os.environ.get(FOLDER_VARIABLE), catalog.load_engine(engine).SUPPORT.extra
     if folder and extra and (own := Path(folder, extra, "bin", "python")).exists():
         return str(own)
@@ -29,15 +30,15 @@ def python_of(engine: str) -> str:
 
 
 def pythons() -> list[str]:
-    """This interpreter, and those of the engines."""
+    """Return this interpreter and those of the engines, each once."""
     return list(dict.fromkeys([sys.executable, *map(python_of, catalog.engine_names())]))
 
 
 def missing(python: str, modules: Sequence[str]) -> list[str]:
-    """Those of the modules that this interpreter does not have. Imports none of them.
+    """Return those of the modules that this interpreter does not have. None of them is imported.
 
     Raises:
-        CannotRun: it has another stepmark than this one, or none.
+        CannotRun: the interpreter has another version of stepmark, or none.
     """
     if python != sys.executable:
         return list(_ask(python, "missing", modules))
@@ -45,10 +46,10 @@ def missing(python: str, modules: Sequence[str]) -> list[str]:
 
 
 def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
-    """The versions of those of the packages that this interpreter has.
+    """Return the versions of those of the packages that this interpreter has.
 
     Raises:
-        CannotRun: it has another stepmark than this one, or none.
+        CannotRun: the interpreter has another version of stepmark, or none.
     """
     if python != sys.executable:
         return dict(_ask(python, "versions", packages))
@@ -78,6 +79,7 @@ def _ask(python: str, question: str, names: Sequence[str]) -> Any:
 
 
 def main() -> None:
+    """Answer the question in the first argument about the names in the others, as JSON on standard output."""
     answer = {"missing": missing, "versions": versions}[sys.argv[1]](sys.executable, sys.argv[2:])
     print(json.dumps([__version__, answer]))
 

@@ -1,4 +1,4 @@
-"""What every part of the document shares: strictness, spelling, and bounded field types."""
+"""Define what all parts of the scenario document share: strict models, key spelling and bounded field types."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 class StrictModel(BaseModel):
-    """camelCase in documents, snake_case in Python; unknown keys and silent type conversions are refused.
+    """Use camelCase in documents and snake_case in Python, and refuse unknown keys and silent type conversions.
 
-    A misspelt key must fail: otherwise an old file goes on working while it loses the setting.
+    A misspelt key must fail. Otherwise an old file would still work but lose the setting.
     """
 
     model_config = ConfigDict(
@@ -25,13 +25,16 @@ class StrictModel(BaseModel):
     )
 
 
-# A DNS label, as Kubernetes object names are; 40 leaves room for the suffix of a RayJob, which may have 47.
+# A DNS label, as Kubernetes object names are. A RayJob's name may have 47 characters, so 40 leave room for a suffix.
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 
 
 def in_cel(*rules: tuple[str, str]) -> dict[str, JsonValue]:
-    """Validators said again for the API server, as `json_schema_extra`: each a CEL rule, and what it expects."""
+    """Return `json_schema_extra` by which the API server checks what our validators check.
+
+    Each rule is a CEL expression and a text that says what it expects.
+    """
     said: list[JsonValue] = [{"rule": rule, "message": f"expected {expected}"} for rule, expected in rules]
     return {"x-kubernetes-validations": said}
 
@@ -43,8 +46,11 @@ def _each_once(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 EachOnce = AfterValidator(_each_once)
-"""A list without repetition. It goes with `Field(json_schema_extra=EACH_ONCE)`, the same for the API server."""
-# Not Kubernetes' list type `set`: to CEL, a set in another order is the same, and ours would not be immutable.
+"""Refuse a list with repeated values.
+
+Use it with `Field(json_schema_extra=EACH_ONCE)`, so that the API server does too.
+"""
+# Kubernetes' list type `set` is not used: CEL ignores a set's order, so an immutable list could be reordered.
 EACH_ONCE = in_cel(("self.all(a, self.exists_one(b, a == b))", "each value once"))
 
 
@@ -53,12 +59,12 @@ def _scalar(value: JsonValue) -> JsonValue:
         raise ValueError("text, a number, true or false")
     if isinstance(value, str) and len(value) > 100:
         raise ValueError("text of at most 100 characters")
-    # The API server gives 8.0 back as 8: both must be the same scenario, with one digest.
+    # The API server returns 8.0 as 8. Both must be the same scenario, with the same digest.
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-# Without a type, since it has several, and Kubernetes has no unions. Nesting is refused there too: a thousand levels
-# of it, in one object of one tenant, would fail the parser of whoever lists the objects of all.
+# No type is given, since a scalar has several and Kubernetes has no unions. Nesting is refused there too: a thousand
+# levels of it in one tenant's object would break the parser of every client that lists the objects of all tenants.
 _SCALAR_SCHEMA: dict[str, Any] = {
     "maxLength": 100,
     "maxItems": 0,

@@ -1,4 +1,4 @@
-"""The closed sets of terms that scenarios, plans, engines and records share. Each stands here once."""
+"""Define the closed sets of terms that scenarios, plans, engines and records share, each in one place."""
 
 from typing import Literal
 

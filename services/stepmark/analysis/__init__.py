@@ -1,5 +1,5 @@
-"""From records to statements: medians, intervals, verdicts, speed-up. Every figure can be recomputed from the records.
+"""Derive statements from records: medians, intervals, verdicts and speed-ups.
 
-Owns: the statistics, each with its source. Imports no framework and no Ray, and reads no file: records come in, models
-come out.
+Every figure can be recomputed from the records. This package owns the statistics, each with its source. It imports no
+framework and no Ray and reads no file: it takes records and returns models.
 """

@@ -1,7 +1,7 @@
-"""Whether two runs may be compared: what differs between their machines, their settings and their software.
+"""Decide whether two runs may be compared: list what differs between their machines, settings and software.
 
-Machine and settings must be alike, or a difference in step time says nothing of the software. Software is what people
-gate on, so it is only listed.
+Machine and settings must be alike, otherwise a difference in step time says nothing about the software. Software is
+what people gate on, so its differences are only listed.
 """
 
 from collections import defaultdict
@@ -20,20 +20,22 @@ from stepmark.results.store import Run
 
 Kind = Literal["machine", "settings", "changed"]
 Text = Annotated[str, AfterValidator(printable)]
-"""Names and reasons come from documents and other processes: no control character of theirs reaches an output."""
+"""Hold a string from a document or another process, with its control characters made printable for every output."""
 
 _MEMORY_TOLERANCE = 0.05  # kernels and firmware of one kind of machine keep different amounts for themselves
 _MACHINE = ("cpu_model", "cpu_count", "cpu_governor", "cgroup_cpu_limit")
 _MACHINE_BYTES = ("memory_bytes", "cgroup_memory_limit_bytes")
-_MACHINE_FLAGS = ("threads", "niceness", "nodes", "cores per rank")  # and all that begin with "device"
+_MACHINE_FLAGS = ("threads", "niceness", "nodes", "cores per rank")  # and all flags that begin with "device"
 _CHANGED = ("host", "kernel", "python")
 _CELL_SETTINGS = ("engine", "strategy", "variant", "options", "processes", "batch_per_worker")
 
 
 class Difference(BaseModel):
-    """One field that is not the same. `machine` and `settings` refuse a comparison; `changed` is what it may be about.
+    """Store one field that differs between two runs.
 
-    `old`, `new`: None where a side has no such thing, or does not know it. `cells`: empty where it concerns all.
+    The kinds `machine` and `settings` refuse a comparison; `changed` is what the comparison may be about. `old` and
+    `new` are None where a side lacks the field or does not know it. `cells` is empty where the difference concerns all
+    cells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +49,7 @@ class Difference(BaseModel):
 
 @dataclass(frozen=True)
 class Side:
-    """One run to compare. `facts`: cell key -> what its ranks ran on and with (`rank_facts`)."""
+    """Store one run to compare. `facts` maps a cell key to what its ranks ran on and with (`rank_facts`)."""
 
     folder: str
     run: Run
@@ -56,19 +58,19 @@ class Side:
 
     @cached_property
     def work(self) -> dict[str, object]:
-        """What was measured, by name. Read once: a run is compared with many."""
+        """Return what was measured, by name. The value is cached, since a run is compared with many others."""
         return _work(self.run)
 
     @cached_property
     def software(self) -> dict[str, object]:
-        """What it was measured with, and how much of it, by name."""
+        """Return what the run was measured with, and how much was measured, by name."""
         return _software(self.run)
 
 
 def rank_facts(header: LaunchHeader) -> dict[str, str]:
-    """Placement and flags of a launch's ranks, by name; values that differ between ranks are joined.
+    """Return placement and flags of a launch's ranks, by name. Values that differ between ranks are joined.
 
-    Empty for a launch without ranks.
+    The result is empty for a launch without ranks.
     """
     if not header.ranks:
         return {}
@@ -82,9 +84,10 @@ def rank_facts(header: LaunchHeader) -> dict[str, str]:
 
 
 def facts_of(headers: Iterable[LaunchHeader], measured: set[str]) -> dict[str, dict[str, str]]:
-    """`Side.facts`, of each measured cell's first good launch: the first block has nearly all, the rest stays unread.
+    """Return `Side.facts` from the first good launch of each measured cell.
 
-    `headers`: in the order of the plan. `measured`: keys of cells.
+    `headers` come in the order of the plan. They are read only until every cell has its facts, mostly in the first
+    block. `measured` holds keys of cells.
     """
     facts: dict[str, dict[str, str]] = {}
     for header in headers:
@@ -96,14 +99,17 @@ def facts_of(headers: Iterable[LaunchHeader], measured: set[str]) -> dict[str, d
 
 
 def differences(old: Side, new: Side) -> tuple[Difference, ...]:
-    """All of them; those that refuse a comparison first."""
+    """Return all differences between two runs, those that refuse a comparison first."""
     found = [*_machine(old.run, new.run), *_settings(old, new), *_changed(old, new), *_cells(old, new)]
     order: list[Kind] = ["machine", "settings", "changed"]
     return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
 
 
 def _machine(old: Run, new: Run) -> Iterator[Difference]:
-    """CPU, its governor, memory and limits. Not the kernel: the same machine gets new ones, as it gets new packages."""
+    """Compare the CPU, its governor, memory and limits.
+
+    The kernel is left out: the same machine gets new kernels, as it gets new packages.
+    """
     ours, theirs = old.environment.model_dump(), new.environment.model_dump()
     yield from _unequal("machine", ours, theirs, _MACHINE)
     for field in _MACHINE_BYTES:
@@ -113,9 +119,12 @@ def _machine(old: Run, new: Run) -> Iterator[Difference]:
 
 
 def _settings(old: Side, new: Side) -> Iterator[Difference]:
-    """What changes the measured work. Batch and strategy are compared cell by cell: a cell more is no difference."""
+    """Compare what changes the measured work.
+
+    Batch and strategy are compared cell by cell, so that an additional cell is no difference.
+    """
     before, after = old.work, new.work
-    if before["workload.model"] != after["workload.model"]:  # then their parameters are other ones altogether
+    if before["workload.model"] != after["workload.model"]:  # two models have different parameters altogether
         before, after = ({n: v for n, v in work.items() if ".params." not in n} for work in (before, after))
     yield from _all_unequal("settings", before, after)
 
@@ -135,7 +144,7 @@ def _work(run: Run) -> dict[str, object]:
 
 
 def _changed(old: Side, new: Side) -> Iterator[Difference]:
-    """Software, and what decides how much is measured, not what."""
+    """Compare the software, and the settings that decide how much is measured but not what."""
     yield from _all_unequal("changed", old.software, new.software)
 
 
@@ -153,7 +162,7 @@ def _software(run: Run) -> dict[str, object]:
 
 
 def _cells(old: Side, new: Side) -> Iterator[Difference]:
-    """Differences of single cells, the same ones gathered."""
+    """Compare single cells, and gather equal differences."""
     gathered: dict[tuple[Kind, str, str | None, str | None], list[str]] = defaultdict(list)
     theirs = {cell.key: cell for cell in new.summary.cells}
     for cell in old.summary.cells:

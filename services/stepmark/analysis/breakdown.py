@@ -1,9 +1,10 @@
-"""Where a step's time goes: input, compute, exposed communication, waiting for stragglers, update.
+"""Split a step's time into input, compute, exposed communication, waiting for stragglers, and update.
 
-The parts come from variants of the step that are timed in one process, interleaved, each after a barrier outside the
-clock. A step minus the same step without the exchange charges a straggler's delay to communication on every faster
-rank: with 13 ms of exchange and one rank 15 ms late it reads 28 ms there. Only the last rank to arrive waits for
-nobody, so the smallest difference over the ranks is the exchange itself, and what is left of a rank's own is waiting.
+The parts come from variants of the step that are timed in one process, interleaved, each after a barrier that is not
+timed. A step minus the same step without the exchange charges a straggler's delay to communication on every faster
+rank: with 13 ms of exchange and one rank 15 ms late, the difference is 28 ms there. Only the last rank to arrive waits
+for no other, so the smallest difference over the ranks is the exchange itself, and the rest of a rank's difference is
+waiting.
 """
 
 from collections.abc import Sequence
@@ -15,18 +16,18 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.intervals import CONFIDENCE, Estimate, arithmetic_mean, geometric_mean
 
-_RANKS_APART = 0.05  # of the step
-_STEP_APART = 0.05  # of the cell's own step: each of the split's begins at a barrier, which costs a little
-_STEP_APART_OF_ONE = 0.10  # the same where a single launch stands behind the split, and there is no interval
+_RANKS_APART = 0.05  # relative to the step
+_STEP_APART = 0.05  # relative to the cell's own step: each step of the split begins at a barrier, which costs a little
+_STEP_APART_OF_ONE = 0.10  # the same for a split of a single launch, which has no interval
 
 
 @dataclass(frozen=True)
 class LaunchSplit:
-    """Seconds of one step of one launch, as means over the ranks; None where nothing was measured.
+    """Store the seconds of one step of one launch, as means over the ranks; None where nothing was measured.
 
     input + compute + exposed communication + wait + update = step, exactly: each part is the difference of a step and
-    the same step with less in it, so that all are timed in the same way. `compute` holds the update where a step
-    without it was not timed. Nothing is clamped: a negative part says that the noise is larger than the part.
+    the same step with less in it, so that all are timed in the same way. `compute` includes the update where a step
+    without the update was not timed. Nothing is clamped: a negative part says that the noise is larger than the part.
     """
 
     step: float
@@ -42,20 +43,22 @@ class LaunchSplit:
 
     @property
     def wait(self) -> float:
+        """Return the mean wait over the ranks, in seconds."""
         return float(self.rank_wait.mean())
 
 
 class Breakdown(BaseModel):
-    """Seconds of one step: means over the launches of `LaunchSplit`, one for each block, with t-intervals over blocks.
+    """Store the seconds of one step: means of `LaunchSplit` over launches, one per block, with t-intervals over blocks.
 
-    The parts' values add up to the step's. Their intervals are of differences, not of logarithms: a part may be
-    negative. `wait`: for ranks that are slow for a whole launch. What ranks lose to each other's jitter, now to one,
-    now to another, all lose alike: it stays in the exposed communication. `rank_wait_seconds`: by rank, means over
-    launches. `overlap`: 1 - exposed / isolated: the share of the exchange that hides behind compute. Negative where
-    the exchange is slower during training than alone, as on CPU, where both want the same cores.
-    `bus_bytes_per_second`: bytes / isolated seconds * 2 (n - 1) / n, an all-reduce's bus bandwidth after nccl-tests
-    doc/PERFORMANCE.md; comparable across worker counts, and with the hardware's figure. `step_ratio`: the split's step
-    over the median step of the same launch's window. `notes`: what to know before believing the split.
+    The values of the parts add up to that of the step. Their intervals are of differences, not of logarithms, since a
+    part may be negative. `wait_seconds` is the waiting for ranks that are slow for a whole launch. Jitter delays now
+    one rank and now another, so all ranks lose alike to it, and it stays in the exposed communication.
+    `rank_wait_seconds` holds means over launches, by rank. `overlap` is 1 - exposed / isolated, the share of the
+    exchange that hides behind compute. It is negative where the exchange is slower during training than alone, as on
+    CPU, where both want the same cores. `bus_bytes_per_second` is bytes / isolated seconds * 2 (n - 1) / n, an
+    all-reduce's bus bandwidth after nccl-tests doc/PERFORMANCE.md; it can be compared across worker counts, and with
+    the hardware's figure. `step_ratio` is the split's step over the median step of the same launch's window. `notes`
+    lists what to know before believing the split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,12 +88,14 @@ def launch_split(
     isolated_all_reduce: ArrayLike | None = None,
     reduced_bytes: int | None = None,
 ) -> LaunchSplit:
-    """Split a step; all times in seconds, per rank: medians of shape (ranks,), or samples of shape (ranks, samples).
+    """Split a step of one launch into its parts.
 
-    `step_without_reduce`: the same step with no exchange (`no_sync`, or the explicit engine without its reduce).
-    `step_without_update`: that without its update too. `input_wait`: placing the batch, where each step does.
-    `isolated_all_reduce`: the same buckets exchanged alone; its mean over the ranks counts, as in nccl-tests.
-    `reduced_bytes`: bytes of gradients of one rank and step.
+    All times are in seconds, per rank: medians of shape (ranks,), or samples of shape (ranks, samples).
+    `step_without_reduce` is the same step with no exchange (`no_sync`, or the explicit engine without its reduce).
+    `step_without_update` also lacks the update. `input_wait` is the time to place the batch, where each step does so.
+    `isolated_all_reduce` is the exchange of the same buckets alone; its mean over the ranks counts, as in nccl-tests.
+    `reduced_bytes` are the bytes of gradients of one rank and step. ValueError is raised for times that are not finite,
+    or of different numbers of ranks.
     """
     whole = _per_rank(step)
     ranks = len(whole)
@@ -118,9 +123,9 @@ def launch_split(
 def breakdown(
     splits: Sequence[LaunchSplit], own_step_seconds: Sequence[float], confidence: float = CONFIDENCE
 ) -> Breakdown:
-    """Over launches of the same number of ranks, in independent blocks.
+    """Average the splits of launches with the same number of ranks, in independent blocks.
 
-    `own_step_seconds`: the median step of each launch's window, which the split's step ought to be near.
+    `own_step_seconds` is the median step of each launch's window, which the split's step should be near.
     """
 
     def over_launches(name: str) -> Estimate | None:
@@ -150,14 +155,17 @@ def breakdown(
 
 
 def bus_bytes_per_second(reduced_bytes: int | None, seconds: float | None, ranks: int) -> float | None:
-    """Bus bandwidth of an all-reduce (nccl-tests doc/PERFORMANCE.md); None for one rank, which moves nothing."""
+    """Return the bus bandwidth of an all-reduce (nccl-tests doc/PERFORMANCE.md).
+
+    The result is None where bytes or seconds are unknown, and for one rank, which moves nothing.
+    """
     if not reduced_bytes or not seconds or ranks < 2:
         return None
     return reduced_bytes / seconds * 2 * (ranks - 1) / ranks
 
 
 def _per_rank(times: ArrayLike) -> NDArray[np.float64]:
-    """Medians, shape (ranks,)."""
+    """Return the medians, of shape (ranks,)."""
     array = np.asarray(times, dtype=np.float64)
     if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all():
         raise ValueError("times are finite, of shape (ranks,) or (ranks, samples)")
@@ -175,7 +183,7 @@ def _same_length(array: NDArray[np.float64], ranks: int, name: str) -> NDArray[n
 
 
 def _notes(splits: Sequence[LaunchSplit], own: Sequence[float], ratio: Estimate) -> tuple[str, ...]:
-    """What a reader must know before believing the split."""
+    """Return what a reader must know before believing the split."""
     notes = []
     if _apart(ratio):
         here, there = float(np.mean([split.step for split in splits])), float(np.mean(own))
@@ -195,6 +203,6 @@ def _notes(splits: Sequence[LaunchSplit], own: Sequence[float], ratio: Estimate)
 
 
 def _apart(ratio: Estimate) -> bool:
-    """Whether the split's step is another than the cell's, beyond what noise and barriers do."""
+    """Decide whether the split's step differs from the cell's by more than noise and barriers explain."""
     off = abs(ratio.value - 1)
     return off > _STEP_APART_OF_ONE if ratio.low is None else ratio.excludes(1) and off > _STEP_APART

@@ -1,9 +1,9 @@
-"""How much campaigns of the same thing differ by more than their launches show, from earlier runs.
+"""Estimate from earlier runs how much campaigns of the same thing differ by more than their launches show.
 
-A campaign is one run. Where memory lies, neighbours on the machine and its temperature shift all launches of a campaign
-alike, so that no spread of launches tells of it. Model, per cell: log launch mean = level + campaign effect + launch
+A campaign is one run. Memory layout, neighbours on the machine and its temperature shift all launches of a campaign
+alike, so that no spread of launches shows it. The model per cell is log launch mean = level + campaign effect + launch
 effect, by analysis of variance of a one-way random layout (Searle, Casella and McCulloch, "Variance Components", 1992,
-chapter 3): variance between campaign means, less what launches alone give such means.
+chapter 3): the variance between campaign means, less what launches alone give such means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,17 @@ import numpy as np
 from stepmark.analysis.welch import Welch, holm, welch
 
 Means = Sequence[float]
-"""Mean step times of the launches of one cell in one campaign, in seconds."""
+"""Hold the mean step times of the launches of one cell in one campaign, in seconds."""
 
-_PRIOR_DEGREES = 2.0  # of the other cells' variance beside the cell's own
+_PRIOR_DEGREES = 2.0  # weight of the other cells' variance beside the cell's own
 
 
 @dataclass(frozen=True)
 class Between:
-    """Variance between campaigns of a cell's log step time, with its degrees of freedom.
+    """Store the variance between campaigns of a cell's log step time, with its degrees of freedom.
 
-    `campaigns`: of this cell that it stands on, the old run among them; fewer than two where the other cells lent it.
+    `campaigns` counts the campaigns of this cell that it is based on, the old run among them. Fewer than two means that
+    the variance was taken from the other cells.
     """
 
     variance: float
@@ -33,7 +34,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Tested:
-    """A cell's test, and its p-value after Holm over all cells."""
+    """Store a cell's test, and its p-value after Holm's correction over all cells."""
 
     test: Welch
     p_adjusted: float
@@ -41,19 +42,20 @@ class Tested:
 
 @dataclass(frozen=True)
 class _Own:
-    """One cell. `excess`: the estimate before it is pooled, negative where launches alone explain more."""
+    """Store one cell's own estimate. `excess` is not pooled yet, and negative where launches alone explain more."""
 
     excess: float
     degrees: int
 
 
 def between(cells: Mapping[str, Sequence[Means]]) -> dict[str, Between]:
-    """Per cell, from its launch means in each campaign; empty where no cell has two campaigns of two launches.
+    """Estimate the variance between campaigns per cell, from its launch means in each campaign.
 
-    A cell's own estimate counts with its degrees of freedom, the mean of all cells with two: few campaigns are pooled,
-    many speak for themselves (moderated, after Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004). Degrees of freedom are
-    those of the campaigns however many cells there are: a campaign shifts its cells together, so that eight cells of
-    three campaigns know no more of campaigns than one cell does.
+    The result is empty where no cell has two campaigns of two launches. A cell's own estimate counts with its degrees
+    of freedom, and the mean of all cells with two: few campaigns are pooled, and many decide for themselves (moderated,
+    after Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004). The degrees of freedom are those of the campaigns, however many
+    cells there are: a campaign shifts its cells together, so that eight cells of three campaigns say no more about
+    campaigns than one cell does.
     """
     usable = {key: [one for one in campaigns if len(one) >= 2] for key, campaigns in cells.items()}
     own = {key: _own(campaigns) for key, campaigns in usable.items() if len(campaigns) >= 2}
@@ -68,10 +70,11 @@ def between(cells: Mapping[str, Sequence[Means]]) -> dict[str, Between]:
 def tested(
     launches: Mapping[str, tuple[Means, Means]], known: Mapping[str, Between], alpha: float
 ) -> tuple[dict[str, Tested], float]:
-    """Every cell's test, and the one level of the intervals that says the same as Holm's procedure.
+    """Test every cell, and return the one interval level that agrees with Holm's procedure.
 
-    `launches`: cell key -> the old run's and the new one's, two a side or more. `known`: `between` of the history.
-    Family-wise error: Holm's holds however the tests depend, so also where one campaign effect shifts all cells.
+    `launches` maps a cell key to the launch means of the old run and of the new one, at least two a side. `known` is
+    the result of `between` for the history. Holm's procedure holds the family-wise error however the tests depend on
+    each other, so also where one campaign effect shifts all cells.
     """
     tests = {key: _test(*sides, known.get(key)) for key, sides in launches.items()}
     adjusted, level = holm([test.p_value for test in tests.values()], alpha)

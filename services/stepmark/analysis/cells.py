@@ -1,4 +1,4 @@
-"""One cell of a run: its figures and its verdict, from its launches."""
+"""Derive the figures and the verdict of one cell of a run from its launches."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,19 @@ CellVerdict = Literal[
 
 
 class SummaryModel(BaseModel):
+    """Serve as the base of the models of a summary: frozen, no extra fields, infinities as strings in JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class StepSeconds(SummaryModel):
-    """`median`: the launch median of a typical launch, with its 95 % interval over blocks; `mean`: the same of launch
-    means, which slow steps are part of.
+    """Store the step times of a cell, in seconds.
 
-    Percentiles are of all steady steps of all launches; `percentiles` has all from 0 to 100. `launch_medians` and
-    `launch_means`: what the intervals are made of, in the order of the blocks. `median_after_first`: what dropping the
-    first ten steps of each window would have given, where that is the rule; None where a window has no more.
+    `median` is the launch median of a typical launch, with its 95 % interval over blocks from `low` to `high`. `mean`
+    is the same of launch means, which include slow steps. Percentiles are of all steady steps of all launches;
+    `percentiles` holds all from 0 to 100. `launch_medians` and `launch_means` are what the intervals are computed from,
+    in the order of the blocks. `median_after_first` is what the common rule of dropping the first ten steps of each
+    window would have given; None where a window has no more.
     """
 
     median: float
@@ -53,12 +56,12 @@ class StepSeconds(SummaryModel):
 
     @property
     def estimate(self) -> Estimate:
-        """The median with its interval."""
+        """Return the median with its interval."""
         return Estimate(value=self.median, low=self.low, high=self.high)
 
 
 class Rate(SummaryModel):
-    """Samples / time of a typical launch, over all workers, with its 95 % interval over blocks."""
+    """Store the samples per second of a typical launch, over all workers, with its 95 % interval over blocks."""
 
     median: float
     low: float | None
@@ -66,10 +69,10 @@ class Rate(SummaryModel):
 
 
 class CellResult(SummaryModel):
-    """One cell. Figures are None where nothing valid was measured.
+    """Store the result of one cell. Figures are None where nothing valid was measured.
 
-    `time_split_missing` says why there is no time split. `departures`: what its launches did otherwise than the
-    framework's users get it unasked; records of schema 3 and older do not say.
+    `time_split_missing` says why there is no time split. `departures` lists what the cell's launches did differently
+    from what the framework's users get without asking; records of schema 3 and older do not say.
     """
 
     key: str
@@ -104,17 +107,17 @@ class CellResult(SummaryModel):
 
     @property
     def state(self) -> str:
-        """The verdict with its reason."""
+        """Return the verdict with its reason."""
         return ": ".join(part for part in (self.verdict, self.reason) if part)
 
     @property
     def refused_by_parity(self) -> bool:
-        """Whether it was checked, and trains another model than the reference."""
+        """Return whether the cell was checked and trains another model than the reference."""
         return self.parity is not None and self.parity.startswith("not comparable")
 
 
 class Facts(BaseModel):
-    """What a cell's figures need beside its launches. `level`: at which intervals are drawn to cover 95 %."""
+    """Store what a cell's figures need beside its launches. At `level`, intervals are drawn to cover 95 %."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,7 +127,10 @@ class Facts(BaseModel):
 
 
 def cell_result(cell: Cell, launches: Sequence[Launch], certificate: Certificate | None, facts: Facts) -> CellResult:
-    """Everything but the scaling, which needs the one-worker cell. `launches`: all, whether they count or not."""
+    """Return the result of a cell without its scaling, which needs the one-worker cell.
+
+    `launches` are all launches of the cell, whether they count or not.
+    """
     found, launches = disturbance(launches), counting(launches)
     good = figures_of(launches)
     verdict, reason = _verdict(cell, launches, good, found)
@@ -145,12 +151,12 @@ def cell_result(cell: Cell, launches: Sequence[Launch], certificate: Certificate
 
 
 def figures_of(launches: Sequence[Launch]) -> list[LaunchSummary]:
-    """Of the good launches."""
+    """Return the figures of the good launches."""
     return [launch.figures for launch in launches if launch.figures is not None]
 
 
 def rates(good: Sequence[LaunchSummary]) -> dict[int, float]:
-    """Block -> samples per second."""
+    """Return the samples per second by block."""
     return {launch.block: launch.samples_per_second for launch in good}
 
 
@@ -162,7 +168,10 @@ def with_scaling(
     good: Mapping[str, dict[int, float]],
     level: float,
 ) -> CellResult:
-    """`good`: cell key -> block -> samples per second."""
+    """Return the result with its scaling, where both the cell and its one-worker cell were measured.
+
+    `good` maps a cell key to samples per second by block.
+    """
     if baseline is None or not good.get(cell.key) or not good.get(baseline.key):
         return result
     found = scaling_of(cell, baseline, mode, good[cell.key], good[baseline.key], level)
@@ -224,7 +233,7 @@ def _rate(cell: Cell, good: list[LaunchSummary], step: StepSeconds, level: float
 
 
 def _possible(found: Estimate, least: float, most: float) -> Estimate:
-    """An interval that ends where the steps do: few launches that differ much give one that no step supports."""
+    """Limit an interval to the range of the steps: few launches that differ much give one that no step supports."""
     if found.low is None or found.high is None:
         return found
     low, high = min(max(found.low, least), found.value), max(min(found.high, most), found.value)
@@ -232,7 +241,7 @@ def _possible(found: Estimate, least: float, most: float) -> Estimate:
 
 
 def _startup(launches: list[Launch]) -> StartupSeconds:
-    """Medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
+    """Return medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
     slowest = [launch.startup_seconds for launch in launches]
     return StartupSeconds(
         **{name: float(np.median([getattr(one, name) for one in slowest])) for name in StartupSeconds.model_fields}
@@ -268,7 +277,7 @@ def _verdict(
 
 
 def _levels_told(levels: Levels) -> str:
-    """Both levels with their launches, in words."""
+    """Describe both levels with their launches, in words."""
     return (
         f"launches lie at two levels: {levels.low * 1e3:.4g} ms a step in {levels.count_low}, "
         f"{levels.high * 1e3:.4g} ms in {levels.count_high}; the figures are of the median launch"

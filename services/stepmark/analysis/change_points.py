@@ -1,12 +1,12 @@
-"""Levels and slopes of a noisy series whose noise has a memory.
+"""Fit levels and slopes to a noisy series whose noise is autocorrelated.
 
 Candidates are the best divisions into one to six constant levels, and the same with a slope in the last segment, by
 segment neighbourhood search (Auger and Lawrence, Bull. Math. Biol. 51, 1989), which is exact. Their noise is taken as
-AR(1), with its coefficient fitted to each candidate's own residuals: a level that was missed looks like memory, and a
-level that was invented takes memory away, so both hypotheses are judged by the innovations they leave. A further change
-must gain more log-likelihood than it does by chance. That bar rises with the memory; simulation set it so that in at
-most one of twenty series of nothing but noise something is found, at autocorrelations up to 0.9 (printed by
-benchmarks/steady_truth.py).
+AR(1), with its coefficient fitted to each candidate's own residuals. A level that was missed looks like
+autocorrelation, and a level that was invented takes autocorrelation away, so both hypotheses are judged by the
+innovations they leave. A further change must gain more log-likelihood than it does by chance. That threshold rises with
+the autocorrelation. Simulation set it so that something is found in at most one of twenty series of nothing but noise,
+at autocorrelations up to 0.9 (printed by benchmarks/steady_truth.py).
 """
 
 import functools
@@ -20,16 +20,17 @@ Array = NDArray[np.float64]
 
 _CHANGES_MOST = 5
 _MEMORY_MOST = 0.98
-_TINY = 1e-12  # log step times without any noise: keeps logarithms finite
+_TINY = 1e-12  # keeps logarithms finite for log step times without any noise
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A piecewise constant shape fitted to `values` of shape (n,); the last segment may have a slope.
+    """Store a piecewise constant shape fitted to `values` of shape (n,); the last segment may have a slope.
 
-    `starts`: first index of each segment, 0 first. `change`: what the slope adds over the whole last segment, 0 without
-    one. `memory`: lag-1 autocorrelation of the residuals, 0 to 0.98. `deviance`: n log of the innovations' variance, -2
-    times the AR(1) log-likelihood up to a constant. `residual_power`: sum of squared residuals.
+    `starts` holds the first index of each segment, beginning with 0. `change` is what the slope adds over the whole
+    last segment, 0 without a slope. `memory` is the lag-1 autocorrelation of the residuals, 0 to 0.98. `deviance` is n
+    times the log of the innovations' variance, which is -2 times the AR(1) log-likelihood up to a constant.
+    `residual_power` is the sum of squared residuals.
     """
 
     starts: tuple[int, ...]
@@ -40,10 +41,10 @@ class Fit:
     residual_power: float
 
     def variance_of_mean(self, n: int) -> float:
-        """n times the variance of a mean of n values: the long-run variance s^2 (1 + r) / (1 - r) of AR(1) noise.
+        """Return n times the variance of a mean of n values.
 
-        r is corrected for its bias of -(p + (p + 2) r) / n after p fitted parameters (Kendall, Biometrika 41, 1954, for
-        one: -(1 + 3 r) / n).
+        This is the long-run variance s^2 (1 + r) / (1 - r) of AR(1) noise. r is corrected for its bias of -(p + (p + 2)
+        r) / n after p fitted parameters (Kendall, Biometrika 41, 1954, for one: -(1 + 3 r) / n).
         """
         p = len(self.starts) + self.sloped
         memory = min(self.memory + (p + (p + 2) * self.memory) / n, 0.97)
@@ -51,7 +52,10 @@ class Fit:
 
 
 def best_fit(values: Array, least: int) -> Fit:
-    """The simplest shape that no more complex one beats. `least`: length of every segment but the first."""
+    """Return the simplest shape that no more complex one beats.
+
+    `least` is the smallest length of every segment but the first.
+    """
     candidates = [fit(values, starts, sloped) for starts, sloped in _divisions(values - values.mean(), least)]
     for chosen in sorted(candidates, key=lambda candidate: (len(candidate.starts), candidate.sloped)):
         if not any(chosen.deviance - other.deviance > _bar(chosen, other) for other in candidates):
@@ -60,9 +64,9 @@ def best_fit(values: Array, least: int) -> Fit:
 
 
 def _bar(chosen: Fit, other: Fit) -> float:
-    """What `other` must gain over `chosen` in deviance, so that it is not found where nothing is.
+    """Return the deviance that `other` must gain over `chosen`, so that it is not found where there is nothing.
 
-    Infinite unless `other` has more changes or a slope more.
+    The result is infinite unless `other` has more changes, or as many changes and a slope that `chosen` lacks.
     """
     changes, slopes = len(other.starts) - len(chosen.starts), other.sloped - chosen.sloped
     if changes < 0 or (changes == 0 and slopes <= 0):
@@ -73,7 +77,7 @@ def _bar(chosen: Fit, other: Fit) -> float:
 
 
 def fit(values: Array, starts: tuple[int, ...], sloped: bool) -> Fit:
-    """Least squares of one division, and AR(1) noise from its residuals."""
+    """Fit one division by least squares, and AR(1) noise to its residuals."""
     n = len(values)
     lengths = np.array([end - start for start, end in itertools.pairwise((*starts, n))])
     residuals = values - np.repeat(np.add.reduceat(values, starts) / lengths, lengths)
@@ -90,11 +94,11 @@ def fit(values: Array, starts: tuple[int, ...], sloped: bool) -> Fit:
 
 
 def _divisions(values: Array, least: int) -> list[tuple[tuple[int, ...], bool]]:
-    """The best division for each number of changes, with a flat and with a sloped last segment."""
+    """Return the best division for each number of changes, with a flat and with a sloped last segment."""
     n = len(values)
     costs, sloped_costs = _costs(values, least)
     found: list[tuple[tuple[int, ...], bool]] = [((0,), False), ((0,), True)]
-    best = costs[:, 0]  # [end]: least cost of the first `end` values in so many segments
+    best = costs[:, 0]  # [end]: least cost of the first `end` values in the current number of segments
     before: list[NDArray[np.int64]] = []
     for _ in range(_CHANGES_MOST):
         if np.isfinite(with_slope := best + sloped_costs).any():
@@ -109,7 +113,7 @@ def _divisions(values: Array, least: int) -> list[tuple[tuple[int, ...], bool]]:
 
 
 def _trace(before: list[NDArray[np.int64]], start: int) -> tuple[int, ...]:
-    """Starts of all segments, the first one's 0 included, given that of the last."""
+    """Return the starts of all segments, including 0 for the first one, given the start of the last."""
     starts = [start]
     for table in reversed(before):
         starts.append(int(table[starts[-1]]))
@@ -117,7 +121,10 @@ def _trace(before: list[NDArray[np.int64]], start: int) -> tuple[int, ...]:
 
 
 def _costs(values: Array, least: int) -> tuple[Array, Array]:
-    """Squared residuals of a level over values[start:end], at [end, start], and of a line over values[start:]."""
+    """Return the squared residuals of a level and of a line.
+
+    Those of a level are over values[start:end], at [end, start]; those of a line are over values[start:].
+    """
     n = len(values)
     lengths, forbidden = _lengths(n, least)
     sums, squares = _cumulated(values), _cumulated(values**2)
@@ -133,7 +140,7 @@ def _costs(values: Array, least: int) -> tuple[Array, Array]:
 
 @functools.lru_cache(maxsize=16)
 def _lengths(n: int, least: int) -> tuple[Array, NDArray[np.bool_]]:
-    """Lengths end - start, at least 1, and which of them are too short; the first segment may have any length."""
+    """Return the lengths end - start, at least 1, and which are too short; the first segment may have any length."""
     lengths = np.arange(n + 1.0)[:, None] - np.arange(n + 1.0)
     forbidden = lengths < least
     forbidden[1:, 0] = False

@@ -1,4 +1,7 @@
-"""Is a candidate faster than the reference? Paired by block, all comparisons of a run as one family."""
+"""Decide whether a candidate is faster than the reference.
+
+Ratios are paired by block, and all comparisons of a run are one family.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +18,19 @@ from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
 
-BLOCKS_LEAST = 5  # below, nothing is claimed: t has too few degrees of freedom, and two levels cannot be seen
+BLOCKS_LEAST = 5  # with fewer, nothing is claimed: t has too few degrees of freedom, and two levels cannot be seen
 
 Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"]
 
 
 class Comparison(BaseModel):
-    """A candidate against the reference, the scenario's first candidate, at one level, precision and worker count.
+    """Store how a candidate compares with the reference at one execution, precision and worker count.
 
-    `ratio` is the candidate's mean time per step over the reference's, slow steps included: below 1 the candidate is
-    faster. Its interval is drawn at the family's level, so that it excludes 1 where a difference is claimed.
-    `median_ratio` is that of their median steps; `slow_steps_matter` where the two differ by more than the minimum
-    effect. `p_adjusted`: Holm's over the family; None outside it.
+    The reference is the scenario's first candidate. `ratio` is the candidate's mean time per step over the reference's,
+    slow steps included; below 1 the candidate is faster. Its interval is drawn at the family's level, so that it
+    excludes 1 where a difference is claimed. `median_ratio` is the ratio of their median steps; `slow_steps_matter` is
+    true where the two ratios differ by more than the minimum effect. `p_adjusted` is the p-value after Holm's
+    correction over the family; None outside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,10 +54,11 @@ class Comparison(BaseModel):
 
 
 class FamilyFacts(BaseModel):
-    """How a run's comparisons were corrected together. `size`: those of five blocks or more.
+    """Store how a run's comparisons were corrected together.
 
-    `error`: at most this share of runs claims anything that is not so; `tested_at`: the level that holds it
-    (`families`); `interval_level`: at which ratios have their intervals.
+    `size` counts the comparisons of the family, all with five blocks or more. At most a share `error` of runs claims
+    anything that is not so; `tested_at` is the level that holds it (`families`). `interval_level` is the level of the
+    ratios' intervals.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +71,10 @@ class FamilyFacts(BaseModel):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a comparison needs of a cell: block -> seconds, of its good launches, and the slopes of their windows."""
+    """Store what a comparison needs of a cell.
+
+    The seconds are by block, of its good launches. `slopes` are those of the launches' windows.
+    """
 
     mean_seconds: Mapping[int, float]
     median_seconds: Mapping[int, float]
@@ -74,6 +82,7 @@ class Measured:
 
     @classmethod
     def of(cls, launches: Sequence[LaunchSummary]) -> "Measured":
+        """Return what a comparison needs of these launches."""
         return cls(
             {launch.block: launch.mean_step_seconds for launch in launches},
             {launch.block: launch.median_step_seconds for launch in launches},
@@ -86,7 +95,7 @@ _NOTHING = Measured({}, {})
 
 @dataclass(frozen=True)
 class Pair:
-    """A cell and the reference's cell that it is compared with, at a level that both stand for."""
+    """Store a cell and the reference's cell that it is compared with, at an execution that both stand for."""
 
     level: str
     cell: Cell
@@ -94,7 +103,7 @@ class Pair:
 
 
 def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
-    """Every pair that the scenario asks for."""
+    """Yield every pair that the scenario asks for."""
     reference = scenario.spec.candidates[0].name
     for cell in cells:
         if cell.candidate == reference:
@@ -112,10 +121,10 @@ def comparisons(
     measured: Mapping[str, Measured],
     certificates: Mapping[str, Certificate],
 ) -> tuple[list[Comparison], FamilyFacts | None]:
-    """Every comparison that the scenario asks for, and how they were corrected; None where nothing could be.
+    """Return every comparison that the scenario asks for, and how they were corrected; None where nothing could be.
 
-    `measured` and `certificates` are by cell key. Pairs that lack five blocks, or a proof that is required, are not of
-    the family: nothing is claimed of them whatever they show.
+    `measured` and `certificates` are by cell key. Pairs that lack five blocks, or a proof that is required, do not
+    belong to the family: nothing is claimed about them, whatever their figures are.
     """
     found = [_Case.of(scenario, pair, measured, certificates) for pair in pairs(scenario, cells)]
     effect = scenario.spec.measurement.minimum_effect
@@ -138,7 +147,10 @@ def comparisons(
 
 @dataclass(frozen=True)
 class _Case:
-    """One comparison before it is judged. `withheld`: why nothing is claimed whatever its figures are, or empty."""
+    """Store one comparison before it is judged.
+
+    `withheld` says why nothing is claimed whatever the figures are, or is empty.
+    """
 
     pair: Pair
     ours: Measured
@@ -169,7 +181,7 @@ class _Case:
         return sorted(self.ours.mean_seconds.keys() & self.theirs.mean_seconds.keys())
 
     def logs(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        """Log ratios of mean step times, shape (blocks,)."""
+        """Return log ratios of mean step times, of shape (blocks,)."""
         return np.log([self.ours.mean_seconds[block] / self.theirs.mean_seconds[block] for block in self.common])
 
 
@@ -187,7 +199,7 @@ def _judged(case: _Case, tested: Family, index: int, minimum_effect: float) -> C
 
 
 def _against(case: _Case, test: Paired, told: Comparison, minimum_effect: float) -> str:
-    """Why a claim is withheld that the interval alone would allow; empty if nothing speaks against it."""
+    """Return why a claim is withheld that the interval alone would allow; empty if nothing speaks against it."""
     if isinstance(test, MedianShift) and told.p_adjusted is not None and told.p_adjusted > TESTED_AT:
         low, high = test.levels.low, test.levels.high
         return (
@@ -199,7 +211,10 @@ def _against(case: _Case, test: Paired, told: Comparison, minimum_effect: float)
 
 
 def _means_and_medians(mean: float, median: float, minimum_effect: float) -> str:
-    """A claim about time per step must be true of a typical step too: else slow steps alone, or few, make it."""
+    """Return how means and medians disagree about a claim; empty if they agree.
+
+    A claim about time per step must be true of a typical step too, otherwise a few slow steps could make it alone.
+    """
     matters, apart = np.log1p(minimum_effect), abs(mean - median)
     agree = apart <= matters or (abs(mean) >= matters <= abs(median) and mean * median > 0)
     if agree:
@@ -211,7 +226,10 @@ def _means_and_medians(mean: float, median: float, minimum_effect: float) -> str
 
 
 def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
-    """A claim must hold also if the slopes that are established went on, on either side or on both."""
+    """Return why changing steps could explain a claim; empty if they could not.
+
+    A claim must also hold if the established slopes went on, on either side or on both.
+    """
     slopes = [established_slope(side.slopes) for side in (case.ours, case.theirs)]
     ours, theirs = map(log_change_ahead, slopes)
     outcomes = [effect + ours, effect - theirs, effect + ours - theirs]
@@ -228,7 +246,7 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
 
 
 def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Comparison:
-    """Everything but the judgement; without a `ratio` of the family, the plain one."""
+    """Return everything but the judgement. Without a `ratio` of the family, the plain ratio is computed."""
     pair = case.pair
     means = ratio if ratio is not None else paired_ratio(case.ours.mean_seconds, case.theirs.mean_seconds)
     medians = paired_ratio(case.ours.median_seconds, case.theirs.median_seconds)
@@ -252,7 +270,10 @@ def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Compari
 
 
 def _parity(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> tuple[str, bool]:
-    """What is proven of both sides, in words, and whether they may be compared. A cell that cannot run has no proof."""
+    """Return what is proven of both sides, in words, and whether they may be compared.
+
+    A cell that cannot run has no proof.
+    """
     sides = {side.key: certificates.get(side.key) for side in (cell, base)}
     notes = [
         f"{key}: {certificate.text if certificate else 'not checked'}"
@@ -264,10 +285,10 @@ def _parity(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> 
 
 
 def judge(ratio: Estimate | None, minimum_effect: float) -> tuple[Verdict, str]:
-    """What an interval allows to say.
+    """Return the verdict that an interval allows, and its reason.
 
-    A difference is claimed only if the interval excludes 1 and the effect is at least the minimum. No difference is
-    claimed only if the whole interval lies within the minimum effect; anything else is inconclusive.
+    A difference is claimed only if the interval excludes 1 and the effect is at least the minimum. No measurable
+    difference is claimed only if the whole interval lies within the minimum effect. Anything else is inconclusive.
     """
     if ratio is None or ratio.low is None or ratio.high is None:
         return "inconclusive", "fewer than two blocks have both"

@@ -1,10 +1,10 @@
-"""The scaling models behind a forecast: each continues a measured curve to larger worker counts.
+"""Provide the scaling models behind a forecast: each continues a measured curve to larger worker counts.
 
-Every model takes the same quantities, and returns the logarithm of its prediction, shape (targets,). `workers` and
-`seconds` are the measured step times, shape (points,), workers increasing; `per_node` is the number of workers that
-share a node; `targets` are worker counts. Models are anchored: they pass through the largest measured point, since
-what a curve does next depends on where it is. Collectives after NVIDIA/nccl-tests doc/PERFORMANCE.md; that a model
-calibrated on two nodes gets most of the way was found by DistSim (CF'23).
+Every model takes the same quantities, and returns the logarithm of its prediction, of shape (targets,). `workers` and
+`seconds` are the measured worker counts and step times, of shape (points,), with workers increasing. `per_node` is the
+number of workers that share a node, and `targets` are worker counts. Models are anchored: they pass through the largest
+measured point, since what a curve does next depends on where it is. Costs of collectives follow NVIDIA/nccl-tests
+doc/PERFORMANCE.md. DistSim (CF'23) found that a model calibrated on two nodes gets most of the way.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of the models: strengths of the priors that measured points have to overcome.
+    """Store the constants of the models: strengths of the priors that measured points have to overcome.
 
-    `ridge`: of the topology basis; `topology_share`: weight of that model once the node boundary was crossed, a third
-    before; `inside_weight`: weight of points inside a node when growth across nodes is fitted; `power_prior`,
-    `log_prior`: weight of the prior slopes; `fixed`: share of a step that more workers do not shorten, in
-    strong scaling. The errors of benchmarks/forecast_backtest.py hardly depend on any of them.
-    Its curves prefer a ridge of 0.15 by a hair; 0.05 follows the points more closely where a network is slow, which
-    those curves, all from fast fabrics, cannot show.
+    `ridge` is the strength of the prior of the topology basis. `topology_share` is the weight of that model once the
+    node boundary was crossed; before, it is a third in weak scaling and 0 in strong scaling. `inside_weight` is the
+    weight of points inside a node when growth across nodes is fitted. `power_prior` and `log_prior` are weights of the
+    prior slopes. `fixed` is the share of a step that more workers do not shorten, in strong scaling. The errors of
+    benchmarks/forecast_backtest.py hardly depend on any of them. Its curves slightly prefer a ridge of 0.15; 0.05
+    follows the points more closely where a network is slow, which those curves, all from fast fabrics, cannot show.
     """
 
     ridge: float = 0.05
@@ -48,7 +48,7 @@ _RIDGE_STRONG, _AMDAHL_PRIOR = 0.005, 0.05
 def weak(
     workers: Array, seconds: Array, per_node: int, targets: Array, settings: Settings | None = None
 ) -> tuple[Array, Array]:
-    """Log step seconds at constant batch per worker, shape (models, targets), and the models' weights."""
+    """Return log step seconds at constant batch per worker, of shape (models, targets), and the models' weights."""
     settings = settings or Settings()
     crossed = workers[-1] > per_node
     share = settings.topology_share if crossed else 1 / 3
@@ -65,13 +65,13 @@ def weak(
 def strong(
     workers: Array, seconds: Array, per_node: int, targets: Array, settings: Settings | None = None
 ) -> tuple[Array, Array]:
-    """Log step seconds at constant global batch: the batch per worker shrinks as 1/n, and much of a step does not.
+    """Return log step seconds at constant global batch, of shape (models, targets), and the models' weights.
 
-    A device's time is linear in its batch with a constant part (Yu et al., Skyline, UIST'20): at b = B / n that is
-    Amdahl's law, t = fixed + work / n, in which exposed communication is a part of the fixed one. So every device
-    loses efficiency as its batch shrinks, also where nothing is communicated. The topology joins in once the points
-    have crossed between nodes: before, its terms cannot be told from the fixed part. A power law has no place here: the
-    exponent falls with every doubling.
+    The batch per worker shrinks as 1/n, and much of a step does not. A device's time is linear in its batch with a
+    constant part (Yu et al., Skyline, UIST'20). At b = B / n that is Amdahl's law, t = fixed + work / n, in which
+    exposed communication is a part of the fixed one. So every device loses efficiency as its batch shrinks, also where
+    nothing is communicated. The topology model is used once the points have crossed between nodes: before, its terms
+    cannot be told from the fixed part. A power law is not used, since its exponent falls with every doubling.
     """
     settings = settings or Settings()
     share = settings.topology_share if workers[-1] > per_node else 0.0
@@ -90,7 +90,7 @@ def strong(
 
 
 def _basis(workers: Array, per_node: int) -> Array:
-    """Columns 1, (i-1)/i, 2(N-1)/N, log2 N with i workers inside a node and N nodes, shape (points, 4).
+    """Return columns 1, (i-1)/i, 2(N-1)/N, log2 N with i workers inside a node and N nodes, of shape (points, 4).
 
     A ring all-reduce moves 2(n-1)/n of its bytes; a tree has log2 n levels.
     """
@@ -106,9 +106,10 @@ def _topology(workers: Array, seconds: Array, per_node: int, targets: Array, rid
 def _anchored(
     columns: Callable[[Array], Array], workers: Array, seconds: Array, targets: Array, priors: Array, ridge: float
 ) -> Array:
-    """Non-negative least squares on relative errors, with a ridge towards positive priors on all columns but the first.
+    """Fit relative errors by non-negative least squares, with a ridge towards positive priors.
 
-    The prior wins only where the points say nothing of a column, such as a boundary that was never crossed.
+    The first column has no prior. A prior decides only where the points say nothing about its column, such as a node
+    boundary that was never crossed.
     """
     relative = seconds / seconds[-1]
     penalty = np.column_stack([np.zeros(len(priors)), np.diag(ridge / priors)])
@@ -118,7 +119,10 @@ def _anchored(
 
 
 def _weights(workers: Array, per_node: int, inside_weight: float) -> Array:
-    """Once two points span whole nodes, points inside a node say less about what comes next."""
+    """Return the points' weights.
+
+    Once two points span whole nodes, points inside a node say less about what comes next.
+    """
     outside = workers >= per_node
     if workers[-1] <= per_node or outside.sum() < 2:
         return np.ones_like(workers)
@@ -126,7 +130,7 @@ def _weights(workers: Array, per_node: int, inside_weight: float) -> Array:
 
 
 def _power(workers: Array, seconds: Array, per_node: int, targets: Array, settings: Settings) -> Array:
-    """Throughput ~ n^s through the last point; s shrunk to 0.97 and at most 1."""
+    """Fit throughput ~ n^s through the last point, with s shrunk to 0.97 and at most 1."""
     weights = _weights(workers, per_node, settings.inside_weight)
     x, y = np.log(workers / workers[-1]), np.log(workers / seconds * seconds[-1] / workers[-1])
     prior = settings.power_prior
@@ -135,7 +139,7 @@ def _power(workers: Array, seconds: Array, per_node: int, targets: Array, settin
 
 
 def _logarithmic(workers: Array, seconds: Array, per_node: int, targets: Array, settings: Settings) -> Array:
-    """Step time a + b log2 n through the last point; b shrunk to 1 % per doubling and never negative."""
+    """Fit step time a + b log2 n through the last point, with b shrunk to 1 % per doubling and never negative."""
     weights = _weights(workers, per_node, settings.inside_weight)
     x, y = np.log2(workers / workers[-1]), seconds / seconds[-1] - 1
     prior = settings.log_prior

@@ -1,4 +1,7 @@
-"""Which launches of a cell count, where some were disturbed and made again, and how busy its cores were."""
+"""Select the launches of a cell that count, where some were disturbed and made again.
+
+The module also says how busy the cell's cores were.
+"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -9,10 +12,11 @@ from stepmark.analysis.launch import Launch
 
 
 class Disturbance(BaseModel):
-    """What others took of one cell's cores: the median and the worst of its launches' `taken_share`, None if unknown.
+    """Store what others took of one cell's cores.
 
-    Of its launches, `launches_made` in all, `launches_disturbed` do not count, the first of them because of `because`.
-    `launches_made_again`: a second time, since they or what they are compared with had been disturbed.
+    The taken shares are the median and the worst of the `taken_share` of the cell's launches, None if unknown. Of
+    `launches_made` launches in all, `launches_disturbed` do not count, the first of them because of `because`.
+    `launches_made_again` were made a second time, since they or what they are compared with had been disturbed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,7 +30,7 @@ class Disturbance(BaseModel):
 
     @property
     def text(self) -> str:
-        """How many launches do not count, and why, in words; empty where all do."""
+        """Return how many launches do not count, and why, in words; empty where all do."""
         if not self.launches_disturbed:
             return ""
         verb = "was disturbed and does" if self.launches_disturbed == 1 else "were disturbed and do"
@@ -34,7 +38,7 @@ class Disturbance(BaseModel):
 
 
 def disturbance(launches: Sequence[Launch]) -> Disturbance:
-    """Of all launches of a cell, whether they count or not."""
+    """Summarize all launches of a cell, whether they count or not."""
     known = [launch.taken_share for launch in launches if launch.taken_share is not None]
     reasons = [launch.disturbed for launch in sorted(launches, key=_made) if launch.disturbed is not None]
     return Disturbance(
@@ -48,12 +52,12 @@ def disturbance(launches: Sequence[Launch]) -> Disturbance:
 
 
 def counting(launches: Sequence[Launch]) -> list[Launch]:
-    """Of all launches of a cell, those that count: the last valid one of each block, and whatever failed."""
+    """Return the launches of a cell that count: the last valid one of each block, and every one that failed."""
     in_order = sorted(launches, key=_made)
     last = {launch.block: launch.attempt for launch in in_order if launch.figures is not None}
     return [one for one in in_order if one.why_bad is not None or (one.figures and one.attempt == last[one.block])]
 
 
 def _made(launch: Launch) -> tuple[int, int]:
-    """In which order one cell's launches were made."""
+    """Return the sort key for the order in which one cell's launches were made."""
     return launch.block, launch.attempt

@@ -1,4 +1,7 @@
-"""Which earlier runs may stand in a gate's history: alike in machine and settings, each once, and not the new run."""
+"""Select the earlier runs that may stand in a gate's history.
+
+They are alike in machine and settings, count once each, and do not include the new run.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,15 +9,15 @@ from stepmark.analysis.alike import Side, differences
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.gate_report import GateHistory, LeftOut, sentence
 
-MOST_EARLIER = 10  # runs that a hub gives for one gate: more hardly narrow an interval
-LEAST = 3  # from here on gates without a change fail in at most 5 % (benchmarks/gate_rates.py)
+MOST_EARLIER = 10  # runs that a hub gives for one gate: more of them hardly narrow an interval
+LEAST = 3  # with this many, gates without a change fail in at most 5 % (benchmarks/gate_rates.py)
 
 NO_HISTORY = "no history: campaigns may differ by more than launches show; give {least} or more runs with --history"
 SHORT_HISTORY = "history of {count}: intervals are honest and very wide; give {least} or more runs with --history"
 
 
 def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side], GateHistory]:
-    """Those that count, and what the report says of all."""
+    """Return the earlier runs that count, and what the report says about all of them."""
     used: list[Side] = []
     left_out: list[LeftOut] = []
     for side in earlier:
@@ -27,7 +30,10 @@ def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side
 
 
 def campaigns_of(old: Side, used: Sequence[Side]) -> dict[str, list[tuple[float, ...]]]:
-    """Cell key -> launch means of each campaign before the new run that measured it, the old run's first."""
+    """Return the launch means of each campaign before the new run, by cell key, the old run's first.
+
+    Campaigns that did not measure the cell are left out.
+    """
     found: dict[str, list[tuple[float, ...]]] = {cell.key: [] for cell in old.summary.cells}
     for side in (old, *used):
         for cell in side.summary.cells:
@@ -37,7 +43,7 @@ def campaigns_of(old: Side, used: Sequence[Side]) -> dict[str, list[tuple[float,
 
 
 def warnings_of(used: Sequence[Side]) -> Iterator[str]:
-    """What is missing, and what to do."""
+    """Yield a warning where the history is missing or short, with what to do."""
     if not used:
         yield NO_HISTORY.format(least=LEAST)
     elif len(used) < LEAST:
@@ -45,7 +51,7 @@ def warnings_of(used: Sequence[Side]) -> Iterator[str]:
 
 
 def means_of(cell: CellResult | None) -> tuple[float, ...]:
-    """Launch means in seconds, slow steps included; empty where nothing was measured."""
+    """Return launch means in seconds, slow steps included; empty where nothing was measured."""
     return () if cell is None or cell.step_seconds is None else cell.step_seconds.launch_means
 
 
@@ -69,5 +75,5 @@ def _why_not(side: Side, old: Side, new: Side, used: Sequence[Side]) -> str | No
 
 
 def _figures(side: Side) -> dict[str, tuple[float, ...]]:
-    """What no two runs have in common by chance: nanoseconds of every launch."""
+    """Return launch means by cell key, which no two runs have in common by chance: they are measured in nanoseconds."""
     return {cell.key: means_of(cell) for cell in side.summary.cells if means_of(cell)}

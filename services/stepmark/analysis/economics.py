@@ -1,4 +1,4 @@
-"""What a slower start costs: after how many steps the candidate that starts later has caught up."""
+"""Compute what a slower start costs: after how many steps the candidate that starts later has caught up."""
 
 import math
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from stepmark.results.record import StartupSeconds
 
 
 class BreakEven(BaseModel):
-    """`steps`: after so many steps `slower_start` has used less time in all than `faster_start`; None: never.
+    """Store after how many `steps` `slower_start` has used less time in all than `faster_start`; None means never.
 
     `low` and `high` are the least and the most steps that the four intervals allow together: every end is taken at its
-    worst, so their confidence is above that of each. None there means never, unless `bounded` is false: then some
-    interval is missing. `seconds`: time from the start to the break-even; None: never.
+    worst, so their confidence is above that of each interval. None there means never, unless `bounded` is false: then
+    some interval is missing. `seconds` is the time from the start to the break-even; None means never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,17 +31,21 @@ class BreakEven(BaseModel):
 
 
 def startup_total_seconds(startup: StartupSeconds, imported: bool = True) -> float:
-    """Spawn, import, group, build and first step (compilation is in it) of one launch.
+    """Return the sum of spawn, import, group, build and first step of one launch.
 
-    `imported` false leaves the import out: a forked launch's is its zygote's, paid once per block, while whoever runs
-    the training by itself pays it in full.
+    The first step includes compilation. With `imported` false the import is left out: a forked launch uses its zygote's
+    import, paid once per block, while a user who runs the training alone pays it in full.
     """
     parts = startup.spawn + startup.group + startup.build + startup.first_step
     return parts + (startup.import_ if imported else 0.0)
 
 
 def startup_estimate(by_block: Mapping[int, StartupSeconds], imported: bool = True) -> Estimate | None:
-    """Geometric mean of the totals of one cell's launches, block -> slowest rank's seconds, with its 95 % interval."""
+    """Return the geometric mean of the start-up totals of one cell's launches, with its 95 % interval.
+
+    `by_block` holds the slowest rank's seconds by block. The result is None without launches, or if a total is not
+    positive.
+    """
     totals = np.array([startup_total_seconds(startup, imported) for startup in by_block.values()])
     return geometric_mean(totals) if len(totals) and totals.min() > 0 else None
 
@@ -54,7 +58,10 @@ def break_even(
     second_startup_seconds: Estimate,
     second_step_seconds: Estimate,
 ) -> BreakEven:
-    """Steps N with s1 + N t1 = s2 + N t2, rounded up. The names are those of the two candidates."""
+    """Return the break-even of two candidates: the steps N with s1 + N t1 = s2 + N t2, rounded up.
+
+    `first` and `second` are the names of the candidates.
+    """
     if first_startup_seconds.value > second_startup_seconds.value:
         return break_even(
             second, second_startup_seconds, second_step_seconds, first, first_startup_seconds, first_step_seconds
@@ -86,7 +93,7 @@ def _difference(one: Estimate, other: Estimate) -> Estimate:
 
 
 def _steps(start_seconds: float, gain_seconds: float) -> int | None:
-    """Steps until a gain per step has paid for a later start; None: never."""
+    """Return the steps until a gain per step has paid for a later start; None means never."""
     if start_seconds < 0:
         return 0
     return math.ceil(start_seconds / gain_seconds) if gain_seconds > 0 else None

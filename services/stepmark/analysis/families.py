@@ -1,16 +1,16 @@
-"""The comparisons of a run as one family: what is claimed of all of them together is wrong in at most 5 % of runs.
+"""Correct the comparisons of a run as one family: its claims together are wrong in at most 5 % of runs.
 
-Holm's procedure (`welch.holm`) over paired t-tests. Five blocks tell little of a comparison's own spread, and Holm over
-48 comparisons needs an error of 0.1 % in the first, where t with four degrees of freedom is 8.6. The spreads of the
-other comparisons of the run tell more: variances are moderated by them as G. K. Smyth does for genes ("Linear models
-and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3, 2004, section 6.2), with three reserves that his setting
-does not need, since a run has few comparisons and their spreads may differ by an order of magnitude:
+The method is Holm's procedure (`welch.holm`) over paired t-tests. Five blocks say little about a comparison's own
+spread, and Holm over 48 comparisons needs an error of 0.1 % in the first, where t with four degrees of freedom is 8.6.
+The spreads of the other comparisons of the run say more: variances are moderated by them as G. K. Smyth does for genes
+("Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3, 2004, section 6.2), with three reserves
+that his setting does not need, since a run has few comparisons and their spreads may differ by an order of magnitude:
 
-* A variance is never made smaller than its own estimate: the others lend degrees of freedom only.
+* A variance is never made smaller than its own estimate: the other comparisons lend degrees of freedom only.
 * They lend at most eight degrees of freedom, and at most half of their own number.
 * The family is tested at 3.5 % where 5 % is promised, also where blocks are added until intervals are narrow.
 
-Simulated rates of false claims and power: benchmarks/interval_coverage.py; figures in docs/measuring.md.
+benchmarks/interval_coverage.py simulates the rates of false claims and the power; docs/measuring.md has the figures.
 """
 
 from collections.abc import Sequence
@@ -33,21 +33,21 @@ _LENT_MOST = 8.0
 
 
 class Paired(Protocol):
-    """One comparison of the family."""
+    """Describe one comparison of the family."""
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of no difference."""
+        """Return the two-sided p-value of no difference."""
 
     def ratio(self, confidence: float) -> Estimate:
-        """Candidate over reference, with its interval."""
+        """Return candidate over reference, with its interval."""
 
 
 @dataclass(frozen=True)
 class MedianShift:
-    """Paired log ratios at two levels: their median, with an interval of ordered values, and the sign test.
+    """Test paired log ratios at two levels by their median, an interval of ordered values, and the sign test.
 
-    Few blocks have no interval at the level of a large family; it ends at the outermost ratios then, and the p-value
+    Few blocks give no interval at the level of a large family. It then ends at the outermost ratios, and the p-value
     alone decides on a claim.
     """
 
@@ -56,16 +56,18 @@ class MedianShift:
 
     @property
     def p_value(self) -> float:
+        """Return the two-sided p-value of the sign test."""
         return sign_p_value(np.array(self.logs))
 
     def ratio(self, confidence: float) -> Estimate:
+        """Return the median ratio, with its interval."""
         low, high = median_interval(np.array(self.logs), confidence) or (min(self.logs), max(self.logs))
         return Estimate(value=float(np.exp(np.median(self.logs))), low=float(np.exp(low)), high=float(np.exp(high)))
 
 
 @dataclass(frozen=True)
 class Family:
-    """Tests in the order given, their adjusted p-values, and the level of intervals that say the same as these."""
+    """Store the tests in the order given, their adjusted p-values, and the interval level that agrees with these."""
 
     tests: tuple[Paired, ...]
     p_adjusted: tuple[float, ...]
@@ -73,7 +75,7 @@ class Family:
 
 
 def family(logs: Sequence[Array]) -> Family:
-    """Test log ratios, one array of shape (blocks,) for each comparison, each of two blocks or more."""
+    """Test log ratios: one array of shape (blocks,) for each comparison, each of two blocks or more."""
     levels = [two_levels(np.exp(one)) for one in logs]
     plain = [one for one, found in zip(logs, levels, strict=True) if found is None]
     moderated = iter(_moderated(plain))
@@ -97,7 +99,10 @@ def _moderated(logs: Sequence[Array]) -> list[LogRatio]:
 
 
 def _common_variance(variances: Array, degrees: Array) -> tuple[float, float]:
-    """Smyth's s0^2 and d0, by the moments of log variances: the others' variance, and the degrees that it lends."""
+    """Return Smyth's s0^2 and d0: the others' variance, and the degrees of freedom that it lends.
+
+    They are found by the moments of log variances.
+    """
     most = min(_LENT_MOST, (len(variances) - 1) / 2)
     if most <= 0:
         return 0.0, 0.0
@@ -111,7 +116,10 @@ def _common_variance(variances: Array, degrees: Array) -> tuple[float, float]:
 
 
 def _inverse_trigamma(value: float) -> float:
-    """By Newton's method on 1 / trigamma, from a start below the root (Smyth 2004, appendix)."""
+    """Invert the trigamma function by Newton's method on 1 / trigamma.
+
+    The start lies below the root (Smyth 2004, appendix).
+    """
     y = 0.5 + 1 / value
     for _ in range(50):
         trigamma = float(special.polygamma(1, y))

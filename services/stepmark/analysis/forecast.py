@@ -1,7 +1,7 @@
-"""Step times at worker counts that were not measured: a prediction, how far off it may be, and what speaks against it.
+"""Predict step times at worker counts that were not measured, with bands and with what speaks against them.
 
-The prediction is the weighted geometric mean of the models in `curves.py`; the band is that of `bands.py`, widened by
-the measured intervals through a parametric bootstrap. How good that is: benchmarks/forecast_backtest.py.
+The prediction is the weighted geometric mean of the models in `curves.py`. The band is that of `bands.py`, widened by
+the measured intervals through a parametric bootstrap. benchmarks/forecast_backtest.py measures how good that is.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _DRAWS = 200
 
 @dataclass(frozen=True)
 class Point:
-    """A measured worker count. `step_seconds` with its 95 % interval, ends None where there is none.
+    """Store a measured worker count: `step_seconds` with its 95 % interval, whose ends are None where there is none.
 
     Any unit of time will do, if all points share it.
     """
@@ -37,13 +37,14 @@ class Point:
 
     @property
     def log_half_width(self) -> float:
+        """Return half the interval's width on the log scale; 0 without an interval."""
         return 0.0 if self.low is None or self.high is None else math.log(self.high / self.low) / 2
 
 
 def point_of_throughput(
     workers: int, samples_per_second: float, global_batch: float, low: float | None = None, high: float | None = None
 ) -> Point:
-    """A point from the whole job's samples per second, with its interval, at `global_batch` samples per step."""
+    """Return a point from the whole job's samples per second, with its interval, at `global_batch` samples per step."""
 
     def seconds(rate: float | None) -> float | None:
         return None if rate is None else global_batch / rate
@@ -52,10 +53,11 @@ def point_of_throughput(
 
 
 class Prediction(BaseModel):
-    """One target. Step times in the points' unit, with 80 % and 95 % bands.
+    """Store the prediction for one target: step times in the points' unit, with 80 % and 95 % bands.
 
-    `efficiency`: per-worker speed relative to the smallest measured worker count. `ratio`: target / largest measured
-    count; up to 1 the figure is measured or interpolated. `boundary`: whether the points tell of the way between nodes.
+    `efficiency` is the per-worker speed relative to the smallest measured worker count. `ratio` is target / largest
+    measured count; up to 1 the figure is measured or interpolated. `boundary` says whether the points crossed between
+    nodes, where the target needs it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,10 +77,11 @@ class Prediction(BaseModel):
 def forecast(
     points: Sequence[Point], targets: Sequence[int], workers_per_node: int | None = None, mode: Mode = "weak"
 ) -> tuple[Prediction, ...]:
-    """One prediction per target, in their order. `workers_per_node` None: unknown, and the bands widen.
+    """Return one prediction per target, in their order.
 
-    `mode`: weak, constant batch per worker; strong, constant global batch. ValueError for no points, for worker counts
-    given twice, for times that are not positive, and for targets below the smallest measured count.
+    `workers_per_node` None means unknown, and the bands widen. `mode` is weak for a constant batch per worker, and
+    strong for a constant global batch. ValueError is raised for no points, for worker counts given twice or below 1,
+    for times that are not positive and finite, and for targets below the smallest measured count.
     """
     curve = _Curve(_checked(points, targets), workers_per_node, mode)
     ahead = np.array(targets, dtype=np.float64)
@@ -105,7 +108,7 @@ def _checked(points: Sequence[Point], targets: Sequence[int]) -> tuple[Point, ..
 
 @dataclass(frozen=True)
 class _Curve:
-    """The measured points, by worker count, and what is known of where they ran."""
+    """Store the measured points, by worker count, and what is known about where they ran."""
 
     points: tuple[Point, ...]
     per_node: int | None
@@ -124,14 +127,14 @@ class _Curve:
         return np.array([point.step_seconds for point in self.points])
 
     def load(self, point: Point) -> float:
-        """Worker time per unit of work: constant where scaling is ideal."""
+        """Return the worker time per unit of work, which is constant where scaling is ideal."""
         return point.step_seconds * (point.workers if self.mode == "strong" else 1)
 
     def predict(self, seconds: Array, targets: Array) -> Array:
-        """Log step seconds, shape (targets,): the models beyond the largest point, log t over log n below it.
+        """Return log step seconds, of shape (targets,): the models beyond the largest point, log t over log n below it.
 
-        A straight line there is ideal scaling, weak and strong alike. Where the node size is not known, every worker
-        counts as a node: one flat topology.
+        On these axes ideal scaling is a straight line, weak and strong alike. Where the node size is not known, every
+        worker counts as a node, which gives one flat topology.
         """
         workers = np.array([float(point.workers) for point in self.points])
         model = curves.weak if self.mode == "weak" else curves.strong
@@ -141,13 +144,16 @@ class _Curve:
         return np.where(targets <= workers[-1], between, weights @ logs + network)
 
     def _unseen_network(self, target: int) -> float:
-        """Log of a factor of the step time."""
+        """Return the log of the factor by which a network that was never crossed lengthens the step."""
         if self.per_node is None or self.mode == "strong" or self.boundary(target) != "unseen":
             return 0.0
         return bands.network(target / self.per_node)
 
     def spread(self, targets: Array) -> Array:
-        """Standard deviation of the log prediction from the measured intervals, shape (targets,); 0 without them."""
+        """Return the standard deviation of the log prediction from the measured intervals, of shape (targets,).
+
+        It is 0 without intervals.
+        """
         errors = np.array([point.log_half_width / _NORMAL[95] for point in self.points])
         if not errors.any():
             return np.zeros_like(targets)
@@ -156,6 +162,7 @@ class _Curve:
         return np.std([self.predict(draw, targets) for draw in draws], axis=0)
 
     def boundary(self, target: int) -> Boundary:
+        """Return whether a target needs the network between nodes, and whether the points crossed it."""
         if target <= self.last.workers:
             return "not needed"
         if self.per_node is None:
@@ -165,9 +172,9 @@ class _Curve:
         return "seen" if self.last.workers > self.per_node else "unseen"
 
     def band(self, target: int, log_seconds: float, log_spread: float, level: bands.Level) -> tuple[float, float]:
-        """The empirical band and the measured intervals together, in the points' unit.
+        """Return the ends of the empirical band and the measured intervals together, in the points' unit.
 
-        A network that was never seen can only add time: there the fast end is a known band below ideal scaling.
+        A network that was never crossed can only add time, so there the fast end is a known band below ideal scaling.
         """
         ratio = target / self.last.workers
         if ratio <= 1:
@@ -185,7 +192,7 @@ class _Curve:
         return math.exp(low), math.exp(high)
 
     def warnings(self) -> Iterator[str]:
-        """What speaks against the curve as a whole."""
+        """Yield what speaks against the curve as a whole."""
         if len(self.points) < 3:
             yield f"worker counts measured: {len(self.points)}; the models want three"
         best = max(self.load(self.first) / self.load(point) for point in self.points)
@@ -201,7 +208,7 @@ class _Curve:
                 yield f"not monotone: {after.workers} workers train fewer samples per second than {before.workers}"
 
     def _overlap(self, before: Point, after: Point) -> bool:
-        """Whether measured intervals are there and leave open which of the two is the more efficient."""
+        """Return whether there are measured intervals that leave open which of the two is more efficient."""
         margin = math.hypot(before.log_half_width, after.log_half_width)
         return math.log(self.load(before) / self.load(after)) <= margin
 

@@ -1,4 +1,4 @@
-"""Forecasts of every curve of a run: one for each candidate, execution and precision, over its worker counts."""
+"""Forecast every curve of a run: one for each candidate, execution and precision, over its worker counts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -18,13 +18,15 @@ Level = Literal[80, 95]
 
 
 class ForecastModel(BaseModel):
+    """Serve as the base of the models of a forecast report: frozen, no extra fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MeasuredPoint(ForecastModel):
-    """A cell that the forecast stands on.
+    """Store a measured cell that the forecast is based on.
 
-    `step_seconds`: with its 95 % interval. `efficiency`: per-worker speed relative to the smallest measured worker
+    `step_seconds` has its 95 % interval. `efficiency` is the per-worker speed relative to the smallest measured worker
     count, as in `Prediction`.
     """
 
@@ -36,8 +38,11 @@ class MeasuredPoint(ForecastModel):
 
 
 class Predicted(ForecastModel):
-    """One worker count. `samples_per_second`: global batch / step time; its bands are those of the step time, turned
-    round: `low_80` to `high_80` samples per second, and so on. `warnings`: those of the prediction, and of the batch.
+    """Store the forecast at one worker count.
+
+    `samples_per_second` is global batch / step time. Its bands are those of the step time, inverted: `low_80` to
+    `high_80` samples per second, and likewise at 95 %. `warnings` are those of the prediction, of the batch and of the
+    measured cells.
     """
 
     prediction: Prediction
@@ -51,7 +56,7 @@ class Predicted(ForecastModel):
 
 
 class CurveForecast(ForecastModel):
-    """One curve. `execution` is what a level resolved to; `levels` are the scenario's that it stands for."""
+    """Store the forecast of one curve. `execution` is what the scenario's `levels` resolved to."""
 
     candidate: Text
     execution: str
@@ -62,7 +67,7 @@ class CurveForecast(ForecastModel):
 
 
 class LeftOut(ForecastModel):
-    """A curve without a forecast."""
+    """Store a curve that has no forecast, with the reason."""
 
     candidate: Text
     execution: str
@@ -71,10 +76,10 @@ class LeftOut(ForecastModel):
 
 
 class ForecastReport(ForecastModel):
-    """All curves of a run: what `stepmark forecast --json` prints.
+    """Store the forecasts of all curves of a run: what `stepmark forecast --json` prints.
 
-    `mode`: weak, the batch per worker is constant; strong, the global batch. `workers_per_node` None: not known.
-    `trust`: how far to trust it, a sentence for each kind of forecast in it.
+    With `mode` weak the batch per worker is constant, with strong the global batch. `workers_per_node` None means not
+    known. `trust` says how far to trust the forecasts, in a sentence for each kind of forecast in the report.
 
     Schema history
         1  first version
@@ -124,7 +129,7 @@ def forecasts(summary: Summary, targets: Sequence[int], workers_per_node: int | 
 
 
 def _curves(cells: Sequence[CellResult]) -> Iterator[list[CellResult]]:
-    """Cells that differ in nothing but their workers, by worker count."""
+    """Yield each curve's cells, which differ in nothing but their workers, by worker count."""
     for name in dict.fromkeys((cell.candidate, cell.execution, cell.precision) for cell in cells):
         of_curve = [cell for cell in cells if (cell.candidate, cell.execution, cell.precision) == name]
         yield sorted(of_curve, key=lambda cell: cell.workers)
@@ -133,7 +138,7 @@ def _curves(cells: Sequence[CellResult]) -> Iterator[list[CellResult]]:
 def _forecast(
     cells: Sequence[CellResult], targets: Sequence[int], workers_per_node: int | None, mode: Mode
 ) -> CurveForecast:
-    """Raises ValueError with the reason, where there is no forecast."""
+    """Forecast one curve. ValueError with the reason is raised where there is no forecast."""
     good = [cell for cell in cells if cell.step_seconds is not None]
     if not good:
         raise ValueError("; ".join(dict.fromkeys(cell.state for cell in cells)))
@@ -157,7 +162,7 @@ def _point(cell: CellResult) -> Point:
 
 
 def _doubts(cells: Sequence[CellResult]) -> Iterator[str]:
-    """What the forecast does not know of its own points."""
+    """Yield what the forecast does not know about its own points."""
     for cell in cells:
         if cell.step_seconds is None:
             yield f"{cell.workers} workers left out, {cell.state}"

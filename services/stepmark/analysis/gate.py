@@ -1,8 +1,8 @@
-"""Did a cell become slower than it was? Two runs of one scenario on one kind of machine, as a gate for CI.
+"""Decide whether cells became slower between two runs of one scenario on one kind of machine, as a gate for CI.
 
-Nothing is paired, since the campaigns are independent: per cell Welch's interval on log launch means (`welch.py`),
-over all cells together Holm's procedure. How much campaigns differ by luck (the machine's state on the day) no launch
-shows: it is estimated from earlier runs (`campaigns.py`), and without them the report carries a warning.
+Nothing is paired, since the campaigns are independent. Each cell has Welch's interval on log launch means (`welch.py`),
+and Holm's procedure corrects all cells together. No launch shows how much campaigns differ by chance (the machine's
+state on the day): that is estimated from earlier runs (`campaigns.py`), and without them the report carries a warning.
 """
 
 import math
@@ -24,7 +24,7 @@ _LENT = "no earlier run has this cell: how much campaigns differ is taken from t
 
 
 class Unlike(StepmarkError):
-    """The runs are of different things, and nobody has said that they are to be compared all the same."""
+    """Signal that two runs must not be compared: they are unlike and nobody allowed it, or share no measured cell."""
 
     exit_code = 2
 
@@ -38,7 +38,7 @@ class Unlike(StepmarkError):
 
 @dataclass(frozen=True)
 class Choices:
-    """`minimum_effect`: 0.05 is 5 %; None is the new scenario's."""
+    """Store what the caller of the gate chose. `minimum_effect` 0.05 is 5 %; None takes that of the new scenario."""
 
     minimum_effect: float | None = None
     allow_unlike_machines: bool = False
@@ -47,11 +47,11 @@ class Choices:
 
 
 def gate(old: Side, new: Side, choices: Choices | None = None, earlier: Sequence[Side] = ()) -> GateReport:
-    """Compare two runs. `earlier`: runs of the same thing; those that are not alike are left out, and listed.
+    """Compare two runs. `earlier` are runs of the same thing; those that are not alike are left out and listed.
 
     Raises:
-        Unlike: they differ in machine or settings, which `choices` does not allow, or have no measured cell in common.
-        CannotRun: nothing was measured in the old one.
+        Unlike: The runs differ in machine or settings, which `choices` does not allow, or share no measured cell.
+        CannotRun: Nothing was measured in the old run.
     """
     choices = choices or Choices()
     found = differences(old, new)
@@ -98,7 +98,10 @@ def _refuse(found: tuple[Difference, ...], choices: Choices) -> None:
 
 @dataclass(frozen=True)
 class _Family:
-    """What all cells are judged by. `between`: cell key -> how much its campaigns differ; empty without a history."""
+    """Store what all cells are judged by.
+
+    `between` maps a cell key to how much its campaigns differ; it is empty without a history.
+    """
 
     effect: float
     alpha: float
@@ -107,7 +110,7 @@ class _Family:
 
 @dataclass(frozen=True)
 class _Match:
-    """A cell of either run, or of both."""
+    """Store a cell of either run, or of both."""
 
     key: str
     old: CellResult | None
@@ -143,7 +146,10 @@ def _confidence(side: Side) -> float:
 
 
 def _judged(matched: Sequence[_Match], family: _Family, allow_missing: bool) -> tuple[list[GateCell], float]:
-    """Every cell, and the level of the intervals. Only cells with two launches on each side are of the family."""
+    """Return every cell, and the level of the intervals.
+
+    Only cells with two launches on each side belong to the family.
+    """
     testable = {match.key: match.launches for match in matched if min(map(len, match.launches)) >= 2}
     tests, level = tested(testable, family.between, family.alpha)
     cells = []
@@ -186,9 +192,10 @@ def _not_compared(match: _Match, allow_missing: bool) -> GateCell:
 
 
 def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
-    """A cell that ran and does not any more fails the gate: else what is broken would count as not slower.
+    """Return verdict and reason of a cell that is not compared, and whether it fails the gate.
 
-    One whose every launch was disturbed by others still runs.
+    A cell that ran and no longer runs fails the gate: otherwise what is broken would count as not slower. A cell whose
+    every launch was disturbed by others still runs.
     """
     old, new = means_of(match.old), means_of(match.new)
     if old and new:
@@ -218,13 +225,16 @@ def _figures(match: _Match, campaigns: Between | None = None) -> dict[str, Any]:
 
 
 def _both(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    """Notes with the side that they are of."""
+    """Return the notes, each with the side or sides that it is about."""
     sides = {note: " and ".join(["old"] * (note in old) + ["new"] * (note in new)) for note in (*old, *new)}
     return tuple(f"{side}: {note}" for note, side in sides.items())
 
 
 def _notes(cell: CellResult | None) -> Iterator[str]:
-    """What to know of a side's figures. They are judged all the same: a cell is compared with its own past."""
+    """Yield what to know about a side's figures.
+
+    They are judged all the same, since a cell is compared with its own past.
+    """
     if cell is None or cell.step_seconds is None:
         return
     if cell.verdict == "undecided":

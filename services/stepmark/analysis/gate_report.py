@@ -1,4 +1,4 @@
-"""What the gate says: the model behind `stepmark compare --json`, and its differences in words."""
+"""Define what the gate says: the model behind `stepmark compare --json`, and its differences in words."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,11 +22,13 @@ _CELLS_NAMED = 3
 
 
 class GateModel(BaseModel):
+    """Serve as the base of the models of a gate report: frozen, no extra fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GateSide(GateModel):
-    """Which run it was."""
+    """Identify one of the two runs."""
 
     folder: Text
     scenario: Text
@@ -36,13 +38,14 @@ class GateSide(GateModel):
 
 
 class GateCell(GateModel):
-    """One cell, matched by its key.
+    """Store the gate's answer for one cell, matched by its key.
 
-    `ratio`: new step time over old, with its interval at the report's `interval_level`; above 1 it became slower.
-    None where a side was not measured; its ends None where a side has fewer than two launches. `p_value`: Welch's,
-    two-sided; `p_adjusted`: after Holm. Seconds are geometric means of launch medians. `fails`: it is why the gate
-    fails. `notes`: what speaks against either side's figures. `campaign_spread`: standard deviation of log step time
-    between campaigns that is in the interval, from `campaigns` of this cell, the old run among them; None without.
+    `ratio` is the new step time over the old, with its interval at the report's `interval_level`; above 1 the cell
+    became slower. It is None where a side was not measured, and its ends are None where a side has fewer than two
+    launches. `p_value` is Welch's, two-sided; `p_adjusted` is that after Holm's correction. Seconds are the mean step
+    time of a typical launch. `fails` says whether the cell makes the gate fail. `notes` say what speaks against either
+    side's figures. `campaign_spread` is the standard deviation of log step time between campaigns that the interval
+    includes, from `campaigns` campaigns of this cell, the old run among them; None without a history.
     """
 
     key: Text
@@ -62,31 +65,35 @@ class GateCell(GateModel):
 
     @property
     def compared(self) -> bool:
-        """Whether there is an interval to judge by."""
+        """Return whether there is an interval to judge by."""
         return self.ratio is not None and self.ratio.low is not None
 
 
 class LeftOut(GateModel):
-    """An earlier run that was given and does not count."""
+    """Store an earlier run that was given but does not count, with the reason."""
 
     folder: Text
     reason: Text
 
 
 class GateHistory(GateModel):
-    """Earlier runs of the same thing: what the variance between campaigns is estimated from, beside the old run."""
+    """List earlier runs of the same thing.
+
+    They and the old run are what the variance between campaigns is estimated from.
+    """
 
     used: tuple[Text, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
 
 class GateReport(GateModel):
-    """The whole answer: what `stepmark compare --json` prints.
+    """Store the whole answer: what `stepmark compare --json` prints.
 
-    `family_error`: how often at most, over all cells together, a difference is claimed where there is none.
-    `interval_level`: of every cell's interval, so that it excludes 1 exactly where Holm's procedure claims a
-    difference. `unlike`: differences of machine and settings that were allowed; empty in an ordinary comparison.
-    `changed`: what the difference may come from. `warnings`: what no interval here holds, and what to do.
+    `family_error` is how often at most, over all cells together, a difference is claimed where there is none.
+    `interval_level` is that of every cell's interval, so that it excludes 1 exactly where Holm's procedure claims a
+    difference. `unlike` lists differences of machine and settings that were allowed; it is empty in an ordinary
+    comparison. `changed` lists what the difference may come from. `warnings` say what no interval here includes, and
+    what to do.
 
     Schema history
         1  first version
@@ -108,7 +115,7 @@ class GateReport(GateModel):
 
 
 def sentence(one: Difference) -> str:
-    """A difference in words. None is said as what it may be: not known, or not there."""
+    """Describe a difference in words. None, which is not known or not there, is written as none."""
     old, new = ("none" if value is None else value for value in (one.old, one.new))
     if one.kind == "changed":
         text = f"{one.field}: {old} -> {new}"
@@ -118,6 +125,6 @@ def sentence(one: Difference) -> str:
 
 
 def named(keys: Sequence[str]) -> str:
-    """The first few cells by name, and how many more there are."""
+    """Return the first few cells by name, and how many more there are."""
     more = f" and {len(keys) - _CELLS_NAMED} more" if len(keys) > _CELLS_NAMED else ""
     return ", ".join(keys[:_CELLS_NAMED]) + more

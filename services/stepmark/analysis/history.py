@@ -1,9 +1,10 @@
-"""The runs of one scenario over time: figures of each cell, and marks where something changed.
+"""Show the runs of one scenario over time: the figures of each cell, and marks where something changed.
 
-A mark at a cell is what the gate would claim of a run against the one before, with the gate's own statistics: Holm over
-the cells of the two runs, and the minimum effect. Over many runs that makes many tests, each pair with its own 5 %.
-The runs before it are the gate's history, as far back as the last mark beside which something else is recorded to have
-changed, since that is no luck between campaigns; where these are too few there is none, and luck may be marked.
+A mark at a cell is what the gate would claim about a run against the one before, with the gate's own statistics: Holm's
+procedure over the cells of the two runs, and the minimum effect. Many runs make many tests, each pair with its own 5 %.
+The runs before a run are the gate's history, as far back as the last mark beside which something else is recorded to
+have changed, since such a change is not chance between campaigns. Where these runs are too few there is no history, and
+chance may be marked.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,14 @@ from stepmark.analysis.gate_report import GateCell, sentence
 from stepmark.errors import CannotRun
 
 _EVERYTHING = Choices(allow_unlike_machines=True, allow_unlike_settings=True, allow_missing=True)
-_UNMARKED = ("host", "measurement.seed")  # a pod's name is new in every run, and a seed decides on nothing
+_UNMARKED = ("host", "measurement.seed")  # a pod's name is new in every run, and a seed explains no change
 
 Change = Literal["faster", "slower", "no longer runs"]
 _CHANGES: dict[str, Change] = {"faster": "faster", "slower": "slower", "no longer runs": "no longer runs"}
 
 
 class HistoryRun(SummaryModel):
-    """One run. `changed`: what differs in software, settings or machine from the run before, in words."""
+    """Store one run. `changed` lists what differs in software, settings or machine from the run before, in words."""
 
     run_id: str
     ended_at: float
@@ -34,7 +35,10 @@ class HistoryRun(SummaryModel):
 
 
 class HistoryPoint(SummaryModel):
-    """One cell in one run. `change`: against the run before, where the gate claims one, with `text` for why."""
+    """Store one cell in one run.
+
+    `change` is that from the run before, where the gate claims one; `text` says why.
+    """
 
     run_id: str
     verdict: CellVerdict
@@ -44,7 +48,7 @@ class HistoryPoint(SummaryModel):
 
 
 class HistoryCell(SummaryModel):
-    """Points in the order of the runs; a run that did not ask for the cell has none."""
+    """Store the points of one cell in the order of the runs; a run that did not ask for the cell has none."""
 
     key: str
     candidate: str
@@ -52,7 +56,7 @@ class HistoryCell(SummaryModel):
 
 
 class History(SummaryModel):
-    """Oldest run first."""
+    """Store the history of one scenario, oldest run first."""
 
     scenario: str
     runs: tuple[HistoryRun, ...]
@@ -60,7 +64,10 @@ class History(SummaryModel):
 
 
 def history(scenario: str, sides: Sequence[tuple[Side, float]]) -> History:
-    """Of runs with the times of their ends, oldest first; a side's `folder` is its run's name."""
+    """Return the history of runs, given with the times of their ends, oldest first.
+
+    A side's `folder` is its run's name.
+    """
     runs: list[HistoryRun] = []
     points: dict[str, list[HistoryPoint]] = {}
     level: list[Side] = []  # the runs before, since the last mark that has a reason
@@ -87,7 +94,10 @@ def history(scenario: str, sides: Sequence[tuple[Side, float]]) -> History:
 
 
 def _against(before: Sequence[Side], new: Side) -> tuple[Sequence[Difference], dict[str, GateCell]]:
-    """What is not the same as in the last run before, and the gate's answer for each cell; none without such cells."""
+    """Return the differences from the last run before, and the gate's answer for each cell.
+
+    There are no answers where the gate cannot compare the two runs.
+    """
     old, earlier = before[-1], before[-1 - MOST_EARLIER : -1]
     try:
         report = gate(old, new, _EVERYTHING, earlier if len(earlier) >= LEAST else ())
@@ -97,7 +107,7 @@ def _against(before: Sequence[Side], new: Side) -> tuple[Sequence[Difference], d
 
 
 def _told(one: Difference) -> str:
-    """From what to what: over time neither side is the one that was expected."""
+    """Describe a difference as from what to what: over time neither side is the one that was expected."""
     kind = "" if one.kind == "changed" else f"{one.kind}: "
     return kind + sentence(one.model_copy(update={"kind": "changed"}))
 

@@ -1,12 +1,12 @@
-"""Whether others disturbed a launch. Decided by what they took of its ranks' cores, and never by its step times.
+"""Decide whether others disturbed a launch, by what they took of its ranks' cores, and never by its step times.
 
 The limit is declared before (`measurement.maxTakenShare`) and stands in every record. What others took of a rank's
 cores is, over cores x time,
 
     min(CPU time of other processes on them, time that the rank's threads waited for a core) + stolen + throttled
 
-The smaller of the two, since CPU time that the rank did not want costs it nothing, and threads of one framework that
-wait for each other's cores are not others. The ranks of one launch are not others for each other either.
+The smaller of the two counts, since CPU time that the rank did not want costs it nothing, and threads of one framework
+that wait for each other's cores are not others. The ranks of one launch are not others for each other either.
 """
 
 from collections import defaultdict
@@ -14,17 +14,17 @@ from collections.abc import Iterator, Sequence
 
 from stepmark.results.record import LaunchHeader, RankReport
 
-STOP_SECONDS = 2.0  # a rank that was stopped for so long has measured the stop
-_SECONDS_LEAST = 0.05  # the kernel counts CPU time in hundredths of a second: fewer than five of them are no finding
+STOP_SECONDS = 2.0  # a rank that was stopped for this long has measured the stop
+_SECONDS_LEAST = 0.05  # the kernel counts CPU time in hundredths of a second: fewer than five of them say nothing
 
 
 def taken_share(header: LaunchHeader) -> float | None:
-    """The largest share of any rank's cores that others took; None where it is known of no rank."""
+    """Return the largest share of any rank's cores that others took; None where it is known of no rank."""
     return max((share for _, share in _taken(header)), default=None)
 
 
 def disturbed_because(header: LaunchHeader) -> str | None:
-    """Why a launch does not count, in words, or None. The header has no step times."""
+    """Return why a launch does not count, in words, or None. The header has no step times."""
     for rank in header.ranks:
         stopped = rank.interference.stopped_seconds if rank.interference is not None else None
         if stopped is not None and stopped >= STOP_SECONDS:
@@ -37,7 +37,7 @@ def disturbed_because(header: LaunchHeader) -> str | None:
 
 
 def _taken(header: LaunchHeader) -> Iterator[tuple[RankReport, float]]:
-    """Every rank with the share of its cores that others took, where that is known."""
+    """Yield every rank with the share of its cores that others took, where that is known."""
     own = _own_by_core(header.ranks)
     for rank in header.ranks:
         seen = rank.interference
@@ -49,7 +49,7 @@ def _taken(header: LaunchHeader) -> Iterator[tuple[RankReport, float]]:
 
 
 def _own_by_core(ranks: Sequence[RankReport]) -> dict[tuple[str, int], float]:
-    """(host, core) -> CPU seconds of the launch's ranks on it: each spreads evenly over its cores."""
+    """Return the CPU seconds of the launch's ranks by (host, core); each rank spreads evenly over its cores."""
     own: dict[tuple[str, int], float] = defaultdict(float)
     for rank in ranks:
         if rank.interference is not None and rank.interference.own_cpu_seconds is not None:
@@ -59,7 +59,7 @@ def _own_by_core(ranks: Sequence[RankReport]) -> dict[tuple[str, int], float]:
 
 
 def _limit(rank: RankReport, share: float) -> float | None:
-    """The declared limit, where so large a share is over it and more than the counters' grain."""
+    """Return the declared limit if the share exceeds it, and by more than the counters resolve; otherwise None."""
     seen = rank.interference
     if seen is None or share * seen.seconds * seen.cores < _SECONDS_LEAST or share <= seen.limit_share:
         return None

@@ -1,4 +1,4 @@
-"""One launch, reduced: its job step times, their steady part, its median, and whether the record can be believed."""
+"""Reduce one launch to its steady job step times and their median, and check whether its record can be believed."""
 
 from dataclasses import dataclass, replace
 
@@ -14,16 +14,16 @@ from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
 from stepmark.plan.cells import Cell
 from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
-_WINDOW_TOLERANCE = 0.005  # between the sum of the steps and the window by the host's clock
-_RANKS_TOLERANCE = 0.02  # between the windows of ranks that exchange gradients in every step
+_WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps and the window by the host's clock
+_RANKS_TOLERANCE = 0.02  # largest difference between the windows of ranks that exchange gradients in every step
 
 
 @dataclass(frozen=True)
 class LaunchSummary:
-    """Figures of one good launch. `step_seconds` are the job's steady steps, shape (steps,).
+    """Store the figures of one good launch. `step_seconds` are the job's steady steps, of shape (steps,).
 
-    `mean_step_seconds` includes slow steps, and is what a job takes; `median_step_seconds` is a typical step.
-    float32 is enough for percentiles, and halves what ten thousand launches take.
+    `mean_step_seconds` includes slow steps and is what a job takes; `median_step_seconds` is a typical step. float32 is
+    precise enough for percentiles, and halves the memory of ten thousand launches.
     """
 
     block: int
@@ -37,12 +37,13 @@ class LaunchSummary:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a summary keeps of a launch. `why_bad`: it failed or is invalid, and has no figures.
+    """Store what a summary keeps of a launch.
 
-    `disturbed`: why it does not count, and has no figures either. `taken_share`: what others took of its cores.
-    `attempt`: above 0 where it was made again. `long_step`: a sentence about a step that took far longer than others.
-    `startup_seconds`: the slowest rank's, part by part. `parts`: of its step, where they were timed. `departures`: from
-    the framework's defaults.
+    `why_bad` says that the launch failed or is invalid; it then has no figures. `disturbed` says why it does not count;
+    it has no figures then either. `taken_share` is what others took of its cores. `attempt` is above 0 where the launch
+    was made again. `long_step` is a sentence about a step that took far longer than others. `startup_seconds` holds the
+    slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
+    from the framework's defaults.
     """
 
     cell: str
@@ -61,7 +62,7 @@ class Launch:
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
-    """The record itself need not be kept."""
+    """Reduce a record to what a summary keeps. The record itself need not be kept."""
     header, disturbed = record.header, disturbed_because(record.header)
     launch = Launch(header.cell.key, header.block, None, attempt=header.attempt, taken_share=taken_share(header))
     if disturbed is not None:
@@ -99,10 +100,11 @@ def _startup(header: LaunchHeader) -> StartupSeconds:
 
 
 def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
-    """Measured steps only, shape (steps,): from when the last rank ended one step to when the last ended the next.
+    """Return the seconds of the measured steps, of shape (steps,).
 
-    Ranks leave the barrier before a window together, so a rank's stamp is the sum of its durations since then. The
-    maximum of the ranks' own durations would be longer than the time that passed: ranks take turns in being late.
+    A step lasts from when the last rank ended the step before to when the last rank ended this one. Ranks leave the
+    barrier before a window together, so a rank's stamp is the sum of its durations since then. The maximum of the
+    ranks' own durations would be longer than the time that passed, since ranks take turns in being late.
     """
     first, jobs = 0, []
     for window in record.header.ranks[0].windows:
@@ -114,7 +116,7 @@ def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
 
 
 def summarize(record: LaunchRecord) -> LaunchSummary:
-    """Figures of a launch that `invalid` finds nothing against."""
+    """Return the figures of a launch that `invalid` finds nothing against."""
     seconds = job_step_seconds(record)
     state = steady_state(seconds)
     steady = seconds[state.start :]
@@ -131,7 +133,7 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
 
 
 def invalid(record: LaunchRecord) -> str | None:
-    """Why the record's own numbers contradict each other, or None. Such a launch enters no verdict."""
+    """Return how the record's own numbers contradict each other, or None. Such a launch enters no verdict."""
     ranks, steps = record.header.ranks, record.step_nanoseconds
     if len(ranks) != record.header.cell.processes or steps.shape[0] != len(ranks):
         return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.processes} processes"
@@ -150,15 +152,19 @@ def invalid(record: LaunchRecord) -> str | None:
 
 
 def _waited_nanoseconds(rank: RankReport) -> float:
-    """For a core, in the windows; the last time it waits may lie between the last step's end and the window's."""
+    """Return how long the rank waited for a core in the windows.
+
+    The last wait may lie between the last step's end and the window's.
+    """
     waited = rank.interference.run_delay_seconds if rank.interference is not None else None
     return 0.0 if waited is None else waited * 1e9
 
 
 def _ranks_apart(record: LaunchRecord) -> str | None:
-    """Ranks leave a barrier together and wait for each other in every step, so their windows end within a step.
+    """Return how far the ranks' windows differ, in words, if that is too far; otherwise None.
 
-    The sleeper's do not wait: it has no transport.
+    Ranks leave a barrier together and wait for each other in every step, so their windows end within a step. The
+    sleeper's ranks do not wait, since it has no transport.
     """
     if "none" in {rank.flags.get("transport", "none") for rank in record.header.ranks}:
         return None
@@ -171,7 +177,7 @@ def _ranks_apart(record: LaunchRecord) -> str | None:
 
 
 def _too_fast(cell: Cell, device: str | None, samples_per_second: float, flops_per_sample: int | None) -> str | None:
-    """More FLOPs than the device has."""
+    """Return that a launch is invalid, if it did more FLOPs than the device can; otherwise None."""
     peak = peak_flops_per_second(device, cell.precision) if device is not None else None
     if peak is None or flops_per_sample is None:
         return None
@@ -180,6 +186,6 @@ def _too_fast(cell: Cell, device: str | None, samples_per_second: float, flops_p
 
 
 def _measured(windows: tuple[Window, ...], row: NDArray[np.int64]) -> tuple[int, int]:
-    """Nanoseconds of the measured part: by the steps, and by the windows."""
+    """Return the nanoseconds of the measured part, by the steps and by the windows."""
     warmup = sum(window.steps for window in windows if window.kind == "warmup")
     return int(row[warmup:].sum()), sum(window.host_nanoseconds for window in windows if window.kind == "measured")

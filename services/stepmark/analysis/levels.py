@@ -1,9 +1,9 @@
-"""Launches that run at two levels, such as rare slow ones: seen by the gap between them, with an interval that holds.
+"""Find launches that run at two levels, such as rare slow ones, by the gap between them.
 
-A t-interval takes launches to be spread evenly around one level. Where they are not (8 % of launches are 15 % slower;
-a thread lands on one of two sockets), nine or ten launches give one that holds the truth in 40 to 90 % of runs. The
-median launch has an interval that needs no assumption but independence: the k-th smallest and k-th largest value
-(Hahn and Meeker, "Statistical Intervals", 1991, 5.2).
+A t-interval assumes that launches are spread evenly around one level. Where they are not (8 % of launches are 15 %
+slower; a thread lands on one of two sockets), nine or ten launches give an interval that holds the truth in 40 to 90 %
+of runs. The median launch has an interval that assumes nothing but independence: the k-th smallest and k-th largest
+value (Hahn and Meeker, "Statistical Intervals", 1991, 5.2).
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-LEAST = 5  # values below which nothing can be said of levels
-COVERED_LEAST = 0.93  # by an interval of ordered values; 5 values reach 93.75 %
-_MATERIAL = 0.02  # a gap that is smaller is not worth a word
-# The gap between two groups over the standard deviation within them, as 95 % of normal samples stay below it, by the
-# number of values (simulated, 40,000 samples each). For more values the last one.
+LEAST = 5  # with fewer values, nothing can be said about levels
+COVERED_LEAST = 0.93  # least coverage of an interval of ordered values; 5 values reach 93.75 %
+_MATERIAL = 0.02  # a smaller gap is not reported
+# The gap between two groups over the standard deviation within them that 95 % of normal samples stay below, by the
+# number of values (simulated, 40,000 samples each). The last one holds for more values too.
 _GAP_MOST = {5: 7.2, 6: 5.4, 7: 4.5, 8: 3.9, 9: 3.5, 10: 3.1, 15: 2.3, 20: 2.0}
 
 
 @dataclass(frozen=True)
 class Levels:
-    """`low` and `high`: geometric means of the two groups, with the number of values in each."""
+    """Store two levels: `low` and `high` are the geometric means of two groups, with the number of values in each."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Levels:
 
 
 def two_levels(values: ArrayLike) -> Levels | None:
-    """The two levels of positive values, shape (launches,), or None where one level explains them.
+    """Return the two levels of positive values, of shape (launches,), or None where one level explains them.
 
     The largest gap on the log scale must exceed 2 %, and what chance leaves between normal values.
     """
@@ -48,10 +48,10 @@ def two_levels(values: ArrayLike) -> Levels | None:
 
 
 def median_interval(values: NDArray[np.float64], confidence: float = COVERED_LEAST) -> tuple[float, float] | None:
-    """Of the median of what `values`, shape (n,), were drawn from; None below five values.
+    """Return an interval for the median of what `values`, of shape (n,), were drawn from; None below five values.
 
-    The k-th value from either end, with the largest k for which 1 - 2 P(B <= k - 1), B binomial (n, 1/2), is at least
-    `confidence`; the smallest and the largest value where none is.
+    Its ends are the k-th value from either end, with the largest k for which 1 - 2 P(B <= k - 1), B binomial (n, 1/2),
+    is at least `confidence`; they are the smallest and the largest value where no k is.
     """
     count = len(values)
     if count < LEAST:
@@ -62,6 +62,9 @@ def median_interval(values: NDArray[np.float64], confidence: float = COVERED_LEA
 
 
 def sign_p_value(logs: NDArray[np.float64]) -> float:
-    """Two-sided, of a median of 0: as few values on one side of it, by the binomial distribution."""
+    """Return the two-sided p-value of a median of 0, by the binomial distribution.
+
+    It is the probability of as few values on one side of 0.
+    """
     fewer = int(min((logs > 0).sum(), (logs < 0).sum()))
     return min(1.0, 2 * float(special.bdtr(fewer, len(logs), 0.5)))

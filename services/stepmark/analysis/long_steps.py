@@ -1,14 +1,20 @@
-"""Single steps that took far longer than their launch's others: a rank that was stopped, or waited for one that was."""
+"""Find single steps that took far longer than their launch's others.
+
+Their rank was stopped, or waited for one that was.
+"""
 
 import numpy as np
 
 from stepmark.results.record import LaunchRecord
 
-SECONDS, MEDIANS = 1.0, 50  # a measured step that is longer than both is said
+SECONDS, MEDIANS = 1.0, 50  # a measured step that is longer than both is reported
 
 
 def long_step(record: LaunchRecord) -> str:
-    """The longest measured step of any rank in a sentence, if it took more than max(1 s, 50 medians); else empty."""
+    """Describe the longest measured step of any rank in a sentence, if it took more than max(1 s, 50 medians).
+
+    Otherwise the text is empty.
+    """
     steps = record.step_nanoseconds[:, record.warmup_steps :] / 1e9
     if not steps.size:
         return ""

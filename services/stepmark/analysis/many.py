@@ -1,4 +1,4 @@
-"""Reducing launches: one after another, or, where there are thousands, on all cores."""
+"""Reduce launches one after another, or on all cores where there are thousands."""
 
 import itertools
 import multiprocessing
@@ -11,18 +11,18 @@ from functools import partial
 from stepmark.analysis.launch import Launch, reduced
 from stepmark.results.store import Row, record_of
 
-_MANY = 2000  # below, starting processes would take longer than they save
+_MANY = 2000  # with fewer rows, starting processes would take longer than they save
 _CHUNK, _CHUNKS_AHEAD = 50, 2 * (os.cpu_count() or 1)
 
 
 def reduced_rows(rows: Iterable[Row], flops_per_sample: int | None) -> Iterator[Launch]:
-    """Every row's launch, in their order."""
+    """Yield every row's launch, in the order of the rows."""
     rows = iter(rows)
     first = list(itertools.islice(rows, _MANY))
     if len(first) < _MANY:
         yield from _reduced(flops_per_sample, first)
         return
-    # Spawned, not forked: whoever asks may have threads.
+    # Processes are spawned, not forked, since the caller may have threads.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from _in_order(pool, partial(_reduced, flops_per_sample), _chunks(itertools.chain(first, rows)))
 
@@ -30,7 +30,7 @@ def reduced_rows(rows: Iterable[Row], flops_per_sample: int | None) -> Iterator[
 def _in_order(
     pool: ProcessPoolExecutor, work: Callable[[list[Row]], list[Launch]], chunks: Iterator[list[Row]]
 ) -> Iterator[Launch]:
-    """As `pool.map`, which would read all chunks at once."""
+    """Yield results in order, as `pool.map` does, which would read all chunks at once."""
     running = deque(pool.submit(work, chunk) for chunk in itertools.islice(chunks, _CHUNKS_AHEAD))
     while running:
         launches = running.popleft().result()

@@ -1,6 +1,6 @@
-"""Whether the launches that were timed trained as the reference does, from the proofs in their records.
+"""Judge whether the timed launches trained as the reference does, from the proofs in their records.
 
-What one launch's ranks say is `timed_proof`.
+`timed_proof` combines what the ranks of one launch say.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ _SINCE_SCHEMA = 4
 
 @dataclass(frozen=True)
 class TimedProof:
-    """One launch's. `problem`: what is off or missing, or empty. `agree`: whether all ranks had the same weights.
+    """Store the proof of one launch.
 
-    `note`: that the loss of the timed run itself went wrong, which costs no proof.
+    `problem` says what is off or missing, or is empty. `agree` says whether all ranks had the same weights; None with
+    fewer than two proofs. `note` says that the loss of the timed run itself went wrong, which does not fail the proof.
     """
 
     block: int
@@ -27,7 +28,7 @@ class TimedProof:
 
 
 def timed_proof(header: LaunchHeader) -> TimedProof | None:
-    """None for records of a time when launches were not proven."""
+    """Return the proof of a launch; None for records of older schemas, whose launches were not proven."""
     if header.schema_version < _SINCE_SCHEMA:
         return None
     proofs = [rank.proof for rank in header.ranks if rank.proof is not None]
@@ -42,7 +43,10 @@ def timed_proof(header: LaunchHeader) -> TimedProof | None:
 
 
 def _apart(proofs: list[Proof]) -> str:
-    """Where the ranks' weights differ, which exchange their gradients in every step and began alike."""
+    """Return where the ranks' weights differ, in words; empty if they agree.
+
+    The ranks exchange their gradients in every step and began alike, so their weights should be the same.
+    """
     if len({proof.window_digest for proof in proofs}) > 1:
         return "the ranks' weights differ at the end of the timed window: gradients are not exchanged in every step"
     if len({proof.end_digest for proof in proofs}) > 1:
@@ -51,7 +55,7 @@ def _apart(proofs: list[Proof]) -> str:
 
 
 def _diverged(ranks: tuple[RankReport, ...]) -> str:
-    """Whether some rank's loss is no number, or more than doubled, at the window's end."""
+    """Return that some rank's loss is no number, or more than doubled, at the window's end; empty otherwise."""
     for rank in ranks:
         first, last = rank.first_loss, rank.last_loss
         if last is None or (first is not None and last > 2 * first):

@@ -1,4 +1,4 @@
-"""Certificates with what was proven of the timed launches themselves: one that fails there is none."""
+"""Add to certificates what was proven of the timed launches: a cell that fails there is not comparable."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,10 @@ from stepmark.results.certificate import Certificate, Stage
 
 
 def proven(certificates: Mapping[str, Certificate], launches: Mapping[str, Sequence[Launch]]) -> dict[str, Certificate]:
-    """By cell key. `launches`: all of each cell; those without figures do not count."""
+    """Return the certificates by cell key, with the proof of the timed launches.
+
+    `launches` are all launches of each cell; those without figures do not count.
+    """
     return {
         key: _proven(certificate, [launch for launch in launches.get(key, ()) if launch.figures is not None])
         for key, certificate in certificates.items()
@@ -35,12 +38,12 @@ def _proven(certificate: Certificate, counted: Sequence[Launch]) -> Certificate:
 
 
 def _order(proof: TimedProof) -> tuple[bool, int, float]:
-    """The first that fails, otherwise the one that is furthest off."""
+    """Return a sort key whose largest value is the first proof that fails, or else the one that is furthest off."""
     return bool(proof.problem), -proof.block if proof.problem else 0, proof.figures.worst if proof.figures else 0.0
 
 
 def _stage(certificate: Certificate, proof: TimedProof) -> tuple[Stage, ...]:
-    """None where the launch has no figures to show."""
+    """Return the stage of the timed run; empty where the launch has no figures to show."""
     if proof.figures is None or proof.limits is None:
         return ()
     timed = certificate.stages[-1]

@@ -1,4 +1,7 @@
-"""How far each rank is from the others, and what noise with a memory does to means: the statistics of `stragglers`."""
+"""Measure how far each rank is from the others, and what autocorrelated noise does to means.
+
+These are the statistics of `stragglers`.
+"""
 
 from functools import cache
 
@@ -9,14 +12,15 @@ from scipy import optimize, special
 Array = NDArray[np.float64]
 
 _CLIP = 4.0  # robust standard deviations; a stall may fill a whole group of steps
-_GROUPS_CLIPPED = 20  # of fewer groups the robust deviation is too rough: clipping by it would invent alarms
-_MAD = 1.4826  # of a normal distribution: standard deviation / median absolute deviation
+_GROUPS_CLIPPED = 20  # with fewer groups the robust deviation is too rough: clipping by it would cause false alarms
+_MAD = 1.4826  # standard deviation / median absolute deviation of a normal distribution
 
 
 def log_ratios_to_others(logs: Array) -> Array:
-    """Each value less the median of its step's other ranks, shape (ranks, steps).
+    """Return each value less the median of its step's other ranks, of shape (ranks, steps).
 
-    Leaving the rank itself out matters where ranks are few: of two, one 3 % slower is 1.5 % above their common median.
+    Leaving the rank itself out matters where ranks are few: of two, one that is 3 % slower is 1.5 % above their common
+    median.
     """
     ranks = logs.shape[0]
     middle = ranks // 2
@@ -29,27 +33,30 @@ def log_ratios_to_others(logs: Array) -> Array:
 
 
 def spread(times: Array) -> Array:
-    """(slowest - median) / median over the ranks of each step, shape (steps,)."""
+    """Return (slowest - median) / median over the ranks of each step, of shape (steps,)."""
     middle = np.median(times, axis=0)
     found: Array = (times.max(axis=0) - middle) / middle
     return found
 
 
 def jitter(ratios: Array) -> Array:
-    """Robust standard deviation of each rank's noise, shape (ranks,)."""
+    """Return the robust standard deviation of each rank's noise, of shape (ranks,)."""
     centred = ratios - np.median(ratios, axis=1, keepdims=True)
     return np.asarray(_MAD * np.median(np.abs(centred), axis=1))
 
 
 def expected_spread(ratios: Array) -> float:
-    """Mean of the largest of n jitters of the typical size; normal order statistic after Blom (1958)."""
+    """Return the mean of the largest of n jitters of the typical size.
+
+    The normal order statistic follows Blom (1958).
+    """
     ranks = len(ratios)
     typical = float(np.median(jitter(ratios)))
     return float(np.expm1(typical * special.ndtri((ranks - 0.375) / (ranks + 0.25))))
 
 
 def memory(ratios: Array) -> float:
-    """Lag-1 autocorrelation of a typical rank's noise, 0 to 0.95; robust to spikes by clipping."""
+    """Return the lag-1 autocorrelation of a typical rank's noise, 0 to 0.95. Clipping makes it robust to spikes."""
     centred = ratios - np.median(ratios, axis=1, keepdims=True)
     limit = _CLIP * _MAD * np.median(np.abs(centred), axis=1, keepdims=True)
     clipped = np.clip(centred, -limit, limit)
@@ -59,7 +66,7 @@ def memory(ratios: Array) -> float:
 
 
 def effects_of_groups(ratios: Array, width: int, memory: float) -> tuple[Array, Array, int]:
-    """Mean log ratio of each rank and its standard error, shape (ranks,) each, and the degrees of freedom.
+    """Return each rank's mean log ratio and its standard error, of shape (ranks,) each, and the degrees of freedom.
 
     The unit is the median of `width` neighbouring steps, which is nearly independent of the next one.
     """
@@ -76,18 +83,18 @@ def effects_of_groups(ratios: Array, width: int, memory: float) -> tuple[Array, 
 
 
 def variance_of_mean(length: int, memory: float) -> float:
-    """Variance of the mean of `length` values of an AR(1) process of unit variance (Priestley 1981, 5.3)."""
+    """Return the variance of the mean of `length` values of an AR(1) process of unit variance (Priestley 1981, 5.3)."""
     gap = 1 - memory
     return ((1 + memory) / gap - 2 * memory * (1 - memory**length) / (length * gap**2)) / length
 
 
 @cache
 def errors_needed(degrees: int, level: float, power: float) -> float:
-    """The true effect that a one-sided t-test at `level` finds with this power, in *estimated* standard errors.
+    """Return the true effect that a one-sided t-test at `level` finds with this power, in *estimated* standard errors.
 
-    The power of a t-test at a true effect d is 1 - F(t | noncentrality d / true error). Of the true error only an
-    estimate with `degrees` is known, so the power is averaged over what that may be (chi squared), lest few launches
-    with luckily little noise promise too much.
+    The power of a t-test at a true effect d is 1 - F(t | noncentrality d / true error). Only an estimate of the true
+    error with `degrees` is known, so the power is averaged over what the true error may be (chi squared). Otherwise few
+    launches with little noise by luck would promise too much.
     """
     critical = float(special.stdtrit(degrees, 1 - level))
     estimated = np.sqrt(special.chdtri(degrees, 1 - (np.arange(200) + 0.5) / 200) / degrees)  # over the true error

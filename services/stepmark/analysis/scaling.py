@@ -1,4 +1,4 @@
-"""Speed-up, efficiency and serial fraction against the one-worker cell of the same candidate in the same campaign."""
+"""Compute speed-up, efficiency and serial fraction against the one-worker cell of the same candidate and campaign."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -26,17 +26,18 @@ _CAUSES = {
 
 
 class Scaling(BaseModel):
-    """How one cell compares with one worker. Ratios without unit; 95 % intervals, None below two common blocks.
+    """Store how one cell compares with one worker, as ratios with 95 % intervals, None below two common blocks.
 
-    `speedup`: samples per second over those of one worker, paired within blocks. In strong scaling the global batch is
-    constant, so it is t(1) / t(n); in weak scaling the batch grows with the workers, and it is the scaled speed-up
-    n t(1) / t(n) (Gustafson, CACM 1988). The two are different quantities: `mode` goes wherever the figure goes.
-    `efficiency`: speed-up / workers.
-    `karp_flatt`: serial fraction (1/S - 1/n) / (1 - 1/n) (Karp and Flatt, CACM 1990); growing with n means overhead,
-    constant means serial work. In weak scaling it is that of the scaled problem, where a constant cost per step makes
-    it fall as 1/n.
-    `scaled_serial_fraction`: weak only, (n - S) / (n - 1), Gustafson's law solved for it: the share of the time *on n
-    workers* that does not shrink. None for one worker; negative where the speed-up is superlinear: nothing is clamped.
+    `speedup` is samples per second over those of one worker, paired within blocks. In strong scaling the global batch
+    is constant, so it is t(1) / t(n); in weak scaling the batch grows with the workers, and it is the scaled speed-up n
+    t(1) / t(n) (Gustafson, CACM 1988). The two are different quantities, so `mode` goes wherever the figure goes.
+    `efficiency` is speed-up / workers.
+    `karp_flatt` is the serial fraction (1/S - 1/n) / (1 - 1/n) (Karp and Flatt, CACM 1990). A fraction that grows with
+    n means overhead, and a constant one means serial work. In weak scaling it is that of the scaled problem, where a
+    constant cost per step makes it fall as 1/n.
+    `scaled_serial_fraction` is for weak scaling only: (n - S) / (n - 1), Gustafson's law solved for the share of the
+    time *on n workers* that does not shrink. It is None for one worker, and negative where the speed-up is superlinear,
+    since nothing is clamped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +52,7 @@ class Scaling(BaseModel):
 
 
 def baseline_of(cell: Cell, cells: tuple[Cell, ...]) -> Cell | None:
-    """The one-worker cell that a cell's speed-up refers to; None if it was not asked for.
+    """Return the one-worker cell that a cell's speed-up refers to; None if it was not asked for.
 
     It uses the same strategy, so the base is one process of it, not a plain loop (Hoefler and Belli, SC'15, rule 1).
     """
@@ -70,9 +71,9 @@ def scaling_of(
     baseline_samples_per_second: Mapping[int, float],
     confidence: float = CONFIDENCE,
 ) -> Scaling | None:
-    """Everything about one cell; the mappings are block -> samples per second of the whole job.
+    """Return the scaling of one cell. The mappings are block -> samples per second of the whole job.
 
-    None if no block has both, or if the batches do not belong to `mode`: weak and strong are never mixed.
+    The result is None if no block has both, or if the batches do not belong to `mode`: weak and strong are never mixed.
     """
     if not _belongs(cell, baseline, mode):
         return None
@@ -100,17 +101,20 @@ def _belongs(cell: Cell, baseline: Cell, mode: Mode) -> bool:
 def speedup(
     samples_per_second: dict[int, float], baseline: dict[int, float], confidence: float = CONFIDENCE
 ) -> Estimate | None:
-    """Ratio of throughputs, paired by block: weak and strong scaling alike, since both compare samples per second."""
+    """Return the ratio of throughputs, paired by block; None if no block has both.
+
+    It is the same for weak and strong scaling, since both compare samples per second.
+    """
     return paired_ratio(samples_per_second, baseline, confidence)
 
 
 def efficiency(speedup: Estimate, workers: int) -> Estimate:
-    """Speed-up divided by the number of workers."""
+    """Return the speed-up divided by the number of workers."""
     return _through(speedup, lambda value: value / workers)
 
 
 def karp_flatt(speedup: Estimate, workers: int) -> Estimate | None:
-    """Experimentally determined serial fraction (Karp and Flatt, CACM 33(5), 1990); None for one worker.
+    """Return the experimentally determined serial fraction (Karp and Flatt, CACM 33(5), 1990); None for one worker.
 
     It falls as the speed-up grows, so the interval's ends are those of the speed-up, swapped.
     """
@@ -120,12 +124,12 @@ def karp_flatt(speedup: Estimate, workers: int) -> Estimate | None:
 
 
 def scaled_serial_fraction(speedup: Estimate, workers: int) -> Estimate | None:
-    """(n - S) / (n - 1) of a scaled speed-up S (Gustafson, CACM 31(5), 1988); None for one worker."""
+    """Return (n - S) / (n - 1) of a scaled speed-up S (Gustafson, CACM 31(5), 1988); None for one worker."""
     return None if workers == 1 else _through(speedup, lambda value: (workers - value) / (workers - 1))
 
 
 def _through(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
-    """A monotone function of an estimate: it carries the interval's ends along exactly."""
+    """Apply a monotone function to an estimate, which carries the interval's ends along exactly."""
     if estimate.low is None or estimate.high is None:
         return Estimate(value=function(estimate.value), low=None, high=None)
     low, high = sorted((function(estimate.low), function(estimate.high)))
@@ -133,7 +137,7 @@ def _through(estimate: Estimate, function: Callable[[float], float]) -> Estimate
 
 
 def superlinear_note(efficiency: Estimate, mode: Mode | None = None) -> str:
-    """A warning for an efficiency that ought not to be, with its likely causes, or nothing."""
+    """Return a warning for an efficiency above 105 %, with its likely causes; empty otherwise."""
     if efficiency.value <= _SUPERLINEAR:
         return ""
     causes = _CAUSES[mode] if mode else ("caches", "input", "the one-worker cell")

@@ -1,8 +1,8 @@
-"""Whether the steps of one launch had reached a steady state, and where it begins.
+"""Decide whether the steps of one launch had reached a steady state, and where it begins.
 
-Shapes of log step time by `change_points`, after outliers were clipped, over blocks of steps in long windows; the
+`change_points` fits shapes to log step times, after outliers were clipped, over blocks of steps in long windows. The
 verdicts follow Barrett et al., "Virtual Machine Warmup Blows Hot and Cold", OOPSLA 2017, with one more for windows that
-are too short and too noisy to tell: nothing is called steady because nothing could have been seen.
+are too short and too noisy to tell. A launch is not called steady only because no change could have been seen.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from stepmark.analysis.change_points import Array, Fit, best_fit
 
 Verdict = Literal["steady", "drifting", "slowdown", "no steady state", "undecided"]
 
-MATERIAL = 0.02  # change over the steady part; half of it, the median's distance from both ends, is minimumEffect
+MATERIAL = 0.02  # a change over the steady part; half of it, the median's distance from both ends, is minimumEffect
 DROPPED_FIRST = 10  # steps: the rule of thumb beside which the median is printed (tf_cnn_benchmarks' warm-up)
 
 _STEPS_LEAST = 20
@@ -26,21 +26,21 @@ _SEGMENT_STEPS_LEAST = 5
 _STABLE_STEPS_LEAST = 10
 _BLOCKS_MOST = 100  # partitioning is quadratic: longer series are reduced to means of equal blocks
 _SAME_LEVEL = 0.01  # neighbouring segments nearer than this are one level
-_DRIFT = 0.005  # an established change over the steady part that is smaller is not worth a word
+_DRIFT = 0.005  # a smaller change over the steady part is not reported, even if it is established
 _SURE = float(special.ndtri(0.98))
-_CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must be slower to be left out; _trimmed
+_CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must be slower to be left out
 
 
 @dataclass(frozen=True)
 class SteadyState:
-    """`start` is the index of the first steady step among those given, 0 where there is no steady state.
+    """Store the steady state of one launch.
 
-    `reason` is empty when steady. `change`: relative change from the first to the last steady step, by its slope;
-    `change_below`: its absolute value is below this with 98 % confidence, and `steady` says that this is at most 2 %.
-    Both are None where there is no steady state, or too few steps.
-    `median_after_first_seconds`: what dropping the first ten of the given steps gives; None if there are no more.
-    `slope`: log change over a whole window by the slope of the steady steps, or of the second half of the window where
-    that begins earlier; None for too few steps.
+    `start` is the index of the first steady step among those given, 0 where there is no steady state. `reason` is empty
+    when steady. `change` is the relative change from the first to the last steady step, by its slope. Its absolute
+    value is below `change_below` with 98 % confidence, and `steady` says that this is at most 2 %. Both are None where
+    there is no steady state, or too few steps. `median_after_first_seconds` is what dropping the first ten of the given
+    steps gives; None if there are no more. `slope` is the log change over a whole window by the slope of the steady
+    steps, or of the second half of the window where that begins earlier; None for too few steps.
     """
 
     verdict: Verdict
@@ -53,9 +53,10 @@ class SteadyState:
 
 
 def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> SteadyState:
-    """Classify the step times of one measured window, shape (steps,), positive.
+    """Classify the step times of one measured window, of shape (steps,), positive.
 
-    A relative change of `material` over the steady part is not steady; where one cannot be excluded, it is undecided.
+    A window with a relative change of `material` over the steady part is not steady; where such a change cannot be
+    excluded, it is undecided.
     """
     after_first = float(np.median(seconds[DROPPED_FIRST:])) if len(seconds) > DROPPED_FIRST else None
     if len(seconds) < _STEPS_LEAST:
@@ -80,10 +81,11 @@ def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> St
 
 
 def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
-    """The change over the steady part that several launches have in common is below this with 98 % confidence.
+    """Return a bound on the change over the steady part that several launches have in common, with 98 % confidence.
 
-    By t on the launches' changes, so that whatever differs between launches, autocorrelation included, is its error;
-    a cell's launches can exclude together what none could alone. None below two launches with a steady part.
+    The bound is by t on the launches' changes, so that whatever differs between launches, autocorrelation included, is
+    its error. A cell's launches can exclude together what none could alone. The result is None below two launches with
+    a steady part.
     """
     changes = np.log1p([state.change for state in states if state.change is not None])
     n = len(changes)
@@ -98,7 +100,7 @@ def _undecided(steps: int, below: float) -> str:
 
 
 def _block_means(values: Array, width: int) -> Array:
-    """Means of blocks of `width`, with steps clipped to 2.5 standard deviations around the block's median."""
+    """Return means of blocks of `width`, with steps clipped to 2.5 standard deviations around the block's median."""
     rows = values[: len(values) // width * width].reshape(-1, width)
     centre = np.median(rows, axis=1, keepdims=True)
     limit = 2.5 * _spread(rows - centre)
@@ -106,9 +108,9 @@ def _block_means(values: Array, width: int) -> Array:
 
 
 def _clipped(values: Array) -> Array:
-    """Outliers clipped to 3 standard deviations around the median of 9 neighbours.
+    """Clip outliers to 3 standard deviations around the median of 9 neighbours.
 
-    The standard deviation is that of first differences, which no level change moves.
+    The standard deviation is that of first differences, which a change of level does not affect.
     """
     local = ndimage.median_filter(values, size=9, mode="nearest")
     limit = 3 * _spread(np.diff(values)) / np.sqrt(2)
@@ -116,9 +118,9 @@ def _clipped(values: Array) -> Array:
 
 
 def _spread(deviations: Array) -> float:
-    """Standard deviation from the 90 % quantile of absolute deviations.
+    """Return the standard deviation, from the 90 % quantile of absolute deviations.
 
-    Unlike the MAD it does not take for outliers what happens in a tenth of the steps, such as a second mode.
+    Unlike the MAD, it does not treat as outliers what happens in a tenth of the steps, such as a second mode.
     """
     sizes = np.abs(deviations).ravel()
     at = int(0.9 * len(sizes))
@@ -126,7 +128,7 @@ def _spread(deviations: Array) -> float:
 
 
 def _levels(blocks: Array, shape: Fit) -> list[int]:
-    """Starts of the levels: segments whose medians agree within 1 % are one, joined from the end backwards."""
+    """Return the starts of the levels. Segments whose medians agree within 1 % are joined, from the end backwards."""
     kept = list(shape.starts)
     for index in range(len(kept) - 1, 0, -1):
         end = kept[index + 1] if index + 1 < len(kept) else len(blocks)
@@ -137,7 +139,7 @@ def _levels(blocks: Array, shape: Fit) -> list[int]:
 
 
 def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int) -> tuple[Verdict | None, str]:
-    """What is established against a steady state, or None. An earlier level counts if it held for ten steps."""
+    """Return what is established against a steady state, or None. An earlier level counts if it held for ten steps."""
     start, n = levels[-1], len(blocks)
     if n - start < n / 3:
         return "no steady state", f"the last level holds only {(n - start) / n:.0%} of the window"
@@ -154,11 +156,11 @@ def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int) -> tuple
 
 
 def _trimmed(blocks: Array, start: int, variance: float) -> int:
-    """The start moved on, as long as what it leaves behind is slower than the rest, but never past the middle.
+    """Move the start on, as long as what it leaves behind is slower than the rest, but never past the middle.
 
     The foot of a warm-up is too weak to be a change point, and would still bias the median. After a warm-up two
-    standard errors are enough, elsewhere it takes three; leaving out too much costs a little precision only.
-    `variance`: of a mean of n blocks, times n.
+    standard errors are enough, elsewhere three are needed; leaving out too much costs a little precision only.
+    `variance` is that of a mean of n blocks, times n.
     """
     while start <= len(blocks) / 2:
         rest = blocks[start:]
@@ -173,13 +175,16 @@ def _trimmed(blocks: Array, start: int, variance: float) -> int:
 
 
 def _slope(blocks: Array, start: int) -> float:
-    """Log change over all blocks, by the slope from `start` on or of the second half: a short end tells little."""
+    """Return the log change over all blocks, by the slope from `start` on.
+
+    The slope of the second half is taken where `start` lies later, since a short end says little.
+    """
     counted = blocks[min(start, len(blocks) // 2) :]
     return _change(counted, 0.0)[0] * len(blocks) / len(counted)
 
 
 def _change(values: Array, variance: float) -> tuple[float, float]:
-    """Change over these blocks by the least squares slope, and its standard error: sqrt(12 variance / n)."""
+    """Return the change over these blocks by the least squares slope, and its standard error: sqrt(12 variance / n)."""
     n = len(values)
     ramp = np.arange(n) - (n - 1) / 2
     return float(ramp @ values / (ramp @ ramp)) * n, float(np.sqrt(12 * variance / n))

@@ -1,12 +1,13 @@
-"""When there are enough blocks, and how many forks per zygote pay.
+"""Decide when there are enough blocks, and how many forks per zygote pay.
 
-Looking at the data to decide when to stop makes intervals too narrow: it stops where the spread happens to look small.
-A plain t-interval that is added to until it is narrow enough covers 88 to 94 % at nominal 95 %, the less the earlier it
-may stop (benchmarks/interval_coverage.py). Two repairs together bring it back to 94 to 96 %:
+Looking at the data to decide when to stop makes intervals too narrow, since measuring stops where the spread happens to
+look small. A plain t-interval that is added to until it is narrow enough covers 88 to 94 % at nominal 95 %, the less
+the earlier it may stop (benchmarks/interval_coverage.py). Two repairs together bring it back to 94 to 96 %:
 
-* It must look precise twice, two blocks apart. Simons ("On the cost of not knowing the variance when making a
-  fixed-width confidence interval for the mean", Ann. Math. Stat. 39, 1968) proved that a fixed number of observations
-  beyond the stop of Chow and Robbins (1965) makes a fixed-width interval cover what it says, whatever the variance.
+* An interval must be narrow enough twice, two blocks apart. Simons ("On the cost of not knowing the variance when
+  making a fixed-width confidence interval for the mean", Ann. Math. Stat. 39, 1968) proved that a fixed number of
+  observations beyond the stop of Chow and Robbins (1965) makes a fixed-width interval cover what it says, whatever the
+  variance.
 * Intervals of a run that may add blocks are drawn at 96 % so that they cover 95 %.
 """
 
@@ -25,19 +26,20 @@ SEQUENTIAL_CONFIDENCE = 0.96
 
 
 def confidence(launches: int, max_launches: int | None) -> float:
-    """The level at which to draw intervals so that they cover 95 %: higher where precision decides on more blocks."""
+    """Return the level at which drawn intervals cover 95 %. It is higher where precision decides on more blocks."""
     return SEQUENTIAL_CONFIDENCE if max_launches is not None and max_launches > launches else CONFIDENCE
 
 
 def enough(values: ArrayLike, relative_precision: float) -> bool:
-    """Whether a cell's figures, one per block in the order measured, shape (blocks,), are as precise as asked for."""
+    """Return whether a cell's figures, one per block in the order measured, of shape (blocks,), are precise enough."""
     return bool(may_stop(values, relative_precision)[..., -1:].any())
 
 
 def may_stop(values: ArrayLike, relative_precision: float) -> NDArray[np.bool_]:
-    """The same after every block: values of shape (..., blocks), and so the answers.
+    """Return after every block whether the figures are precise enough, for values of shape (..., blocks).
 
-    True after block n if the half-width over all n, and that over the first n - 2, are at most `relative_precision`.
+    The result has the same shape. It is true after block n if the half-width over all n, and that over the first n - 2,
+    are at most `relative_precision`.
     """
     precise = relative_half_widths(values, SEQUENTIAL_CONFIDENCE) <= relative_precision
     precise[..., : LOOK_BLOCKS_LEAST - 1] = False
@@ -47,10 +49,10 @@ def may_stop(values: ArrayLike, relative_precision: float) -> NDArray[np.bool_]:
 
 
 def relative_half_widths(values: ArrayLike, confidence: float) -> Array:
-    """Half-width of the t-interval on logarithms over the first n blocks, for every n; infinite for one block.
+    """Return the half-width of the t-interval on logarithms over the first n blocks, for every n.
 
-    `values`: positive, shape (..., blocks); the result has the same shape and equals, for its last block,
-    `intervals.geometric_mean(values, confidence).relative_half_width`.
+    It is infinite for one block. `values` are positive, of shape (..., blocks). The result has the same shape and
+    equals, for its last block, `intervals.geometric_mean(values, confidence).relative_half_width`.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     logs = logs - logs[..., :1]  # the running sums below lose digits far from 0
@@ -64,11 +66,12 @@ def relative_half_widths(values: ArrayLike, confidence: float) -> Array:
 
 
 def nested_variances(values: Sequence[ArrayLike]) -> tuple[float, float] | None:
-    """Variance between zygotes and within them, of `values[zygote]`, each of shape (forks,): log launch medians, say.
+    """Return the variance between zygotes and within them, of `values[zygote]`, each of shape (forks,).
 
-    Unbiased estimates of one-way analysis of variance (Searle, Casella and McCulloch, "Variance Components", 1992;
-    for equal numbers of forks T2^2 and T1^2 of Kalibera and Jones, ISMM 2013). That between may come out negative:
-    then it is lost in the spread within. None without two zygotes, or without two forks of one of them.
+    The values are log launch medians, for example. The estimates are the unbiased ones of one-way analysis of variance
+    (Searle, Casella and McCulloch, "Variance Components", 1992; for equal numbers of forks T2^2 and T1^2 of Kalibera
+    and Jones, ISMM 2013). The variance between zygotes may come out negative: then it is lost in the spread within. The
+    result is None without two zygotes, or without two forks of one of them.
     """
     groups = [group for group in (np.asarray(value, dtype=np.float64) for value in values) if len(group)]
     sizes = np.array([len(group) for group in groups])
@@ -89,12 +92,13 @@ def optimal_forks(
     cost_fork_seconds: float,
     most: int = 100,
 ) -> int:
-    """Forks per zygote that give the narrowest interval in a given time, between 1 and `most`.
+    """Return the forks per zygote that give the narrowest interval in a given time, between 1 and `most`.
 
-    sqrt(c1 / c2 * v2 / v1): n zygotes with m forks each give a mean of variance (v1 + v2 / m) / n for the time
-    n (c1 + m c2) (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). Of the two whole
-    numbers beside it, the one with the smaller product of variance and time. `cost_zygote_seconds`: what a zygote costs
-    before its first fork; `cost_fork_seconds`: a launch, window included.
+    The optimum is sqrt(c1 / c2 * v2 / v1): n zygotes with m forks each give a mean of variance (v1 + v2 / m) / n for
+    the time n (c1 + m c2) (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). Of the two whole
+    numbers beside it, the one with the smaller product of variance and time is returned. `cost_zygote_seconds` is what
+    a zygote costs before its first fork; `cost_fork_seconds` is what a launch costs, window included. ValueError is
+    raised for a negative cost or variance within, and for forks that cost no time.
     """
     if min(cost_zygote_seconds, variance_within) < 0 or cost_fork_seconds <= 0:
         raise ValueError("costs and variances are not negative, and a fork takes time")

@@ -1,8 +1,9 @@
-"""Which ranks are slow, by how much, how sure that is, and what slowness would have been missed.
+"""Find which ranks are slow, by how much, how sure that is, and what slowness would have been missed.
 
-In synchronous data parallel all ranks wait for the slowest in the collective, so their *step* times are equal and
-hide the culprit. Give `straggler_report` the ranks' own compute times: steps without the gradient exchange, or times up
-to the first blocking collective. Step times are accepted too; then only what lies outside the collective can differ.
+In synchronous data parallel training all ranks wait for the slowest in the collective, so their *step* times are equal
+and hide which rank is slow. Give `straggler_report` the ranks' own compute times: steps without the gradient exchange,
+or times up to the first blocking collective. Step times are accepted too; then only what lies outside the collective
+can differ.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from stepmark.analysis.welch import holm
 
 Times = NDArray[np.int64] | NDArray[np.float32] | Array
 
-_GROUPS_LEAST, _GROUP_STEPS_LEAST = 8, 25  # of one launch
+_GROUPS_LEAST, _GROUP_STEPS_LEAST = 8, 25  # least numbers within one launch
 _CONFIDENCE = 0.95
 DETECTION_POWER = 0.8
 
@@ -28,8 +29,8 @@ DETECTION_POWER = 0.8
 # is a few neighbouring steps, where the far tails of t are less exact than for medians of whole launches.
 _FAMILY_WISE, _FAMILY_WISE_PASSING, _FAMILY_WISE_ONE_LAUNCH = 0.004, 0.002, 0.002
 
-# Of processes that differ between launches a standard deviation of 5 % is taken as the largest (2.6 to 5.6 % were seen,
-# docs/measuring.md, fork_fidelity.py), known as well as four degrees of freedom would know it.
+# The largest standard deviation of processes between launches is taken as 5 % (2.6 to 5.6 % were seen,
+# docs/measuring.md, fork_fidelity.py), as if it were estimated with four degrees of freedom.
 _PROCESSES_DIFFER, _PROCESSES_DEGREES = 0.05, 4
 
 
@@ -38,11 +39,13 @@ class _Model(BaseModel):
 
 
 class Straggler(_Model):
-    """One slow rank. `slower`: 0.03 is 3 % slower than the median of the other ranks, with a 95 % interval of its own.
+    """Store one slow rank.
 
-    `p_value`: adjusted over all ranks (Holm). `slowest_share`: share of the steps in which it was the last, 1 / ranks
-    where all are alike. `block`: None where it is slow in the launches of all blocks; else the one block in whose
-    launch it was slow, against its own launches in the others (then `p_value` is adjusted over launches too).
+    `slower` 0.03 is 3 % slower than the median of the other ranks, with a 95 % interval of its own from `low` to
+    `high`. `p_value` is adjusted over all ranks (Holm). `slowest_share` is the share of the steps in which the rank was
+    the last, 1 / ranks where all are alike. `block` is None where the rank is slow in the launches of all blocks.
+    Otherwise it is the one block in whose launch the rank was slow, against its own launches in the others (then
+    `p_value` is adjusted over launches too).
     """
 
     rank: int
@@ -56,14 +59,15 @@ class Straggler(_Model):
 
 
 class StragglerReport(_Model):
-    """`slow`: worst first. `slow_hosts`: those of several ranks with more than half of them slow: look at the node.
+    """Store the slow ranks, worst first, and how sure it is that there are no others.
 
-    `steps`: of all `launches`. `detectable`: a rank that is slower by this share or more would have been found with a
-    probability of `DETECTION_POWER`, if it is slow in every launch; None where no slowness up to 100 % would have been.
-    `spread_mean`, `spread_p99`: per step, (slowest rank - median rank) / median rank, over the steps.
-    `spread_expected`: its mean if every rank had the typical jitter and none were slow; it grows with the number of
-    ranks, so only an excess over it is news. `block_steps`: of a single launch, the neighbouring steps that were taken
-    together as one nearly independent figure. `reason`: why there is no test, or empty.
+    `slow_hosts` are those of several ranks with more than half of them slow, which suggests a slow node. `steps` are
+    those of all `launches`. A rank that is slower by `detectable` or more would have been found with a probability of
+    `DETECTION_POWER`, if it is slow in every launch; None where no slowness up to 100 % would have been. `spread_mean`
+    and `spread_p99` are taken over the steps, of (slowest rank - median rank) / median rank in each. `spread_expected`
+    is the mean if every rank had the typical jitter and none were slow; it grows with the number of ranks, so only an
+    excess over it matters. `block_steps` is, for a single launch, the number of neighbouring steps taken together as
+    one nearly independent figure. `reason` says why there is no test, or is empty.
     """
 
     ranks: int
@@ -81,7 +85,7 @@ class StragglerReport(_Model):
 
 @dataclass(frozen=True)
 class _Test:
-    """Mean log ratio of each rank to the others and its standard error, shape (ranks,) each."""
+    """Store the mean log ratio of each rank to the others and its standard error, of shape (ranks,) each."""
 
     effect: Array
     error: Array
@@ -95,14 +99,17 @@ def straggler_report(
     blocks: Sequence[int] | None = None,
     minimum_effect: float = 0.01,
 ) -> StragglerReport:
-    """Find slow ranks. `launches`: times of shape (ranks, steps) each, in any unit; `hosts`: the host of each rank.
+    """Find slow ranks.
 
-    Per step, each rank's log time less the median of the *other* ranks removes what all share. A rank's process may be
-    slower than another's for the length of a launch and no longer, so the launch is the unit: its median ratio. A
-    one-sided t-test on them per rank, Holm's correction over the ranks, and a slowness of at least `minimum_effect`
-    make an alarm. A launch that stands out from its rank's others is an alarm of its own, and leaves the first test.
-    Of a single launch, the unit is a group of neighbouring steps, far longer than the noise's memory; then what is
-    found holds for that launch. More than half of the ranks slow in the same way is the normal state, not an alarm.
+    `launches` holds times of shape (ranks, steps) each, in any unit, and `hosts` the host of each rank. Per step, each
+    rank's log time less the median of the *other* ranks removes what all share. A rank's process may be slower than
+    another's for the length of a launch and no longer, so the launch is the unit: its median ratio. An alarm needs a
+    one-sided t-test on them per rank, Holm's correction over the ranks, and a slowness of at least `minimum_effect`. A
+    launch that stands out from its rank's others is an alarm of its own, and leaves the first test. For a single
+    launch, the unit is a group of neighbouring steps, far longer than the noise is correlated; then what is found holds
+    for that launch. More than half of the ranks slow in the same way is the normal state, not an alarm. ValueError is
+    raised for launches with different numbers of ranks, for another number of hosts, and for times that are not
+    positive.
     """
     ranks, steps = launches[0].shape[0], sum(one.shape[1] for one in launches)
     _refuse_nonsense(launches, hosts)
@@ -151,7 +158,10 @@ def _centred(ratios: Array) -> Array:
 
 
 def _within_one(ratios: Array) -> tuple[_Test, int]:
-    """Groups of five times the integrated autocorrelation time (1 + r) / (1 - r), if that leaves enough of them."""
+    """Test one launch by groups of steps, and return the steps per group.
+
+    A group has five times the integrated autocorrelation time (1 + r) / (1 - r), if that leaves enough groups.
+    """
     memory, steps = rank_ratios.memory(ratios), ratios.shape[1]
     wanted = max(_GROUP_STEPS_LEAST, int(np.ceil(5 * (1 + memory) / (1 - memory))))
     width = max(1, min(wanted, steps // _GROUPS_LEAST))
@@ -160,7 +170,7 @@ def _within_one(ratios: Array) -> tuple[_Test, int]:
 
 @dataclass(frozen=True)
 class _Passing:
-    """Rank and index of a launch that stands out by `effect`, a log ratio to the rank's other launches."""
+    """Store rank and index of a launch that stands out by `effect`, a log ratio to the rank's other launches."""
 
     rank: int
     launch: int
@@ -170,7 +180,7 @@ class _Passing:
 
 
 def _over_launches(ratios: Sequence[Array], minimum_effect: float) -> tuple[_Test, list[_Passing]]:
-    """The test over the launches in which no rank stands out, and those that do, one taken away after another."""
+    """Return the test over the launches in which no rank stands out, and those that do, taken away one by one."""
     medians = np.stack([np.median(one, axis=1) for one in ratios], axis=1)
     noise = np.median([rank_ratios.jitter(one) for one in ratios], axis=0)
     # A rank whose own steps vary more than is typical has medians that vary more.
@@ -182,8 +192,10 @@ def _over_launches(ratios: Sequence[Array], minimum_effect: float) -> tuple[_Tes
 
 
 def _test_of_launches(medians: Array, uneven: Array, minimum_effect: float) -> _Test:
-    """By the variance that the launches show alone; or, where few launches say little of it, by one that is assumed to
-    be large, which finds gross slowness in two launches. Of the two, the one that detects the smaller slowness.
+    """Return the test that detects the smaller slowness: by the variance between launches as seen, or as assumed.
+
+    The assumed variance is large. It helps where few launches say little about the variance, and finds gross slowness
+    in two launches.
     """
     variance, degrees = _between(medians)
     assumed = max(variance, _PROCESSES_DIFFER**2)
@@ -195,20 +207,21 @@ def _test_of_launches(medians: Array, uneven: Array, minimum_effect: float) -> _
 
 
 def _between(medians: Array) -> tuple[float, int]:
-    """Variance of a typical rank between launches, and its degrees of freedom; medians of shape (ranks, launches).
+    """Return the variance of a typical rank between launches, and its degrees of freedom.
 
-    Of all ranks together, since one rank's few launches say little. A ratio to the others' median takes one rank's
-    worth of freedom: of two ranks, one's ratios are the other's with the sign changed.
+    `medians` has shape (ranks, launches). All ranks are taken together, since one rank's few launches say little. A
+    ratio to the others' median takes one rank's worth of freedom: of two ranks, one's ratios are the other's with the
+    sign changed.
     """
     ranks, launches = medians.shape
     return float(medians.var(axis=1, ddof=1).mean()), (ranks - 1) * (launches - 1)
 
 
 def _standing_out(medians: Array, uneven: Array, minimum_effect: float) -> _Passing | None:
-    """The launch that is slowest against its rank's others, if that cannot be chance.
+    """Return the launch that is slowest against its rank's others, if that cannot be chance; otherwise None.
 
-    Externally studentised residuals of a one-way layout with ranks as groups, Bonferroni over all of them (Cook and
-    Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+    The test is by externally studentised residuals of a one-way layout with ranks as groups, with Bonferroni's
+    correction over all of them (Cook and Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
     """
     variance, degrees = _between(medians)
     if degrees < 2:
@@ -230,7 +243,7 @@ def _standing_out(medians: Array, uneven: Array, minimum_effect: float) -> _Pass
 
 
 def _alarms(test: _Test, minimum_effect: float, last: Array, hosts: Sequence[str] | None) -> list[Straggler]:
-    """The ranks that are slow in all launches, worst first."""
+    """Return the ranks that are slow in all launches, worst first."""
     p_values = special.stdtr(test.degrees, -test.effect / test.error)
     adjusted = np.array(holm(p_values, test.family_wise)[0])
     half = special.stdtrit(test.degrees, 0.5 + _CONFIDENCE / 2) * test.error
@@ -268,7 +281,7 @@ def _detectable(test: _Test, minimum_effect: float) -> float | None:
 
 
 def _needed(test: _Test, minimum_effect: float) -> float:
-    """The log ratio that a typical rank must have to be found, in another run with this noise, as often as stated."""
+    """Return the log ratio at which a typical rank is found, in another run with this noise, as often as stated."""
     error = float(np.median(test.error))
     return max(
         rank_ratios.errors_needed(test.degrees, test.family_wise / len(test.effect), DETECTION_POWER) * error,

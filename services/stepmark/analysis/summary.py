@@ -1,4 +1,4 @@
-"""The whole result of a run as one model: what `summary.json` holds and every report shows."""
+"""Define the whole result of a run as one model: what `summary.json` holds and every report shows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,10 +30,10 @@ from stepmark.scenario.model import Measurement, Scenario
 
 
 class Summary(SummaryModel):
-    """Everything that may be said of a run. `parity` says whether it was required, reported or skipped.
+    """Store everything that may be said about a run. `parity` says whether it was required, reported or skipped.
 
-    `family`: how the comparisons were corrected together; None where none has blocks enough for a claim.
-    `break_evens`: one for each pair of cells that is compared and was measured; they name cells.
+    `family` says how the comparisons were corrected together; None where none has blocks enough for a claim.
+    `break_evens` has one for each pair of measured cells that is compared; they name cells.
 
     Schema history
         1  first version
@@ -63,7 +63,7 @@ class Summary(SummaryModel):
 
     @property
     def failed(self) -> bool:
-        """Whether anything that was to be measured was not, or failed."""
+        """Return whether anything that was to be measured was not, or failed."""
         return any(cell.launches_failed or cell.verdict in ("failed", "not measured") for cell in self.cells)
 
 
@@ -74,9 +74,9 @@ def summarize_run(
     certificates: Mapping[str, Certificate],
     price_per_worker_hour: float | None = None,
 ) -> Summary:
-    """Derive everything from the raw records, which are read once and not kept. The same records, the same summary.
+    """Derive everything from the raw records, which are read once and not kept.
 
-    `rows`: `SqliteStore.rows`.
+    The same records give the same summary. `rows` come from `SqliteStore.rows`.
     """
     scenario = run.parsed_scenario
     facts = _facts(scenario, price_per_worker_hour)
@@ -117,7 +117,10 @@ def summarize_run(
 
 
 def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relative_precision: float) -> bool:
-    """Whether every measurable cell's interval is as narrow as asked for. Cells without good launches do not count."""
+    """Return whether every measurable cell's interval is as narrow as asked for.
+
+    Cells without good launches do not count.
+    """
     by_cell: dict[str, dict[int, float]] = defaultdict(dict)
     for record in records:
         launch = reduced(record, None)
@@ -140,7 +143,10 @@ def _facts(scenario: Scenario, price_per_worker_hour: float | None) -> Facts:
 def _break_evens(
     scenario: Scenario, cells: tuple[Cell, ...], by_cell: Mapping[str, list[Launch]], results: Mapping[str, CellResult]
 ) -> Iterator[BreakEven]:
-    """Of all pairs that are compared. A cell that is compared at two levels has one break-even."""
+    """Yield the break-even of every pair that is compared.
+
+    A cell that is compared at two executions has one break-even.
+    """
     for cell, base in dict.fromkeys((pair.cell, pair.base) for pair in compare.pairs(scenario, cells)):
         sides = [_start_and_step(by_cell[side.key], results[side.key]) for side in (base, cell)]
         if sides[0] is not None and sides[1] is not None:

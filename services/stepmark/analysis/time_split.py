@@ -1,4 +1,4 @@
-"""Where a cell's steps spend their time and which ranks are slow, from the parts that its launches timed."""
+"""Find where a cell's steps spend their time and which ranks are slow, from the parts that its launches timed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _NS = 1e9
 
 @dataclass(frozen=True)
 class LaunchParts:
-    """What is kept of one launch's parts. `step_seconds`: the median step of its window.
+    """Store what is kept of one launch's parts. `step_seconds` is the median step of its window.
 
-    `medians`: by part, shape (ranks,). `alone`: seconds of the steps without exchange, shape (ranks, samples); None
-    where they were not timed. `missing`: why there is no split, or empty.
+    `medians` holds medians by part, of shape (ranks,). `alone` holds the seconds of the steps without exchange, of
+    shape (ranks, samples); None where they were not timed. `missing` says why there is no split, or is empty.
     """
 
     block: int
@@ -31,7 +31,7 @@ class LaunchParts:
 
 
 def launch_parts(block: int, step_seconds: float, ranks: Sequence[RankReport]) -> LaunchParts | None:
-    """None where a rank has no parts and none says why."""
+    """Return what is kept of a launch's parts; None where a rank has no parts and none says why."""
     found = [rank.parts for rank in ranks if rank.parts is not None]
     missing = next((parts.missing for parts in found if parts.missing), "")
     if not found or (len(found) != len(ranks) and not missing):
@@ -51,7 +51,7 @@ def launch_parts(block: int, step_seconds: float, ranks: Sequence[RankReport]) -
 
 
 def time_split(launches: Sequence[LaunchParts], confidence: float) -> tuple[Breakdown | None, str]:
-    """The split over all launches that timed their parts, or why there is none."""
+    """Return the split over all launches that timed their parts, or None and why there is none."""
     whole = [one for one in launches if not one.missing]
     if not whole:
         return None, next((one.missing for one in launches), "no launch timed the parts of its step")
@@ -73,7 +73,7 @@ def time_split(launches: Sequence[LaunchParts], confidence: float) -> tuple[Brea
 
 
 def stragglers(launches: Sequence[LaunchParts]) -> StragglerReport | None:
-    """Slow ranks by their steps without the exchange, in which nobody waits for anybody; None for one rank."""
+    """Find slow ranks by their steps without the exchange, in which no rank waits for another; None for one rank."""
     timed = [(one.block, one.alone) for one in launches if one.alone is not None and len(one.hosts) > 1]
     if not timed:
         return None
@@ -82,7 +82,10 @@ def stragglers(launches: Sequence[LaunchParts]) -> StragglerReport | None:
 
 
 def _without_update(medians: dict[PartName, NDArray[np.float64]]) -> NDArray[np.float64] | None:
-    """Records of schema 3 have forward and backward on batches that are placed already."""
+    """Return the medians of the step without exchange and update; None where they were not timed.
+
+    Records of schema 3 have forward and backward on batches that are placed already.
+    """
     found = medians.get("step_without_update")
     if found is None and "forward_backward" in medians:
         return medians["forward_backward"] + medians.get("input", 0.0)
@@ -90,7 +93,7 @@ def _without_update(medians: dict[PartName, NDArray[np.float64]]) -> NDArray[np.
 
 
 def _samples(ranks: Sequence[Parts], name: PartName) -> NDArray[np.float64] | None:
-    """Seconds, shape (ranks, samples); None where a rank has none, or another number of them."""
+    """Return seconds, of shape (ranks, samples); None where a rank has none, or another number of them."""
     rows = [parts.nanoseconds.get(name, ()) for parts in ranks]
     if any(not row or len(row) != len(rows[0]) for row in rows):
         return None

@@ -1,4 +1,4 @@
-"""How far to trust a forecast, in words: what forecasts of its kind were off by on curves that they were not made from.
+"""Say how far to trust a forecast: how far forecasts of its kind were off on curves not used to make them.
 
 Figures are those that benchmarks/forecast_backtest.py prints last, with machines left out in turn; a test compares
 them.
@@ -12,7 +12,10 @@ from stepmark.analysis.bands import Boundary, Mode
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Per cent: errors, and how many 80 % bands held; None where there are too few machines to fit a band."""
+    """Store errors in per cent, and the per cent of 80 % bands that held.
+
+    `holds_80` is None where there are too few machines to fit a band.
+    """
 
     curves: int
     machines: int
@@ -46,7 +49,7 @@ _TOO_FEW = {
 
 
 def sentences(kinds: Iterable[tuple[Boundary, Mode]]) -> tuple[str, ...]:
-    """One for each kind of forecast that is there."""
+    """Return one sentence for each kind of forecast that is given."""
     return tuple(_sentence(boundary, mode) for boundary, mode in dict.fromkeys(kinds))
 
 

@@ -1,4 +1,7 @@
-"""How much of the hardware a cell uses, and what its samples cost: against a vendor's peak and a measured product."""
+"""Compute how much of the hardware a cell uses, and what its samples cost.
+
+Use is measured against a vendor's peak and against a measured matrix product.
+"""
 
 import csv
 import re
@@ -18,13 +21,14 @@ _SAYS_NO_MODEL = re.compile(r"|nvidia|tesla|[0-9]+gb")  # in a device's name
 
 
 class Utilization(BaseModel):
-    """Of the whole job; None where something is not known.
+    """Store how the whole job uses its hardware; None where something is not known.
 
-    `model_flops_per_second`: FLOPs of the model per sample (3 x forward, matrix products only; MLPerf
-    training_policies, "Utilization") x samples per second. `mfu`: that over the vendor's peak of all workers (Chowdhery
-    et al., PaLM, 2022, appendix B), with `peak_source`; `matmul_utilization`: over what a large matrix product reached
-    on the same workers in the same launch. A model may exceed the latter where it has larger products.
-    `joules_per_sample`: by NVML, over the measured windows. `cost_per_million_samples`: in the price's currency.
+    `model_flops_per_second` is FLOPs of the model per sample (3 x forward, matrix products only; MLPerf
+    training_policies, "Utilization") x samples per second. `mfu` is that over the vendor's peak of all workers
+    (Chowdhery et al., PaLM, 2022, appendix B), with `peak_source`. `matmul_utilization` is that over what a large
+    matrix product reached on the same workers in the same launch; a model with larger products may exceed what that
+    product reached. `joules_per_sample` is by NVML, over the measured windows. `cost_per_million_samples` is in the
+    price's currency.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,8 +46,10 @@ class Utilization(BaseModel):
 
 @dataclass(frozen=True)
 class Use:
-    """What one launch used. `device`: its name, None where it is unknown or the ranks' differ; `joules` of all ranks
-    over `samples`; `matmul_flops_per_second`: summed over the ranks. None unless every rank knows it.
+    """Store what one launch used.
+
+    `device` is its name, None where it is unknown or the ranks' differ. `joules` are those of all ranks over `samples`,
+    and `matmul_flops_per_second` is summed over the ranks; both are None unless every rank knows them.
     """
 
     device: str | None
@@ -53,7 +59,7 @@ class Use:
 
 
 def use_of(launch: LaunchHeader) -> Use:
-    """From a good launch."""
+    """Return what a good launch used."""
     devices = {rank.flags.get("device_name") for rank in launch.ranks}
     measured = sum(window.steps for window in launch.ranks[0].windows if window.kind == "measured")
     return Use(
@@ -71,7 +77,10 @@ def utilization(
     uses: Sequence[Use],
     price_per_worker_hour: float | None,
 ) -> Utilization:
-    """`uses`: of the cell's good launches. A product's best launch counts, as for any peak."""
+    """Return the utilization of a cell. `uses` are those of its good launches.
+
+    A product's best launch counts, as for any peak.
+    """
     model = None if flops_per_sample is None else flops_per_sample * samples_per_second
     peak, source = _peak({use.device for use in uses}, cell.precision)
     peak = None if peak is None else peak * cell.workers
@@ -94,14 +103,14 @@ def utilization(
 def cost_per_million_samples(
     price_per_worker_hour: float | None, workers: int, samples_per_second: float
 ) -> float | None:
-    """In the currency of the price. Start-up is not in it."""
+    """Return the cost in the currency of the price, without start-up; None without a price."""
     if price_per_worker_hour is None:
         return None
     return price_per_worker_hour * workers / _SECONDS_PER_HOUR / samples_per_second * 1e6
 
 
 def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str] | None:
-    """A device's dense peak in this precision and where it stands; None if the table has no such row.
+    """Return a device's dense peak in this precision and its source; None if the table has no such row.
 
     A row is found by all words of the device's name but the vendor's and the size of its memory. So a relative with a
     word more or less (H200 NVL, A10G, a MIG slice, a virtual GPU) has no peak rather than another model's.
@@ -114,7 +123,7 @@ def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str]
 
 
 def _words(device_name: str) -> frozenset[str]:
-    """What tells one model from another: "NVIDIA H100 80GB HBM3" is h100 and hbm3."""
+    """Return the words that tell one model from another: "NVIDIA H100 80GB HBM3" gives h100 and hbm3."""
     words = re.split(r"[^a-z0-9]+", device_name.lower())
     return frozenset(word for word in words if not _SAYS_NO_MODEL.fullmatch(word))
 
@@ -126,7 +135,7 @@ def _table() -> tuple[dict[str, str], ...]:
 
 
 def _peak(names: set[str | None], precision: str) -> tuple[float | None, str | None]:
-    """Of one worker; unknown where the workers' devices are not all of one kind."""
+    """Return the peak of one worker; None where the workers' devices are not all of one kind."""
     if len(names) != 1 or (name := names.pop()) is None:
         return None, None
     return peak_flops_per_second(name, precision) or (None, None)
@@ -139,7 +148,7 @@ def _matmul_of(rank: RankReport) -> float | None:
 
 
 def _sum(parts: Sequence[float | None]) -> float | None:
-    """None if one of them is, or there are none."""
+    """Return the sum; None if one part is None, or if there are none."""
     known = [part for part in parts if part is not None]
     return sum(known) if known and len(known) == len(parts) else None
 

@@ -1,11 +1,12 @@
-"""Log ratios under t: Welch's test of two independent groups of launches, and Holm's step-down over many tests.
+"""Test log ratios under t: Welch's test of two independent groups of launches, and Holm's step-down over many tests.
 
 Where it is known how much campaigns differ, that is part of the standard error.
 
 B. L. Welch, "The generalization of 'Student's' problem when several different population variances are involved",
-Biometrika 34, 1947. S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979:
-it holds the family-wise error whatever the dependence between the tests, and cells that share blocks, or one campaign
-effect, do depend. Sums of variances have the degrees of freedom of F. E. Satterthwaite, Biometrics Bulletin 2, 1946.
+Biometrika 34, 1947. S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979: the
+procedure holds the family-wise error whatever the dependence between the tests, and cells that share blocks, or one
+campaign effect, are dependent. Sums of variances have the degrees of freedom of F. E. Satterthwaite, Biometrics
+Bulletin 2, 1946.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from scipy import special
 
 from stepmark.analysis.intervals import Estimate, around_log, t_quantile
 
-LEAST_VARIANCE = 1e-18  # of a logarithm: below what a clock of 1 ns tells of a step of 1 s; keeps 0 / 0 away
+LEAST_VARIANCE = 1e-18  # of a logarithm: less than a clock of 1 ns can tell about a step of 1 s; avoids 0 / 0
 
 
 @dataclass(frozen=True)
 class LogRatio:
-    """The estimate of a log ratio, with its standard error and degrees of freedom."""
+    """Store the estimate of a log ratio, with its standard error and degrees of freedom."""
 
     log_ratio: float
     standard_error: float
@@ -29,19 +30,22 @@ class LogRatio:
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of no difference."""
+        """Return the two-sided p-value of no difference."""
         return float(2 * special.stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error))
 
     def ratio(self, confidence: float) -> Estimate:
-        """The ratio, with its interval at this level."""
+        """Return the ratio, with its interval at this level."""
         return around_log(self.log_ratio, t_quantile(confidence, self.degrees) * self.standard_error)
 
 
 class Welch(LogRatio):
-    """Of mean logarithms, new over old."""
+    """Store the difference of mean logarithms, new less old."""
 
     def with_campaigns(self, variance: float, degrees: float) -> "Welch":
-        """With what two campaigns, one a side, add: each has this variance, known with so many degrees of freedom."""
+        """Add the variance of two campaigns, one on each side, to the standard error.
+
+        Each campaign has this variance, known with so many degrees of freedom.
+        """
         added = 2 * variance
         total = self.standard_error**2 + added
         left = self.standard_error**4 / self.degrees + added**2 / degrees
@@ -49,7 +53,10 @@ class Welch(LogRatio):
 
 
 def welch(old: ArrayLike, new: ArrayLike) -> Welch:
-    """Of positive figures, one per block, in the same unit, shapes (blocks of old,) and (blocks of new,), each >= 2."""
+    """Test positive figures, one per block, in the same unit, of shapes (blocks of old,) and (blocks of new,).
+
+    ValueError is raised where a side has fewer than two.
+    """
     logs = [np.log(np.asarray(values, dtype=np.float64)) for values in (old, new)]
     if min(map(len, logs)) < 2:
         raise ValueError(f"two figures a side are needed, found {len(logs[0])} and {len(logs[1])}")
@@ -59,11 +66,11 @@ def welch(old: ArrayLike, new: ArrayLike) -> Welch:
 
 
 def holm(p_values: ArrayLike, alpha: float) -> tuple[list[float], float]:
-    """Adjusted p-values in the same order, and the one interval level that says the same.
+    """Return adjusted p-values in the same order, and the one interval level that agrees with them.
 
-    A test is rejected where its adjusted p-value is at most `alpha`. With R of m rejected, the intervals at
-    1 - alpha / (m - R) exclude 1 for exactly these: rejected p-values are at most alpha / (m - R + 1), and the next one
-    exceeds alpha / (m - R). With all rejected the level is 1 - alpha.
+    A test is rejected where its adjusted p-value is at most `alpha`. With R of m rejected, the intervals at 1 - alpha /
+    (m - R) exclude 1 for exactly these: rejected p-values are at most alpha / (m - R + 1), and the next one exceeds
+    alpha / (m - R). With all rejected the level is 1 - alpha.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order, count = np.argsort(values, kind="stable"), len(values)

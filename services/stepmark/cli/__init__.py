@@ -1,1 +1,1 @@
-"""The command line: thin verbs that wire the parts together. Owns exit codes and how errors are said."""
+"""The command line: thin verbs that wire the parts together. It owns the exit codes and the form of error messages."""

@@ -1,4 +1,4 @@
-"""`stepmark submit` and `stepmark cancel`: the same scenario file, on a cluster."""
+"""`stepmark submit` and `stepmark cancel`: run the same scenario file on a cluster."""
 
 from pathlib import Path
 from typing import Annotated

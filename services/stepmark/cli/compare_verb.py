@@ -1,4 +1,4 @@
-"""`stepmark compare`: two folders in, one answer out, as an exit code, text, JSON or JUnit XML."""
+"""`stepmark compare`: compare two folders and answer by an exit code, text, JSON or JUnit XML."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from stepmark.results.store import FILE, SqliteStore
 class Asked:
     """What to compare.
 
-    `history`: earlier runs, or folders of such; empty with a hub is that of the new run's scenario there.
+    `history` names earlier runs, or folders of such runs. If it is empty and a hub is given, the hub's earlier runs of
+    the new run's scenario are used.
     """
 
     old: Path
@@ -36,8 +37,8 @@ def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | No
 
     Raises:
         typer.Exit: 1, if a cell became slower or no longer runs.
-        Unlike, CannotRun: as of `gate`; a folder has no results; the file cannot be written.
-        HubError: the hub does not give a run.
+        Unlike, CannotRun: `gate` refuses the comparison, a folder has no results, or the file cannot be written.
+        HubError: the hub does not deliver a run.
     """
     old, new = _side(asked.old, hub), _side(asked.new, hub)
     try:
@@ -68,14 +69,14 @@ def _history(asked: Asked, new: Side, hub: HubChoices) -> tuple[Path, ...]:
 
 
 def _runs_in(given: Path) -> list[Path]:
-    """The folder itself, or the runs in it, where it is a folder of runs."""
+    """Return the runs of a folder of runs, else the folder itself."""
     if (given / FILE).exists() or not given.is_dir():
         return [given]
     return sorted(file.parent for file in given.glob(f"*/{FILE}")) or [given]
 
 
 def _side(folder: Path, hub: HubChoices) -> Side:
-    """The run in this folder, or of this id in the hub."""
+    """Load the run in this folder, or the run with this identifier in the hub."""
     with local_folder(folder, hub) as there:
         summary = summary_of(there)
         measured = {cell.key for cell in summary.cells if cell.step_seconds is not None}

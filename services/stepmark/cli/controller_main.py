@@ -14,7 +14,10 @@ def _controller() -> None:
 
 
 def _option(name: str, help: str, **more: Any) -> Any:
-    """Without a default: `controller.settings` has it, and a test compares what the help says of it."""
+    """Define an option without a default.
+
+    `controller.settings` has the default, and a test compares it with what the help text says.
+    """
     variable = name.removeprefix("--").replace("-", "_").upper()
     return typer.Option(name, envvar=f"STEPMARK_CONTROLLER_{variable}", help=help, show_default=False, **more)
 
@@ -91,7 +94,7 @@ def run(
         str | None, _option("--log-level", "What is logged: debug, info, warning or error. Default: info.")
     ] = None,
 ) -> None:
-    """Look after scenarios until SIGTERM: make a RayJob of each, and say in its status what becomes of it."""
+    """Watch scenarios until SIGTERM: create a RayJob for each, and report its progress in the scenario's status."""
     from stepmark.cli import controller_verb
 
     controller_verb.run(dict(context.params))

@@ -1,4 +1,4 @@
-"""`stepmark controller run`: settings from the command line, then the loop."""
+"""`stepmark controller run`: read the settings from the command line, then run the controller's loop."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ VARIABLES = "STEPMARK_CONTROLLER_"
 
 
 def run(given: dict[str, Any]) -> None:
-    """Serve until it is stopped.
+    """Serve until the process is stopped.
 
     Raises:
-        CannotRun: a setting is refused; as of `serve`.
+        CannotRun: a setting is refused, or `serve` cannot start.
     """
     serve(_settings(given))
 

@@ -1,4 +1,4 @@
-"""`stepmark doctor`: what this machine can run, and what to do about the rest."""
+"""`stepmark doctor`: show what this machine can run, and what to do about the rest."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from stepmark import catalog, interpreters
 from stepmark.cli.machine import find_program, install_hint, missing_modules
 from stepmark.report.rich_tables import shown
 
-_CPU_ONLY = "{}-cpu"  # the name under which TensorFlow's package without CUDA goes
+_CPU_ONLY = "{}-cpu"  # TensorFlow's package without CUDA has a name of this form.
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `remedy` is empty where nothing is to be done."""
+    """The result of one check. `remedy` is empty if there is nothing to do."""
 
     subject: str
     ok: bool
@@ -30,6 +30,11 @@ class Finding:
 
 
 def doctor(as_json: bool) -> None:
+    """Print all findings.
+
+    Raises:
+        typer.Exit: 3, if no engine except `sleeper` can run here.
+    """
     found = list(findings())
     runnable = any(f.ok and f.subject.startswith("engine ") and "sleeper" not in f.subject for f in found)
     if as_json:
@@ -52,7 +57,7 @@ def _print(found: list[Finding]) -> None:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything that decides whether and what can be measured here. Imports no framework."""
+    """Yield everything that decides whether and what can be measured here. No framework is imported."""
     yield Finding(
         "system", sys.platform == "linux", sys.platform, "" if sys.platform == "linux" else "Linux is needed."
     )
@@ -119,7 +124,7 @@ def _pythons_of_frameworks() -> set[str]:
 
 
 def _package(subject: str, package: str, pythons: set[str], remedy: str) -> Finding:
-    """Installed only if each of these interpreters has it."""
+    """Check a package. It counts as installed only if each of these interpreters has it."""
     found = [interpreters.versions(python, [package]).get(package) for python in sorted(pythons)]
     if None in found:
         return Finding(subject, False, "not installed", remedy)

@@ -1,4 +1,4 @@
-"""What follows a run from outside, where it is asked for: the live endpoint, and the way to a hub."""
+"""Consumers that follow a run while it lasts, where asked for: the live endpoint and the publisher to a hub."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,31 +17,36 @@ from stepmark.telemetry.progress import Board
 
 @dataclass(frozen=True)
 class Follower:
-    """The driver's watcher: writes on the board, and tells the publisher what there is to send."""
+    """The driver's watcher: it updates the board and tells the publisher what there is to send."""
 
     board: Board
     publisher: Publisher | None
 
     def planned(self, launches: int) -> None:
+        """Note how many launches are planned."""
         self.board.planned(launches)
 
     def added(self, launches: int) -> None:
+        """Note that more launches are added to the plan."""
         self.board.added(launches)
 
     def told(self, launch: Launch, steps: int, seconds: float) -> None:
+        """Note the steps that a launch reports and how long they took."""
         self.board.told(launch.cell, steps, seconds)
 
     def finished(self, record: LaunchRecord) -> None:
+        """Note that a timed launch has ended, and have its record sent."""
         self.board.finished(record)
         if self.publisher is not None:
             self.publisher.stored()
 
     def go_on(self) -> None:
+        """Raise Interrupted if the publisher says that the run must not go on."""
         if self.publisher is not None:
             self.publisher.go_on()
 
     def measured(self, failed: bool) -> None:
-        """The plan is at its end. `failed`: not all that was to be measured was."""
+        """Note the end of the plan. `failed` is whether something was not measured as planned."""
         if self.publisher is not None:
             self.publisher.measured(failed)
 
@@ -50,11 +55,11 @@ class Follower:
 def following(
     store: SqliteStore, scenario: str, folder: Path, hub: HubChoices, live_listen: str | None
 ) -> Iterator[Follower | None]:
-    """None where nobody follows.
+    """Provide the run's follower, or None if nothing follows the run.
 
     Raises:
-        CannotRun: the live endpoint or the way to the hub cannot be set up; a hub that is away is no such case.
-        Interrupted: at the end, where another execution has superseded this one.
+        CannotRun: the live endpoint or the publisher cannot be set up. A hub that does not answer is no such case.
+        Interrupted: at the end, if another execution has superseded this one.
     """
     if hub.url is None and live_listen is None:
         yield None

@@ -1,4 +1,4 @@
-"""`stepmark forecast`: what a run says of worker counts that it did not measure."""
+"""`stepmark forecast`: predict step times at worker counts that a run did not measure."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def forecast(folder: Path, workers: str, workers_per_node: int | None, as_json: 
     """Print the forecasts.
 
     Raises:
-        typer.BadParameter: `workers` is no list of worker counts, or one lies below what was measured.
+        typer.BadParameter: `workers` is no list of worker counts, or one of them is below what was measured.
         CannotRun: the folder has no results, or nothing was measured.
     """
     targets = targets_of(workers)
@@ -35,7 +35,11 @@ def forecast(folder: Path, workers: str, workers_per_node: int | None, as_json: 
 
 
 def targets_of(text: str) -> tuple[int, ...]:
-    """Worker counts from a list such as "8,16,64", each once, in its order; raises typer.BadParameter."""
+    """Parse worker counts from a list such as "8,16,64", each once, in the given order.
+
+    Raises:
+        typer.BadParameter: the list is malformed, too long, or has a count out of range.
+    """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) <= 9 for part in parts):
         raise refused("whole numbers between commas, such as 8,16,64", text)
@@ -46,6 +50,6 @@ def targets_of(text: str) -> tuple[int, ...]:
 
 
 def refused(expected: str, found: str) -> typer.BadParameter:
-    """The refusal of --workers in a person's words."""
+    """Return the error that refuses the value of --workers."""
     shown = found if len(found) <= 60 else f"{found[:60]}..."
     return typer.BadParameter(f"expected {expected}, found {shown!r}. Correct --workers.", param_hint="--workers")

@@ -1,4 +1,4 @@
-"""Serve results that outlive runs, make tokens, keep the database."""
+"""Serve results that outlive their runs, manage tokens, and maintain the database."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,8 @@ DEFAULT_DATABASE = "sqlite:///stepmark-hub.db"
 
 
 class Right(StrEnum):
+    """The rights that a token can have."""
+
     read = "read"
     register = "register"
     admin = "admin"
@@ -127,7 +129,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Take results from `stepmark run --hub`, and show them to people, programs and Prometheus. SIGTERM ends it."""
+    """Take results from `stepmark run --hub`, and show them to people, programs and Prometheus, until SIGTERM."""
     from stepmark.cli import hub_verbs
 
     given = {
@@ -158,7 +160,7 @@ def serve(
 
 @app.command()
 def migrate(database: Database = DEFAULT_DATABASE) -> None:
-    """Bring the database to the schema of this version. Take a backup first."""
+    """Migrate the database to the schema of this version. Take a backup first."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.migrate(database)
@@ -170,7 +172,7 @@ def prune(
     namespace: Annotated[str | None, typer.Option(help="Of this one alone. Default: of every one.")] = None,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Forget runs that were registered so long ago, with everything measured for them, while the hub serves."""
+    """Delete runs that were registered longer ago than this, and everything measured for them, while the hub serves."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.prune(older_than, namespace, database)
@@ -181,7 +183,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="A new file.", show_default=False)],
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Copy everything into one file, while the hub serves. The file is a hub database in SQLite, whatever this is."""
+    """Copy everything into one file, while the hub serves. The file is an SQLite hub database, whatever this one is."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.backup(file, database)
@@ -192,7 +194,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="What `backup` wrote.", show_default=False)],
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Copy a backup into a database that holds nothing yet, SQLite or PostgreSQL."""
+    """Copy a backup into an empty database, SQLite or PostgreSQL."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.restore(file, database)
@@ -208,7 +210,7 @@ def token_create(
     ] = None,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Make a token and print it: this once, since the database keeps only its hash."""
+    """Create a token and print it. It is printed only once, since the database keeps only its hash."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.token_create(name, right.value, expires_in_days, namespace or [], database)
@@ -216,7 +218,7 @@ def token_create(
 
 @token.command("list")
 def token_list(database: Database = DEFAULT_DATABASE) -> None:
-    """Print name, right and end of every token."""
+    """Print the name, right and expiry of every token."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.token_list(database)
@@ -227,7 +229,7 @@ def token_revoke(
     name: Annotated[str, typer.Argument(help="As given to `create`.", show_default=False)],
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Make a token worth nothing, at once."""
+    """Revoke a token at once."""
     from stepmark.cli import hub_verbs
 
     hub_verbs.token_revoke(name, database)

@@ -1,4 +1,4 @@
-"""Results that are in a hub, for verbs that read a folder."""
+"""Provide results that are stored in a hub to verbs that read a folder."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,16 +11,18 @@ from stepmark.results.store import FILE
 
 
 def is_in_hub(folder: Path, hub: HubChoices) -> bool:
-    """With a hub, a name that is no folder here is a run's id there."""
+    """Return whether the name is a run's identifier in the hub: a hub is given, and no such folder exists here."""
     return hub.url is not None and "/" not in str(folder) and not folder.exists()
 
 
 def earlier_runs(scenario: str, but: tuple[str, ...], hub: HubChoices) -> tuple[Path, ...]:
-    """The newest runs of a scenario that the hub has, as names for `local_folder`; none without a hub.
+    """Return the newest runs of a scenario in the hub, as names for `local_folder`; none without a hub.
+
+    Runs named in `but` are left out.
 
     Raises:
         CannotRun: there is no token.
-        HubError: the hub does not give them.
+        HubError: the hub does not deliver the list.
     """
     if hub.url is None:
         return ()
@@ -34,11 +36,11 @@ def earlier_runs(scenario: str, but: tuple[str, ...], hub: HubChoices) -> tuple[
 
 @contextmanager
 def local_folder(folder: Path, hub: HubChoices) -> Iterator[Path]:
-    """The folder itself; or one that holds what the hub has of this run, for as long as it is needed.
+    """Provide the folder itself, or a temporary folder with the results of this run from the hub.
 
     Raises:
         CannotRun: there is no token.
-        HubError: the hub does not give it.
+        HubError: the hub does not deliver the run.
     """
     if not is_in_hub(folder, hub):
         yield folder

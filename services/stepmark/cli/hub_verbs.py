@@ -1,4 +1,4 @@
-"""What `stepmark hub` does, once its words are understood."""
+"""The verbs of `stepmark hub`, with parsed arguments."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,11 @@ _UNITS = {"d": 1, "w": 7}
 
 
 def users(given: list[str]) -> dict[str, Grant]:
-    """USER=RIGHT or USER=RIGHT@NAMESPACE,..., where a user of Kubernetes may hold any character."""
+    """Parse USER=RIGHT or USER=RIGHT@NAMESPACE,... entries. A Kubernetes user name may contain any character.
+
+    Raises:
+        CannotRun: an entry is malformed.
+    """
     found: dict[str, Grant] = {}
     for one in given:
         user, separator, granted = one.rpartition("=")
@@ -43,6 +47,7 @@ def users(given: list[str]) -> dict[str, Grant]:
 
 
 def serve(given: dict[str, Any], migrate_first: bool) -> None:
+    """Run the hub. The database is migrated first if it is SQLite or if `migrate_first` is set."""
     from stepmark.hub.serve import serve as serve_hub
 
     settings = settings_of(Settings, given, VARIABLES)
@@ -55,23 +60,27 @@ def serve(given: dict[str, Any], migrate_first: bool) -> None:
 
 
 def migrate(url: str) -> None:
+    """Migrate the database to the newest schema."""
     with _database(url) as database:
         schema.migrate(database)
         typer.echo(f"{schema.named(database)}: schema {schema.newest()}")
 
 
 def backup(file: Path, url: str) -> None:
+    """Write a backup of the database to a file."""
     with _current(url) as database:
         typer.echo(f"{file}: {files.backup(database, file)} runs")
 
 
 def restore(file: Path, url: str) -> None:
+    """Migrate the database and copy a backup into it."""
     with _database(url) as database:
         schema.migrate(database)
         typer.echo(f"{schema.named(database)}: {files.restore(file, database)} runs")
 
 
 def prune(older_than: str, namespace: str | None, url: str) -> None:
+    """Delete the runs that are older than this age, in one namespace or, if it is None, in all."""
     days = _days(older_than)
     with _current(url) as database:
         forgotten, left = old.prune(database, time.time() - days * 86_400, namespace)
@@ -86,9 +95,10 @@ def _days(text: str) -> int:
 
 
 def token_create(name: str, right: Right, expires_in_days: int, namespaces: list[str], url: str) -> None:
+    """Create a token and print it."""
     with _database(url) as database:
         if database.is_sqlite:
-            schema.migrate(database)  # the first token is made before the hub is first started
+            schema.migrate(database)  # The first token is created before the hub is first started.
         else:
             schema.require_newest(database)
         ends = time.time() + expires_in_days * 86_400
@@ -97,6 +107,7 @@ def token_create(name: str, right: Right, expires_in_days: int, namespaces: list
 
 
 def token_list(url: str) -> None:
+    """Print the name, right, expiry and namespaces of every token."""
     with _current(url) as database:
         for row in tokens.stored(database):
             ends = datetime.fromtimestamp(row.expires_at, UTC)
@@ -106,6 +117,7 @@ def token_list(url: str) -> None:
 
 
 def token_revoke(name: str, url: str) -> None:
+    """Revoke the token of this name."""
     with _current(url) as database:
         tokens.revoke(database, name)
         typer.echo(f"{name}: revoked")

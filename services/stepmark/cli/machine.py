@@ -1,4 +1,4 @@
-"""What this machine offers to a plan, and whether what a plan needs is installed here."""
+"""What this machine offers to a plan, and whether everything that a plan needs is installed."""
 
 import os
 import shutil
@@ -12,13 +12,16 @@ _COMPILERS = {"c++": ("c++", "g++", "clang++")}
 
 
 def this_machine() -> Machine:
-    """A worker has a core of its own. In a cluster (RAY_ADDRESS) Ray knows the places, and refuses what is too much."""
+    """Return what this machine offers. Each worker has a core of its own.
+
+    In a cluster (RAY_ADDRESS is set) only Ray knows the number of places, and it refuses a run that needs too many.
+    """
     places = 4096 if "RAY_ADDRESS" in os.environ else len(os.sched_getaffinity(0))
     return Machine(places=places, programs=tuple(name for name in PROGRAMS if find_program(name)))
 
 
 def find_program(name: str) -> str | None:
-    """The path of a program that engines start; CXX overrides the search, as it does for torch."""
+    """Return the path of a program that engines start, or None. CXX overrides the search, as it does for torch."""
     for candidate in (os.environ.get("CXX"), *_COMPILERS[name]):
         if candidate and (path := shutil.which(candidate)):
             return path
@@ -26,22 +29,27 @@ def find_program(name: str) -> str | None:
 
 
 def missing_modules(engine: str) -> list[str]:
-    """Modules that an engine needs and that are not installed where it runs. Imports none of them."""
+    """Return the modules that an engine needs and that its interpreter lacks. None of them is imported."""
     return interpreters.missing(interpreters.python_of(engine), catalog.load_engine(engine).SUPPORT.requires)
 
 
 def _lacks_digits(engine: str) -> bool:
-    """Whether the digits cannot be read where the engine runs."""
+    """Return whether the engine's interpreter cannot read the digits."""
     return bool(interpreters.missing(interpreters.python_of(engine), ["sklearn"]))
 
 
 def install_hint(engine: str) -> str:
+    """Return the command that installs an engine's packages, or an empty string."""
     extra = catalog.load_engine(engine).SUPPORT.extra
     return f"pip install 'stepmark[{extra}]'" if extra else ""
 
 
 def check_installed(plan: Plan) -> None:
-    """Raise CannotRun, naming everything at once, if an engine or data source of the plan is not installed."""
+    """Check that all engines and data sources of the plan are installed.
+
+    Raises:
+        CannotRun: something is missing; the message names all of it.
+    """
     engines = dict.fromkeys(cell.engine for cell in plan.measurable)
     problems = [
         f"engine {engine}: expected the module {', '.join(missing)}, found none. {install_hint(engine)}"

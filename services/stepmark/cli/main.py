@@ -1,7 +1,7 @@
 """`stepmark`: measure which framework, strategy and settings train a model fastest.
 
-Exit codes: 0 all measured; 1 something that was to be measured failed, the run ended early, or a cell became slower;
-2 the scenario is refused; 3 this environment cannot do it; 130 and 143 after Ctrl-C and SIGTERM.
+Exit codes: 0: all was measured; 1: something that was to be measured failed, the run ended early, or a cell became
+slower; 2: the scenario is refused; 3: this environment cannot do it; 130 and 143: Ctrl-C and SIGTERM.
 """
 
 import signal
@@ -38,6 +38,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in
 
 
 class Launcher(StrEnum):
+    """The ways to start a run's processes."""
+
     ray = "ray"
     bare = "bare"
 
@@ -74,7 +76,7 @@ def plan(
     launcher: Annotated[Launcher, typer.Option(help="Only the time estimate depends on it.")] = Launcher.ray,
     as_json: AsJson = False,
 ) -> None:
-    """Print cells, launches, their order, and about how long it takes; run nothing."""
+    """Print cells, launches, their order, and an estimate of the time; run nothing."""
     from stepmark.cli import verbs
 
     verbs.plan(file, launcher.value, as_json)
@@ -107,7 +109,7 @@ def run(
 ) -> None:
     """Measure a scenario and print the verdicts.
 
-    Launches run in randomised blocks. Ctrl-C keeps what is finished; `--resume` goes on from there.
+    Launches run in randomised blocks. Ctrl-C keeps what is finished, and `--resume` continues from there.
     """
     from stepmark.cli import run_verb
 
@@ -129,9 +131,9 @@ def upload(
     hub_attempt: HubAttempt = None,
     hub_drain_seconds: DrainSeconds = 60.0,
 ) -> None:
-    """Bring a run's results to a hub: what is there already is not sent again.
+    """Send a run's results to a hub; what the hub has already is not sent again.
 
-    Exit code 3 if not all of it could be brought there.
+    Exit code 3 if not everything could be sent.
     """
     from stepmark.cli import upload_verb
 
@@ -167,7 +169,7 @@ def results(
     hub: HubFrom = None,
     hub_token_file: TokenFile = None,
 ) -> None:
-    """Print the result of a run again, from its raw records."""
+    """Print the result of a run again, derived from its raw records."""
     from stepmark.cli import verbs
 
     verbs.results(folder, price, as_json, hub_choices(hub, hub_token_file))
@@ -175,9 +177,9 @@ def results(
 
 @app.command()
 def report(folder: Folder, price: Price = None, hub: HubFrom = None, hub_token_file: TokenFile = None) -> None:
-    """Write summary.json, report.md and report.html of a run again, from its raw records.
+    """Write summary.json, report.md and report.html of a run again, derived from its raw records.
 
-    Of a run in a hub they go into out/RUN_ID.
+    Reports of a run in a hub are written to out/RUN_ID.
     """
     from stepmark.cli import verbs
 
@@ -214,10 +216,10 @@ def compare(
     hub: HubFrom = None,
     hub_token_file: TokenFile = None,
 ) -> None:
-    """Has a cell become slower? A gate for CI: two runs of one scenario, before and after a change.
+    """Compare two runs of one scenario and fail if a cell has become slower: a gate for CI.
 
     Exit code 1 if a slowdown beyond the minimum effect is established for a cell, or a cell that was measured no longer
-    runs; 0 otherwise; 2 if machines or settings are unlike. Package versions may differ: they are what is tested.
+    runs; 2 if machines or settings differ; 0 otherwise. Package versions may differ, since they are what is tested.
     """
     from stepmark.analysis.gate import Choices
     from stepmark.cli import compare_verb
@@ -241,7 +243,7 @@ def forecast(
 ) -> None:
     """Predict step times at worker counts that were not measured, with bands and warnings.
 
-    The bands say how far such forecasts were off on published curves. Measuring two nodes helps most.
+    The bands show how far such forecasts were off on published curves. Measuring on two nodes improves a forecast most.
     """
     from stepmark.cli import forecast_verb
 
@@ -250,9 +252,9 @@ def forecast(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine can run, which engines are installed, and what is missing, with the remedy.
+    """Print what this machine can run, which engines are installed, and what is missing, with remedies.
 
-    Exit code 3 if no engine can be run here.
+    Exit code 3 if no engine can run here.
     """
     from stepmark.cli import doctor as doctor_verb
 
@@ -270,7 +272,7 @@ def _stop(number: int, _: object) -> None:
 
 
 def run_app() -> int:
-    """The program; returns the exit code. No traceback reaches a person for what the person can mend."""
+    """Run the program and return its exit code. Errors that a person can fix are printed without a traceback."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
@@ -294,9 +296,10 @@ def run_app() -> int:
 
 
 def _say(message: str) -> None:
-    lines = "\n".join(map(printable, message.split("\n")))  # a part of it may come from other processes
+    lines = "\n".join(map(printable, message.split("\n")))  # Part of it may come from other processes.
     Console(stderr=True).print(lines, markup=False, highlight=False, soft_wrap=True, style="red")
 
 
 def main() -> None:
+    """Run the program and exit with its exit code."""
     sys.exit(run_app())

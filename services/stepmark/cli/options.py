@@ -1,4 +1,4 @@
-"""Options of the command line that say where a hub is and who asks."""
+"""Command-line options for the address of a hub and for the credentials."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,7 @@ DrainSeconds = Annotated[
 def hub_choices(
     url: str | None, token_file: Path | None, attempt: str | None = None, drain_seconds: float = 60.0
 ) -> "HubChoices":
+    """Return the options as `HubChoices`."""
     from stepmark.cli.publishing import HubChoices
 
     return HubChoices(url, token_file, attempt, drain_seconds)

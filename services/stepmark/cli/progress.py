@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: what is being done, how many of how many, and about how long it will take."""
+"""Show the progress of a run on standard error: the current work, how many of how many, and the time left."""
 
 import sys
 from collections.abc import Iterator
@@ -20,24 +20,24 @@ _DISTURBED = "are made again, since others on the machine disturbed them"
 
 
 class Counter:
-    """How many launches of a stage have ended, of how many, and how long the rest takes at the pace so far."""
+    """Counts the ended launches of a stage and estimates the time left at the pace so far."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self._began = total, 0, monotonic()
 
     def count(self) -> None:
-        """One more has ended. A stage may turn out longer than was planned."""
+        """Count one more ended launch. A stage may turn out longer than was planned."""
         self.done += 1
         self.total = max(self.total, self.done)
 
     @property
     def seconds_left(self) -> float | None:
-        """None before the first has ended."""
+        """The estimated seconds left, or None before the first launch has ended."""
         return (monotonic() - self._began) / self.done * (self.total - self.done) if self.done else None
 
     @property
     def left(self) -> str:
-        """In words; empty where nothing is left or nothing is known."""
+        """The time left in words; empty if nothing is left or no estimate is known."""
         seconds = self.seconds_left
         if not seconds:
             return ""
@@ -45,39 +45,39 @@ class Counter:
 
 
 class Lines:
-    """Where there is no terminal: a line for each launch."""
+    """Progress without a terminal: one line per launch."""
 
     def __init__(self) -> None:
         self._counter = Counter(0)
 
     def starting(self, launcher: str) -> None:
-        """Before the session is there."""
+        """Report that the session is being started."""
         _say(f"starting: {_STARTING[launcher]}")
 
     def checking(self, launches: int) -> None:
-        """Parity begins, with so many launches, none of them timed."""
+        """Report that the parity checks begin, with this many launches that are not timed."""
         self._counter = Counter(launches)
 
     def check_ended(self, launch: Launch) -> None:
-        """One of them has ended."""
+        """Report that a launch of the parity checks has ended."""
         self._counter.count()
         _say(f"parity [{self._counter.done}/{self._counter.total}] {launch.id}: done{self._counter.left}")
 
     def checked(self, certificate: Certificate) -> None:
-        """A cell's checks are complete."""
+        """Report that a cell's parity checks are complete."""
         _say(f"parity {certificate.cell}: {certificate.text}")
 
     def started(self, launches: int) -> None:
-        """Timing begins, with so many launches."""
+        """Report that timing begins, with this many launches."""
         self._counter = Counter(launches)
 
     def added(self, launches: int) -> None:
-        """So many more are made."""
+        """Report that this many launches are made again."""
         self._counter.total += launches
         _say(f"{launches} launches {_DISTURBED}")
 
     def finished(self, record: LaunchRecord) -> None:
-        """A timed launch has ended, however it did."""
+        """Report that a timed launch has ended, in whatever way."""
         self._counter.count()
         state = _state(record)
         state = f"{record.header.wall_seconds:.1f} s" if state == "done" else state
@@ -85,7 +85,7 @@ class Lines:
 
 
 class Bar:
-    """On a terminal: one bar a stage."""
+    """Progress on a terminal: one bar per stage. The methods mean the same as those of `Lines`."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -127,7 +127,7 @@ _STARTING = {"ray": "Ray and its workers", "bare": "supervisors"}
 
 
 def _state(record: LaunchRecord) -> str:
-    """How a launch ended, in words."""
+    """Describe how a launch ended."""
     if record.header.failure is not None:
         return f"failed: {record.header.failure.cause}"
     disturbed = disturbed_because(record.header)
@@ -140,12 +140,12 @@ def _say(text: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[Bar | Lines]:
-    """A bar on a terminal, else lines."""
+    """Provide a bar on a terminal, else lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines()
         return
-    # Redrawn once a second: the driver shares the machine with what it measures.
+    # The bar is redrawn only once a second, since the driver shares the machine with what it measures.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining())
     with Progress(*columns, console=console, refresh_per_second=1, transient=True) as bar:
         yield Bar(bar)

@@ -1,4 +1,4 @@
-"""A run's way to a hub, as the command line sees it: begun with the run, ended with it, and never in its way."""
+"""Publish a run to a hub: publishing starts and ends with the run and never holds it up."""
 
 import os
 import shlex
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from stepmark.publish.uploader import Uploader
 
 DRAIN_SECONDS = 60.0
-_STOPPED_DRAIN_SECONDS = 10.0  # a person waits, or a cluster that kills after 30 s
+_STOPPED_DRAIN_SECONDS = 10.0  # A person waits, or a cluster that kills after 30 s.
 SUPERSEDED = "another execution of this attempt has superseded this one; the hub takes that one's results, not these"
 
 
 @dataclass(frozen=True)
 class HubChoices:
-    """Where results go, from the command line. `drain_seconds`: how long the end waits for a hub that is away."""
+    """Where results are sent, from the command line.
+
+    `drain_seconds` is how long the end of a run waits for a hub that does not answer.
+    """
 
     url: str | None = None
     token_file: Path | None = None
@@ -34,12 +37,16 @@ class HubChoices:
 
 
 def say(message: str) -> None:
-    """A line beside the progress, to whom `sys.stderr` belongs while it is drawn."""
+    """Print a line to `sys.stderr`, which belongs to the progress display while that is drawn."""
     print(message, file=sys.stderr, flush=True)
 
 
 def access_of(hub: HubChoices) -> "Access":
-    """Raises CannotRun, as of `publish.access.access`. Warns where others can read the token on its way."""
+    """Return the access to the hub. Warn if others can read the token in transit.
+
+    Raises:
+        CannotRun: `publish.access.access` refuses the choices.
+    """
     from stepmark.publish.access import access
 
     assert hub.url is not None
@@ -51,11 +58,11 @@ def access_of(hub: HubChoices) -> "Access":
 
 @contextmanager
 def publishing(hub: HubChoices, folder: Path, board: Board) -> Iterator["Publisher"]:
-    """Sends what is stored in this folder while inside, and at the end for as long as the end may take.
+    """Send what is stored in this folder while the context is active, and drain the rest at its end.
 
     Raises:
-        CannotRun: before anything runs, where there is no token or no such address.
-        Interrupted: at the end, where another execution has superseded this one.
+        CannotRun: before anything runs, if there is no token or the address is not valid.
+        Interrupted: at the end, if another execution has superseded this one.
     """
     from stepmark.publish.identity import identity_of
     from stepmark.publish.uploader import Uploader
@@ -84,29 +91,33 @@ class Publisher:
         self._measured: Ended | None = None
 
     def stored(self) -> None:
+        """Tell the uploader that a record was stored."""
         self._uploader.wake()
 
     def go_on(self) -> None:
-        """A superseded execution of a cluster holds machines for nothing; a person's own run is theirs to stop.
+        """Stop a superseded execution of a cluster, which would hold machines for nothing.
+
+        A run that a person started is not stopped.
 
         Raises:
-            Interrupted: it has been superseded.
+            Interrupted: this execution was superseded.
         """
         if self._access.attempt is not None and self._uploader.superseded:
             raise Interrupted(SUPERSEDED)
 
     def measured(self, failed: bool) -> None:
+        """Note that the plan has reached its end. `failed` is whether something was not measured."""
         self._measured = outcome(failed)
 
     def keep(self, ended: "Ended | None") -> None:
-        """In the folder, for a later `upload`. What cannot be kept is found out again from the results."""
+        """Save the run's end in the folder for a later `upload`, which otherwise derives it from the results."""
         try:
             self._identity.model_copy(update={"ended": ended}).save(self._folder)
         except OSError as error:
             say(f"hub: the run's end is not noted in {self._folder}: {error.strerror}")
 
     def end(self, error: BaseException | None, seconds: float) -> None:
-        """Say how it ended: as measured, or by this error."""
+        """Report how the run ended: as measured, or by this error."""
         ended = self._measured or _ended_by(error, self._uploader.superseded)
         self.keep(ended)
         why_not = self._uploader.finish(ended, seconds)
@@ -117,13 +128,14 @@ class Publisher:
 
 
 def outcome(failed: bool) -> "Ended":
-    """Of a plan that has come to its end."""
+    """Return the end of a plan that has reached its end."""
     from stepmark.publish.identity import Ended
 
     return Ended(outcome="failed", reason="launch-failed") if failed else Ended(outcome="complete")
 
 
 def catch_up(folder: Path, url: str) -> str:
+    """Return the command that sends what is missing."""
     return f"stepmark upload {shlex.quote(str(folder))} --hub {shlex.quote(url)}"
 
 

@@ -1,4 +1,4 @@
-"""`stepmark run`: checks, measures with progress, writes the results, prints the verdicts."""
+"""`stepmark run`: check, measure with progress, write the results, and print the verdicts."""
 
 import json
 import tempfile
@@ -33,7 +33,7 @@ from stepmark.scenario.model import Scenario
 
 @dataclass(frozen=True)
 class Choices:
-    """How to run, from the command line."""
+    """How to run, as given on the command line."""
 
     resume: bool
     launcher: Literal["ray", "bare"]
@@ -44,7 +44,12 @@ class Choices:
 
 
 def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
-    """Only the certificates; kept in `out` where one is given, for a later `run --resume`."""
+    """Make only the certificates, and keep them in `out`, if it is given, for a later `run --resume`.
+
+    Raises:
+        CannotRun: parity is skipped, or no cell can be checked.
+        typer.Exit: 1, if a cell is not comparable.
+    """
     scenario = scenario_from_file(file)
     if scenario.spec.parity == "skipped":
         raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
@@ -65,13 +70,18 @@ def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) 
 
 
 def run(file: Path, out: Path | None, choices: Choices) -> None:
+    """Measure a scenario into its folder and print the verdicts.
+
+    Raises:
+        typer.Exit: 1, if something that was to be measured failed.
+    """
     scenario = scenario_from_file(file)
     folder = out if out is not None else Path("out") / scenario.name
     with (
         _begun(scenario, folder, choices) as begun,
         following(begun.store, scenario.name, folder, choices.hub, choices.live_listen) as follower,
     ):
-        if choices.hub.attempt is not None:  # so late, since the hub must hear of it
+        if choices.hub.attempt is not None:  # This is checked here, so that the hub is told of a failure.
             check_installed(begun.plan)
         _measure(begun, folder, choices, follower)
         summary = verbs.summary_of(folder)
@@ -84,7 +94,7 @@ def run(file: Path, out: Path | None, choices: Choices) -> None:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A run in its folder, and what it is to measure."""
+    """A run's store, and the plan that it is to measure."""
 
     store: SqliteStore
     plan: Plan
@@ -92,7 +102,7 @@ class _Begun:
 
 @contextmanager
 def _begun(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[_Begun]:
-    """This scenario's run in this folder, new or gone on with, for us alone."""
+    """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
     plan = make_plan(scenario, this_machine())
     with sole_user(folder):
@@ -105,7 +115,11 @@ def _begun(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[_Begu
 
 @contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
-    """Two runs must not write into one folder."""
+    """Lock the folder, since two runs must not write into one folder.
+
+    Raises:
+        CannotRun: another run is writing there, or the folder cannot be created.
+    """
     lock = folder / ".lock"
     with ExitStack() as stack:
         try:
@@ -150,7 +164,7 @@ def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
 
 
 def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
-    """Numbers of unlike scenarios, machines or ways to launch do not mix."""
+    """Refuse to mix numbers of different scenarios, machines, ways to launch or versions."""
     if kept.scenario_digest != now.scenario_digest:
         raise CannotRun(
             f"{folder}: expected results of this very scenario ({now.scenario_digest[:16]}), found those of another "
@@ -166,7 +180,7 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
 
 
 def _measure(begun: _Begun, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
-    """Without a folder, the store is not kept."""
+    """Measure the plan. `folder` is None if the store is not kept."""
     store, plan = begun.store, begun.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
@@ -195,7 +209,7 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
     if folder is None:
         return _where_kept(folder)
     total = sum(map(len, plan.blocks[: plan.scenario.spec.measurement.launches]))
-    first = sum(header.attempt == 0 for header in store.headers())  # those made again are beside the plan
+    first = sum(header.attempt == 0 for header in store.headers())  # Launches made again are not in the plan.
     done = f"{len(store.certified())} certificates and {first} of {total} launches"
     return f"{done} are in {folder / FILE}. --resume goes on from there."
 

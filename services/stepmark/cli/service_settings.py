@@ -1,4 +1,4 @@
-"""Settings of a service from its command line: what is refused is named as the option and the variable that hold it."""
+"""Build a service's settings from its command line. Refusals name the option and the variable of the refused value."""
 
 import json
 from typing import Any, TypeVar
@@ -12,7 +12,9 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def settings_of(kind: type[Settings], given: dict[str, Any], variables: str) -> Settings:
-    """`given`: field -> value, None where nothing was said. `variables`: what the names of its variables begin with.
+    """Build the settings.
+
+    `given` maps fields to values, where None means not given. `variables` is the prefix of the environment variables.
 
     Raises:
         CannotRun: a value is refused.
@@ -24,10 +26,10 @@ def settings_of(kind: type[Settings], given: dict[str, Any], variables: str) -> 
 
 
 def json_of(field: str, text: str | None, variables: str) -> Any:
-    """An option's value that is JSON; None where nothing was said.
+    """Parse an option's JSON value; None means not given.
 
     Raises:
-        CannotRun: it is no JSON.
+        CannotRun: the value is not JSON.
     """
     try:
         return None if text is None else json.loads(text)
@@ -36,7 +38,7 @@ def json_of(field: str, text: str | None, variables: str) -> Any:
 
 
 def _said(refused: ScenarioError, variables: str) -> str:
-    """The path begins with a field: `hub_peer.podLabels` is of --hub-peer."""
+    """Return the refusal as a message. The path begins with a field: `hub_peer.podLabels` belongs to --hub-peer."""
     field = refused.path.partition(".")[0].partition("[")[0]
     inner = refused.path.removeprefix(field).lstrip(".")
     option = f"--{field.replace('_', '-')} ({variables}{field.upper()})"

@@ -1,4 +1,4 @@
-"""`stepmark submit` and `stepmark cancel`: a scenario onto a cluster, what becomes of it there, and its end."""
+"""`stepmark submit` and `stepmark cancel`: create a scenario on a cluster, watch it, and end it."""
 
 import re
 import time
@@ -22,26 +22,29 @@ from stepmark.scenario.status import ScenarioStatus
 
 _LOOK_SECONDS = 2.0
 _UNSEEN_SECONDS = 20.0
-"""How long a controller that looks every 5 s may leave a scenario without a word."""
+"""How long a scenario may have no status before this is reported. A controller looks every 5 s."""
 _PREFIX_MOST = 34
-# What a person would see of `stepmark run` in the same case.
+# These are the exit codes of `stepmark run` in the same cases.
 _EXIT_CODES = {"InvalidSpec": 2, "UnknownProfile": 2, "BeyondLimits": 2, "ForbiddenProfile": 2, "CannotRun": 3}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a scenario goes. `name`: exactly this one; otherwise five characters are added to the file's."""
+    """Where a scenario is created.
+
+    `name` is the object's exact name; None means that five characters are appended to the file's name.
+    """
 
     namespace: str | None
     name: str | None = None
 
 
 def submit(file: Path, target: Target, watch: bool, hub: HubChoices) -> None:
-    """Create the scenario of this file; with `watch`, stay until it is over.
+    """Create the scenario of this file. With `watch`, wait until it has finished.
 
     Raises:
-        ScenarioErrors: it is refused, by us or by the cluster.
-        CannotRun: the cluster cannot be reached, or does not know scenarios.
+        ScenarioErrors: the scenario is refused, here or by the cluster.
+        CannotRun: the cluster cannot be reached, or does not know the kind Scenario.
         typer.Exit: with `watch`, the exit code that `stepmark run` would have ended with.
     """
     document = _document(file, target)
@@ -70,10 +73,10 @@ def submit(file: Path, target: Target, watch: bool, hub: HubChoices) -> None:
 
 
 def cancel(name: str, target: Target) -> None:
-    """Have a run end.
+    """End a run.
 
     Raises:
-        CannotRun: there is none of this name, or the cluster cannot be reached.
+        CannotRun: no scenario has this name, or the cluster cannot be reached.
     """
     api = kube.Kube.connect(1)
     namespace = target.namespace or api.namespace_of_context
@@ -89,7 +92,7 @@ def cancel(name: str, target: Target) -> None:
 
 
 def _document(file: Path, target: Target) -> dict[str, Any]:
-    """What the person wrote, and no defaults: those are the cluster's to fill in, and are the same."""
+    """Return the document without defaults, which the cluster fills in with the same values."""
     scenario = scenario_from_file(file)
     document: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)
     metadata = {k: v for k, v in document["metadata"].items() if k in ("namespace", "labels", "annotations")}
@@ -102,7 +105,10 @@ def _document(file: Path, target: Target) -> dict[str, Any]:
 
 
 def _watch(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
-    """Until it is over; a line for every change. A cluster that does not answer for a while is waited for."""
+    """Print a line for every change until the scenario has finished, and return it.
+
+    While the cluster does not answer, it is waited for.
+    """
     metadata, said, away = created["metadata"], _Said(created["metadata"]["namespace"]), False
     while True:
         try:
@@ -123,7 +129,7 @@ def _watch(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Said:
-    """What a person who watches has been told: each change once, and why each attempt ended."""
+    """What was printed for a person who watches: each change once, and why each attempt ended."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace, self._since = namespace, time.monotonic()
@@ -157,7 +163,7 @@ def _line(status: ScenarioStatus) -> str:
 
 
 def _finish(scenario: dict[str, Any], hub: HubChoices) -> None:
-    """The result as after a local run, if the hub can be asked for it; and the same exit code."""
+    """Print the result as after a local run, if the hub can be asked for it, and exit with the same exit code."""
     status = status_of(scenario)
     failed = condition(status, "Failed")
     code = 0 if status.phase == "Complete" else _EXIT_CODES.get(failed.reason if failed else "", 1)
@@ -168,7 +174,7 @@ def _finish(scenario: dict[str, Any], hub: HubChoices) -> None:
 
 
 def _show(status: ScenarioStatus, hub: HubChoices) -> int:
-    """Print the table, or what the status knows of it; 1 if something was not measured."""
+    """Print the table, or else what the status contains of it. Return 1 if something was not measured."""
     result = status.result
     assert result is not None
     if hub.url is not None:
@@ -189,7 +195,7 @@ def _show(status: ScenarioStatus, hub: HubChoices) -> int:
 
 
 def _explained(error: kube.ApiError, namespace: str, target: Target) -> StepmarkError:
-    """What the API server refused, with what to do about it."""
+    """Return what the API server refused, with what to do about it."""
     found = f"namespace {namespace}: {error}"
     if error.status in (400, 422):
         fix = "Correct the file, or bring the cluster's stepmark and yours to one version."
@@ -208,7 +214,7 @@ def _explained(error: kube.ApiError, namespace: str, target: Target) -> Stepmark
 
 
 def _refusal(message: str) -> str:
-    """Without the API server's remark that it has not looked at everything, which begins with a nil."""
+    """Remove the API server's remark that it has not checked everything, which begins with `<nil>`."""
     return re.sub(r"(, |\[)?<nil>: Invalid value: [^:]*: some validation rules were not checked[^\],]*", "", message)
 
 

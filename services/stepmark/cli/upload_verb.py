@@ -1,4 +1,4 @@
-"""`stepmark upload`: brings what a folder has to a hub, where a run could not, or never tried."""
+"""`stepmark upload`: send a folder's results to a hub if the run could not or did not."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 def upload(folder: Path, hub: HubChoices) -> None:
-    """Raises:
-    CannotRun: the folder has no results, a run is writing there, or there is no token.
-    HubError: not all of it could be brought there.
+    """Send the results of this folder to the hub.
+
+    Raises:
+        CannotRun: the folder has no results, a run is writing there, or there is no hub or token.
+        HubError: not everything could be sent.
     """
     from stepmark.publish.client import HubError
     from stepmark.publish.identity import identity_of
@@ -44,7 +46,10 @@ def upload(folder: Path, hub: HubChoices) -> None:
 
 
 def _found(folder: Path) -> tuple[Standing, "Ended"]:
-    """How far the run came, and how it ended by what is stored: nobody may have been there to say."""
+    """Return how far the run came, and how it ended.
+
+    The end is derived from what is stored, since the run may not have been able to report it.
+    """
     from stepmark.publish.identity import Ended
 
     failed = summary_of(folder).failed

@@ -1,4 +1,4 @@
-"""Verbs that start no process: validate, plan, results, report."""
+"""The verbs that start no process: validate, plan, results and report."""
 
 import json
 from pathlib import Path
@@ -24,6 +24,12 @@ from stepmark.scenario.load import scenario_from_file
 
 
 def validate(file: Path, as_json: bool) -> None:
+    """Check a scenario file and print the outcome.
+
+    Raises:
+        ScenarioErrors: the file is refused, and `as_json` is False.
+        typer.Exit: 2, if the file is refused and `as_json` is True.
+    """
     try:
         scenario = scenario_from_file(file)
     except ScenarioErrors as refused:
@@ -39,6 +45,7 @@ def validate(file: Path, as_json: bool) -> None:
 
 
 def plan(file: Path, launcher: str, as_json: bool) -> None:
+    """Print the cells, the blocks of launches and an estimate of the time."""
     made = make_plan(scenario_from_file(file), this_machine())
     needed = made.scenario.spec.measurement.launches
     seconds = estimate_seconds(made, needed, launcher, fresh_process=False)
@@ -88,7 +95,7 @@ def _cell_row(cell: Cell) -> list[str]:
 
 
 def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summary:
-    """The summary of the run in this folder, derived anew.
+    """Return the summary of the run in this folder, derived anew.
 
     Raises:
         CannotRun: the folder has no results, or they are not what was written.
@@ -100,7 +107,7 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
         typer.echo(f"{folder / FILE}: written by an older version, without digests: damage would not be seen", err=True)
         try:
             return _summary(store, price_per_worker_hour)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of figures that cannot be
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # Impossible figures raise these.
             raise CannotRun(f"{folder / FILE}: expected records that agree, found {printable(repr(error))}.") from None
     finally:
         store.close()
@@ -113,6 +120,7 @@ def _summary(store: SqliteStore, price_per_worker_hour: float | None) -> Summary
 
 
 def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hub: HubChoices) -> None:
+    """Print the summary of the run."""
     with local_folder(folder, hub) as there:
         summary = summary_of(there, price_per_worker_hour)
     if as_json:
@@ -122,7 +130,7 @@ def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hu
 
 
 def report(folder: Path, price_per_worker_hour: float | None, hub: HubChoices) -> None:
-    """Of a run in a hub, into out/RUN_ID."""
+    """Write the reports of the run: into its folder, or into out/RUN_ID for a run in a hub."""
     with local_folder(folder, hub) as there:
         summary = summary_of(there, price_per_worker_hour)
     for path in write_reports(_made(Path("out") / folder) if is_in_hub(folder, hub) else folder, summary):
@@ -138,7 +146,7 @@ def _made(folder: Path) -> Path:
 
 
 def write_reports(folder: Path, summary: Summary) -> list[Path]:
-    """summary.json, report.md and report.html in this folder."""
+    """Write summary.json, report.md and report.html into this folder, and return their paths."""
     texts = {
         "summary.json": summary.model_dump_json(indent=2) + "\n",
         "report.md": markdown.render(summary),

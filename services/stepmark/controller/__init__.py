@@ -1,5 +1,5 @@
-"""The service that runs scenarios on Kubernetes: from Scenario objects to RayJobs, and back to their status.
+"""The service that runs scenarios on Kubernetes: Scenario objects become RayJobs, whose state becomes their status.
 
-Owns the profiles, the decisions and the objects that it makes. It measures nothing: no framework and no Ray is
-importable here.
+It owns the profiles, the decisions and the objects that it creates. It measures nothing and can import neither a
+framework nor Ray.
 """

@@ -1,4 +1,7 @@
-"""Whether a scenario may run here: its text again, its profile, and that profile's limits. Pure."""
+"""Decide whether a scenario may run on this cluster. This module is pure.
+
+It checks the scenario's text again, its profile, and the limits of that profile.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from stepmark.scenario.model import Scenario
 
 @dataclass(frozen=True)
 class Accepted:
-    """A scenario that may run, and how."""
+    """A scenario that may run, and the profile that it runs with."""
 
     scenario: Scenario
     profile: Profile
@@ -20,7 +23,11 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """One that may not. `reason`: of a condition. `for_good`: not only until the cluster's owner mends something."""
+    """A scenario that may not run.
+
+    `reason` becomes the reason of a condition. `for_good` is False where the scenario may run once the cluster's owner
+    has corrected something.
+    """
 
     reason: str
     message: str
@@ -28,7 +35,7 @@ class Refused:
 
 
 def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
-    """Check an object as the API server gave it: it may be older than today's grammar."""
+    """Check an object as the API server returned it, since it may be older than today's grammar."""
     try:
         scenario = scenario_from_object(document)
     except ScenarioErrors as errors:

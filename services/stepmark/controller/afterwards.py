@@ -1,6 +1,7 @@
-"""What is still done about a scenario that is over: some time later, what its attempts left in the cluster is removed.
+"""Decide what remains to be done about a finished scenario. This module is pure.
 
-The scenario with its verdict stays, unless its own runPolicy says otherwise. Pure.
+Some time after the end, the objects of its attempts are removed from the cluster. The scenario itself stays with its
+verdict, unless its own runPolicy says otherwise.
 """
 
 import math
@@ -16,7 +17,7 @@ _ENDS = ("Complete", "Failed")
 
 
 def actions(draft: Draft, settings: Settings, now: datetime) -> list[Action]:
-    """What is due now, of a scenario that is over."""
+    """Return the actions that are due now for a finished scenario."""
     seconds = _seconds_since(draft, now)
     keep = draft.policy().ttl_seconds_after_finished
     if keep is not None and seconds >= keep:
@@ -28,13 +29,13 @@ def actions(draft: Draft, settings: Settings, now: datetime) -> list[Action]:
 
 
 def is_to_be_told(state: str | None, reason: str | None, told: bool) -> bool:
-    """Of an attempt: whether the hub must hear of its end. Of the others their drivers have told it."""
+    """Return whether the controller must report an attempt's end to the hub; otherwise its driver has reported it."""
     ending = ENDINGS.get(reason or "")
     return state == "Ended" and not told and ending is not None and ending.hub is not None
 
 
 def is_due(scenario: dict[str, Any], settings: Settings, now: datetime) -> bool:
-    """Of one that is over, quickly, since there may be thousands: whether there may be something to do."""
+    """Return whether a finished scenario may need an action. This check is cheap, since there may be thousands."""
     status = scenario["status"]
     attempts = status.get("attempts") or ()
     if any(is_to_be_told(one.get("state"), one.get("reason"), one.get("told", False)) for one in attempts):
@@ -47,7 +48,7 @@ def is_due(scenario: dict[str, Any], settings: Settings, now: datetime) -> bool:
 
 
 def _seconds_since(draft: Draft, now: datetime) -> float:
-    """Its end, by the condition that says so. One whose status says nothing is as old as it can be."""
+    """Return the seconds since the scenario's end, by the condition that records it; infinity where none does."""
     ends = [one for one in draft.status.conditions if one.type in _ENDS and one.status == "True"]
     if not ends:
         return math.inf

@@ -1,4 +1,4 @@
-"""What the installed KubeRay can do: read from its CRD, since a version says nothing about a patched operator."""
+"""Find out what the installed KubeRay supports. Its CRD is read, since a patched operator's version says nothing."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ _CRD = "rayjobs.ray.io"
 
 
 def capabilities(api: Api) -> Capabilities:
-    """Of this cluster.
+    """Return what this cluster's KubeRay supports.
 
     Raises:
-        kube.ApiError: the API server did not say.
+        kube.ApiError: the API server did not answer or refused.
     """
     try:
         return of_crd(api.get(kube.CRDS, None, _CRD))
@@ -22,7 +22,7 @@ def capabilities(api: Api) -> Capabilities:
 
 
 def of_crd(crd: dict[str, Any]) -> Capabilities:
-    """From the RayJob CRD's schema of ray.io/v1."""
+    """Read the capabilities from the RayJob CRD, from its schema of ray.io/v1."""
     schemas = [
         version["schema"]["openAPIV3Schema"]["properties"]
         for version in crd["spec"]["versions"]

@@ -1,4 +1,7 @@
-"""One look at the cluster, namespace by namespace: what cannot be listed in one stops none of the others."""
+"""List the scenarios of each namespace with their RayJobs and pods.
+
+A namespace that cannot be listed does not stop the others.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,17 +18,17 @@ from stepmark.controller.problems import problem_of
 from stepmark.controller.settings import Settings
 
 _OVER_MOST = 50
-"""Scenarios that are over and are tidied up after in one look."""
+"""The maximum number of finished scenarios that are cleaned up in one tick."""
 
 Object = dict[str, Any]
 Objects = list[Object]
 Place = str | None
-"""A namespace; None: all of them at once."""
+"""A namespace, or None for all namespaces in one call."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario with its RayJobs and pods. `problem`: those could not be listed."""
+    """A scenario with its RayJobs and pods. `problem` is set where these could not be listed."""
 
     scenario: Object
     ray_jobs: Objects
@@ -35,7 +38,7 @@ class Case:
 
 @dataclass
 class Look:
-    """What was found. `failed`: what could not be listed, by place."""
+    """What one tick has listed. `failed` holds the error of each place that could not be listed completely."""
 
     scenarios: Objects = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
@@ -43,10 +46,10 @@ class Look:
 
 
 def collect(api: Api, settings: Settings, rayjobs: bool, turned: Callable[[], None] = lambda: None) -> Look:
-    """Look everywhere. `rayjobs`: whether there is this kind. `turned` is called after each place.
+    """List all places. `rayjobs` is whether the RayJob kind exists; `turned` is called after each place.
 
     Raises:
-        kube.ApiError: nothing could be listed in any of the places.
+        kube.ApiError: no place could be listed.
     """
     look, places = Look(), places_of(settings)
     for place in places:
@@ -61,12 +64,15 @@ def collect(api: Api, settings: Settings, rayjobs: bool, turned: Callable[[], No
 
 
 def places_of(settings: Settings) -> tuple[Place, ...]:
+    """Return the namespaces to list separately, or None alone to list all of them in one call."""
     return settings.namespaces or (None,)
 
 
 def _look_at(api: Api, place: Place, rayjobs: bool, look: Look, settings: Settings) -> None:
-    """RayJobs and pods are listed later than the scenarios: a child that a status speaks of is older than this status,
-    so one that is missing now is gone.
+    """List one place into `look`.
+
+    RayJobs and pods are listed after the scenarios, so every child that a status names is older than that status: a
+    child that is missing from the list is gone.
     """
     scenarios = list(api.every(kube.SCENARIOS, place))
     look.scenarios += scenarios
@@ -92,12 +98,12 @@ def _look_at(api: Api, place: Place, rayjobs: bool, look: Look, settings: Settin
 def _is_due(scenario: Object, settings: Settings, now: datetime) -> bool:
     try:
         return afterwards.is_due(scenario, settings, now)
-    except Exception:  # a status that makes no sense: whoever works on it will say so
+    except Exception:  # The status is malformed; the code that works on the scenario will report it.
         return True
 
 
 def _of(api: Api, resource: str, place: Place, uids: list[str]) -> dict[str, Objects]:
-    """Objects of these scenarios, by the scenario's UID."""
+    """Return the objects of these scenarios, by the scenario's UID."""
     found: dict[str, Objects] = defaultdict(list)
     for one in api.every_of(resource, place, names.UID, uids):
         found[one["metadata"]["labels"][names.UID]].append(one)

@@ -1,4 +1,4 @@
-"""Conditions: one of each type, and `lastTransitionTime` moves only when `status` does."""
+"""Conditions of a status: one of each type, whose `lastTransitionTime` changes only when its `status` does."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ _MESSAGE_MOST = 1024
 
 
 def condition(status: ScenarioStatus, kind: ConditionType) -> Condition | None:
-    """The condition of this type, where there is one."""
+    """Return the condition of this type, or None."""
     return next((one for one in status.conditions if one.type == kind), None)
 
 
@@ -22,7 +22,7 @@ def with_condition(
     message: str,
     now: datetime,
 ) -> ScenarioStatus:
-    """The status with this condition in it, at its old place if it had one."""
+    """Return the status with this condition set, at its old place if it was there."""
     before = condition(status, kind)
     new = Condition(
         type=kind,
@@ -39,6 +39,6 @@ def with_condition(
 
 
 def clipped(text: str, most: int) -> str:
-    """Foreign text on one line, without control characters, of at most so many characters."""
+    """Return foreign text on one line, without control characters, cut to at most `most` characters."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 3] + "..."

@@ -1,4 +1,4 @@
-"""The next status of a scenario, in the making: what each decision writes, in words for people and for programs."""
+"""The next status of a scenario while it is built. Each decision writes its words for people and for programs here."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ _UNGUARDED = (
 
 
 class Draft:
-    """Begins as the status that is there; `patch` says what has become of it."""
+    """The next status of one scenario. It starts as the current status, and `patch` returns what has changed."""
 
     def __init__(self, scenario: dict[str, Any], status: ScenarioStatus, now: datetime) -> None:
         self.scenario, self.now = scenario, now.astimezone(UTC).replace(microsecond=0)
@@ -34,57 +34,62 @@ class Draft:
 
     @property
     def wants_cancel(self) -> bool:
+        """Whether spec.cancel is true."""
         return self.scenario["spec"].get("cancel") is True
 
     @property
     def counted(self) -> int:
-        """Attempts so far that count against maxAttempts."""
+        """The number of attempts so far that count against maxAttempts."""
         return (self.status.attempts[-1].number if self.status.attempts else 0) - self.status.preemptions
 
     def policy(self) -> RunPolicy:
-        """The scenario's run policy, also where the rest of it is no longer accepted."""
+        """Return the scenario's run policy, or the default one if it is not valid.
+
+        It is read on its own, so it holds even where the rest of the scenario is no longer accepted.
+        """
         try:
             return RunPolicy.model_validate(self.scenario["spec"].get("runPolicy") or {})
         except ValidationError:
             return RunPolicy()
 
     def patch(self) -> PatchStatus | None:
-        """What is to be written; None where nothing has changed."""
+        """Return the action that writes the new status and its events, or None if nothing has changed."""
         if self.status == self.before:
             return None
         return PatchStatus(self.status, tuple(self._events))
 
     def accepted(self, accepted: Accepted) -> None:
+        """Record that the scenario may run, with the digests of the scenario and its profile."""
         self._update(spec_digest=accepted.scenario.digest(), profile_digest=accepted.profile.digest())
         self._condition("Accepted", "True", "Accepted", "the scenario is valid, and within its profile's limits")
 
     def refused(self, refused: Refused) -> None:
-        """For good: the scenario cannot change, and a new one is a new object."""
+        """Record that the scenario is refused for good: it cannot change, and a new one is a new object."""
         self._condition("Accepted", "False", refused.reason, refused.message)
         self._finish("Failed", "Failed", refused.reason, refused.message)
 
     def problem(self, problem: Problem) -> None:
-        """A call failed, and is tried again: nothing is over."""
+        """Record that a call failed and will be tried again. Nothing ends because of it."""
         created = bool(self.status.attempts) and self.status.attempts[-1].ray_job_uid is not None
         self._condition("ClusterReady" if created else "Admitted", "Unknown", problem.reason, problem.message)
         self._update(message=clipped(problem.message, _MESSAGE_MOST))
 
     def held_back(self, reason: str, message: str) -> None:
-        """Its next attempt may not begin yet."""
+        """Record that the next attempt may not start yet."""
         self._update(phase="Queued", message=clipped(message, _MESSAGE_MOST))
         self._condition("Admitted", "False", reason, message)
 
     def told(self) -> None:
-        """The hub has heard of the end of every attempt that is over."""
+        """Record that the hub was told of the end of every attempt that has ended."""
         attempts = (one.model_copy(update={"told": one.told or one.state == "Ended"}) for one in self.status.attempts)
         self._update(attempts=tuple(attempts))
 
     def removed(self) -> None:
-        """Nothing of its attempts is left in the cluster."""
+        """Record that nothing of the scenario's attempts is left in the cluster."""
         self._update(removed_at=self.now)
 
     def begin(self) -> None:
-        """Write the next attempt down; what belongs to it is created after that."""
+        """Record the next attempt. Its objects are created only after this has been written."""
         number = self.status.attempts[-1].number + 1 if self.status.attempts else 1
         name = names.child_name(self.scenario, number)
         attempt = Attempt(number=number, ray_job_name=name, state="Creating")
@@ -93,10 +98,11 @@ class Draft:
         self._event(Event("Normal", "AttemptStarted", f"attempt {number}: RayJob {name}"))
 
     def created(self, attempt: Attempt, ray_job: RayJob) -> Attempt:
-        """The attempt's RayJob has been seen."""
+        """Record that the attempt's RayJob was seen."""
         return self._attempt(attempt, ray_job_uid=ray_job.uid, started_at=ray_job.created_at)
 
     def wait(self, attempt: Attempt, wait: Wait, hub: HubView | None, can: Capabilities) -> None:
+        """Record that the attempt goes on, with its state and the conditions that follow from it."""
         execution = hub.execution.execution_id if hub and hub.execution else attempt.execution_id
         self._attempt(attempt, state=wait.state, reason=wait.reason, execution_id=execution)
         phase: Phase = "Queued" if wait.state == "Queued" else "Starting" if wait.state == "Starting" else "Running"
@@ -116,7 +122,10 @@ class Draft:
         self._condition("ResultRecorded", recorded, why, wait.message if wait.recorded is None else "")
 
     def end(self, attempt: Attempt, end: End, hub: HubView | None, page: str | None = None) -> None:
-        """Decide that the attempt is over, and why. It is concluded when nothing of it is left to wait for."""
+        """Record the decision that the attempt is over, and why.
+
+        `conclude` follows once nothing of the attempt is left to wait for.
+        """
         ending = reasons.ENDINGS[end.reason]
         execution = hub.execution.execution_id if hub and hub.execution else attempt.execution_id
         said = f"{ending.meaning}: {end.message}" if end.message else ending.meaning
@@ -128,9 +137,10 @@ class Draft:
             ended_at=self.now,
             execution_id=execution,
         )
-        short = f"{end.reason}: {end.message}" if end.message else said  # what is foreign says most, and is long
+        # A message from outside says most and may be long, so nothing is put before it but the reason.
+        short = f"{end.reason}: {end.message}" if end.message else said
         self._update(message=clipped(f"attempt {attempt.number}: {short}", _MESSAGE_MOST))
-        if ending.then not in ("complete", "cancelled"):  # the scenario's own event says the same
+        if ending.then not in ("complete", "cancelled"):  # For these two the scenario's own event says the same.
             self._event(Event("Warning", end.reason, clipped(f"attempt {attempt.number}: {said}", 1000)))
         self._condition("Running", "False", end.reason, said)
         if ending.valid and hub is not None:
@@ -140,7 +150,7 @@ class Draft:
             self._condition("ResultRecorded", "False", end.reason, "none of the attempt's numbers is a result")
 
     def conclude(self) -> str:
-        """The last attempt is over; its reason."""
+        """Record that the last attempt has ended, and return its reason."""
         last = self.status.attempts[-1]
         reason = last.reason or "Cancelled"
         self._attempt(last, state="Ended")
@@ -150,15 +160,20 @@ class Draft:
         return reason
 
     def complete(self) -> None:
+        """Record that the scenario is complete, with its verdict."""
         verdict = self.status.result.verdict if self.status.result else ""
         self._finish("Complete", "Complete", "Complete", verdict)
 
     def failed(self, reason: str) -> None:
-        """After its last attempt, in whose words it failed; the condition has them at more length."""
+        """Record that the scenario failed, in the words of its last attempt.
+
+        The condition has room for more of them than the status message.
+        """
         last = self.status.attempts[-1]
         self._finish("Failed", "Failed", reason, f"attempt {last.number}: {last.reason}: {last.message}")
 
     def cancelled(self) -> None:
+        """Record that the scenario was cancelled."""
         self._finish("Cancelled", "Failed", "Cancelled", "cancelled, as spec.cancel asks for")
 
     def _finish(self, phase: Phase, kind: ConditionType, reason: str, message: str) -> None:

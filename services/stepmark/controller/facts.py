@@ -1,7 +1,7 @@
-"""What the controller sees of one scenario: frozen facts, read from the API server's objects and from the hub.
+"""Frozen facts about one scenario, read from the API server's objects and from the hub.
 
-All that a decision may depend on is here, so that decisions are pure. What was not looked at, or did not answer, is
-None.
+Everything that a decision may depend on is here, so that decisions are pure. None stands for what was not looked up or
+did not answer.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Role = Literal["head", "worker", "submitter"]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the installed KubeRay can do, read from its CRD."""
+    """What the installed KubeRay supports, read from its CRD."""
 
     rayjobs: bool = True
     auth_options: bool = False
@@ -22,7 +22,7 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Problem:
-    """The last call for this scenario that failed, until it is tried again. `reason` is a condition's."""
+    """The last failed call for this scenario, until it is tried again. `reason` becomes the reason of a condition."""
 
     reason: str
     message: str
@@ -30,7 +30,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class RayJob:
-    """A RayJob as KubeRay reports it. `cluster_pods`: how many its Ray cluster is to have, the head among them."""
+    """A RayJob as KubeRay reports it. `cluster_pods` is how many pods its Ray cluster should have, head included."""
 
     name: str
     uid: str
@@ -49,7 +49,7 @@ class RayJob:
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Self:
-        """From the API server's object."""
+        """Read a RayJob from the API server's object."""
         metadata, status = found["metadata"], found.get("status") or {}
         cluster = status.get("rayClusterStatus") or {}
         return cls(
@@ -71,16 +71,17 @@ class RayJob:
 
     @property
     def finished(self) -> bool:
-        """KubeRay does nothing more with it but remove its cluster."""
+        """Whether KubeRay has finished with the RayJob, except for removing its Ray cluster."""
         return self.deployment in ("Complete", "Failed")
 
     @property
     def suspended(self) -> bool:
+        """Whether the RayJob is suspended or is being suspended."""
         return self.suspend or self.deployment in ("Suspending", "Suspended")
 
     @property
     def submitted(self) -> bool:
-        """All its pods were ready once, and the job was handed to Ray."""
+        """Whether all its pods were ready once and the job was handed to Ray."""
         return self.deployment in ("Running", "Complete", "Failed") and self.reason != "ValidationFailed"
 
 
@@ -99,7 +100,7 @@ class Pod:
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Self:
-        """From the API server's object."""
+        """Read a pod from the API server's object."""
         metadata, status = found["metadata"], found.get("status") or {}
         conditions = {c.get("type"): c for c in status.get("conditions") or () if isinstance(c, dict)}
         containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
@@ -118,7 +119,10 @@ class Pod:
 
 @dataclass(frozen=True)
 class Execution:
-    """One process that claimed the attempt at the hub. `silent_seconds`: since its last call, by the hub's clock."""
+    """One process that claimed the attempt at the hub.
+
+    `silent_seconds` is the time since its last call, by the hub's clock.
+    """
 
     execution_id: str
     outcome: str
@@ -131,13 +135,13 @@ class Execution:
 
     @property
     def recorded(self) -> bool:
-        """The plan came to its end, and the hub has every record that the execution speaks of."""
+        """Whether the plan reached its end and the hub has every record that the execution reports."""
         every = self.launches_expected is None or self.launches >= self.launches_expected
         return every and self._came_to_its_end
 
     @property
     def ended_early(self) -> bool:
-        """The hub has its last word, and the plan had not come to its end."""
+        """Whether the hub knows that the execution ended before the plan did."""
         return self.outcome in ("interrupted", "cancelled", "failed") and not self._came_to_its_end
 
     @property
@@ -147,7 +151,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class HubView:
-    """What the hub knows of the attempt. `executions`: newest first. `answering_seconds`: since it last failed to."""
+    """What the hub knows of the attempt.
+
+    `executions` has the newest first. `answering_seconds` is the time since the hub last failed to answer.
+    """
 
     executions: tuple[Execution, ...] = ()
     settled: bool = False
@@ -157,12 +164,13 @@ class HubView:
 
     @property
     def execution(self) -> Execution | None:
+        """The newest execution, or None."""
         return self.executions[0] if self.executions else None
 
 
 @dataclass(frozen=True)
 class AwaitedRun:
-    """A run that the hub still waits for. `number`: of its newest attempt."""
+    """A run that the hub still waits for. `number` is that of its newest attempt."""
 
     run_id: str
     name: str
@@ -171,13 +179,13 @@ class AwaitedRun:
 
 
 def _cluster_pods(ray_job: dict[str, Any]) -> int:
-    """Of anybody's RayJob: those that are not ours may lack what ours have."""
+    """Count the pods of a RayJob's Ray cluster. A RayJob that is not ours may lack the fields that ours have."""
     groups = (ray_job.get("spec", {}).get("rayClusterSpec") or {}).get("workerGroupSpecs") or ()
     return 1 + sum(int(group.get("replicas") or 0) for group in groups)
 
 
 def owner_uid(found: dict[str, Any]) -> str | None:
-    """UID of the object's controller, by its ownerReferences."""
+    """Return the UID of the object's controller by its ownerReferences, or None."""
     for reference in found.get("metadata", {}).get("ownerReferences") or ():
         if reference.get("controller"):
             return str(reference.get("uid"))
@@ -189,7 +197,7 @@ def _role(label: str | None) -> Role:
 
 
 def _trouble(conditions: dict[Any, dict[str, Any]], containers: list[dict[str, Any]]) -> str:
-    """The scheduler's words, or the kubelet's for a container that cannot start."""
+    """Return why a pod does not start: the scheduler's message, or the kubelet's for a container that cannot start."""
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return f"{scheduled.get('reason') or 'Unschedulable'}: {scheduled.get('message') or ''}"

@@ -1,4 +1,4 @@
-"""The controller's side of the hub: register attempts, and read what became of them. Thread-safe."""
+"""The controller's client of the hub: it registers attempts and reads what became of them. It is thread-safe."""
 
 import threading
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PAGES_MOST = 50
 
 
 class _Answer(BaseModel):
-    """What we need of the hub's answers; a newer hub may say more."""
+    """The fields of the hub's answers that the controller needs. A newer hub may send more."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -68,7 +68,7 @@ class _Runs(_Answer):
 
 
 class HubClient:
-    """Calls to the hub at `url`, with the token of this file: it is read anew for each call, since it may be replaced.
+    """A client of the hub at `url`. The token file is read for each call, since it may be replaced.
 
     Raises (from methods that change something): HubError.
     """
@@ -80,7 +80,7 @@ class HubClient:
         self._answers_since: float | None = None
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None:
-        """Tell the hub of an attempt and the hash of its write token; said twice, it is one attempt."""
+        """Register an attempt with the hash of its write token. Registering it twice has no further effect."""
         metadata = scenario["metadata"]
         registration = Registration(
             name=metadata["name"],
@@ -92,7 +92,10 @@ class HubClient:
             self._hub.register(metadata["uid"], number, registration)
 
     def view(self, run_id: str, number: int) -> HubView | None:
-        """What the hub knows of this attempt; None if it does not answer, or not in words that we know."""
+        """Return what the hub knows of this attempt.
+
+        None means that the hub does not answer, or answers in a form that is not understood.
+        """
         try:
             with self._heard():
                 answer = self._hub.run(run_id)
@@ -111,7 +114,10 @@ class HubClient:
         )
 
     def end(self, run_id: str, number: int, end: AttemptEnd) -> None:
-        """Tell of an attempt's end. What the hub does not know, or another registered, it need not hear of."""
+        """Report an attempt's end.
+
+        A refusal is ignored where the hub does not know the attempt or another client registered it.
+        """
         try:
             with self._heard():
                 self._hub.end_attempt(run_id, number, end)
@@ -120,7 +126,7 @@ class HubClient:
                 raise
 
     def awaited(self, namespace: str | None) -> list[AwaitedRun]:
-        """Runs of this namespace, or of all, that the hub still waits for."""
+        """Return the runs of this namespace that the hub still waits for; None means all namespaces."""
         with self._heard():
             lines = [line for outcome in _AWAITED for line in self._lines(outcome, namespace)]
             return [found for line in lines if (found := self._awaited(line)) is not None]
@@ -137,7 +143,7 @@ class HubClient:
 
     def _awaited(self, line: "_RunLine") -> AwaitedRun | None:
         number = line.attempt
-        if number is None:  # nothing has claimed it
+        if number is None:  # No execution has claimed the run.
             attempts = _parsed(_Run, self._hub.run(line.run_id)).attempts
             number = max((attempt.number for attempt in attempts), default=None)
         if number is None or line.namespace is None:
@@ -145,11 +151,12 @@ class HubClient:
         return AwaitedRun(line.run_id, line.name, line.namespace, number)
 
     def close(self) -> None:
+        """Close the connections."""
         self._hub.close()
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
-        """Around a call: whether the hub has answered it is remembered."""
+        """Remember whether the hub answered the call inside."""
         try:
             yield
         except Away:
@@ -190,7 +197,7 @@ def _token_in(file: Path) -> str:
 
 
 def _execution(found: _Execution, answer: Answer) -> Execution:
-    """Its silence is measured by the hub's own clock: ours may be another."""
+    """Convert an execution. Its silence is measured by the hub's own clock, since ours may differ."""
     silent = 0.0 if answer.at is None else max(0.0, answer.at - found.seen_at)
     return Execution(
         execution_id=found.execution_id,

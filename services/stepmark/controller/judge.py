@@ -1,4 +1,7 @@
-"""What is to be thought of a living attempt: wait, or end it, and why. The matrix of docs/kubernetes.md. Pure."""
+"""Decide whether a live attempt goes on or ends, and why. This module is pure.
+
+It implements the decision table of docs/kubernetes.md.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,23 +14,26 @@ from stepmark.scenario.model import RunPolicy
 from stepmark.scenario.status import AttemptState
 
 _RECORD_SECONDS = 60
-"""How long after the end of a RayJob its last records may be on their way to the hub."""
+"""How long after the end of a RayJob its last records may still be on their way to the hub."""
 _DERIVE_SECONDS = 300
-"""How long after that the hub may take for the verdict."""
+"""How long the hub may take to derive the verdict after a RayJob's end."""
 _SILENT_SECONDS = 30
-"""A driver that is silent for so long, in a head pod that is not well, is gone."""
+"""After this silence a driver counts as lost if its head pod is not ready."""
 _LOST_SECONDS = 300
-"""A driver that is silent for so long is gone, whatever its pod looks like."""
+"""After this silence a driver counts as lost, whatever the state of its pod."""
 _REMOVAL_SECONDS = 120
-"""How long an ended attempt's pods may take to go, before the next one starts all the same."""
+"""How long the pods of an ended attempt may take to go. After that the next attempt starts anyway."""
 _ENDED_WITH = "failed with exit code "
-"""How Ray begins a message that goes on with the last lines of the driver's log."""
+"""How Ray begins a message that continues with the last lines of the driver's log."""
 _LINES_OF_A_LOG = 3
 
 
 @dataclass(frozen=True)
 class Wait:
-    """It goes on. `recorded`: whether the hub has the whole result; None where the hub does not answer."""
+    """The attempt goes on.
+
+    `recorded` is whether the hub has the whole result; None means that the hub does not answer.
+    """
 
     state: AttemptState
     reason: str
@@ -37,7 +43,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class End:
-    """It is over. `reason`: of `reasons.ENDINGS`."""
+    """The attempt is over. `reason` is a key of `reasons.ENDINGS`."""
 
     reason: str
     message: str
@@ -48,7 +54,10 @@ Judgement = Wait | End
 
 @dataclass(frozen=True)
 class Case:
-    """An attempt whose RayJob was created. `ray_job`: None if it is gone. `queued`: its profile has a queue."""
+    """An attempt whose RayJob was created.
+
+    `ray_job` is None if the RayJob is gone. `queued` is whether the profile has a queue.
+    """
 
     was: AttemptState
     ray_job: RayJob | None
@@ -59,7 +68,7 @@ class Case:
 
 
 def judge(case: Case, now: datetime) -> Judgement:
-    """The judgement on a living attempt."""
+    """Decide whether the attempt goes on or ends."""
     ray_job, hub = case.ray_job, case.hub
     if ray_job is not None and ray_job.deployment == "ValidationFailed":
         return End("RejectedByKubeRay", ray_job.message)
@@ -83,9 +92,10 @@ def judge(case: Case, now: datetime) -> Judgement:
 
 
 def _recorded(ray_job: RayJob | None, hub: HubView, execution: Execution, now: datetime) -> Judgement:
-    """The hub's record decides, whatever became of the RayJob; only the verdict is still waited for.
+    """Judge an attempt that is fully recorded: the record decides, whatever became of the RayJob.
 
-    A job that is preempted now does not end by itself: it would begin again, and measure what has been measured.
+    Only the verdict is still awaited. A job that is preempted at this point does not end by itself: it would start
+    again and measure the same cells a second time.
     """
     if ray_job is not None and not ray_job.finished and not ray_job.suspended:
         return Wait("Running", "Finishing", "everything is recorded; the Ray cluster is ending", recorded=True)
@@ -106,7 +116,10 @@ def _vanished(hub: HubView | None) -> Judgement:
 
 
 def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None, now: datetime) -> Judgement:
-    """KubeRay is done, and there is no whole record yet. `Complete` is no success by itself: a stopped job is, too."""
+    """Judge an attempt whose RayJob has finished before the record is whole.
+
+    The status `Complete` alone does not mean success, since a stopped job has it too.
+    """
     if hub is None:
         return Wait("Running", "HubUnavailable", "the job has ended; the hub does not answer", recorded=None)
     if execution is not None and execution.ended_early:
@@ -117,19 +130,23 @@ def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None,
     fresh = min(since, hub.answering_seconds) < _RECORD_SECONDS
     if reason != "DeadlineExceeded" and (alive or (execution is not None and fresh)):
         return Wait("Running", "AwaitingRecord", "the job has ended; its last records are awaited")
-    if reason == "SubmissionFailed" and execution is not None:  # so it was submitted; what failed is to follow its log
+    # Where an execution exists, the job was submitted: what failed is following its log.
+    if reason == "SubmissionFailed" and execution is not None:
         return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver fell silent: {message}")
     return End(reason, message)
 
 
 def _ended_early(execution: Execution) -> End:
-    """As the runner says it, with what was finished at the hub."""
+    """Return the end as the runner reported it when it closed its execution at the hub."""
     unknown = "Stopped" if execution.outcome == "cancelled" else "SessionBroke"
     return End(reasons.OF_RUNNER.get(execution.reason, unknown), execution.message or execution.reason)
 
 
 def _felt(end: End, ray_job: RayJob, pods: tuple[Pod, ...]) -> End:
-    """A driver that loses a pod, its own or a worker's, may say first what it felt: here is what happened to it."""
+    """Replace the driver's report by the loss of a pod, where one explains it.
+
+    A driver that loses its own pod or a worker's may report only the consequence; the pods show the cause.
+    """
     measured = [pod for pod in pods if pod.role != "submitter"]
     if end.reason not in ("SessionBroke", "Stopped"):
         return end
@@ -148,7 +165,7 @@ def _reason_of(ray_job: RayJob) -> str:
 
 
 def words_of(ray_job: RayJob) -> str:
-    """KubeRay's message. Of a driver's log, which it may hold, the last lines: there is what went wrong."""
+    """Return KubeRay's message. If it contains a driver's log, return only the last lines, where the error is."""
     head, *log = [line for line in ray_job.message.splitlines() if line.strip()] or [""]
     if not log:
         return ray_job.message
@@ -158,7 +175,10 @@ def words_of(ray_job: RayJob) -> str:
 
 
 def _disturbance(was: AttemptState, ray_job: RayJob, pods: tuple[Pod, ...]) -> End | None:
-    """What makes every number of the attempt worthless, whatever the driver says later."""
+    """Return the end of an attempt whose pods were preempted or replaced, else None.
+
+    All numbers of such an attempt are worthless, whatever the driver reports later.
+    """
     if ray_job.suspended and was in ("Starting", "Running"):
         return End("Preempted", "the queue took its quota back")
     for pod in pods:
@@ -182,7 +202,7 @@ def _running(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
     hub, execution = case.hub, None if case.hub is None else case.hub.execution
     if hub is None:
         return Wait("Running", "HubUnavailable", "running; the hub does not answer", recorded=None)
-    if execution is None:  # KubeRay calls it running as soon as the submitter's pod exists, whether it starts or not
+    if execution is None:  # KubeRay reports Running as soon as the submitter's pod exists, whether or not it starts.
         return _late(case, ray_job, now) or Wait("Running", "DriverStarting", _worst(case.pods) or "the driver starts")
     head_is_well = any(pod.role == "head" and pod.ready for pod in case.pods)
     silent = min(execution.silent_seconds, hub.answering_seconds)
@@ -209,7 +229,7 @@ def _late(case: Case, ray_job: RayJob, now: datetime) -> End | None:
 
 
 def _worst(pods: tuple[Pod, ...]) -> str:
-    """The first pod that cannot start, by its words."""
+    """Return why a pod cannot start, for the first such pod; an empty string if there is none."""
     return next((f"pod {pod.name}: {pod.trouble}" for pod in pods if pod.trouble), "")
 
 
@@ -218,7 +238,10 @@ def _age(since: datetime, now: datetime) -> float:
 
 
 def ending_is_over(ray_job: RayJob | None, now: datetime) -> bool:
-    """Whether nothing of an ended attempt disturbs the next one. A lost node never says that its pods are gone."""
+    """Return whether nothing of an ended attempt can disturb the next one.
+
+    A deleted RayJob is waited for only for a limited time, since a lost node never confirms that its pods are gone.
+    """
     if ray_job is None or ray_job.finished:
         return True
     return ray_job.deleted_at is not None and _age(ray_job.deleted_at, now) > _REMOVAL_SECONDS

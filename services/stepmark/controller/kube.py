@@ -1,7 +1,7 @@
 """The only module that talks to the API server: plain dictionaries in and out, through the official client.
 
-The client's typed models are not used: they cost more than the calls, and lose fields of newer servers. Every call has
-a time-out, and refusals are said in words that a condition can carry.
+The client's typed models are not used: they cost more time than the calls and drop fields of newer servers. Every call
+has a time-out, and errors carry messages that fit into a condition.
 """
 
 import json
@@ -19,7 +19,7 @@ from stepmark.errors import CannotRun, printable
 
 _TIMEOUT_SECONDS = (5, 30)
 _PAGE = 500
-_UIDS_OF_A_CALL = 60  # a selector of 2.5 kB; servers and proxies take 8
+_UIDS_OF_A_CALL = 60  # This makes a selector of 2.5 kB; servers and proxies accept 8.
 
 SCENARIOS, RAYJOBS = "stepmark.dev/v1alpha1/scenarios", "ray.io/v1/rayjobs"
 PODS, EVENTS, CONFIG_MAPS, SECRETS = "v1/pods", "v1/events", "v1/configmaps", "v1/secrets"
@@ -34,7 +34,7 @@ RESOURCE_OF_KIND = {
 
 
 class ApiError(Exception):
-    """The API server refused, or did not answer (status 0)."""
+    """The API server refused a call, or did not answer (status 0)."""
 
     def __init__(self, status: int, message: str, verb: str, what: str, retry_after_seconds: float | None) -> None:
         super().__init__(printable(f"{verb} {what}: {message}")[:1000])
@@ -43,29 +43,32 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):
-    """There is no such object, or no such kind."""
+    """The object or its kind does not exist."""
 
 
 class Conflict(ApiError):
-    """Somebody else was faster: the object exists already, or has changed since it was read."""
+    """The object exists already, or has changed since it was read."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Jittered exponential back-off. `random`: from 0 to 1."""
+    """Exponential back-off with jitter."""
 
     first_seconds: float = 1.0
     most_seconds: float = 60.0
 
     def seconds(self, failures: int, retry_after_seconds: float | None, jitter: float | None = None) -> float:
-        """How long to rest after so many failures in a row; never less than the server asks for."""
+        """Return how long to wait after `failures` failures in a row, never less than the server asks for.
+
+        `jitter` is a number from 0 to 1; None draws one at random.
+        """
         share = random.random() if jitter is None else jitter  # noqa: S311
         backoff = min(self.most_seconds, self.first_seconds * 2 ** min(failures - 1, 16)) * (0.5 + share / 2)
         return max(backoff, retry_after_seconds or 0.0)
 
 
 class Kube:
-    """Calls to one API server. Thread-safe.
+    """A client of one API server. It is thread-safe.
 
     Raises (from every method): ApiError.
     """
@@ -75,10 +78,12 @@ class Kube:
 
     @classmethod
     def connect(cls, threads: int, kubeconfig: Path | None = None) -> "Kube":
-        """The cluster that this pod is in, or else that of the kubeconfig, by default the one that kubectl uses.
+        """Connect to the cluster that this pod runs in, or else to the one of the kubeconfig.
+
+        Without `kubeconfig`, the one that kubectl uses is taken.
 
         Raises:
-            CannotRun: there is neither.
+            CannotRun: there is neither a service account nor a kubeconfig.
         """
         settings = client.Configuration()
         try:
@@ -92,12 +97,12 @@ class Kube:
                     "Set KUBECONFIG, or run in a pod with a service account."
                 ) from None
         settings.connection_pool_maxsize = threads + 2
-        settings.retries = urllib3.Retry(0)  # we retry ourselves, knowing what a call means
+        settings.retries = urllib3.Retry(0)  # The controller retries by itself, since it knows what each call means.
         return cls(client.ApiClient(settings))
 
     @property
     def namespace_of_context(self) -> str:
-        """The namespace that kubectl would use, where there is a kubeconfig."""
+        """The namespace that kubectl would use, or `default` where there is no kubeconfig."""
         try:
             _, active = config.list_kube_config_contexts()
         except (ConfigException, OSError, TypeError):
@@ -105,7 +110,7 @@ class Kube:
         return str(active.get("context", {}).get("namespace") or "default")
 
     def every(self, resource: str, namespace: str | None, selector: str = "") -> Iterator[dict[str, Any]]:
-        """All objects as they are now, page by page; from the beginning once more where a page comes too late."""
+        """Yield all objects, page by page. If a page's token has expired (410), list everything again in one call."""
         try:
             yield from self._pages(resource, namespace, selector)
         except ApiError as error:
@@ -126,33 +131,37 @@ class Kube:
                 return
 
     def every_of(self, resource: str, namespace: str | None, label: str, values: list[str]) -> Iterator[dict[str, Any]]:
-        """Objects whose label has one of the values: finished runs leave thousands that nobody needs to read."""
+        """Yield the objects whose label has one of the values.
+
+        Finished runs leave thousands of objects, which need not be read this way.
+        """
         for start in range(0, len(values), _UIDS_OF_A_CALL):
             chosen = ",".join(sorted(values[start : start + _UIDS_OF_A_CALL]))
             yield from self.every(resource, namespace, f"{label} in ({chosen})")
 
     def get(self, resource: str, namespace: str | None, name: str) -> dict[str, Any]:
+        """Return one object; raises NotFound where there is none."""
         return self._call("GET", _path(resource, namespace, name), verb="get", what=resource)
 
     def create(self, resource: str, namespace: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Create; fields that the server does not know are refused, not dropped."""
+        """Create an object. Fields that the server does not know are refused, not dropped."""
         query = {"fieldValidation": "Strict"}
         return self._call("POST", _path(resource, namespace), manifest, query, verb="create", what=resource)
 
     def replace(self, resource: str, namespace: str | None, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Write the whole object; its resourceVersion must still hold."""
+        """Replace the whole object. Its resourceVersion must be the current one."""
         return self._call("PUT", _path(resource, namespace, name), manifest, verb="update", what=resource)
 
     def patch(
         self, resource: str, namespace: str | None, name: str, change: dict[str, Any], status: bool = False
     ) -> dict[str, Any]:
-        """A JSON merge patch. With a resourceVersion in it: a Conflict if the object has changed since."""
+        """Apply a JSON merge patch. With a resourceVersion in it, raise Conflict if the object has changed since."""
         path = _path(resource, namespace, name) + ("/status" if status else "")
         what = f"{resource}/status" if status else resource
         return self._call("PATCH", path, change, kind="application/merge-patch+json", verb="patch", what=what)
 
     def delete(self, resource: str, namespace: str | None, name: str, uid: str) -> None:
-        """Delete this very object, after everything that it owns."""
+        """Delete the object with exactly this UID, after everything that it owns."""
         options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
         self._call("DELETE", _path(resource, namespace, name), options, verb="delete", what=resource)
 
@@ -195,7 +204,7 @@ def _refusal(status: int, data: bytes, retry_after: str | None, verb: str, what:
 
 
 def _path(resource: str, namespace: str | None, name: str = "") -> str:
-    """`resource`: group/version/plural, or version/plural for the core group."""
+    """Return the URL path. `resource` is group/version/plural, or version/plural for the core group."""
     *group, version, plural = resource.split("/")
     parts = ["apis", group[0], version] if group else ["api", version]
     parts += ["namespaces", namespace] if namespace else []

@@ -1,5 +1,7 @@
-"""One active controller at a time, by a Lease. Two at once would be safe, as every action may be repeated: this spares
-them from each other.
+"""A Lease that keeps one controller active at a time.
+
+Two active controllers would be safe, since every action is idempotent; the Lease keeps them from working against each
+other.
 """
 
 import threading
@@ -13,10 +15,10 @@ from stepmark.controller.ports import Api
 
 
 class Lease:
-    """Take it, renew it, give it back.
+    """Takes, renews and releases the Lease.
 
-    Another's Lease has run out when it stayed the same for its length, by our clock: clocks of different machines are
-    never compared.
+    The Lease of another controller has expired when it has not changed for its duration by our clock. Clocks of
+    different machines are never compared.
     """
 
     def __init__(
@@ -25,20 +27,20 @@ class Lease:
         self._api, self._namespace, self._name = api, namespace, name
         self._identity, self._seconds, self._clock = identity, seconds, clock
         self._until = 0.0
-        self._seen: tuple[str, float] | None = None  # the Lease's version, and when we first saw it
+        self._seen: tuple[str, float] | None = None  # The Lease's version, and when it was first seen.
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def held(self) -> bool:
-        """Whether this controller may act: for a little less long than others wait for it."""
+        """Return whether this controller may act. It stops a little before others may take over."""
         return self._clock() < self._until
 
     def start(self) -> None:
-        """Keep it from now on, in a thread."""
+        """Start a thread that takes and renews the Lease."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Give it back, so that another one takes over at once."""
+        """Stop renewing and release the Lease, so that another controller takes over at once."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(self._seconds)
@@ -50,7 +52,7 @@ class Lease:
             self._stop.wait(self._seconds / 4)
 
     def renew(self) -> None:
-        """Take or renew it, if nobody else has it. Failures are borne: it runs out by itself."""
+        """Take or renew the Lease, if no other controller holds it. Errors are ignored: the Lease then expires."""
         asked = self._clock()
         try:
             if self._take():
@@ -61,7 +63,7 @@ class Lease:
             return
 
     def release(self) -> None:
-        """Say that nobody has it."""
+        """Clear the holder of the Lease, if this controller holds it."""
         if not self.held():
             return
         self._until = 0.0

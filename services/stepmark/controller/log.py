@@ -1,4 +1,4 @@
-"""The controller's log: a line for each thing that it does, as text or as JSON. No line holds a token or a Secret."""
+"""The controller's log: one line for each thing that it does, as text or JSON. No line contains a token or a Secret."""
 
 import json
 import logging
@@ -18,18 +18,18 @@ _TEXT_MOST, _FRAMES = 500, 6
 
 
 def of(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """`extra` of a line about this scenario, whatever the object looks like."""
+    """Return the `extra` of a log line about this scenario. The object may have any shape."""
     metadata = scenario.get("metadata") or {}
     return fields(namespace=metadata.get("namespace"), scenario=metadata.get("name"), **more)
 
 
 def fields(**more: Any) -> dict[str, Any]:
-    """`extra` of a line: what programs look for in it. None is left out."""
+    """Return the `extra` of a log line, with fields that programs can search for. Fields that are None are left out."""
     return {"fields": {name: value for name, value in more.items() if value is not None}}
 
 
 def where(error: BaseException) -> str:
-    """Where it was raised, outermost call first: file, line and function, and nothing of what they held."""
+    """Return file, line and function of the calls that led to an error, outermost first, without any values."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
 
@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def begin(form: Format, level: Level) -> None:
-    """Write the controller's lines to stderr from now on."""
+    """Start to write the controller's log lines to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(form))
     log.handlers, log.propagate = [handler], False

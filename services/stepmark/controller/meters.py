@@ -1,4 +1,4 @@
-"""What the controller says about itself to Prometheus."""
+"""Prometheus metrics of the controller itself."""
 
 import time
 
@@ -8,13 +8,13 @@ from stepmark.controller.reasons import ENDINGS
 
 PHASES = ("Pending", "Queued", "Starting", "Running", "Complete", "Failed", "Cancelled")
 KINDS = ("api", "hub", "conflict", "event", "tick", "scenario", "namespace", "sweep")
-"""What can fail."""
+"""The kinds of failures that are counted."""
 _FINAL = ("Complete", "Failed", "Cancelled")
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
 class Meters:
-    """Series of one controller, in a registry of their own."""
+    """The metrics of one controller, in the given registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._last = Gauge(
@@ -42,32 +42,33 @@ class Meters:
         )
         for phase in _FINAL:
             self._over.labels(phase)
-        for kind in KINDS:  # a rate needs the 0 before the first one
+        for kind in KINDS:  # Without a 0 before the first failure, a rate would miss it.
             self._errors.labels(kind)
         for reason in ENDINGS:
             self._ended.labels(reason)
 
     def ticked(self, seconds: float, phases: dict[str, int]) -> None:
-        """A tick was completed."""
+        """Record a completed tick: its duration and the number of scenarios in each phase."""
         self._last.set(time.time())
         self._tick.observe(seconds)
         for phase in PHASES:
             self._scenarios.labels(phase).set(phases.get(phase, 0))
 
     def error(self, kind: str) -> None:
-        """`kind`: of KINDS."""
+        """Count a failure. `kind` is one of KINDS."""
         self._errors.labels(kind).inc()
 
     def namespace(self, name: str | None, well: bool) -> None:
-        """Whether its objects could be listed. None: of all namespaces at once."""
+        """Record whether the objects of a namespace could be listed. None means all namespaces in one call."""
         self._namespaces.labels(name or "").set(well)
 
     def event(self, reason: str) -> None:
-        """Something was said; there is one event for each end of an attempt and of a scenario."""
+        """Count the end of an attempt or of a scenario; other events are ignored. Each end has exactly one event."""
         if reason in ENDINGS:
             self._ended.labels(reason).inc()
         if reason in _FINAL:
             self._over.labels(reason).inc()
 
     def active(self, active: bool) -> None:
+        """Record whether this controller holds the Lease."""
         self._active.set(active)

@@ -1,8 +1,8 @@
-"""Decisions: from what is seen of one scenario to the actions that follow. Pure, and level-triggered.
+"""Decide which actions follow from what is seen of one scenario. This module is pure and level-triggered.
 
-Whatever was done before, by whoever, completely or in part: the same facts give the same actions, and each action
-brings the facts nearer to an end. An attempt is written down before anything of it is created, and it is over only when
-its RayJob is.
+The same facts give the same actions, whatever was done before, by whom, or how completely, and each action brings the
+scenario nearer to its end. An attempt is written into the status before any of its objects is created, and it is over
+only when its RayJob is.
 """
 
 import json
@@ -36,7 +36,7 @@ PREEMPTIONS_MOST = 4
 
 @dataclass(frozen=True)
 class Here:
-    """What holds for all scenarios: the admin's profiles, the settings, and what the installed KubeRay can do."""
+    """What holds for all scenarios: the cluster's profiles, the settings, and what the installed KubeRay supports."""
 
     settings: Settings
     profiles: Profiles
@@ -45,9 +45,10 @@ class Here:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one scenario. `hub`: None where it did not answer. `problem`: while a failed call rests.
+    """What was seen of one scenario.
 
-    `has_turn`: whether another run of its namespace may begin.
+    `hub` is None where the hub did not answer. `problem` is set while a failed call is backed off. `has_turn` is
+    whether another run of the namespace may start.
     """
 
     ray_job: RayJob | None = None
@@ -58,10 +59,10 @@ class Seen:
 
 
 def plan(scenario: dict[str, Any], seen: Seen, here: Here, now: datetime) -> list[Action]:
-    """What to do now about this scenario; nothing where it is over, or going on as it should.
+    """Return the actions that are due now for this scenario; none if it is finished or goes on as it should.
 
-    `scenario`: the object as the API server gave it. A PatchStatus is always the last: what follows from it is decided
-    when it has been written.
+    `scenario` is the object as the API server returned it. A PatchStatus always comes last, since what follows from it
+    is decided once it has been written.
     """
     status = status_of(scenario)
     if scenario["metadata"].get("deletionTimestamp"):
@@ -86,7 +87,7 @@ def _end_of(attempt: Attempt) -> AttemptEnd:
 
 
 def _of_the_living(draft: Draft, seen: Seen, here: Here) -> list[Action]:
-    """A scenario that is not over."""
+    """Plan a scenario that has not finished."""
     accepted = accept(draft.scenario, here.profiles)
     alive = living(draft.status)
     if alive is None:
@@ -95,7 +96,10 @@ def _of_the_living(draft: Draft, seen: Seen, here: Here) -> list[Action]:
 
 
 def status_of(scenario: dict[str, Any]) -> ScenarioStatus:
-    """The status as it was written. One that cannot be read counts as none: children are found again by their names."""
+    """Return the status of a scenario.
+
+    A status that cannot be read counts as empty; the children are then found again by their names.
+    """
     try:
         return ScenarioStatus.model_validate_json(json.dumps(scenario.get("status") or {}))
     except ValidationError:
@@ -103,19 +107,19 @@ def status_of(scenario: dict[str, Any]) -> ScenarioStatus:
 
 
 def is_final(scenario: dict[str, Any]) -> bool:
-    """Whether nothing will ever be done again about it."""
+    """Return whether the scenario has reached a final phase."""
     status = scenario.get("status")
     return isinstance(status, dict) and status.get("phase") in FINAL
 
 
 def living(status: ScenarioStatus) -> Attempt | None:
-    """The attempt that is not over, if there is one: at most the last one."""
+    """Return the attempt that has not ended, or None. It can only be the last one."""
     last = status.attempts[-1] if status.attempts else None
     return None if last is None or last.state == "Ended" else last
 
 
 def _without_attempt(draft: Draft, accepted: Accepted | Refused, seen: Seen, here: Here) -> list[Action]:
-    """Before the first attempt, or between two."""
+    """Plan a scenario before its first attempt or between two attempts."""
     if draft.scenario["spec"].get("cancel") is True:
         draft.cancelled()
     elif isinstance(accepted, Refused):
@@ -137,7 +141,7 @@ def _without_attempt(draft: Draft, accepted: Accepted | Refused, seen: Seen, her
 
 
 def _refuse(draft: Draft, refused: Refused) -> None:
-    """For good, where it is the scenario's fault; an admin's mistake is waited for."""
+    """Record the refusal: for good if it is the scenario's fault, else as a problem for the cluster's owner."""
     if refused.for_good:
         draft.refused(refused)
     else:
@@ -164,7 +168,7 @@ def _with_attempt(draft: Draft, attempt: Attempt, seen: Seen, accepted: Accepted
 def _go_on(
     draft: Draft, attempt: Attempt, ray_job: RayJob | None, seen: Seen, accepted: Accepted | Refused, here: Here
 ) -> None:
-    """The attempt's RayJob was created: see what has become of it."""
+    """Judge an attempt whose RayJob was created, and record what follows."""
     if attempt.ray_job_uid is None and ray_job is not None:
         attempt = draft.created(attempt, ray_job)
     queued = isinstance(accepted, Accepted) and accepted.profile.queue_name is not None
@@ -183,18 +187,21 @@ def _page(scenario: dict[str, Any], settings: Settings) -> str | None:
 
 
 def _ours(scenario: dict[str, Any], attempt: Attempt, ray_job: RayJob | None) -> RayJob | None:
-    """The attempt's RayJob, and not one that somebody else made under its name."""
+    """Return the attempt's RayJob, or None if somebody else made an object of that name."""
     if ray_job is None or ray_job.name != attempt.ray_job_name or ray_job.owner_uid != scenario["metadata"]["uid"]:
         return None
     return None if attempt.ray_job_uid not in (None, ray_job.uid) else ray_job
 
 
 def _create(draft: Draft, attempt: Attempt, accepted: Accepted | Refused, here: Here) -> list[Action]:
-    """The attempt is written down: create what belongs to it, the RayJob last, since with it everything begins."""
+    """Return the actions that create the objects of a recorded attempt.
+
+    The RayJob comes last, since everything starts with it.
+    """
     if isinstance(accepted, Refused) and not accepted.for_good:
         draft.problem(Problem(accepted.reason, accepted.message))
         return []
-    if isinstance(accepted, Refused):  # its profile was changed just now
+    if isinstance(accepted, Refused):  # The profile was changed just now.
         draft.end(attempt, End("Cancelled", accepted.message), None)
         return []
     scenario, number = draft.scenario, attempt.number
@@ -208,7 +215,7 @@ def _create(draft: Draft, attempt: Attempt, accepted: Accepted | Refused, here: 
 
 
 def _ending(draft: Draft, attempt: Attempt, ray_job: RayJob | None, accepted: Accepted | Refused) -> list[Action]:
-    """It has been decided that the attempt is over: its RayJob must go before anything else begins."""
+    """Plan an attempt that is decided to be over: its RayJob must go before anything else starts."""
     if ray_job is not None and ray_job.deleted_at is None and not ray_job.finished:
         return [DeleteRayJob(ray_job.name, ray_job.uid)]
     if not ending_is_over(ray_job, draft.now):
@@ -218,7 +225,7 @@ def _ending(draft: Draft, attempt: Attempt, ray_job: RayJob | None, accepted: Ac
 
 
 def _conclude(draft: Draft, accepted: Accepted | Refused) -> None:
-    """Nothing of the last attempt is left to wait for: the scenario is over, or another attempt follows."""
+    """Conclude the last attempt, once nothing of it is left to wait for: finish the scenario, or let another follow."""
     reason = draft.conclude()
     then = reasons.ENDINGS[reason].then
     if draft.wants_cancel and then != "complete":

@@ -1,4 +1,4 @@
-"""What the controller needs of the world: an API server and a hub. `kube.Kube`, `hub_client.HubClient`, or doubles."""
+"""The interfaces to an API server and a hub, which `kube.Kube` and `hub_client.HubClient` or test doubles implement."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from stepmark.results.wire import AttemptEnd
 
 
 class Api(Protocol):
-    """`kube.Kube`, or the tests' API server."""
+    """The API server: `kube.Kube`, or the test double."""
 
     def every(self, resource: str, namespace: str | None, selector: str = "") -> Iterator[dict[str, Any]]: ...
     def every_of(
@@ -24,7 +24,7 @@ class Api(Protocol):
 
 
 class Hub(Protocol):
-    """`hub_client.HubClient`, or the tests' hub."""
+    """The hub: `hub_client.HubClient`, or the test double."""
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None: ...
     def view(self, run_id: str, number: int) -> HubView | None: ...

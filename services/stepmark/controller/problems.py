@@ -1,4 +1,4 @@
-"""A failed call in the words of a condition."""
+"""Translate a failed call into the reason and message of a condition."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from stepmark.controller.hub_client import HubError
 
 
 def problem_of(error: kube.ApiError | HubError, namespace: str) -> Problem:
-    """Why a call failed, and of what kind that is."""
+    """Return the reason and the message of a failed call."""
     if isinstance(error, HubError):
         away = error.status in (0, 429) or error.status >= 500
         return Problem("HubUnavailable" if away else "HubRefused", str(error))
@@ -29,5 +29,5 @@ def problem_of(error: kube.ApiError | HubError, namespace: str) -> Problem:
 
 
 def taken(manifest: dict[str, Any]) -> Problem:
-    """A name that an attempt needs is somebody else's."""
+    """Return the problem that an object of a name that an attempt needs belongs to somebody else."""
     return Problem("NameTaken", f"{described(manifest)} belongs to somebody else")

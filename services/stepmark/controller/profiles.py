@@ -1,6 +1,7 @@
-"""Profiles: what the owner of a cluster decides about runs. A scenario only names one.
+"""Profiles: what the owner of a cluster decides about runs. A scenario only names a profile.
 
-The chart writes them into a ConfigMap, which the controller mounts; `values.schema.json` is made of the same models.
+The chart writes the profiles into a ConfigMap, which the controller mounts. `values.schema.json` is generated from the
+same models.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from stepmark.scenario.explain import explain
 from stepmark.strict import Name, StrictModel
 
 DEFAULT = "default"
-"""The profile of scenarios that name none: the document's own default, `local`, means it on a cluster."""
+"""The profile of scenarios that name none. On a cluster, `local`, the document's own default, stands for it."""
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 NamespaceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -43,7 +44,7 @@ _FACTORS["Ti"] = 1 << 40
 
 
 def _number_as_text(value: object) -> object:
-    """4 and "4" are one quantity, as they are in a Pod."""
+    """Convert a number to text: 4 and "4" are the same quantity, as they are in a Pod."""
     return format(value, "g") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -52,34 +53,34 @@ def _number_or(pattern: str) -> WithJsonSchema:
 
 
 Cpu = Annotated[str, Field(pattern=_CPU, max_length=16), BeforeValidator(_number_as_text), _number_or(_CPU)]
-"""Cores, as Kubernetes writes them: 4, "0.5" or "500m"."""
+"""A number of cores in Kubernetes' notation: 4, "0.5" or "500m"."""
 Memory = Annotated[str, Field(pattern=_MEMORY, max_length=16)]
-"""Memory, as Kubernetes writes it: 16Gi."""
+"""An amount of memory in Kubernetes' notation, such as 16Gi."""
 
 
 def millicores(cpu: str) -> int:
-    """Thousandths of a core, of a `Cpu`."""
+    """Convert a `Cpu` to thousandths of a core."""
     return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
 
 
 def memory_bytes(memory: str) -> int:
-    """Bytes of a `Memory`."""
+    """Convert a `Memory` to bytes."""
     digits = re.match(r"[0-9]+", memory)
     assert digits is not None, "checked by its pattern"
     return int(digits.group()) * _FACTORS[memory[digits.end() :]]
 
 
 class Devices(StrictModel):
-    """GPUs or other devices of the workers: an extended resource, or a claim template (DRA)."""
+    """GPUs or other devices of the workers: either an extended resource or a claim template (DRA)."""
 
     extended_resource: (
         Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9._]*$", max_length=317)] | None
     ) = None
-    """Name of the resource, such as nvidia.com/gpu."""
+    """Name of the extended resource, such as nvidia.com/gpu."""
     resource_claim_template_name: ObjectName | None = None
-    """A ResourceClaimTemplate of the namespace that the run is in. It claims the devices of one whole pod."""
+    """Name of a ResourceClaimTemplate in the run's namespace, which claims the devices of one whole pod."""
     count_per_worker: Annotated[int, Field(ge=1, le=16)] = 1
-    """Devices that each worker has."""
+    """Number of devices of each worker."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -89,40 +90,40 @@ class Devices(StrictModel):
 
 
 class Toleration(StrictModel):
-    """A taint that the pods accept, as in a Pod."""
+    """A taint that the pods tolerate, as in a Pod."""
 
     key: LabelKey | None = None
     """The taint's key; absent, with operator Exists: every key."""
     operator: Literal["Exists", "Equal"] = "Equal"
-    """How key and value are compared."""
+    """How key and value are matched."""
     value: LabelValue | None = None
     """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The taint's effect; absent: every one."""
+    """The taint's effect; absent: every effect."""
 
 
 class Head(StrictModel):
-    """The pod of Ray's head, where the driver of the run is. It trains nothing and has no devices."""
+    """The pod of Ray's head, which also holds the run's driver. It trains nothing and has no devices."""
 
     cpu: Cpu = "1"
-    """Cores."""
+    """Cores of the head pod."""
     memory: Memory = "4Gi"
-    """Memory. A head that runs out of it is what most often ends a run."""
+    """Memory of the head pod. Running out of it is the most common reason why a run ends early."""
     node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)
-    """Labels of the nodes that it may run on, and the pod that hands the job to it: such as those without GPUs."""
+    """Labels of the nodes for the head pod and the pod that submits the job, such as nodes without GPUs."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
-    """Taints that those two pods accept."""
+    """Taints that these two pods tolerate."""
 
 
 class Limits(StrictModel):
-    """What a scenario of this profile may ask for at most. More is refused before anything is created."""
+    """The most that a scenario with this profile may ask for. More is refused before anything is created."""
 
     max_workers: Annotated[int, Field(ge=1, le=4096)] = 8
-    """Workers of the largest cell."""
+    """Largest number of workers of a cell."""
     max_cells: Annotated[int, Field(ge=1, le=4096)] = 128
-    """Cells: candidates times executions, precisions and worker counts."""
+    """Largest number of cells: candidates times executions, precisions and worker counts."""
     max_seconds: Annotated[int, Field(ge=60, le=2592000)] = 86400
-    """Length of an attempt, counted from the first start of its pods: spec.runPolicy.activeDeadlineSeconds."""
+    """Largest spec.runPolicy.activeDeadlineSeconds: the length of an attempt from the first start of its pods."""
 
 
 NcclName = Literal[
@@ -150,61 +151,62 @@ NcclName = Literal[
 NcclValue = Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.,:=^]+$", max_length=200)]
 
 LOG_BYTES = 1 << 30
-"""Disk that a pod may take beside /tmp, for its log."""
+"""Disk that a pod may use for its log, in addition to /tmp."""
 _OWN_LABELS = ("stepmark.dev/", "app.kubernetes.io/", "ray.io/originated-from", "kueue.x-k8s.io/queue-name")
 
 
 class Profile(StrictModel):
-    """How the runs of one kind are placed, supplied and bounded."""
+    """How runs of one kind are scheduled, which resources they get, and what limits hold for them."""
 
     image: Image
-    """The runner's image. With a digest (NAME@sha256:...) every attempt runs the very same bytes."""
+    """The runner's image. With a digest (NAME@sha256:...) every attempt runs exactly the same bytes."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When a node asks the registry for it."""
+    """When a node pulls the image from the registry."""
     image_pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = ()
-    """Secrets of the run's namespace that open the registry."""
+    """Secrets in the run's namespace with the registry's credentials."""
     devices: Devices | None = None
-    """GPUs or other devices of the workers; absent: they compute on CPUs."""
+    """GPUs or other devices of the workers; absent: the workers compute on CPUs."""
     cpu_per_worker: Cpu = "2"
-    """Cores of each worker: whole ones, where the figures matter."""
+    """Cores of each worker. Use whole cores where the figures matter."""
     memory_per_worker: Memory = "8Gi"
-    """Memory of each worker. What lies in /dev/shm counts as well."""
+    """Memory of each worker, including what it stores in /dev/shm."""
     workers_per_pod: Annotated[int, Field(ge=1, le=64)] = 1
-    """Workers that share a pod, such as one for each GPU of a node."""
+    """Number of workers in one pod, such as one for each GPU of a node."""
     one_pod_per_node: bool = False
-    """No two pods of a run's workers share a node: more than workersPerPod workers cross the network."""
+    """Put each worker pod of a run on a node of its own, so that more than workersPerPod workers communicate over the
+    network."""
     head: Head = Head()
     """The pod of Ray's head."""
     node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)
     """Labels of the nodes that workers may run on. They should select one kind of GPU."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
-    """Taints that the workers' pods accept."""
+    """Taints that the worker pods tolerate."""
     shm_size_bytes: Annotated[int, Field(ge=64 << 20, le=1 << 44)] = 2 << 30
-    """Size of /dev/shm in each pod. NCCL, Ray's object store and data loaders share it."""
+    """Size of /dev/shm in each pod, which NCCL, Ray's object store and data loaders share."""
     object_store_bytes: Annotated[int, Field(ge=80 << 20, le=1 << 44)] = 512 << 20
-    """Ray's object store in each pod, a part of /dev/shm."""
+    """Size of Ray's object store in each pod, which is a part of /dev/shm."""
     nccl_environment: dict[NcclName, NcclValue] = Field(default={}, max_length=32)
-    """Settings of NCCL and Gloo: they depend on the network of the cluster. Other names are refused."""
+    """Environment variables of NCCL and Gloo, which depend on the cluster's network. Other names are refused."""
     tmp_size_bytes: Annotated[int, Field(ge=64 << 20, le=1 << 44)] = 10 << 30
-    """Size of /tmp in each pod, on its node's disk: records, compiled code and what Ray spills go there."""
+    """Size of /tmp in each pod, on its node's disk. It holds records, compiled code and what Ray spills."""
     ephemeral_storage: Memory = "1Gi"
-    """Disk that each pod asks its node for. Its limit is that of /tmp and 1Gi for logs."""
+    """Disk that each pod requests from its node. The limit is the size of /tmp plus 1Gi for logs."""
     queue_name: ObjectName | None = None
-    """LocalQueue of Kueue that the runs wait in; absent: they start at once."""
+    """Kueue LocalQueue in which the runs wait; absent: runs start at once."""
     priority_class_name: ObjectName | None = None
     """PriorityClass of the pods."""
     scheduler_name: ObjectName | None = None
-    """Scheduler of the pods; absent: the cluster's own."""
+    """Scheduler of the pods; absent: the cluster's default scheduler."""
     extra_ray_job_labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
-    """Labels that another scheduler or an accounting system wants on the RayJob."""
+    """Additional labels of the RayJob, for another scheduler or an accounting system."""
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64)] = ()
-    """Namespaces whose scenarios may name it; none: all that are watched."""
+    """Namespaces whose scenarios may use this profile; empty: all watched namespaces."""
     limits: Limits = Limits()
-    """What a scenario may ask for at most."""
+    """The most that a scenario may ask for."""
     price_per_worker_hour: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """What a worker costs in an hour, in any currency; absent: reports say nothing of cost."""
+    """Cost of one worker per hour, in any currency; absent: reports show no cost."""
     read_only_root_filesystem: bool = True
-    """The pods' root file systems are read-only; /tmp and /dev/shm are not."""
+    """Whether the pods' root file systems are read-only; /tmp and /dev/shm never are."""
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -229,17 +231,17 @@ class Profile(StrictModel):
         return self
 
     def canonical_json(self) -> str:
-        """Everything that is decided, with every default written out and keys in order."""
+        """Return all settings as JSON, with every default written out and the keys in order."""
         return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:
-        """SHA-256 of `canonical_json`, in hexadecimal: it stays with the results when the profile is changed."""
+        """Return the SHA-256 of `canonical_json` in hexadecimal. Results keep it when the profile changes."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class BadProfile:
-    """One that is refused, and why: scenarios that name it wait, and the others go on."""
+    """A profile that is refused, and why. Scenarios that name it wait; others are not affected."""
 
     problem: str
 
@@ -248,10 +250,10 @@ Profiles = Mapping[str, Profile | BadProfile]
 
 
 def profiles_from_file(path: Path) -> Profiles:
-    """The profiles that the chart has mounted.
+    """Read the profiles that the chart has mounted.
 
     Raises:
-        CannotRun: the file cannot be read, or is no mapping.
+        CannotRun: the file cannot be read, or holds no mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -261,10 +263,10 @@ def profiles_from_file(path: Path) -> Profiles:
 
 
 def profiles_from_text(text: str) -> Profiles:
-    """Profiles by name, of a YAML or JSON mapping.
+    """Parse a YAML or JSON mapping from names to profiles.
 
     Raises:
-        CannotRun: it is no such mapping.
+        CannotRun: the text is no such mapping.
     """
     try:
         document = yaml.safe_load(text)
@@ -279,10 +281,10 @@ def profiles_from_text(text: str) -> Profiles:
 
 
 def profile_named(profiles: Profiles, name: str) -> Profile | BadProfile:
-    """The profile that a scenario asks for by `spec.profile`.
+    """Return the profile that a scenario names in `spec.profile`.
 
     Raises:
-        ScenarioError: there is none of this name.
+        ScenarioError: no profile has this name.
     """
     found = profiles.get(DEFAULT if name == "local" else name)
     if found is None:

@@ -1,4 +1,4 @@
-"""Why an attempt ended, and what that means for its scenario: one table; docs/kubernetes.md says it to people."""
+"""Why an attempt ended and what follows for its scenario, in one table. docs/kubernetes.md explains it to people."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,17 +10,20 @@ Then = Literal["complete", "failed", "retry", "preempted", "cancelled"]
 
 @dataclass(frozen=True)
 class Ending:
-    """`then`: what follows. `valid`: whether the attempt's numbers may be looked at as a result."""
+    """What follows from an attempt's end.
+
+    `then` is what happens next. `valid` is whether the attempt's numbers may count as a result.
+    """
 
     then: Then
     valid: bool
     meaning: str
     hub: EndReason | None
-    """What the hub is told; None where the driver has told it."""
+    """The reason that the controller reports to the hub; None where the driver has reported the end."""
 
     @property
     def outcome(self) -> Literal["failed", "interrupted", "cancelled"]:
-        """For the hub."""
+        """The outcome that is reported to the hub."""
         if self.then == "cancelled":
             return "cancelled"
         return "interrupted" if self.hub in ("preempted", "stopped") else "failed"
@@ -63,7 +66,7 @@ OF_KUBERAY = {
     "PreRunningDeadlineExceeded": "StartTimeout",
     "AppFailed": "DriverFailed",
 }
-"""KubeRay's reasons of a failed RayJob, where the hub has no record. Any other: KubeRayFailed."""
+"""Maps KubeRay's reason of a failed RayJob that has no record at the hub. Any other reason is KubeRayFailed."""
 
 OF_RUNNER = {
     "cannot-run": "CannotRun",
@@ -76,4 +79,4 @@ OF_RUNNER = {
     "heartbeat-lost": "HeartbeatLost",
     "unknown": "DriverFailed",
 }
-"""Reasons of an execution that ended early, as the runner told the hub. Any other: SessionBroke."""
+"""Maps the reason that the runner gave the hub for an execution that ended early. Any other is SessionBroke."""

@@ -1,4 +1,4 @@
-"""The controller as a process: ticks while it is the active one, and says how it is on two ports."""
+"""The controller process: it runs a tick at regular intervals while it is active, and serves health and metrics."""
 
 import json
 import os
@@ -27,9 +27,9 @@ from stepmark.errors import CannotRun, Stopped
 
 @dataclass
 class Pulse:
-    """When a look was last completed, and when the loop last did anything.
+    """When the last tick was completed, and when the loop last did anything.
 
-    A controller without an API server is stale, and no restart would mend that; one whose loop hangs is stuck.
+    A controller without an API server is stale, which a restart would not fix. A controller whose loop hangs is stuck.
     """
 
     stale_seconds: float
@@ -38,26 +38,28 @@ class Pulse:
     _turned: float = field(default_factory=monotonic)
 
     def beat(self) -> None:
-        """A look was completed."""
+        """Record that a tick was completed."""
         self._looked = self._turned = monotonic()
 
     def turn(self) -> None:
-        """Something was done, or has failed: the loop does not hang."""
+        """Record that something was done or has failed, so the loop does not hang."""
         self._turned = monotonic()
 
     def age_seconds(self) -> float:
-        """Since the last completed look."""
+        """Return the seconds since the last completed tick."""
         return monotonic() - self._looked
 
     def is_ready(self) -> bool:
+        """Return whether the last completed tick is recent enough for /readyz."""
         return self.age_seconds() <= self.stale_seconds
 
     def is_alive(self) -> bool:
+        """Return whether the loop did anything recently enough for /healthz."""
         return monotonic() - self._turned <= self.stuck_seconds
 
 
 class Controller:
-    """The loop."""
+    """The loop that runs one tick after another."""
 
     def __init__(self, settings: Settings, api: Api, hub: Hub) -> None:
         self.settings = settings
@@ -73,11 +75,11 @@ class Controller:
         self._was_active: bool | None = None
 
     def stop(self) -> None:
-        """End the loop after what is being done."""
+        """End the loop once the current tick is done."""
         self._stop.set()
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run ticks until `stop` is called."""
         if self._lease is not None:
             self._lease.start()
         try:
@@ -94,13 +96,13 @@ class Controller:
         return self._lease is None or self._lease.held()
 
     def _look(self) -> float:
-        """One tick, if it is our turn; the seconds from its beginning to the next."""
+        """Run one tick if this controller is active. Return the seconds from its start to the next one."""
         active = self._note_turn()
         self.pulse.turn()
         try:
             if active:
                 self._ticker.tick()
-        except Exception as error:  # whatever it is: the next look may go well
+        except Exception as error:  # Whatever the error is, the next tick may succeed.
             self._failures += 1
             self._meters.error("tick")
             log.error("a look at everything failed, %d in a row", self._failures, exc_info=error)
@@ -141,7 +143,7 @@ def _health_server(address: str, port: int, pulse: Pulse) -> ThreadingHTTPServer
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            return  # a probe every few seconds
+            return  # Probes come every few seconds and are not logged.
 
     server = ThreadingHTTPServer((address, port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
@@ -149,10 +151,10 @@ def _health_server(address: str, port: int, pulse: Pulse) -> ThreadingHTTPServer
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM or Ctrl-C, then give the Lease back.
+    """Run until SIGTERM or Ctrl-C, then release the Lease.
 
     Raises:
-        CannotRun: no cluster, no profiles, or a port that is taken.
+        CannotRun: there is no cluster, there are no profiles, or a port is in use.
     """
     begin(settings.log_format, settings.log_level)
     profiles_from_file(settings.profiles_file)

@@ -1,4 +1,4 @@
-"""Settings of the controller: one frozen model, filled from the command line and STEPMARK_CONTROLLER_... variables."""
+"""Settings of the controller: one frozen model, filled from options and STEPMARK_CONTROLLER_... variables."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,61 +15,64 @@ Labels = dict[LabelKey, LabelValue]
 
 
 class Peer(StrictModel):
-    """Pods that a run may talk to, or that may talk to it. Empty labels: every namespace, or every pod there."""
+    """Pods that a run may talk to, or that may talk to a run.
+
+    Empty labels select every namespace, or every pod in the selected namespaces.
+    """
 
     namespace_labels: Labels = Field(default={})
     pod_labels: Labels = Field(default={})
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Of the pods, for what goes to them; absent: every port."""
+    """Port of these pods, for traffic to them; absent: every port."""
 
 
 class Settings(StrictModel):
-    """Everything that the controller is told when it starts."""
+    """All settings that the controller gets when it starts."""
 
     namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64)] = ()
-    """Namespaces that it looks after; empty: all of them."""
+    """Namespaces that the controller watches; empty: all of them."""
     profiles_file: Path
-    """The profiles, as the chart mounts them."""
+    """File with the profiles, as the chart mounts it."""
     hub_url: HttpUrl
-    """The hub, as the controller and the runs reach it."""
+    """Address of the hub for the controller and the runs."""
     hub_token_file: Path
-    """A token of the right `register`."""
+    """File with a hub token that has the right `register`."""
     hub_public_url: HttpUrl | None = None
-    """The hub's pages, as people reach them."""
+    """Address of the hub's pages for people."""
     hub_peer: Peer | None = None
-    """The hub's pods, where they are in this cluster: all that a run may reach beside its own pods and DNS."""
+    """The hub's pods, if they are in this cluster. Beside its own pods and DNS, a run may reach only these."""
     operator_peer: Peer = Peer(pod_labels={"app.kubernetes.io/name": "kuberay"})
-    """KubeRay's operator, which asks each run's dashboard."""
+    """KubeRay's operator, which calls the dashboard of each run."""
     prometheus_peer: Peer | None = None
-    """Prometheus, which reads Ray's metrics."""
+    """Prometheus, which scrapes the metrics of Ray and of the driver."""
     tick_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
-    """Time between two looks at everything."""
+    """Time from the start of one tick to the start of the next."""
     threads: Annotated[int, Field(ge=1, le=64)] = 32
-    """Scenarios that are worked on at the same time: more than there are cores, as each waits for answers."""
+    """Number of scenarios that are processed at once. It exceeds the cores, as each mostly waits for answers."""
     max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Runs of one namespace at once. Others are Queued; those that wait in a queue of Kueue's do not count."""
+    """Number of runs of one namespace at the same time. Further runs are Queued; runs in a Kueue queue do not count."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 3600
-    """How long after a scenario's end its RayJobs, ConfigMaps, Secrets and NetworkPolicies stay."""
+    """How long RayJobs, ConfigMaps, Secrets and NetworkPolicies stay after their scenario's end."""
     listen: Annotated[str, Field(max_length=100)] = "0.0.0.0"  # noqa: S104  (in its pod)
-    """Address of /healthz and /metrics."""
+    """Address on which /healthz and /metrics are served."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     """Port of /healthz and /readyz."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     """Port of /metrics."""
     stale_seconds: Annotated[float, Field(gt=0, validate_default=True)] = 60.0
-    """/readyz fails where the last completed look is older."""
+    """/readyz fails if the last completed tick is older than this."""
     stuck_seconds: Annotated[float, Field(ge=60)] = 300.0
-    """/healthz fails where nothing was done for so long: an API server that is away is no reason to restart."""
+    """/healthz fails if nothing was done for this long. An unreachable API server is no reason for a restart."""
     lease_namespace: Namespace | None = None
-    """Namespace of the Lease that makes one controller the active one; absent: no Lease is used."""
+    """Namespace of the Lease that keeps one controller active; absent: no Lease is used."""
     lease_name: Namespace = "stepmark-controller"
     """Name of the Lease."""
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
-    """Another controller takes over when the Lease was not renewed for this long."""
+    """Another controller takes over if the Lease was not renewed for this long."""
     log_format: Format = "text"
-    """Form of the log: lines for people, or a JSON object a line."""
+    """Format of the log: text lines for people, or one JSON object per line."""
     log_level: Level = "info"
-    """What is logged: `info` has each decision, `debug` each step of progress too."""
+    """Lowest level that is logged: `info` includes each decision, `debug` also each step of progress."""
 
     @field_validator("stale_seconds")
     @classmethod

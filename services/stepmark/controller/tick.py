@@ -1,5 +1,6 @@
-"""One look at everything: list, then decide and act for each scenario that is not over. What fails for one namespace,
-scenario or RayJob is logged and counted, and the others go on.
+"""One tick: list all objects, then decide and act for each scenario that has not finished.
+
+A failure in one namespace, scenario or RayJob is logged and counted, and the others go on.
 """
 
 from collections import Counter
@@ -31,9 +32,9 @@ _OURS = "app.kubernetes.io/managed-by=stepmark-controller"
 
 @dataclass
 class Ticker:
-    """Looks at everything, again and again. Only capabilities, and what rests, are remembered between two looks.
+    """Runs ticks. Between two ticks it remembers KubeRay's capabilities, back-offs, and what it has reported.
 
-    `turned` is called whenever something of a look is done: whoever watches sees that it does not hang.
+    `turned` is called whenever a part of a tick is done, so that a watcher sees that the loop does not hang.
     """
 
     api: Api
@@ -50,10 +51,10 @@ class Ticker:
     _known: set[str] = field(default_factory=set)
 
     def tick(self) -> None:
-        """List, compute, act.
+        """List everything, decide, and act.
 
         Raises:
-            kube.ApiError: no namespace could be listed; nothing was done.
+            kube.ApiError: no namespace could be listed, and nothing was done.
             CannotRun: the profiles cannot be read.
         """
         started = monotonic()
@@ -72,7 +73,7 @@ class Ticker:
         self.meters.ticked(monotonic() - started, phases_of(look.scenarios))
 
     def _look(self, now: float) -> bool:
-        """Read KubeRay's CRD now and then, as it may be upgraded; whether it was time to."""
+        """Read KubeRay's CRD from time to time, since KubeRay may be upgraded. Return whether it was read now."""
         due = self._looked is None or not self._can.rayjobs or now - self._looked > _LOOK_SECONDS
         if not due:
             return False
@@ -92,7 +93,7 @@ class Ticker:
         return places_of(self.settings)
 
     def _tell_failed(self, look: Look) -> None:
-        """In the log when it begins and ends; in the metrics at every look."""
+        """Log a namespace's failure when it begins and when it ends; update the metrics at every tick."""
         for place in self._places():
             error = look.failed.get(place)
             before, now = self._failed.pop(place, None), None if error is None else str(error)
@@ -106,7 +107,7 @@ class Ticker:
                 log.info("a namespace can be listed again", extra=_at(place))
 
     def _tell_bad(self, here: Here) -> None:
-        """Profiles that are refused, when that changes."""
+        """Log the refused profiles when they change."""
         bad = {name: one.problem for name, one in here.profiles.items() if isinstance(one, BadProfile)}
         for name, problem in bad.items():
             if self._bad.get(name) != problem:
@@ -119,7 +120,7 @@ class Ticker:
         try:
             seen = replace(self._seen(case), has_turn=case.scenario["metadata"]["uid"] in turns)
             self.worker.work(case.scenario, seen, here)
-        except Exception as error:  # whatever it is: one scenario must not keep the others from going on
+        except Exception as error:  # Whatever the error is, one scenario must not stop the others.
             self._failure("scenario", "a scenario could not be worked on", error, of(case.scenario))
         self.turned()
 
@@ -141,7 +142,7 @@ class Ticker:
             found = self._once_more(scenario, attempt.ray_job_name)
         hub = self._hub_view(scenario, attempt.number) if attempt.ray_job_uid or found else None
         if found is not None and hub is not None and hub.execution is not None and hub.execution.ended_early:
-            # Why? It may have been suspended, or have lost a pod, since these were listed.
+            # The reason may be that the RayJob was suspended, or lost a pod, after these were listed.
             found = self._once_more(scenario, attempt.ray_job_name)
             uid, place = scenario["metadata"]["uid"], scenario["metadata"]["namespace"]
             pods = list(self.api.every_of(kube.PODS, place, names.UID, [uid]))
@@ -150,7 +151,7 @@ class Ticker:
         return Seen(ray_job, tuple(map(Pod.of, own)), hub)
 
     def _once_more(self, scenario: dict[str, Any], name: str) -> dict[str, Any] | None:
-        """As it is now, or None if it is really gone: what is at stake is the whole attempt."""
+        """Read the RayJob again, or return None if it is really gone: the whole attempt depends on it."""
         try:
             return self.api.get(kube.RAYJOBS, scenario["metadata"]["namespace"], name)
         except kube.NotFound:
@@ -160,9 +161,10 @@ class Ticker:
         return self.hub.view(scenario["metadata"]["uid"], number)
 
     def _sweep(self, look: Look) -> None:
-        """End RayJobs of attempts that are over: of a controller that was paused, and went on where it had stopped.
+        """End the RayJobs of attempts that have ended.
 
-        The scenarios were listed before; what was over then is over now.
+        Such RayJobs come from a controller that was paused and then continued with an old decision. The scenarios were
+        listed earlier; what had ended then has ended now.
         """
         oldest = {one["metadata"]["uid"]: _oldest_alive(one) for one in look.scenarios}
         for place in (one for one in self._places() if one not in look.failed):
@@ -180,7 +182,7 @@ class Ticker:
             self.turned()
 
     def _tell_deleted(self, look: Look, sweep: bool) -> None:
-        """Have the hub hear of scenarios that are gone before their runs were over."""
+        """Report to the hub the scenarios that were deleted before their runs had ended."""
         known = {one["metadata"]["uid"] for one in look.scenarios}
         gone, self._known = self._known - known, known
         for place in (one for one in self._places() if one not in look.failed and (sweep or gone)):
@@ -193,7 +195,7 @@ class Ticker:
                 self._failure("hub", "the hub was not told of scenarios that are gone", error, _at(place))
 
     def _is_gone(self, run: AwaitedRun) -> bool:
-        """It may have been created, and registered, since the scenarios were listed."""
+        """Return whether the run's scenario is gone. It may have been created after the scenarios were listed."""
         try:
             found = self.api.get(kube.SCENARIOS, run.namespace, run.name)
         except kube.NotFound:
@@ -213,7 +215,7 @@ def _at(place: Place, **more: Any) -> dict[str, Any]:
 
 
 def _oldest_alive(scenario: dict[str, Any]) -> int:
-    """Attempts before this one are over for good."""
+    """Return the oldest attempt number that may still be live; all earlier attempts have ended."""
     if is_final(scenario):
         return names.ATTEMPTS_MOST + 1
     attempts = status_of(scenario).attempts
@@ -221,6 +223,6 @@ def _oldest_alive(scenario: dict[str, Any]) -> int:
 
 
 def phases_of(scenarios: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How many scenarios are in each phase. One that has no status yet is pending."""
+    """Return how many scenarios are in each phase. A scenario without a status counts as Pending."""
     phases = Counter(str((one.get("status") or {}).get("phase") or PHASES[0]) for one in scenarios)
     return dict(phases)

@@ -1,4 +1,7 @@
-"""Whose turn it is: a namespace has so many runs at once, and the oldest scenario that waits begins first. Pure."""
+"""Decide which scenarios may start a run. This module is pure.
+
+A namespace has a limited number of runs at once, and the oldest waiting scenario starts first.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,10 +14,10 @@ Object = dict[str, Any]
 
 
 def with_turn(scenarios: Iterable[Object], here: Here) -> set[str]:
-    """UIDs of the scenarios that may begin an attempt now, or have one.
+    """Return the UIDs of the scenarios that may start an attempt now or have one already.
 
-    Those in a queue of Kueue's do not count, since they run only when it lets them. One that cannot begin for another
-    reason (suspended, refused, cancelled) takes no place from the others.
+    Runs that wait in a Kueue queue do not count, since they run only when Kueue admits them. A scenario that cannot
+    start for another reason (suspended, refused, cancelled) takes no place from the others.
     """
     by_namespace: dict[str, list[Object]] = defaultdict(list)
     for one in scenarios:
@@ -39,7 +42,7 @@ def _of_one(scenarios: list[Object], here: Here, most: int) -> list[str]:
 
 
 def _order(scenario: Object) -> tuple[bool, str, str]:
-    """One that has begun goes on before another begins; then by age."""
+    """Return the sort key: scenarios that have had an attempt come first, then the older ones."""
     metadata = scenario["metadata"]
     return (not status_of(scenario).attempts, metadata.get("creationTimestamp", ""), metadata["uid"])
 

@@ -1,6 +1,6 @@
-"""Carries out what was decided about one scenario, and decides again, until there is nothing to do but wait.
+"""Carry out the decisions about one scenario, and decide again, until nothing is left but to wait.
 
-A call that fails rests for a while, longer each time; meanwhile its reason stands in the scenario's conditions.
+A call that fails is backed off, longer each time. Meanwhile its reason stands in the scenario's conditions.
 """
 
 import base64
@@ -39,7 +39,7 @@ _ROUNDS_MOST = 8
 
 
 class NotActive(Exception):
-    """Another controller has taken over: leave everything as it is."""
+    """Another controller has taken over, so everything must stay as it is."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class _Rest:
 
 
 class Rests:
-    """Which scenarios wait after a failed call, and why. In memory only: a new controller tries at once."""
+    """Which scenarios are backed off after a failed call, and why.
+
+    This state is in memory only: a new controller tries again at once.
+    """
 
     def __init__(self, patience: kube.Patience | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._patience, self._clock = patience or kube.Patience(), clock
@@ -58,12 +61,13 @@ class Rests:
         self._lock = threading.Lock()
 
     def problem(self, uid: str) -> Problem | None:
-        """Why this scenario rests now."""
+        """Return why this scenario is backed off now, or None if it is not."""
         with self._lock:
             rest = self._rests.get(uid)
         return rest.problem if rest is not None and self._clock() < rest.until else None
 
     def failed(self, uid: str, problem: Problem, retry_after_seconds: float | None) -> None:
+        """Back the scenario off after a failed call, no shorter than the server asks for."""
         with self._lock:
             before = self._rests.get(uid)
             failures = before.failures + 1 if before is not None else 1
@@ -71,16 +75,18 @@ class Rests:
             self._rests[uid] = _Rest(failures, until, problem)
 
     def succeeded(self, uid: str) -> None:
+        """Forget the scenario's failures."""
         with self._lock:
             self._rests.pop(uid, None)
 
     def keep_only(self, uids: set[str]) -> None:
+        """Forget all scenarios but these."""
         with self._lock:
             self._rests = {uid: rest for uid, rest in self._rests.items() if uid in uids}
 
 
 class Worker:
-    """Works on one scenario at a time for each thread that calls it. `active`: whether this controller may act."""
+    """Processes scenarios, one at a time in each calling thread. `active` returns whether this controller may act."""
 
     def __init__(
         self, api: Api, hub: Hub, meters: Meters, active: Callable[[], bool] = lambda: True, rests: Rests | None = None
@@ -89,7 +95,7 @@ class Worker:
         self.rests = rests if rests is not None else Rests()
 
     def work(self, scenario: dict[str, Any], seen: Seen, here: Here) -> None:
-        """Decide and act, several rounds of it."""
+        """Decide and act for one scenario, for several rounds."""
         uid = scenario["metadata"]["uid"]
         seen = replace(seen, problem=seen.problem or self.rests.problem(uid))
         try:
@@ -117,16 +123,16 @@ class Worker:
                     raise NotActive
                 scenario, seen = self._do(action, scenario, seen)
                 if seen.problem is not resting:
-                    break  # a child's name is taken: nothing more of this attempt
+                    break  # A child's name is taken, so nothing more of this attempt is created.
             else:
                 if isinstance(actions[-1], CreateChild | DeleteRayJob | RemoveScenario):
                     self.rests.succeeded(scenario["metadata"]["uid"])
-                    return  # KubeRay's turn
+                    return  # KubeRay acts next.
 
     def _rest(self, scenario: dict[str, Any], seen: Seen, here: Here, error: kube.ApiError | HubError) -> None:
         uid, problem = scenario["metadata"]["uid"], problem_of(error, scenario["metadata"]["namespace"])
         self.rests.failed(uid, problem, error.retry_after_seconds if isinstance(error, kube.ApiError) else None)
-        try:  # from what is there now: the first rounds may have written already
+        try:  # Start from the current object, since earlier rounds may have written to it.
             fresh = self._api.get(kube.SCENARIOS, scenario["metadata"]["namespace"], scenario["metadata"]["name"])
             for action in plan(fresh, replace(seen, problem=problem), here, datetime.now(UTC)):
                 if isinstance(action, PatchStatus) and fresh["metadata"]["uid"] == uid:
@@ -139,7 +145,7 @@ class Worker:
         log.log(logging.INFO if kind == "conflict" else logging.WARNING, what, exc_info=error, extra=of(scenario))
 
     def _do(self, action: Action, scenario: dict[str, Any], seen: Seen) -> tuple[dict[str, Any], Seen]:
-        """The scenario and the facts after it."""
+        """Carry out one action, and return the scenario and the facts after it."""
         namespace = scenario["metadata"]["namespace"]
         match action:
             case PatchStatus():
@@ -181,7 +187,7 @@ class Worker:
         return written
 
     def _create(self, scenario: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any] | None:
-        """The child, whoever of us created it; None if its name is somebody else's."""
+        """Create the child, or return the one that exists; None if its name belongs to somebody else."""
         resource = kube.RESOURCE_OF_KIND[manifest["kind"]]
         metadata = manifest["metadata"]
         try:
@@ -193,7 +199,10 @@ class Worker:
         return found if owner_uid(found) == scenario["metadata"]["uid"] else None
 
     def _give_token(self, scenario: dict[str, Any], manifest: dict[str, Any], number: int) -> bool:
-        """The Secret decides which token it is: of two controllers that draw one, both register that one."""
+        """Create the Secret with the write token and register the token at the hub.
+
+        The Secret decides which token holds: if two controllers draw one each, both register the one in the Secret.
+        """
         drawn = new_token()
         found = self._create(scenario, {**manifest, "data": {"token": base64.b64encode(drawn.encode()).decode()}})
         if found is None:
@@ -205,10 +214,13 @@ class Worker:
         try:
             self._api.delete(kube.RAYJOBS, namespace, name, uid)
         except (kube.NotFound, kube.Conflict):
-            return  # it is gone, or another one has its name
+            return  # It is gone, or another object has its name.
 
     def _remove_children(self, scenario: dict[str, Any], number: int) -> None:
-        """The RayJob first, whose pods use the others. What is somebody else's under such a name stays."""
+        """Remove an attempt's objects, the RayJob first, since its pods use the others.
+
+        Objects of the same name that belong to somebody else stay.
+        """
         metadata = scenario["metadata"]
         name = child_name(scenario, number)
         for resource in (kube.RAYJOBS, kube.SECRETS, kube.CONFIG_MAPS, kube.NETWORK_POLICIES):
@@ -217,18 +229,18 @@ class Worker:
                 if owner_uid(found) == metadata["uid"]:
                     self._api.delete(resource, metadata["namespace"], name, found["metadata"]["uid"])
             except (kube.NotFound, kube.Conflict):
-                continue  # it is gone, or another one has its name
+                continue  # It is gone, or another object has its name.
         log.info("removed the objects of attempt %d", number, extra=of(scenario))
 
     def _say(self, event: Event, scenario: dict[str, Any]) -> None:
         try:
             self._api.create(kube.EVENTS, scenario["metadata"]["namespace"], event_manifest(event, scenario))
-        except kube.ApiError as error:  # nobody waits for it, and the status says the same
+        except kube.ApiError as error:  # Nothing depends on the event, and the status says the same.
             self._failure("event", "an event could not be written", error, scenario)
 
 
 def event_manifest(event: Event, scenario: dict[str, Any]) -> dict[str, Any]:
-    """Named by what it says, so that it is said once."""
+    """Return the Event object. Its name is derived from its content, so each event is written once."""
     metadata = scenario["metadata"]
     digest = hashlib.sha256(f"{metadata['uid']}{event.reason}{event.message}".encode()).hexdigest()[:16]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

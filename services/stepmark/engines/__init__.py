@@ -1,6 +1,6 @@
-"""Frameworks that can train a model: one file each, with the same functions under the same names.
+"""Define the frameworks that can train a model: one file each, with the same functions under the same names.
 
-Owns: how to build, step, step without reducing, synchronise, read memory, and move weights in and out. Knows nothing
-of clocks, Ray, records or scenarios beyond one rank's context. A file imports its framework inside its functions, so
-that listing what an engine supports costs nothing.
+This package owns how to build a model, take a step with or without its exchange, synchronise, and move weights in and
+out. It knows nothing of clocks, Ray, records or scenarios beyond one rank's context. A file imports its framework
+inside its functions, so that listing what an engine supports costs nothing.
 """

@@ -1,11 +1,11 @@
-"""What each framework's engines set otherwise than its users get it unasked, as data that reports show.
+"""List, as data for reports, how each framework's engines differ from what its users get without asking.
 
 A test compares these rows with what an engine really sets, where that can be read back.
 """
 
 from stepmark.engines._protocol import LOSS_SCALE, Departure
 
-# Both engines on torch.
+# Both engines on torch have these.
 TORCH = (
     Departure(
         knob="DDP's forward_sync_buffers",
@@ -49,7 +49,7 @@ FSDP = (
     ),
 )
 
-# All engines of Keras.
+# All engines of Keras have these.
 KERAS = (
     Departure(
         knob="what Keras finds when it is imported",

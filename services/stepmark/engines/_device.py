@@ -1,6 +1,6 @@
-"""The device that a rank trains on: every difference between kinds of devices that engines share belongs here.
+"""Define the device that a rank trains on. All differences between kinds of devices that engines share belong here.
 
-This version trains on CPU cores alone.
+This version trains on CPU cores only.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from stepmark.terms import DeviceKind
 
 @dataclass(frozen=True)
 class Device:
-    """One device, as the rank's process counts them: `index` 0 is the first that it can see."""
+    """Name one device as the rank's process counts them: `index` 0 is the first that it can see."""
 
     kind: DeviceKind = "cpu"
     index: int = 0

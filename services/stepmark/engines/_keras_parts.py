@@ -1,4 +1,4 @@
-"""What the three Keras engines share: precision, optimiser, loss, layouts, and the import without ballast."""
+"""Define what the three Keras engines share: precision, optimiser, loss, layouts and imports."""
 
 import random
 import sys
@@ -22,10 +22,11 @@ _POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 @contextmanager
 def hidden(*modules: str) -> Iterator[None]:
-    """While inside, importing these modules fails as if they were not installed: None in their place does that.
+    """Make imports of these modules fail inside the `with` block, as if they were not installed.
 
-    Keras imports what it finds: scikit-learn and pandas for wrappers and data adapters that no custom loop uses, and
-    the other backends. That is most of its import time, and threads and memory in every launch.
+    An entry of None in `sys.modules` does that. Keras imports what it finds: the other backends, and scikit-learn and
+    pandas for wrappers and data adapters that no custom loop uses. They take most of its import time, and cost threads
+    and memory in every launch.
     """
     absent = [name for name in modules if name not in sys.modules]
     for name in absent:
@@ -38,9 +39,10 @@ def hidden(*modules: str) -> Iterator[None]:
 
 
 def make_model(context: RankContext, workload: Workload, params: Any) -> "keras.Model":
-    """The model under this rank's precision, with weights from the seed: the same on all ranks, as nothing broadcasts.
+    """Return the model in this rank's precision, with weights drawn from the seed.
 
-    Keras' initialisers draw their seeds from Python's generator.
+    Keras' initialisers draw their seeds from Python's generator. The weights are the same on all ranks, which is needed
+    because nothing is broadcast.
     """
     import keras
 
@@ -51,7 +53,7 @@ def make_model(context: RankContext, workload: Workload, params: Any) -> "keras.
 
 
 def optimizer(context: RankContext, learning_rate: float) -> Any:
-    """SGD with momentum; dynamic loss scaling where gradients are float16."""
+    """Return SGD with momentum, with dynamic loss scaling where gradients are float16."""
     import keras
 
     sgd = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, global_clipnorm=context.clip_global_norm)
@@ -61,19 +63,25 @@ def optimizer(context: RankContext, learning_rate: float) -> Any:
 
 
 def summed_loss() -> Any:
-    """Cross entropy of logits, summed over samples or tokens: to be divided by the number of labels of all ranks."""
+    """Return the cross entropy of logits, summed over samples or tokens.
+
+    The caller divides it by the number of labels of all ranks.
+    """
     import keras
 
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
 
 
 def channels_last(images: NDArray[Any]) -> NDArray[Any]:
-    """Keras' default layout."""
+    """Return images in Keras' default layout: (batch, height, width, channels).
+
+    The images given are (batch, channels, height, width).
+    """
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
 def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) -> Batch:
-    """Samples in Keras' layout, in the type that the precision takes."""
+    """Return a batch in Keras' layout, with float inputs in float64 where that is the precision."""
     inputs, labels = batch
     if workload.input(params).kind == "image":
         inputs = channels_last(inputs)
@@ -83,7 +91,7 @@ def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) 
 
 
 def matmul(context: RankContext) -> Callable[[], Any]:
-    """One product of square matrices in the precision of training."""
+    """Return a function that makes one product of square matrices in the precision of training."""
     from keras import ops
 
     side = ops.ones((MATMUL_SIDE, MATMUL_SIDE), dtype=context.precision.replace("tf32", "float32"))
@@ -91,19 +99,20 @@ def matmul(context: RankContext) -> Callable[[], Any]:
 
 
 def weights(variables: Sequence[Any]) -> Weights:
-    """Copies of Keras variables, in torch's names and layouts."""
+    """Return copies of Keras variables, in torch's names and layouts."""
     from keras import ops
 
     return _weights.torch_weights((v.path, ops.convert_to_numpy(v.value)) for v in variables)
 
 
 def load_weights(variables: Sequence[Any], values: Weights) -> None:
+    """Set Keras variables from weights in torch's names and layouts."""
     for variable in variables:
         variable.assign(_weights.keras_values(variable.path, tuple(variable.shape), values).astype(variable.dtype))
 
 
 def restart(optimizer: Any, learning_rate: float) -> None:
-    """Momentum to zero, and the loss scale to its beginning; the count of steps goes on."""
+    """Set the momentum to zero, the loss scale to its start and the learning rate. The count of steps goes on."""
     sgd = getattr(optimizer, "inner_optimizer", optimizer)
     for variable in sgd.variables:
         if variable is not sgd.iterations:
@@ -115,7 +124,7 @@ def restart(optimizer: Any, learning_rate: float) -> None:
 
 
 def flags(context: RankContext) -> dict[str, str]:
-    """Settings that all backends have in common."""
+    """Return the settings that all backends have in common."""
     import keras
 
     return {

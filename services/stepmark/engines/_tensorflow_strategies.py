@@ -1,4 +1,4 @@
-"""The strategies of tf.distribute that TensorFlow's engine trains with."""
+"""Make the strategies of tf.distribute that TensorFlow's engine trains with."""
 
 import json
 import os
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def mirrored(replicas: int) -> "tf.distribute.Strategy":
-    """One process, so many logical CPU devices."""
+    """Return a strategy with `replicas` logical CPU devices in one process."""
     import tensorflow as tf
 
     [cpu] = tf.config.list_physical_devices("CPU")
@@ -20,7 +20,10 @@ def mirrored(replicas: int) -> "tf.distribute.Strategy":
 
 
 def multi_worker(context: RankContext) -> "tf.distribute.Strategy":
-    """All ranks of `context.addresses`, which joins them; it may take until the last of them is there."""
+    """Return a strategy that joins all ranks of `context.addresses`.
+
+    The call may wait until the last of them has started.
+    """
     import tensorflow as tf
 
     task = {"type": "worker", "index": context.rank}

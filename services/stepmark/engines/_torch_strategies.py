@@ -1,4 +1,4 @@
-"""How torch's engines spread a model over ranks: one class a strategy. All ranks call each method alike."""
+"""Spread a torch model over ranks, with one class per strategy. All ranks call each method in the same way."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +11,19 @@ if TYPE_CHECKING:
 
 
 class Single:
-    """One rank: nothing is wrapped and nothing is exchanged. The other strategies depart from it."""
+    """Train on one rank: nothing is wrapped and nothing is exchanged. The other strategies override what differs."""
 
     step_without_exchange_missing: str | None = None
-    """Why there is no step without exchange; None where there is one."""
+    """This is the reason why there is no step without exchange, or None where there is one."""
 
     def __init__(self, context: RankContext) -> None:
         self.context = context
 
     def wrap(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        """The model to train, distributed and, at the level `compiled`, compiled. `model` keeps its parameters."""
+        """Return the model to train, distributed and, at the level `compiled`, compiled.
+
+        `model` keeps its parameters.
+        """
         return self._compiled(self._distributed(model))
 
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
@@ -36,20 +39,26 @@ class Single:
 
     @contextmanager
     def no_exchange(self) -> Iterator[None]:
-        """While inside, backward exchanges no gradients."""
+        """Let backward exchange no gradients inside the `with` block."""
         yield
 
     def exchange_alone(self, trained: "list[torch.nn.Parameter]") -> Callable[[int], None] | None:
-        """An exchange of as many bytes as the gradients have; None where there is none by itself."""
+        """Return a function that exchanges as many bytes as the gradients have.
+
+        It is None where no exchange can run by itself.
+        """
         return None
 
     def flags(self) -> dict[str, str]:
-        """Settings as the framework has them, read back."""
+        """Return settings as the framework has them, read back."""
         return {}
 
 
 class Ddp(Single):
-    """DistributedDataParallel: each rank has the whole model, gradients are averaged in buckets."""
+    """Wrap the model in DistributedDataParallel.
+
+    Each rank has the whole model, and gradients are averaged in buckets.
+    """
 
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
         import torch
@@ -67,7 +76,7 @@ class Ddp(Single):
             yield
 
     def exchange_alone(self, trained: "list[torch.nn.Parameter]") -> Callable[[int], None]:
-        """All-reduces in buckets of DDP's sizes: a small one first."""
+        """Return a function that all-reduces in buckets of DDP's sizes, of which the first is small."""
         import torch
 
         [dtype] = {parameter.dtype for parameter in trained}
@@ -90,13 +99,17 @@ class Ddp(Single):
 
 
 class Fsdp(Single):
-    """FSDP2: each rank has a shard of every tensor. Each block of the model is gathered by itself, the rest as one."""
+    """Shard the model with FSDP2: each rank has a part of every tensor.
+
+    The weights of each block of the model are gathered by themselves, and the rest as one.
+    """
 
     step_without_exchange_missing = "FSDP gathers weights in every step: there is no step without exchange"
 
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        """Blocks are compiled one by one, as torch's own FSDP2 recipes do: a whole sharded model recompiles at each
-        hook.
+        """Shard the model, and compile its blocks one by one, as torch's own FSDP2 recipes do.
+
+        A whole sharded model would recompile at each hook.
         """
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
@@ -115,7 +128,7 @@ class Fsdp(Single):
 
     @contextmanager
     def no_exchange(self) -> Iterator[None]:
-        """Gradients stay where they are; weights are gathered all the same."""
+        """Leave the gradients where they are inside the `with` block. Weights are still gathered."""
         self._model.set_requires_gradient_sync(False)  # type: ignore[operator]
         try:
             yield
@@ -127,7 +140,7 @@ STRATEGIES: dict[str, type[Single]] = {"single": Single, "ddp": Ddp, "fsdp": Fsd
 
 
 def _blocks(model: "torch.nn.Module") -> list["torch.nn.Module"]:
-    """Members of the outermost lists of modules that have weights: what a model repeats."""
+    """Return what a model repeats: members of its outermost lists of modules, if they have weights."""
     import torch
 
     found: list[torch.nn.Module] = []

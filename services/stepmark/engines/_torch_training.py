@@ -1,4 +1,4 @@
-"""Training with torch's autograd, optimiser and process groups: what the engines `torch` and `keras-torch` share."""
+"""Train with torch's autograd, optimiser and process groups. The engines `torch` and `keras-torch` share this."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TorchTraining:
-    """SGD on one rank. An engine adds the model: how it is made, called, and where its weights are."""
+    """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -53,7 +53,7 @@ class TorchTraining:
 
     def restart(self, weights: Weights, learning_rate: float) -> None:
         self.load_weights(weights)
-        self._optimizer.state.clear()  # momentum: the next step makes it from its gradient
+        self._optimizer.state.clear()  # The next step makes the momentum anew from its gradient.
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         if self._scaler is not None:
@@ -63,7 +63,7 @@ class TorchTraining:
         import torch
 
         torch.set_num_threads(self._context.threads)
-        # The older of two interfaces, since torch.compile still reads it and torch refuses a mixture.
+        # This is the older of two interfaces. torch.compile still reads it, and torch refuses a mixture of both.
         torch.set_float32_matmul_precision("high" if self._context.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = self._context.precision == "tf32"
         if not self._context.distributed:
@@ -100,7 +100,7 @@ class TorchTraining:
         return self._images and "channels-last" in self._context.options
 
     def _place(self, batch: Batch) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Tensors of a copy, as a transfer to a device makes one."""
+        """Return tensors of a copy of the batch, since a transfer to a device makes a copy too."""
         import torch
 
         inputs = torch.tensor(self._layout(batch[0]))
@@ -111,7 +111,10 @@ class TorchTraining:
         return inputs, torch.tensor(batch[1])
 
     def _loss_of(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
-        """Mean over samples, or over tokens where each has a label; over micro-batches these means add up to one."""
+        """Return the mean over samples, or over tokens where each has a label, divided by the number of micro-batches.
+
+        So the losses of all micro-batches add up to one mean.
+        """
         with self._autocast():
             logits = self._forward(inputs)
             loss = self._cross_entropy(logits.flatten(0, -2), labels.flatten())
@@ -130,7 +133,7 @@ class TorchTraining:
         self._update()
 
     def _gradients_of(self, index: int) -> None:
-        """Forward, backward and, on the last micro-batch, DDP's exchange."""
+        """Run forward, backward and, on the last micro-batch, DDP's exchange."""
         *early, last = self._batches[index % len(self._batches)]
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -138,8 +141,8 @@ class TorchTraining:
             with self._strategy.no_exchange():
                 losses.append(self._backward(*self._placed(batch)))
         losses.append(self._backward(*self._placed(last)))
-        # Kept until the next step's losses replace them, as a user's loop variable is: freed earlier, the allocator
-        # would give the pages back in every step, which costs 1 % (benchmarks/loop_overhead.py).
+        # The losses are kept until the next step replaces them, as a user's loop variable is. If they were freed
+        # earlier, the allocator would return the pages in every step, which costs 1 % (benchmarks/loop_overhead.py).
         self._losses = losses
 
     def _update(self) -> None:
@@ -173,7 +176,7 @@ class TorchTraining:
             torch.matmul(side, side, out=product)
 
         found: dict[PartName, Callable[[int], None]] = {"matmul": matmul}
-        if self._strategy.step_without_exchange_missing is None:  # else there is nothing to compare it with
+        if self._strategy.step_without_exchange_missing is None:  # Otherwise there is nothing to compare it with.
             found["step_without_update"] = self._step_without_update
         if self._context.feed_each_step:
             found["input"] = self._place_all

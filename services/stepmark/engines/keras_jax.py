@@ -1,7 +1,7 @@
-"""Keras 3 on JAX: `single`, and `data-parallel` over processes, with the stateless training loop of Keras' guide.
+"""Train Keras 3 on JAX, `single` or `data-parallel` over processes, with the stateless loop of Keras' guide.
 
-Under data-parallel each process has its share of a global array, and XLA puts the all-reduce into the compiled step.
-So BatchNorm sees the global batch there, as SyncBatchNorm would; PyTorch and TensorFlow see each worker's own.
+Under data-parallel each process holds its share of a global array, and XLA puts the all-reduce into the compiled step.
+So BatchNorm sees the global batch there, as SyncBatchNorm does; in PyTorch and TensorFlow it sees each worker's own.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,8 @@ SUPPORT = Support(
     },
 )
 
-State = tuple[list[Any], list[Any], list[Any]]  # trainable variables, other variables, the optimiser's
+# The lists hold the trainable variables, the model's other variables and the optimiser's variables.
+State = tuple[list[Any], list[Any], list[Any]]
 
 
 def import_framework() -> None:
@@ -68,7 +69,7 @@ def import_framework() -> None:
 
 
 class Engine:
-    """SGD on one rank. The loss is a mean over the global batch, so its gradient is one already."""
+    """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -110,7 +111,7 @@ class Engine:
         self._alone: State | None = None
 
     def _read_state(self) -> None:
-        """From Keras' variables to arrays on all devices. Donated to each step, so copies."""
+        """Copy Keras' variables to arrays on all devices. They are copies because each step donates its state."""
         import jax
 
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
@@ -118,7 +119,7 @@ class Engine:
         self._state: State = jax.device_put(tuple(values), self._whole)
 
     def _place(self, batch: Batch) -> tuple["jax.Array", "jax.Array"]:
-        """A global array, of which this process holds its own samples."""
+        """Return global arrays, of which this process holds its own samples."""
         import jax
 
         inputs, labels = (jax.make_array_from_process_local_data(self._split, part.copy()) for part in batch)
@@ -134,7 +135,7 @@ class Engine:
         return jitted
 
     def _scaled_loss(self, trained: Any, others: Any, optimizer_state: Any, inputs: Any, labels: Any) -> Any:
-        """The loss for its gradient, and beside it the plain loss and the model's other variables."""
+        """Return the scaled loss for the gradient, and beside it the plain loss and the model's other variables."""
         import keras
 
         logits, others = self._model.stateless_call(trained, others, inputs, training=True)
@@ -149,7 +150,7 @@ class Engine:
         return (trained, others, optimizer_state), loss
 
     def _gradients_of(self, state: State, batches: list[Any]) -> tuple["jax.Array", Any, Any]:
-        """Loss, gradients, and the model's other variables."""
+        """Return the loss, the gradients, and the model's other variables."""
         import jax
 
         trained, others, optimizer_state = state
@@ -170,21 +171,23 @@ class Engine:
         return [self._place(part) for part in parts] if self._context.feed_each_step else parts
 
     def step(self, index: int) -> None:
-        """Waits for its end. JAX would run ahead without bound, which on cores that are the device gains nothing, and
-        the stamps would tell when steps were begun.
+        """Make one step and wait for its end.
+
+        JAX would run ahead without limit. That gains nothing where the cores are the device, and the stamps would then
+        show when steps were begun.
         """
         self._state, self._loss = self._step(self._state, self._parts(index))
         self._loss.block_until_ready()
 
     def step_without_reduce(self, index: int) -> None:
-        """On this process' own device alone, with a copy of the weights."""
+        """Make a step on this process's own device alone, with a copy of the weights."""
         if not self._context.distributed:
             return self.step(index)
         self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
         return None
 
     def _own_state(self) -> State:
-        """Of the step without exchange."""
+        """Return the state of the step without exchange."""
         if not self._context.distributed:
             return self._state
         if self._alone is None:
@@ -192,7 +195,7 @@ class Engine:
         return self._alone
 
     def _own(self, arrays: Any, copied: bool = False) -> Any:
-        """What of global arrays lies on this process' device."""
+        """Return the part of global arrays that lies on this process's device."""
         import jax
 
         if not self._context.distributed:
@@ -201,7 +204,10 @@ class Engine:
         return jax.tree.map(lambda array: array.copy(), own) if copied else own
 
     def _without_update(self) -> Callable[[int], None]:
-        """The program of the step without exchange, which ends before the update. Its gradients stay on the device."""
+        """Return the program of the step without exchange, ended before the update.
+
+        Its gradients stay on the device.
+        """
         import jax
 
         gradients_of = self._jit(self._gradients_of)
@@ -244,7 +250,7 @@ class Engine:
 
     def restart(self, weights: Weights, learning_rate: float) -> None:
         for variable, value in zip(self._optimizer.variables, self._state[2], strict=True):
-            variable.assign(np.array(value.addressable_data(0)))  # the count of steps is in the state alone
+            variable.assign(np.array(value.addressable_data(0)))  # Only the state holds the count of steps.
         _keras_parts.restart(self._optimizer, learning_rate)
         self.load_weights(weights)
 

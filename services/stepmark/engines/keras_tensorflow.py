@@ -1,10 +1,11 @@
-"""Keras 3 on TensorFlow: `single`, `mirrored` and `multi-worker-mirrored`, with a custom training loop.
+"""Train Keras 3 on TensorFlow, `single`, `mirrored` or `multi-worker-mirrored`, with a custom training loop.
 
 `model.fit` does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), so the loop is written out. The
-variant `explicit` (default) of multi-worker-mirrored keeps plain local variables and uses the strategy as transport
-only: forward and backward, all-reduce, update are three phases. The variant `canonical`, and `mirrored` (all replicas
-in one process), are the textbook form: variables in `strategy.scope()`, the whole step in `strategy.run`. XLA compiles
-forward with backward, and the update where it is a phase of its own; its CPU backend has no collectives.
+variant `explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange
+data, in three phases: forward and backward, all-reduce, update. The variant `canonical`, and `mirrored` (all replicas
+in one process), follow TensorFlow's guides: variables are made in `strategy.scope()`, and the whole step runs in
+`strategy.run`. XLA compiles forward with backward, and the update where it is a phase of its own; its CPU backend has
+no collectives.
 """
 
 import os
@@ -71,7 +72,10 @@ def import_framework() -> None:
 
 
 class Engine:
-    """SGD on one rank. Gradients are summed over ranks and divided by the global batch: a mean over all samples."""
+    """Train with SGD on one rank.
+
+    Gradients are summed over ranks and divided by the number of labels in the global batch, so each is a mean over it.
+    """
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -109,7 +113,7 @@ class Engine:
         self._logits = self._function(self._logits_of, xla=True)
 
     def _place(self, batch: Batch) -> Any:
-        """Tensors; under `mirrored` each replica's share of the samples."""
+        """Return the batch as tensors; under `mirrored`, as each replica's share of the samples."""
         import tensorflow as tf
 
         if self._context.replicas == 1:
@@ -122,7 +126,7 @@ class Engine:
         )
 
     def _function(self, body: Callable[..., Any], xla: bool) -> Callable[..., Any]:
-        """The body at this execution level. Only what XLA can compile asks for it."""
+        """Return the body at this execution level. `xla` is true for a body that XLA can compile."""
         import tensorflow as tf
 
         if self._context.execution == "eager":
@@ -141,7 +145,7 @@ class Engine:
             loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels
             scaled = self._optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self._model.trainable_variables)
-        # Dense, as DDP's are: an embedding's IndexedSlices would travel in another way.
+        # Gradients are dense, as DDP's are. An embedding's IndexedSlices would be exchanged in another way.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _make_step(self, reduce: bool) -> Callable[..., Any]:
@@ -160,7 +164,7 @@ class Engine:
 
         def all_reduce(*gradients: "tf.Tensor") -> Any:
             context = tf.distribute.get_replica_context()
-            # Without the identity TensorFlow says "destinations can not be empty".
+            # Without the identity TensorFlow fails with "destinations can not be empty".
             return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(gradient) for gradient in gradients])
 
         return self._strategy.run(all_reduce, args=tuple(gradients))
@@ -173,7 +177,7 @@ class Engine:
 
         def replica_step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
             loss, gradients = _summed(self._gradients, batches)
-            self._apply(*gradients)  # Keras sums them over the replicas first
+            self._apply(*gradients)  # Keras first sums them over the replicas.
             return loss
 
         def step(*batches: tuple[Any, Any]) -> "tf.Tensor":
@@ -214,15 +218,16 @@ class Engine:
             self._place(batch)
 
     def _without_update(self) -> Callable[[int], None]:
-        """The explicit step without exchange and update, in one function as that is: its gradients are computed, and
-        do not leave it.
+        """Return the explicit step without exchange and update, in one function like that step.
+
+        Its gradients are computed, and do not leave the function.
         """
         import tensorflow as tf
 
         def gradients_only(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
             loss, gradients = _summed(self._gradients, batches)
-            # An operation that takes them all and looks at none, else TensorFlow drops what nobody reads, the backward
-            # pass included: control dependencies on them do not survive the inlining of the call that they come from.
+            # This operation takes all gradients and looks at none. Without it TensorFlow would drop what nothing reads,
+            # the backward pass included: control dependencies are lost when the call that they come from is inlined.
             tf.raw_ops.Assert(condition=tf.logical_not(loss < 0), data=gradients)
             return loss
 
@@ -250,7 +255,7 @@ class Engine:
         return interleaved([np.asarray(result).astype(np.float64) for result in results])
 
     def synchronize(self) -> float:
-        """The mean loss over this rank's own samples, as torch has it."""
+        """Return the mean loss over this rank's own samples, as torch's engine does."""
         return float(self._loss.numpy()) * self._context.world_size if self._loss is not None else float("nan")
 
     def compilations(self) -> int | None:
@@ -286,7 +291,7 @@ class Engine:
 def _summed(
     forward_backward: Callable[..., Any], batches: Sequence[tuple["tf.Tensor", "tf.Tensor"]]
 ) -> tuple["tf.Tensor", list["tf.Tensor"]]:
-    """Loss and gradients over all micro-batches."""
+    """Return the loss and the gradients, summed over all micro-batches."""
     loss, gradients = forward_backward(*batches[0])
     for batch in batches[1:]:
         more, added = forward_backward(*batch)

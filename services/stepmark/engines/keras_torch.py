@@ -1,6 +1,6 @@
-"""Keras 3 on torch: the Keras model is a torch module, trained as Keras' guide to PyTorch's DDP trains it.
+"""Train Keras 3 on torch: the Keras model is a torch module, trained as in Keras' guide to PyTorch's DDP.
 
-A torch optimiser, torch's loss and DDP around the model; precision is Keras' policy.
+The optimiser and the loss are torch's, DDP wraps the model, and Keras' policy sets the precision.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ def import_framework() -> None:
 
 
 class Engine(TorchTraining):
-    """SGD on one rank."""
+    """Train a Keras model with SGD on one rank."""
 
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         self._keras = _keras_parts.make_model(self._context, workload, params)
@@ -73,7 +73,7 @@ class Engine(TorchTraining):
         return _keras_parts.channels_last(inputs) if self._images else inputs
 
     def _channels_last(self) -> bool:
-        return False  # torch's memory format; Keras' layout is another matter
+        return False  # This is torch's memory format, which is independent of Keras' layout.
 
     def weights(self) -> Weights:
         return _keras_parts.weights(self._keras.trainable_variables)

@@ -1,4 +1,7 @@
-"""No framework: every step takes a scripted time. For tests of the instrument itself, CI, and dry runs of a plan."""
+"""Sleep for a scripted time in every step, without a framework.
+
+This engine is for tests of stepmark itself, for CI, and for dry runs of a plan.
+"""
 
 import os
 import signal
@@ -27,7 +30,7 @@ SUPPORT = Support(
 )
 
 _SCRIPTED_STEPS = 20_000
-_SPIN_SECONDS = 0.002  # a sleep can wake this late on a busy machine; the rest is spun away
+_SPIN_SECONDS = 0.002  # A sleep can end this late on a busy machine, so the last part is a busy loop.
 
 
 def import_framework() -> None:
@@ -35,7 +38,7 @@ def import_framework() -> None:
 
 
 def sleep_exactly(seconds: float) -> None:
-    """Return after `seconds`, to a microsecond where the scheduler lets us: sleep first, then watch the clock."""
+    """Return after `seconds`, to a microsecond where the scheduler allows it: sleep first, then watch the clock."""
     end = time.perf_counter_ns() + int(seconds * 1e9)
     if seconds > _SPIN_SECONDS:
         time.sleep(seconds - _SPIN_SECONDS)
@@ -44,7 +47,10 @@ def sleep_exactly(seconds: float) -> None:
 
 
 class Engine:
-    """Steps of scripted length. All ranks take the slowest one's, as if they exchanged gradients at its end."""
+    """Make steps of scripted length.
+
+    All ranks take the slowest rank's time, as if they exchanged gradients at its end.
+    """
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -123,7 +129,7 @@ def _exhaust_memory() -> None:
 
 
 def _report_garbage() -> None:
-    Path("report.json").write_bytes(b"\x00garbage")  # the process stands in its launch's folder
+    Path("report.json").write_bytes(b"\x00garbage")  # The working folder is the launch's folder.
     os._exit(0)
 
 

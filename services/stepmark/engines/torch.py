@@ -1,4 +1,7 @@
-"""PyTorch: `single`, `ddp` (DistributedDataParallel) and `fsdp` (FSDP2) over gloo, eager or with torch.compile."""
+"""Train with PyTorch: `single`, `ddp` (DistributedDataParallel) or `fsdp` (FSDP2) over gloo, eager or compiled.
+
+The level `compiled` uses torch.compile.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -30,7 +33,7 @@ SUPPORT = Support(
     execution_needs={"compiled": ("c++",)},
     requires=("torch",),
     extra="torch",
-    # Without it, asking whether CUDA is there would start CUDA, and a process that has started it cannot be forked.
+    # Without the first variable, a test for CUDA would start CUDA, and a process that has done so cannot be forked.
     environment={"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
 )
 
@@ -38,7 +41,7 @@ _AUTOCAST = ("bfloat16", "float16")
 
 
 def import_framework() -> None:
-    """`torch._dynamo` is what the first optimiser step imports; left to the child it would cost 3 s a launch."""
+    """Import torch with `torch._dynamo`, which the first optimiser step would otherwise import, at 3 s per launch."""
     import torch
     import torch._dynamo
     import torch.distributed
@@ -47,7 +50,7 @@ def import_framework() -> None:
 
 
 class Engine(TorchTraining):
-    """SGD on one rank, as a PyTorch user writes it."""
+    """Train with SGD on one rank, as a PyTorch user writes it."""
 
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         model: torch.nn.Module = workload.torch_model(params)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Write every generated file: `python -m stepmark.generate [ROOT]`, from the root of the repository."""
+"""Write every generated file: run `python -m stepmark.generate [ROOT]` from the root of the repository."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The chart's README: a table of values from the `# --` comments of values.yaml, and one of the profiles' keys."""
+"""Generate the chart's README: a table from the `# --` comments of values.yaml, and one of the profiles' keys."""
 
 import json
 from collections.abc import Iterator
@@ -32,10 +32,10 @@ that begin after it, and each result keeps the digest of the profile that it was
 
 
 def page(values: str) -> str:
-    """Markdown, from the text of values.yaml.
+    """Return the README as Markdown, from the text of values.yaml.
 
     Raises:
-        ValueError: a value has no comment, and is in no mapping that has one.
+        ValueError: a value has no comment, and no mapping around it has one.
     """
     rows = [f"| `{key}` | {kind} | {default} | {text} |\n" for key, kind, default, text in _values(values)]
     return _HEAD + "".join(rows) + _PROFILES + "".join(_profile_rows())
@@ -59,7 +59,7 @@ def _rows(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[tup
 
 
 def _comment(lines: list[str], line: int) -> str:
-    """The comment right above this line, if its first line begins with `# --`."""
+    """Return the comment right above this line if its first line begins with `# --`, else an empty string."""
     found: list[str] = []
     while line and lines[line - 1].lstrip().startswith("# "):
         line -= 1
@@ -70,7 +70,7 @@ def _comment(lines: list[str], line: int) -> str:
 
 
 def _shown(node: yaml.Node) -> tuple[str, str]:
-    """Type and default of a value."""
+    """Return the type and the default of a value."""
     value = yaml.safe_load(yaml.serialize(node))
     kinds = {bool: "true or false", int: "number", float: "number", str: "text", list: "list", dict: "mapping"}
     text = json.dumps(value)

@@ -1,4 +1,4 @@
-"""The chart's values as a model, of which `values.schema.json` is made. What they mean stands in values.yaml."""
+"""A model of the chart's values, from which `values.schema.json` is generated. values.yaml explains the values."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -20,12 +20,12 @@ Quantity = Annotated[
 
 
 def _or_empty(schema: type[Any]) -> Any:
-    """Helm's way to say "not set" is an empty text: null in a values file deletes the key."""
+    """Also allow an empty text, which is Helm's way to leave a value unset: null in a values file deletes the key."""
     return schema | Literal[""]
 
 
 class Global(StrictModel):
-    """Shared with other charts where this one is a dependency, so other keys may be there."""
+    """Values that are shared with other charts where this one is a dependency, so other keys are allowed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -33,6 +33,8 @@ class Global(StrictModel):
 
 
 class ServiceImage(StrictModel):
+    """The image of the hub and the controller."""
+
     repository: Image
     tag: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.]*$", max_length=128)]
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
@@ -40,11 +42,15 @@ class ServiceImage(StrictModel):
 
 
 class Crds(StrictModel):
+    """Whether the chart installs the CRD, and whether it stays when the chart is removed."""
+
     install: bool
     keep: bool
 
 
 class Resources(StrictModel):
+    """Requests and limits of a container."""
+
     requests: dict[LabelKey, Quantity] = Field(default={})
     limits: dict[LabelKey, Quantity] = Field(default={})
 
@@ -56,6 +62,8 @@ class ServiceAccount(StrictModel):
 
 
 class Component(StrictModel):
+    """Values that the hub and the controller have in common."""
+
     resources: Resources
     pod_annotations: Annotations
     pod_labels: Labels
@@ -70,6 +78,8 @@ class Component(StrictModel):
 
 
 class Controller(Component):
+    """Values of the controller."""
+
     max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)]
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)]
     threads: Annotated[int, Field(ge=1, le=64)]
@@ -78,12 +88,16 @@ class Controller(Component):
 
 
 class Postgresql(StrictModel):
+    """Where the hub finds its PostgreSQL database."""
+
     url_secret: _or_empty(ObjectName)  # type: ignore[valid-type]
     url_secret_key: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.]+$", max_length=253)]
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
 class Persistence(StrictModel):
+    """The volume of a hub with SQLite."""
+
     size: Quantity
     storage_class: _or_empty(ObjectName)  # type: ignore[valid-type]
     existing_claim: _or_empty(ObjectName)  # type: ignore[valid-type]
@@ -99,6 +113,8 @@ class PodDisruptionBudget(StrictModel):
 
 
 class TokenReview(StrictModel):
+    """Which Kubernetes tokens the hub accepts, and with which rights."""
+
     audience: Annotated[str, Field(pattern=r"^[-A-Za-z0-9.:/_]*$", max_length=200)]
     users: dict[
         Annotated[str, Field(pattern=r"^[^\s=]{1,300}$")],
@@ -107,6 +123,8 @@ class TokenReview(StrictModel):
 
 
 class Hub(Component):
+    """Values of the hub."""
+
     replicas: Annotated[int, Field(ge=1, le=20)]
     public_url: _or_empty(HttpUrl)  # type: ignore[valid-type]
     anonymous_read: bool
@@ -119,11 +137,15 @@ class Hub(Component):
 
 
 class Pods(StrictModel):
+    """Pods, selected by the labels of their namespace and their own."""
+
     namespace_labels: Labels
     pod_labels: Labels
 
 
 class NetworkPolicy(StrictModel):
+    """Whether the chart creates NetworkPolicies, and which pods they admit."""
+
     enabled: bool
     hub_clients: Objects
     prometheus: Pods
@@ -131,12 +153,16 @@ class NetworkPolicy(StrictModel):
 
 
 class Object(StrictModel):
+    """An optional object of another operator or of Grafana."""
+
     enabled: bool
     namespace: _or_empty(Namespace)  # type: ignore[valid-type]
     labels: Labels
 
 
 class Monitor(Object):
+    """A ServiceMonitor or PodMonitor."""
+
     interval: Duration
     scrape_timeout: Duration
     sample_limit: Annotated[int, Field(ge=1)]
@@ -145,14 +171,20 @@ class Monitor(Object):
 
 
 class PrometheusRule(Object):
+    """The PrometheusRule with recordings and alerts."""
+
     runbook_url: Text
 
 
 class Dashboards(Object):
+    """The ConfigMaps with Grafana's dashboards."""
+
     annotations: Annotations
 
 
 class Monitoring(StrictModel):
+    """Optional objects for Prometheus and Grafana."""
+
     service_monitor: Monitor
     pod_monitor: Monitor
     prometheus_rule: PrometheusRule
@@ -160,6 +192,8 @@ class Monitoring(StrictModel):
 
 
 class Admission(StrictModel):
+    """The ValidatingAdmissionPolicy for RayJobs in the watched namespaces."""
+
     enabled: bool
     updaters: list[Annotated[str, Field(pattern=r"^[^'\s]{1,300}$")]]
     actions: Annotated[list[Literal["Deny", "Warn", "Audit"]], Field(min_length=1, max_length=2)]
@@ -176,6 +210,8 @@ class LimitRange(StrictModel):
 
 
 class Policy(StrictModel):
+    """Optional roles for people, and optional restrictions of what they may create."""
+
     user_roles: bool
     admission: Admission
     resource_quota: ResourceQuota
@@ -183,12 +219,14 @@ class Policy(StrictModel):
 
 
 class Test(StrictModel):
+    """The run that `helm test` makes."""
+
     profile: Name
     timeout_seconds: Annotated[int, Field(ge=60, le=86400)]
 
 
 class Values(StrictModel):
-    """values.yaml: every key has a default there, so all are required of what Helm has merged."""
+    """The content of values.yaml. Every key has a default there, so all keys are required in what Helm has merged."""
 
     name_override: _or_empty(ObjectName)  # type: ignore[valid-type]
     fullname_override: _or_empty(ObjectName)  # type: ignore[valid-type]
@@ -210,7 +248,7 @@ class Values(StrictModel):
 
 
 def schema() -> str:
-    """JSON Schema of the dialect that every Helm 3 understands."""
+    """Return the JSON Schema as text, in the dialect that every Helm 3 understands."""
     document = Values.model_json_schema(by_alias=True)
     return (
         json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **_without_titles(document)}, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of `Scenario`, generated from the models."""
+"""Generate the CustomResourceDefinition of `Scenario` from the models."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ _KEEP = """  labels: {{- include "stepmark.labels" (list . "crd") | nindent 4 }}
 
 
 def crd() -> Schema:
-    """The CustomResourceDefinition as an object."""
+    """Return the CustomResourceDefinition as an object."""
     version = {
         "name": VERSION,
         "served": True,
@@ -81,7 +81,10 @@ def _object() -> Schema:
 
 
 def _immutable(spec: Schema) -> Schema:
-    """One object is one run: `spec` stays as it was created, but for `suspend`, and `cancel`, which can become true."""
+    """Add the rules that make `spec` immutable, since one object is one run.
+
+    Only `suspend` can change freely, and `cancel` can become true.
+    """
     for key, field in spec["properties"].items():
         if key not in spec["required"] and "default" not in field:
             raise CannotExpress(f"spec.{key}: neither required nor with a default, so it could come and go")
@@ -98,12 +101,12 @@ _IMMUTABLE = "a scenario is one run and cannot change: create another one under 
 
 
 def text() -> str:
-    """The CustomResourceDefinition as YAML."""
+    """Return the CustomResourceDefinition as YAML."""
     return _yaml(crd())
 
 
 def template() -> str:
-    """The same as a template of the Helm chart, with `crds.install` and `crds.keep` of its values.
+    """Return the CustomResourceDefinition as a Helm template, with the values `crds.install` and `crds.keep`.
 
     Raises:
         CannotExpress: a description looks like a template.
@@ -120,7 +123,7 @@ def _yaml(document: Any) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors, which the same rule in several places would become."""
+    """A dumper that writes no anchors, which rules that occur several times would otherwise become."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Every generated file and its text."""
+"""All generated files and their texts."""
 
 from pathlib import Path
 
@@ -7,7 +7,10 @@ from stepmark.generate.boards.files import texts
 
 
 def documents(root: Path) -> dict[Path, str]:
-    """By path. Two are made of what stands in the repository beside them: the chart's README and docs/metrics.md."""
+    """Return the text of every generated file, by its path.
+
+    The chart's README is made from values.yaml, and docs/metrics.md from its own text; both are read below `root`.
+    """
     docs, chart = root / "docs", root / "charts" / "stepmark"
     metrics = docs / "metrics.md"
     return {

@@ -1,4 +1,4 @@
-"""The generated parts of docs/metrics.md."""
+"""Generate the parts of docs/metrics.md that come from code."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,11 @@ from stepmark.telemetry.names import CONFIGURATION, EXTERNAL, METRICS, PAIR, Met
 
 
 def with_parts(page: str) -> str:
-    """The page with every part between `<!-- NAME -->` and `<!-- end -->` made anew."""
+    """Return the page with every part between `<!-- NAME -->` and `<!-- end -->` generated anew.
+
+    Raises:
+        ValueError: the page lacks a part.
+    """
     for name, lines in (("series", _series()), ("external", _external()), ("alerts", _alerts())):
         text = "\n".join(lines)
         before, begin, rest = page.partition(f"<!-- {name} -->\n")
@@ -40,7 +44,7 @@ def _named(prefix: str) -> list[Metric]:
 
 
 def _labels(metric: Metric) -> str:
-    """The sets of labels that many have go by a name."""
+    """List a metric's labels. Sets of labels that many metrics share are replaced by their name."""
     for name, known in (("configuration", CONFIGURATION), ("pair", PAIR)):
         if metric.labels[: len(known)] == known:
             return ", ".join([f"*{name}*", *map(_code, metric.labels[len(known) :])])
@@ -67,5 +71,5 @@ def _alerts() -> Iterator[str]:
 
 
 def _plain(template: str) -> str:
-    """`{{ $labels.scenario }}` as *scenario*."""
+    """Replace template variables: `{{ $labels.scenario }}` becomes *scenario*."""
     return re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", template)

@@ -1,4 +1,4 @@
-"""Recording and alert rules for Prometheus, made of names."""
+"""Generate recording and alert rules for Prometheus from the names of metrics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from stepmark.telemetry.names import Metric
 FILE = Path("charts/stepmark/rules/stepmark.rules.yaml")
 RUNBOOK = "docs/metrics.md"
 FELL_BY = 0.05
-"""Two campaigns of the same software differed by up to 4 % by luck (docs/gate.md)."""
+"""The relative drop of throughput above which an alert is raised. Two campaigns of the same software differed by up to
+4 % by luck (docs/gate.md)."""
 
 THROUGHPUT_NOW = f"configuration:{names.THROUGHPUT}:max"
 THROUGHPUT_PAST = f"configuration:{names.THROUGHPUT}:median7d"
@@ -23,7 +24,7 @@ _HEAD = "# Generated from stepmark/generate/rules.py; a test fails when this is 
 
 @dataclass(frozen=True)
 class Recording:
-    """A series that Prometheus keeps of an expression."""
+    """An expression whose result Prometheus stores as a series of its own."""
 
     record: str
     expr: str
@@ -32,8 +33,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Alert:
-    """`lasting`: how long `expr` must give something. `summary` and `about` are templates of Prometheus; `what_to_do`
-    is for docs/metrics.md.
+    """An alert rule.
+
+    `lasting` is how long `expr` must return something. `summary` and `about` are Prometheus templates. `what_to_do` is
+    printed in docs/metrics.md.
     """
 
     name: str
@@ -46,12 +49,12 @@ class Alert:
 
 
 def _newest(metric: Metric, selector: str = "") -> str:
-    """Each series once, whichever replica of the hub shows it, and the same after it has restarted."""
+    """Return an expression that has each series once, whichever hub replica exports it, also after a restart."""
     return f"max without (instance, pod) ({metric}{selector})"
 
 
 def _vanished(metric: Metric) -> str:
-    """What was scraped within an hour and is not any more."""
+    """Return an expression for series that were scraped within the last hour but are not any more."""
     each = "group without (instance, pod)"
     return f"({each} (present_over_time({metric}[1h])) unless {each} ({metric}))"
 
@@ -212,7 +215,7 @@ HUB_ALERTS = (
 )
 
 _STALE_SECONDS = 60
-"""As /readyz of the controller has it."""
+"""The age of the last tick at which the controller's /readyz fails, too."""
 
 CONTROLLER_ALERTS = (
     Alert(
@@ -264,7 +267,7 @@ ALERTS = (*RUN_ALERTS, *HUB_ALERTS, *CONTROLLER_ALERTS)
 
 
 def text() -> str:
-    """The rules file."""
+    """Return the rules file as YAML."""
     groups = [
         {"name": "stepmark-records", "rules": [{"record": one.record, "expr": one.expr} for one in RECORDINGS]},
         {"name": "stepmark-runs", "rules": list(_rules(RUN_ALERTS))},

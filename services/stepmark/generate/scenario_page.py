@@ -1,4 +1,4 @@
-"""The scenario's reference page and JSON Schema, generated from the model."""
+"""Generate the scenario's reference page and JSON Schema from the model."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,15 @@ anchors, aliases and tags, duplicate keys, files over 256 KiB and documents of m
 
 
 def schema() -> str:
+    """Return the JSON Schema of a scenario as text."""
     return json.dumps(Scenario.model_json_schema(by_alias=True), indent=2) + "\n"
 
 
 def page() -> str:
-    """Markdown: every key with its type, bounds, default and meaning; then the parameters of every model."""
+    """Return the reference page as Markdown.
+
+    It lists every key with its type, bounds, default and meaning, then the engines and the parameters of every model.
+    """
     document = Scenario.model_json_schema(by_alias=True)
     lines = [_HEAD, *_table("Scenario", document, document["$defs"])]
     for name, definition in document["$defs"].items():

@@ -1,7 +1,8 @@
-"""Pydantic's JSON Schema as a Kubernetes structural schema: an allow-list, since each knows much that the other lacks.
+"""Translate Pydantic's JSON Schema into a Kubernetes structural schema.
 
-Kubernetes has no `$ref`, no unions and no `const`, refuses `additionalProperties: false` (strictness is asked for with
-each request), and estimates the cost of CEL rules from bounds. So everything is bounded, or it is an error here.
+Each of the two has many keywords that the other lacks, so this is an allow-list. Kubernetes has no `$ref`, no unions
+and no `const`, refuses `additionalProperties: false` (strictness is requested with each call), and estimates the cost
+of CEL rules from bounds. A field without bounds is therefore an error here.
 """
 
 from typing import Any
@@ -31,14 +32,14 @@ _BOUNDS = {
 
 
 class CannotExpress(Exception):
-    """A field has a shape that Kubernetes' schemas have no word for."""
+    """A field has a shape that a Kubernetes structural schema cannot express."""
 
 
 def structural(model: type[BaseModel], path: str) -> Schema:
-    """The structural schema of a model that lies at `path` of the object.
+    """Return the structural schema of a model that lies at `path` of the object.
 
     Raises:
-        CannotExpress: with the field's path and the keyword.
+        CannotExpress: a field cannot be translated; the message has its path and the keyword.
     """
     document = model.model_json_schema(by_alias=True)
     return _Translation(document.get("$defs", {})).of(document, path)
@@ -94,7 +95,7 @@ class _Translation:
 
 
 def _without_null(node: Schema, path: str) -> Schema:
-    """An optional field is one that may be absent: the API server drops a null before it looks further."""
+    """Return an optional field's only other type. An optional field may be absent: the API server drops nulls early."""
     options = [option for option in node["anyOf"] if option.get("type") != "null"]
     if len(options) != 1:
         raise CannotExpress(f"{path}: a union of {len(options)} types")
@@ -106,7 +107,7 @@ def _constant(node: Schema) -> Schema:
 
 
 def _exclusive(node: Schema) -> Schema:
-    """A number in JSON Schema is `exclusiveMinimum: 0`, and in Kubernetes `minimum: 0, exclusiveMinimum: true`."""
+    """Translate exclusive bounds: `exclusiveMinimum: 0` becomes `minimum: 0, exclusiveMinimum: true`."""
     found: Schema = {}
     for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if exclusive in node:

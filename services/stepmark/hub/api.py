@@ -1,4 +1,4 @@
-"""The HTTP API of version 1: what runners send (results/wire.py), and what programs ask."""
+"""The HTTP API, version 1: what runners send (results/wire.py) and what other programs query."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from stepmark.results.wire import AttemptEnd, Claim, Id, LaunchUpload, Received,
 from stepmark.strict import Name
 
 BODIES: tuple[type[BaseModel], ...] = (Registration, AttemptEnd, Claim, LaunchUpload, Certificate, State)
-"""Of the calls here; the OpenAPI document needs their schemas beside the paths."""
+"""The body models of the calls here; the OpenAPI document needs their schemas beside the paths."""
 
 RunId = Annotated[Id, Path(description="The run: one scenario object.")]
 Number = Annotated[int, Path(ge=1, le=99_999, description="The attempt, from 1.")]
@@ -40,7 +40,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 async def _raw(request: Request) -> bytes:
-    """The guard has it in memory already."""
+    """Return the body, which the guard has already received."""
     return await request.body()
 
 
@@ -48,7 +48,10 @@ Raw = Annotated[bytes, Depends(_raw)]
 
 
 def _put(path: str, body: type[BaseModel]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """A call that stores a body, which pydantic parses in the handler's thread: it bounds how deep JSON may be."""
+    """Return a decorator for a call that stores a body.
+
+    The handler parses the body in its own thread with pydantic, which limits how deeply JSON may be nested.
+    """
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     taken = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
     return router.put(path, openapi_extra=taken, responses=_STORED, status_code=201, response_class=Response)
@@ -83,7 +86,7 @@ def put_attempt(request: Request, run_id: RunId, number: Number, raw: Raw) -> Re
 
 @_put("/runs/{run_id}/attempts/{number}/end", AttemptEnd)
 def put_end(request: Request, run_id: RunId, number: Number, raw: Raw) -> Response:
-    """An attempt is over of which nothing more will be heard. Right: register."""
+    """Report the end of an attempt that will report nothing more itself. Right: register."""
     with _counted(request, "end"):
         body = AttemptEnd.model_validate_json(raw)
         stored = attempts.end(_database(request), _who(request), run_id, number, body)
@@ -93,7 +96,7 @@ def put_end(request: Request, run_id: RunId, number: Number, raw: Raw) -> Respon
 
 @_put("/runs/{run_id}/attempts/{number}/executions/{execution_id}", Claim)
 def put_claim(request: Request, run_id: RunId, number: Number, execution_id: ExecutionId, raw: Raw) -> Response:
-    """An execution begins, and supersedes earlier ones of its attempt. Right: the attempt's write token."""
+    """Begin an execution, which supersedes earlier ones of its attempt. Right: the attempt's write token."""
     with _counted(request, "claim"):
         body = Claim.model_validate_json(raw)
         limits = request.app.state.settings
@@ -105,7 +108,7 @@ def put_claim(request: Request, run_id: RunId, number: Number, execution_id: Exe
 
 @_put("/executions/{execution_id}/launches/{launch_id}", LaunchUpload)
 def put_launch(request: Request, execution_id: ExecutionId, launch_id: Key, raw: Raw) -> Response:
-    """One launch with all its steps. Right: the attempt's write token."""
+    """Store one launch with all its steps. Right: the attempt's write token."""
     with _counted(request, "launch"):
         body = LaunchUpload.model_validate_json(raw)
         limits = request.app.state.settings
@@ -116,7 +119,7 @@ def put_launch(request: Request, execution_id: ExecutionId, launch_id: Key, raw:
 
 @_put("/executions/{execution_id}/certificates/{cell}", Certificate)
 def put_certificate(request: Request, execution_id: ExecutionId, cell: Key, raw: Raw) -> Response:
-    """The proof that a cell trains the same model. Right: the attempt's write token."""
+    """Store a cell's certificate, which says whether it trains the same model. Right: the attempt's write token."""
     with _counted(request, "certificate"):
         body = Certificate.model_validate_json(raw)
         limits = request.app.state.settings
@@ -126,7 +129,7 @@ def put_certificate(request: Request, execution_id: ExecutionId, cell: Key, raw:
 
 @_put("/executions/{execution_id}/state", State)
 def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response:
-    """Where an execution stands; its heartbeat. Right: the attempt's write token."""
+    """Store the state of an execution, which is also its heartbeat. Right: the attempt's write token."""
     with _counted(request, "state"):
         body = State.model_validate_json(raw)
         stored = ingest.put_state(_database(request), _who(request), execution_id, body)
@@ -137,10 +140,10 @@ def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response
 
 @router.get("/executions/{execution_id}/received", response_model=Received)
 def get_received(request: Request, execution_id: ExecutionId, sequence: bool = False) -> Response:
-    """What need not be sent again. Right: the attempt's write token.
+    """Return what the hub has of an execution and need not be sent again. Right: the attempt's write token.
 
-    `sequence`: with the number of the last state. A runner of 0.1.0 does not ask for it, and refuses what it does not
-    know: a run that is under way while its hub is upgraded goes on.
+    With `sequence`, the answer has the number of the last state. A runner of version 0.1.0 does not ask for it and
+    refuses unknown fields, so leaving it out lets its run go on when the hub is upgraded meanwhile.
     """
     found = ingest.received(_database(request), execution_id)
     text = found.model_dump_json(exclude=None if sequence else {"sequence"})
@@ -149,7 +152,7 @@ def get_received(request: Request, execution_id: ExecutionId, sequence: bool = F
 
 @router.get("/runs")
 def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> reads.Page:
-    """The runs that pass all filters, newest first. Right: read."""
+    """Return the runs that pass all filters, newest first. Right: read."""
     try:
         with _database(request).read() as connection:
             return reads.runs(connection, filters, _who(request).namespaces)
@@ -159,7 +162,7 @@ def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> re
 
 @router.get("/runs/{run_id}")
 def get_run(request: Request, run_id: RunId) -> reads.RunView:
-    """One run with its attempts and executions. Right: read."""
+    """Return one run with its attempts and executions. Right: read."""
     with _database(request).read() as connection:
         found = reads.run(connection, run_id)
     if found is None:
@@ -169,7 +172,7 @@ def get_run(request: Request, run_id: RunId) -> reads.RunView:
 
 @router.delete("/runs/{run_id}", status_code=204)
 def delete_run(request: Request, run_id: RunId) -> Response:
-    """Forget a run, with everything measured for it. Right: admin."""
+    """Delete a run with everything measured for it. Right: admin."""
     ingest.delete_run(_database(request), run_id)
     _audit(request, "delete", run=run_id)
     return Response(status_code=204)
@@ -182,9 +185,10 @@ def get_history(
     namespace: Annotated[str | None, Query(max_length=63, description="Empty: runs that have none.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> History:
-    """How a scenario's figures changed over its newest ended runs, oldest first. Right: read.
+    """Return how a scenario's figures changed over its newest ended runs, oldest first. Right: read.
 
-    Scenarios of one name in several namespaces are several: without `namespace` there must be one.
+    Scenarios of the same name in several namespaces are different scenarios: without `namespace`, the name must be in
+    one namespace only.
     """
     with _database(request).read() as connection:
         scenario = reads.scenario_named(connection, name, namespace, _who(request).namespaces)
@@ -194,7 +198,7 @@ def get_history(
 
 
 class _counted:
-    """Counts conflicts, and turns what a body has wrong into a refusal."""
+    """Count conflicts, and turn errors in a body into a refusal."""
 
     def __init__(self, request: Request, kind: str) -> None:
         self._meters, self._kind = request.app.state.meters, kind

@@ -26,7 +26,11 @@ _ERRORS = (Refused, StepmarkError, RequestValidationError, HTTPException, sa.exc
 
 
 def create_app(settings: Settings, database: Database, meters: HubMeters, readiness: health.Readiness) -> FastAPI:
-    """Raises: CannotRun, if a token file or the cluster for token reviews is missing."""
+    """Return the hub's application.
+
+    Raises:
+        CannotRun: A token file or the cluster for token reviews is missing.
+    """
     deriver = Deriver(database, meters, settings, readiness)
 
     @asynccontextmanager
@@ -54,7 +58,7 @@ def create_app(settings: Settings, database: Database, meters: HubMeters, readin
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with the bodies that it does not see, and with who may call what."""
+    """Return FastAPI's document, with the bodies that FastAPI does not see and the security scheme."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         _, bodies = models_json_schema(

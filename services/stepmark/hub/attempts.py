@@ -1,4 +1,4 @@
-"""Attempts at runs: who may register one, and how one ends of which nothing was heard."""
+"""Register attempts at runs, and record the end of an attempt whose driver does not report it."""
 
 import time
 from collections.abc import Mapping
@@ -18,14 +18,15 @@ _MAY_STILL_SPEAK = ("running", "lost")
 
 
 def conflict(message: str) -> Refused:
+    """Return the refusal of contents that differ from those already stored."""
     return Refused(409, "conflict", f"{message}; what was there is kept")
 
 
 def register(database: Database, who: Principal, run_id: str, number: int, body: Registration) -> bool:
-    """Whether something was stored; False means that the hub had it already.
+    """Register an attempt. Return whether something was stored; False means that the hub had it already.
 
     Raises:
-        Refused: the run is another scenario's or another registrar's, or the token another attempt's.
+        Refused: The run belongs to another scenario or registrar, or the token to another attempt.
     """
     now, namespace = time.time(), _namespace(who, body)
     with database.write() as connection:
@@ -50,10 +51,10 @@ def register(database: Database, who: Principal, run_id: str, number: int, body:
 
 
 def end(database: Database, who: Principal, run_id: str, number: int, body: AttemptEnd) -> bool:
-    """Whether it was stored: the first end stands.
+    """Record the end of an attempt. Return whether it was stored; the first end stands.
 
     Raises:
-        Refused: there is no such attempt, or it is another registrar's.
+        Refused: There is no such attempt, or it belongs to another registrar.
     """
     now = time.time()
     with database.write() as connection:
@@ -72,7 +73,11 @@ def end(database: Database, who: Principal, run_id: str, number: int, body: Atte
 
 
 def refuse_ended(connection: sa.Connection, run_id: str, number: int) -> None:
-    """Raises: Refused, if who made the attempt has said that it is over."""
+    """Refuse the call if the attempt's registrar has reported its end.
+
+    Raises:
+        Refused: The attempt is over.
+    """
     reason = connection.execute(
         sa.select(attempts.c.reason).where(_own(run_id, number), attempts.c.ended_at.is_not(None))
     ).scalar()
@@ -81,7 +86,11 @@ def refuse_ended(connection: sa.Connection, run_id: str, number: int) -> None:
 
 
 def _namespace(who: Principal, body: Registration) -> str | None:
-    """Raises: Refused, if the token is not good for it."""
+    """Return the namespace of the run to register.
+
+    Raises:
+        Refused: The token is not bound to that namespace.
+    """
     only = who.namespaces
     if only is None:
         return body.namespace
@@ -93,7 +102,10 @@ def _namespace(who: Principal, body: Registration) -> str | None:
 
 
 def _refuse_stranger(who: Principal, run: sa.Row[Any]) -> None:
-    """A run is its first registrar's. Of a run from before that was written down, whoever may register is."""
+    """Refuse callers who are neither an administrator nor the run's first registrar, or do not see its namespace.
+
+    A run from a hub that did not store its registrar accepts any caller who may register.
+    """
     if "admin" in who.rights or run.registered_by in (None, who.name):
         if who.sees(run.namespace):
             return
@@ -110,7 +122,7 @@ def _newest(connection: sa.Connection, run_id: str) -> int:
 
 
 def _end_executions(connection: sa.Connection, run_id: str, number: int, now: float, told: Mapping[str, str]) -> bool:
-    """Those that have not told an end of their own; whether there is any execution of the attempt."""
+    """End the executions that have not reported an end of their own. Return whether the attempt has any execution."""
     ids = sa.select(executions.c.execution_id).where(executions.c.run_id == run_id, executions.c.attempt == number)
     found = list(connection.execute(ids).scalars())
     for execution_id in found:

@@ -1,4 +1,4 @@
-"""All rows of a hub in one file, which is a hub database in SQLite whatever it was taken from, and the way back."""
+"""Back up all rows of a hub into one SQLite file, whatever its database is, and restore them."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ _ROWS_AT_ONCE = 50
 
 
 def backup(database: Database, file: Path) -> int:
-    """Everything as it is at one moment, while others write; returns the number of runs.
+    """Write all rows as they are at one moment, while others may write. Return the number of runs.
 
     Raises:
-        CannotRun: the file exists, or cannot be written.
+        CannotRun: The file exists, or cannot be written.
     """
     if file.exists():
         raise CannotRun(f"{file}: expected a new file, found one that exists. Choose another name.")
@@ -42,15 +42,15 @@ def backup(database: Database, file: Path) -> int:
 
 
 def restore(file: Path, database: Database) -> int:
-    """Into a database of the newest schema that holds nothing; returns the number of runs.
+    """Fill an empty database of the newest schema from a backup. Return the number of runs.
 
     Raises:
-        CannotRun: the file is no backup, or the database holds something.
+        CannotRun: The file is not a backup, or the database is not empty.
     """
     if not file.is_file():
         raise CannotRun(f"{file}: expected a backup, found no such file.")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(file, folder))  # an old one is migrated before it is read; the file stays as it is
+        copy = Path(shutil.copy(file, folder))  # an old backup is migrated first; the file itself is not changed
         source = Database(f"sqlite:///{copy}")
         try:
             with source.read() as connection:
@@ -65,7 +65,7 @@ def restore(file: Path, database: Database) -> int:
 
 
 def _copy_online(database: Database, partial: Path) -> int:
-    """SQLite's own way. The copy leaves WAL mode, so that it is one file."""
+    """Copy a SQLite database with SQLite's own backup. The copy leaves WAL mode, so that it is one file."""
     with closing(sqlite3.connect(str(database.url.database))) as source, closing(sqlite3.connect(partial)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode=DELETE")
@@ -85,7 +85,7 @@ def _copy_rows(database: Database, partial: Path) -> int:
 
 
 def _fill(source: Database, target: Database) -> int:
-    """All rows of all tables, from one moment, in one transaction."""
+    """Copy all rows of all tables as they are at one moment, in one transaction."""
     snapshot = {} if source.is_sqlite else {"isolation_level": "REPEATABLE READ"}
     with source.engine.connect().execution_options(**snapshot) as reading, target.write() as writing:
         for table in (runs, tokens):

@@ -1,4 +1,7 @@
-"""Whose token it is: one of the hub's own, or one that Kubernetes vouches for. Asked by the guard and by the login."""
+"""Find out whose token a call carries: one of the hub's own, or one that Kubernetes confirms.
+
+The guard and the login use it.
+"""
 
 import time
 
@@ -11,15 +14,19 @@ from stepmark.hub.token_review import reviewer_of
 
 
 class Callers:
-    """Mounted token files are read once, and answers of Kubernetes remembered in one place."""
+    """Identify callers. Mounted token files are read once, and the answers of Kubernetes are cached here."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises: CannotRun, if a token file or the cluster for token reviews is missing."""
+        """Read the mounted token files.
+
+        Raises:
+            CannotRun: A token file or the cluster for token reviews is missing.
+        """
         self._mounted = rights.mounted(settings)
         self._reviewer = reviewer_of(settings)
 
     def principal(self, connection: sa.Connection, token: str | None) -> Principal | None:
-        """Whose bearer token it is; None if nobody's.
+        """Return whose bearer token it is, or None if it is nobody's.
 
         Raises:
             Refused: Kubernetes does not answer.

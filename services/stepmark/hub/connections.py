@@ -1,4 +1,4 @@
-"""Connections whose requests must be brief, and few from one address: what trickles, or is too much, is cut off."""
+"""Limits on a request's head, in time and size, and on the number of connections from one address."""
 
 import asyncio
 from collections import Counter
@@ -10,17 +10,17 @@ HEAD_BYTES_MOST = 64 << 10
 
 
 def bounded(per_peer_most: int) -> type[HttpToolsProtocol]:
-    """A protocol whose connections from one address are at most so many at one time; more are closed unheard."""
+    """Return a protocol that allows one address at most `per_peer_most` connections, and closes further ones."""
 
     class Bounded(BoundedProtocol):
-        peers: Counter[str] = Counter()  # noqa: RUF012  (of this class: a server's)
+        peers: Counter[str] = Counter()  # noqa: RUF012  (shared by one server's connections)
         most = per_peer_most
 
     return Bounded
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's, which waits for a request's head for ever, and keeps as much of it as comes."""
+    """uvicorn's protocol with limits on the time and size of a request's head, which uvicorn does not limit."""
 
     peers: Counter[str]
     most: int
@@ -29,6 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _peer = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection, close it if its address has too many, and wait for its first head."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
@@ -39,24 +40,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        """Count the bytes of the head, and close the connection if they are too many."""
         if self._head_bytes is not None:
             if self._head_timer is None:
-                self._await_head()  # the next request of a connection that is kept
+                self._await_head()  # the next request on a connection that was kept open
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes is not None and self._head_bytes > HEAD_BYTES_MOST:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
+        """Stop the time and the count of the head."""
         self._forget_head()
         self._head_bytes = None
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Begin to count the next head."""
         self._head_bytes = 0
         super().on_message_complete()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Stop the time of the head, and count one connection less of this address."""
         self._forget_head()
         self.peers[self._peer] -= 1
         if not self.peers[self._peer]:

@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: connections for reading and for writing, and what is said when it is away."""
+"""Connections to the hub's database, SQLite or PostgreSQL, and the errors raised when it is away."""
 
 import socket
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 PATIENCE_SECONDS = 5.0
-"""That a caller has with one statement; a server that says nothing for longer is away."""
+"""How long a caller waits for one statement; a server that is silent for longer counts as away."""
 
 _BUSY_SECONDS = 5
 _NO_TEXT = "database disk image is malformed: its schema holds bytes that are no text"
@@ -21,7 +21,7 @@ class Database:
     """Connections to `url`: `sqlite:///FILE` or `postgresql+pg8000://USER@HOST/NAME`.
 
     A SQLite file is in WAL mode with full synchronisation: what was committed is on disk, and readers never wait.
-    `patience_seconds`: how long PostgreSQL may take to connect, or for one statement; None: for ever.
+    `patience_seconds` is how long PostgreSQL may take to connect, or for one statement; None sets no limit.
     """
 
     def __init__(self, url: str, patience_seconds: float | None = None) -> None:
@@ -30,14 +30,15 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
+        """Whether the database is a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A consistent view, for as long as the block lasts.
+        """Yield a connection with a consistent view of the database for as long as the block lasts.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database is away.
+            sqlalchemy.exc.SQLAlchemyError: The database is away.
         """
         with self.engine.connect() as connection:
             if not self.is_sqlite:
@@ -46,15 +47,16 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction: committed, and on disk, when the block ends; undone if it raises.
+        """Yield a connection in a transaction: committed, and on disk, when the block ends; undone if it raises.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database is away, locked or full; nothing was written.
+            sqlalchemy.exc.SQLAlchemyError: The database is away, locked or full; nothing was written.
         """
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.dispose()
 
 
@@ -65,7 +67,7 @@ def _engine(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
         url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_BUSY_SECONDS, hide_parameters=True
     )
 
-    # Python's own driver begins late and lazily: a transaction that first reads, then writes, could find that it lost.
+    # Python's driver begins transactions late: one that reads and then writes could fail. `_begin` begins them instead.
     @sa.event.listens_for(engine, "connect")
     def _settings(connection: Any, _: object) -> None:
         connection.isolation_level = None
@@ -76,7 +78,7 @@ def _engine(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
         except UnicodeDecodeError:
             raise sqlite3.DatabaseError(_NO_TEXT) from None
 
-    # Python's driver cannot say what is wrong with a schema whose own text is damaged.
+    # Python's driver raises UnicodeDecodeError for a damaged schema; this makes it a database error.
     @sa.event.listens_for(engine, "handle_error")
     def _damaged(context: sa.engine.ExceptionContext) -> Exception | None:
         if not isinstance(context.original_exception, UnicodeDecodeError):
@@ -92,7 +94,10 @@ def _engine(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
 
 
 def _text(stored: bytes) -> str:
-    """Bytes that are no text are damage, which the row's digest shows: other rows are to be read nevertheless."""
+    """Decode a text, replacing invalid bytes.
+
+    Invalid bytes are damage, which the row's digest detects; other rows must stay readable.
+    """
     return stored.decode("utf-8", "replace")
 
 
@@ -102,7 +107,7 @@ def _postgresql(url: sa.URL, patience_seconds: float | None) -> sa.Engine:
         url, pool_pre_ping=True, pool_size=10, pool_timeout=_BUSY_SECONDS, hide_parameters=True, connect_args=limits
     )
 
-    # A server that goes away while it is being asked for TLS, or says nothing, shows as an OSError that nobody expects.
+    # A server that goes away during TLS negotiation, or stays silent, raises an OSError, which callers do not expect.
     @sa.event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, _: object, arguments: Any, named: Any) -> Any:
         try:
@@ -125,7 +130,10 @@ def _limit(connection: Any, milliseconds: int) -> None:
 
 
 class _Answers:
-    """What a server says. The driver expects that a connection breaks, not that it stays silent: here that is one."""
+    """The stream of a server's answers, on which a timeout reads as a broken connection.
+
+    The driver handles a connection that breaks, but not one that stays silent.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

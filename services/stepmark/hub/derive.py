@@ -1,4 +1,4 @@
-"""Figures from stored records: summaries, cells, comparisons, and which of them hold now."""
+"""Derive figures from stored records: summaries, cells, comparisons, and which of them are the newest."""
 
 import time
 from typing import Any
@@ -21,10 +21,12 @@ _PROBLEM_MOST = 1000
 
 
 def derive(database: Database, execution_id: str) -> tuple[str, str]:
-    """Everything that follows from what is stored of one execution now. Returns its outcome, and why it has no summary.
+    """Derive all figures of one execution from what is stored of it now, and store them.
+
+    Return the execution's outcome, and why it has no summary, or an empty text.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database is away; nothing was changed.
+        sqlalchemy.exc.SQLAlchemyError: The database is away; nothing was changed.
     """
     with database.read() as connection:
         execution = _execution(connection, execution_id)
@@ -35,12 +37,12 @@ def derive(database: Database, execution_id: str) -> tuple[str, str]:
         return _stored(database, execution, summary, problem)
     except (sa.exc.OperationalError, sa.exc.InterfaceError):
         raise
-    except Exception as error:  # a figure that no column takes is this execution's problem, and nobody else's
+    except Exception as error:  # a figure that no column accepts must not stop the others
         return _stored(database, execution, None, _words(error))
 
 
 def give_up(database: Database, execution_id: str, problem: str) -> tuple[str, str]:
-    """Store why there are no figures, whatever the execution's own row is like: it must not come up again."""
+    """Store why an execution has no figures, even if its own row is damaged, so that it is not derived again."""
     with database.write() as connection:
         own = executions.c.execution_id == execution_id
         row = connection.execute(executions.select().where(own).with_for_update()).one_or_none()
@@ -50,7 +52,7 @@ def give_up(database: Database, execution_id: str, problem: str) -> tuple[str, s
         insert(connection, summaries, [_no_figures(execution_id, problem)])
         if is_whole(executions, row):
             update(connection, executions, row, derived_revision=row.revision)
-        else:  # it stays as it is, and is seen to be damaged
+        else:  # the digest is not renewed, so that the row still shows as damaged
             connection.execute(executions.update().where(own).values(derived_revision=row.revision))
         return row.outcome, problem
 
@@ -59,7 +61,7 @@ def _stored(database: Database, execution: sa.Row[Any], summary: Summary | None,
     with database.write() as connection:
         current = _execution(connection, execution.execution_id, lock=True)
         if current is None or current.outcome != execution.outcome or current.derived_revision > execution.revision:
-            return "", ""  # ended or deleted meanwhile, or another hub was faster: the next look will see to it
+            return "", ""  # ended or deleted meanwhile, or another hub was faster: the next poll handles it
         _store(connection, execution, summary, problem)
         update(connection, executions, current, derived_revision=execution.revision)
     return execution.outcome, problem
@@ -79,7 +81,7 @@ def _summary(connection: sa.Connection, execution: sa.Row[Any]) -> tuple[Summary
         return summarize_run(run, planned, rows, proofs), ""
     except sa.exc.SQLAlchemyError:
         raise
-    except Exception as error:  # records are a stranger's: what cannot be summarised is said, and harms nobody else
+    except Exception as error:  # records are untrusted: a failure is stored and affects no other execution
         return None, _words(error)
 
 

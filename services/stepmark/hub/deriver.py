@@ -1,7 +1,7 @@
-"""The thread that sees to it that every execution gets its figures: it chooses, counts, and has a child derive.
+"""The thread that derives the figures of every execution: it chooses one, counts the tries, and lets a child derive.
 
-A derivation is begun in the row before it begins: one that takes everything down with it is known afterwards, and
-not begun for ever.
+The start of a derivation is stored in the execution's row beforehand. One that ends the whole process is then known,
+and is not tried for ever.
 """
 
 import threading
@@ -22,12 +22,16 @@ from stepmark.telemetry.hub_meters import HubMeters
 
 _POLL_SECONDS = 0.25
 _AFTER_ERROR_SECONDS = 2.0
-_RUNNING_WAITS_TIMES = 20  # what the last derivation of a running execution took: 5 % of one core
+_RUNNING_WAITS_TIMES = 20  # the pause in derivations of a running execution: 5 % of one core
 _TRIES_MOST = 2
 
 
 class Deriver:
-    """One thread, one child. Several hubs on one database may derive the same: the last one's rows stay, all alike."""
+    """Derive figures with one thread and one child process.
+
+    Several hubs on one database may derive the same execution; they store the same rows, and those of the last one
+    stay.
+    """
 
     def __init__(self, database: Database, meters: HubMeters, settings: Settings, readiness: Readiness) -> None:
         self._database, self._meters, self._readiness = database, meters, readiness
@@ -38,10 +42,14 @@ class Deriver:
         self._thread = threading.Thread(target=self._run, name="derive", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when the derivation at hand has ended, or after ten seconds: nothing half done is ever stored."""
+        """Stop the thread when its current derivation has ended, or after ten seconds.
+
+        A partial result is never stored.
+        """
         self._stop.set()
         self._thread.join(timeout=10)
         self._worker.stop()
@@ -61,7 +69,10 @@ class Deriver:
                 wait = _AFTER_ERROR_SECONDS
 
     def _derive_next(self) -> bool:
-        """Whether there was one. Those that have ended come first, and of these what was not tried before."""
+        """Derive one execution. Return whether there was one.
+
+        Ended executions come first, and among them those that were not tried before.
+        """
         running_too = time.monotonic() >= self._running_again_at
         execution_id = _next_one(self._database, running_too)
         if execution_id is None:
@@ -80,7 +91,7 @@ class Deriver:
         return True
 
     def _derived(self, execution_id: str) -> tuple[str, str]:
-        """Its outcome, and why it has no figures."""
+        """Derive one execution. Return its outcome, and why it has no figures, or an empty text."""
         try:
             tries = _begin(self._database, execution_id)
         except Damaged as damaged:
@@ -97,7 +108,7 @@ class Deriver:
 
 
 def mark_lost(database: Database, seen_before: float) -> None:
-    """Executions that say they run, and whose runner has been silent since then."""
+    """Mark executions as lost that claim to run but whose runner was last heard of before this Unix time."""
     silent = sa.and_(executions.c.outcome == "running", executions.c.seen_at < seen_before)
     with database.read() as connection:
         ids = list(connection.execute(sa.select(executions.c.execution_id).where(silent)).scalars())
@@ -118,10 +129,10 @@ def _whole(connection: sa.Connection, execution_id: str, which: sa.ColumnElement
 
 
 def _begin(database: Database, execution_id: str) -> int:
-    """The how manieth try of this revision it is, written down; 0 if it is gone.
+    """Count and store one more try to derive this revision. Return its number from 1, or 0 if the execution is gone.
 
     Raises:
-        Damaged: the execution is.
+        Damaged: The execution's row is damaged.
     """
     with database.write() as connection:
         row = locked(connection, executions, executions.c.execution_id == execution_id)

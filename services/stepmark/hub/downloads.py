@@ -1,7 +1,7 @@
-"""A run to take away: its summary, its raw record as `stepmark run` writes it, and its steps as one Parquet table.
+"""Downloads of a run: its summary, its raw records as `stepmark run` writes them, and its steps as a Parquet table.
 
-Files are made in a folder of their own, opened, and unlinked before the first byte is sent: nothing is left behind,
-whatever becomes of the client.
+Files are made in a temporary folder, opened, and unlinked before the first byte is sent, so that nothing is left
+behind, whatever the client does.
 """
 
 import os
@@ -38,7 +38,7 @@ RunId = Annotated[Id, InPath(description="The run: one scenario object.")]
 
 @router.get("/summary", response_class=Response)
 def summary(request: Request, run_id: RunId) -> Response:
-    """Every figure, as `summary.json` has them, with an ETag. Right: read."""
+    """Return every figure, as `summary.json` has them, with an ETag. Right: read."""
     with request.app.state.database.read() as connection:
         found = reads.summary(connection, run_id)
     if found is None or found.document is None:
@@ -52,13 +52,16 @@ def summary(request: Request, run_id: RunId) -> Response:
 
 @router.get("/results.db", response_class=Response)
 def results(request: Request, run_id: RunId) -> Response:
-    """The raw record of the execution that counts: in a folder of its own, `stepmark report` reads it. Right: read."""
+    """Return the raw records of the execution that counts. Right: read.
+
+    `stepmark report` reads the file if it is put in a folder of its own.
+    """
     return _made(request, run_id, store.FILE, store.FILE, "application/vnd.sqlite3", write_store)
 
 
 @router.get("/steps.parquet", response_class=Response)
 def steps(request: Request, run_id: RunId) -> Response:
-    """Every step of every rank in one row. Right: read."""
+    """Return every step of every rank as one row. Right: read."""
     name = f"{run_id}-{parquet.FILE}"
     return _made(request, run_id, parquet.FILE, name, "application/vnd.apache.parquet", _write_parquet)
 
@@ -84,10 +87,10 @@ def _made(request: Request, run_id: str, file: str, name: str, media_type: str, 
 
 @contextmanager
 def _one_of_few() -> Iterator[None]:
-    """So that many downloads at one time fill neither memory nor disk.
+    """Limit how many downloads are made at a time, so that they fill neither memory nor disk.
 
     Raises:
-        Refused: too many are being made.
+        Refused: Too many are being made.
     """
     if not _MADE_AT_ONE_TIME.acquire(timeout=_WAIT_SECONDS):
         raise Refused(503, "busy", "too many downloads are being made at one time. Try again later.")
@@ -98,7 +101,7 @@ def _one_of_few() -> Iterator[None]:
 
 
 class _FileResponse(StreamingResponse):
-    """An open file, closed however the sending ends: a client that goes away must not keep the disk."""
+    """Stream an open file and close it however the sending ends, so that a client that goes away frees the disk."""
 
     def __init__(self, file: BinaryIO, media_type: str, headers: dict[str, str]) -> None:
         super().__init__(iter(lambda: file.read(_CHUNK_BYTES), b""), media_type=media_type, headers=headers)
@@ -112,15 +115,18 @@ class _FileResponse(StreamingResponse):
 
 
 def _attached(name: str) -> dict[str, str]:
-    """Names are made of ids, which hold letters, digits and hyphens only."""
+    """Return the header for a download.
+
+    The name needs no quoting: it is made of ids with letters, digits and hyphens only.
+    """
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def write_store(connection: sa.Connection, execution: sa.Row[Any], folder: Path) -> None:
-    """`results.db` with the rows of one execution.
+    """Write `results.db` with the records of one execution.
 
     Raises:
-        Damaged: one of them is.
+        Damaged: One of its rows is damaged.
     """
     names = ("launch_id", "block", "position", "header", "step_nanoseconds_npz")
     rows = (tuple(row._mapping[name] for name in names) for row in launches_of(connection, execution))
@@ -133,7 +139,7 @@ def write_store(connection: sa.Connection, execution: sa.Row[Any], folder: Path)
 
 
 def _portions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Some rows at a time, of about a megabyte of steps together."""
+    """Yield lists of rows with about a megabyte of steps together."""
     portion: list[tuple[Any, ...]] = []
     for row in rows:
         portion.append(row)

@@ -1,6 +1,7 @@
-"""What stands before every handler: who calls, what they may, how large and how slow a body may be; security headers.
+"""The checks before every handler: who calls, what they may do, how large and how slow a body may be.
 
-All of it is decided before a byte of the body is read, so that a stranger's 64 MB cost nothing.
+The caller, the rights and the announced size are checked before the body is read, so that a large body of a stranger
+costs nothing. The guard also adds the security headers.
 """
 
 import asyncio
@@ -79,11 +80,11 @@ class Guard:
             raise unavailable(error) from None
 
     def _authorized(self, headers: Headers, method: str, path: str) -> Principal:
-        """In a thread.
+        """Return the caller. Runs in a thread.
 
         Raises:
-            Refused: no token where one is needed, a wrong one, or one with too few rights.
-            sqlalchemy.exc.SQLAlchemyError: the database is away.
+            Refused: A token is missing where one is needed, it is wrong, or it has too few rights.
+            sqlalchemy.exc.SQLAlchemyError: The database is away.
         """
         need = rights.needed(method, path)
         if self._settings.anonymous_read and need == "read" and "authorization" not in headers:
@@ -102,17 +103,17 @@ class Guard:
         return principal
 
     def _principal(self, connection: sa.Connection, headers: Headers) -> Principal | None:
-        """By the bearer token, or, where a browser sent it by itself, by the session."""
+        """Return the caller by the bearer token, or by the session cookie of a browser; None if there is neither."""
         if "authorization" not in headers:
             return sessions.principal_of(connection, cookie_parser(headers.get("cookie", "")).get(rights.COOKIE))
         kind, _, token = headers["authorization"].partition(" ")
         return self._callers.principal(connection, token.strip()) if kind.lower() == "bearer" else None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Receive the whole body, then let the handler run: what is slow, or too large, never reaches it.
+        """Receive the whole body, then call the handler: a body that is too slow or too large never reaches it.
 
         Raises:
-            Refused: that.
+            Refused: The body is too slow or too large.
         """
         if scope["method"] in ("GET", "HEAD"):
             await self._handle(scope, receive, send)
@@ -127,7 +128,11 @@ class Guard:
             held.release()
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises: Refused, where the handler has a mistake and has not answered yet."""
+        """Call the handler.
+
+        Raises:
+            Refused: The handler has failed before it answered.
+        """
         answered = False
 
         async def noting(message: Message) -> None:
@@ -144,10 +149,10 @@ class Guard:
             raise Refused(500, "internal", "a mistake of the hub; its log says more") from None
 
     async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes | None:
-        """None if the client has gone.
+        """Return the body, or None if the client has gone.
 
         Raises:
-            Refused: too large, too slow, or too many at one time.
+            Refused: The body is too large or too slow, or too many are being received at one time.
         """
         most = self._most(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
@@ -177,7 +182,7 @@ class Guard:
         return self._settings.body_bytes_most if "/launches/" in path else min(small, self._settings.body_bytes_most)
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and close: what is still on its way is not read."""
+        """Answer with the refusal, and close the connection of a call with a body: the rest of the body is not read."""
         if refused.reason is not None:
             self._meters.refused.labels(reason=refused.reason).inc()
         if refused.status in (401, 403):
@@ -193,13 +198,17 @@ class Guard:
 
 
 class _Held:
-    """How much memory one body takes, counted in the guard's total."""
+    """The memory of one body, counted in the guard's total."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard, self._bytes = guard, 0
 
     def grow_to(self, size: int) -> None:
-        """Raises: Refused, if all bodies together would become too large."""
+        """Count the body with its new size.
+
+        Raises:
+            Refused: All bodies together would be too large.
+        """
         self._guard._bodies_bytes += size - self._bytes
         self._bytes = size
         if self._guard._bodies_bytes > self._guard._settings.bodies_bytes_most:
@@ -210,7 +219,7 @@ class _Held:
 
 
 def peer_of(scope: Scope) -> str:
-    """The address at the other end: a proxy's, where there is one."""
+    """Return the address at the other end of the connection, which is a proxy's where there is one."""
     client = scope.get("client")
     return client[0] if client else "unknown"
 
@@ -225,7 +234,7 @@ def _too_large(most: int) -> Refused:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body that was received, then whatever comes after it."""
+    """Return a `receive` that gives the received body, then whatever comes after it."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work: for Kubernetes, and for people who look for the cause."""
+"""Whether the process is alive and whether it can work: for Kubernetes, and for people who look for a cause."""
 
 import threading
 import time
@@ -17,13 +17,13 @@ router = APIRouter(include_in_schema=False)
 
 _ASKED_AGAIN_AFTER_SECONDS = 1.0
 _SQLITE_PROBE_BYTES = 1 << 20
-_LOOK_WAITED_SECONDS = 3.0  # a small file is looked through by then, and a large one is served meanwhile
+_LOOK_WAITED_SECONDS = 3.0  # a small file is checked by then; a large one is served while it is checked
 
 
 class Readiness:
-    """Asks the database at most once a second, whoever calls: the question writes to it.
+    """Check whether the hub can work: at most once a second, whoever calls, since the check writes to the database.
 
-    A SQLite file is looked through once, from the start, while the hub serves: one that is damaged is not used.
+    A SQLite file is also checked once for damage, in the background from the start. A damaged file is not used.
     """
 
     def __init__(self, database: Database) -> None:
@@ -34,7 +34,7 @@ class Readiness:
         threading.Thread(target=self._look, name="check", daemon=True).start()
 
     def damage(self, wait_seconds: float = 0.0) -> str:
-        """What is damaged, as far as it is known by then, or empty."""
+        """Return what is damaged, as far as it is known after waiting at most `wait_seconds`, or an empty text."""
         self._looked.wait(wait_seconds)
         return self._damage
 
@@ -48,7 +48,7 @@ class Readiness:
             self._looked.set()
 
     def problem(self) -> str:
-        """Why the hub cannot work now, or empty."""
+        """Return why the hub cannot work now, or an empty text."""
         damage = self.damage(_LOOK_WAITED_SECONDS)
         if damage:
             return damage
@@ -69,13 +69,14 @@ class Readiness:
             self._write()
         except (sa.exc.SQLAlchemyError, OSError) as error:
             log.error("database: %s", database_words(error))
-            return "the database cannot be written"  # whoever asks is not known: details are in the log
+            return "the database cannot be written"  # the caller is not known, so details are only in the log
         return ""
 
     def _write(self) -> None:
-        """A full SQLite file still takes a byte: what counts is whether a record would fit.
+        """Write to the database and undo it.
 
-        PostgreSQL has no freer pages to hide a full disk behind, and a large row would only burden its log.
+        A full SQLite file still accepts a byte, so the probe is as large as a record. PostgreSQL has no free pages that
+        could hide a full disk, and a large row would only burden its log.
         """
         size = _SQLITE_PROBE_BYTES if self.database.is_sqlite else 1
         with self.database.write() as connection:
@@ -86,9 +87,12 @@ class Readiness:
 
 
 def damage_of(database: Database) -> str:
-    """What is wrong with a SQLite file's own structure, or empty. A file that cannot be asked now is not damaged."""
+    """Return what is wrong with the structure of a SQLite file, or an empty text.
+
+    A file that cannot be checked now does not count as damaged.
+    """
     if not database.is_sqlite:
-        return ""  # PostgreSQL looks after its own pages
+        return ""  # PostgreSQL checks its own pages
     try:
         with database.read() as connection:
             found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars().first()
@@ -101,13 +105,16 @@ def damage_of(database: Database) -> str:
 
 @router.get("/healthz")
 async def healthz(_: Request) -> JSONResponse:
-    """The process answers. No thread is used: waiting for a database must not look like death."""
+    """Answer that the process is alive.
+
+    No thread is used, so that waiting for a database does not look like a dead process.
+    """
     return JSONResponse({"status": "alive"})
 
 
 @router.get("/readyz")
 def readyz(request: Request) -> JSONResponse:
-    """The database can be written, its schema is current, and it is not damaged."""
+    """Answer whether the database can be written, its schema is current, and it is not damaged."""
     problem = request.app.state.readiness.problem()
     if problem:
         return Refused(503, "unavailable", problem).response()

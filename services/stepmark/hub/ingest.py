@@ -1,4 +1,4 @@
-"""Executions: what their runners say of them, into the database. Each call is one transaction, safe to repeat.
+"""Store what runners report of executions. Each call is one transaction and may be repeated.
 
 Functions that store return whether something was stored; False means that the hub had it already.
 """
@@ -25,7 +25,12 @@ from stepmark.results.wire import Claim, Received, State
 def claim(
     database: Database, limits: Limits, who: Principal, run_id: str, number: int, execution_id: str, body: Claim
 ) -> bool:
-    """Raises: Refused, if the run's scenario is another, or a later execution has superseded this one."""
+    """Begin an execution and supersede earlier ones of its attempt.
+
+    Raises:
+        Refused: The run belongs to another scenario, its attempt is over, the caller's token is not the attempt's,
+            there is no room, or this execution is superseded or known with other contents.
+    """
     document = body.run.model_dump_json()
     digest = _checked_digest(body.run)
     now = time.time()
@@ -59,10 +64,10 @@ def claim(
 
 
 def put_state(database: Database, who: Principal, execution_id: str, body: State) -> bool:
-    """Of several states the one with the highest sequence holds. A state that is older changes nothing.
+    """Store the state of an execution. The highest sequence holds, and an older state changes nothing.
 
     Raises:
-        Refused: superseded or ended, or another state has this sequence.
+        Refused: The execution is superseded, its attempt is over, or another state has this sequence.
     """
     now = time.time()
     values: dict[str, Any] = {
@@ -87,7 +92,11 @@ def put_state(database: Database, who: Principal, execution_id: str, body: State
 
 
 def received(database: Database, execution_id: str) -> Received:
-    """Raises: Refused, if the execution is unknown."""
+    """Return what the hub has of an execution.
+
+    Raises:
+        Refused: The execution is unknown.
+    """
     with database.read() as connection:
         known = connection.execute(sa.select(executions.c.sequence).where(executions.c.execution_id == execution_id))
         sequence = known.scalar()
@@ -101,10 +110,10 @@ def received(database: Database, execution_id: str) -> Received:
 
 
 def delete_run(database: Database, run_id: str) -> None:
-    """With everything that hangs on it.
+    """Delete a run with everything that belongs to it.
 
     Raises:
-        Refused: there is none.
+        Refused: There is no such run.
     """
     with database.write() as connection:
         own = sa.select(runs.c.run_id).where(runs.c.run_id == run_id)  # damaged or not
@@ -117,7 +126,7 @@ def delete_run(database: Database, run_id: str) -> None:
 
 
 def _still_holds(connection: sa.Connection, who: Principal, run_id: str, number: int) -> None:
-    """A token may have been replaced while its body was on the way."""
+    """Refuse a caller without the attempt's write token, which may have been replaced while the body was sent."""
     if "admin" in who.rights:
         return
     own = sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
@@ -127,7 +136,11 @@ def _still_holds(connection: sa.Connection, who: Principal, run_id: str, number:
 
 
 def opened(connection: sa.Connection, who: Principal, execution_id: str) -> sa.Row[Any]:
-    """The execution, locked, if this caller may still write to it."""
+    """Return the execution, locked, if this caller may still write to it.
+
+    Raises:
+        Refused: The execution is unknown or superseded, or the caller's token is not its attempt's.
+    """
     execution = locked(connection, executions, executions.c.execution_id == execution_id)
     if execution is None:
         raise not_found(f"execution {execution_id}")
@@ -142,7 +155,11 @@ def _refuse_superseded(execution: sa.Row[Any]) -> None:
 
 
 def touch(connection: sa.Connection, execution: sa.Row[Any], now: float, **values: Any) -> None:
-    """Its runner was heard of: what was taken for lost is not."""
+    """Update an execution whose runner was just heard of. If it counted as lost, it runs again.
+
+    Raises:
+        Refused: The execution is superseded.
+    """
     _refuse_superseded(execution)
     if execution.outcome == "lost" and "outcome" not in values:
         values |= {"outcome": "running", "reason": "", "ended_at": None, "revision": execution.revision + 1}
@@ -164,7 +181,7 @@ def _next_serial(connection: sa.Connection, run_id: str) -> int:
 
 
 def _newest(connection: sa.Connection, run_id: str) -> str:
-    """The newest of the newest attempt, by its number and not by the clock, which may be set back."""
+    """Return the newest execution of the newest attempt, by number and not by the clock, which may be set back."""
     found = sa.select(executions.c.execution_id).where(executions.c.run_id == run_id)
     order = (executions.c.attempt.desc(), executions.c.serial.desc())
     return connection.execute(found.order_by(*order).limit(1)).scalar_one()

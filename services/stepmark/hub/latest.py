@@ -1,4 +1,4 @@
-"""Which execution's figures hold for a configuration now: the newest that ended by itself, complete or failed."""
+"""Which execution has the current figures of a configuration: the newest that ended by itself, complete or failed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,10 @@ ENDED = ("complete", "failed")
 
 
 def let_it_hold(connection: sa.Connection, execution_id: str) -> None:
-    """Where it is the newest. Its derived rows are stored already."""
+    """Make this execution current for each configuration of which it is the newest.
+
+    Its derived rows must be stored already.
+    """
     let_others_hold(connection, execution_id)
     for what, table in TABLES.items():
         for row in connection.execute(table.select().where(table.c.execution_id == execution_id)).mappings().all():
@@ -25,7 +28,7 @@ def let_it_hold(connection: sa.Connection, execution_id: str) -> None:
 
 
 def let_others_hold(connection: sa.Connection, execution_id: str) -> None:
-    """Wherever it held, the newest other one does now."""
+    """For each configuration of which this execution is current, make the newest other one current."""
     held = connection.execute(latest.select().where(latest.c.execution_id == execution_id)).all()
     connection.execute(latest.delete().where(latest.c.execution_id == execution_id))
     for row in held:
@@ -35,6 +38,7 @@ def let_others_hold(connection: sa.Connection, execution_id: str) -> None:
 
 
 def configuration_of(what: str, row: Mapping[str, Any]) -> str:
+    """Return all labels of a row's series, joined."""
     return "/".join(str(row[label]) for label in _LABELS[what])
 
 

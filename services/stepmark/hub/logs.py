@@ -1,7 +1,7 @@
-"""What the hub says it does: one line each, with a level, as text or as JSON. Never a token, nor what a body holds.
+"""The hub's log: one line for each entry, with a level, as text or as JSON. Tokens and bodies are never logged.
 
-Events are lines for people and programs: a word, and facts about it (`run=... by=...`). Those of the logger
-`stepmark.hub.audit` say who did what, when, and from where.
+Events are lines for people and programs: a word and facts (`run=... by=...`). The logger `stepmark.hub.audit` records
+who did what, when, and from where.
 """
 
 import json
@@ -21,22 +21,23 @@ _REFUSALS_A_SECOND = 10
 
 
 def event(what: str, level: int = logging.INFO, **facts: object) -> None:
-    """Something that the hub did."""
+    """Log something that the hub did."""
     log.log(level, what, extra={"facts": _plain(facts)})
 
 
 def audit(what: str, **facts: object) -> None:
-    """Something that somebody did, or was not let do."""
+    """Log something that a caller did, or was refused."""
     _audit.info(what, extra={"facts": _plain(facts)})
 
 
 class Refusals:
-    """Audit lines of what was refused: a flood of them is counted, not written."""
+    """Write audit lines of refusals. Beyond a limit per second they are counted, not written."""
 
     def __init__(self) -> None:
         self._second, self._said, self._unsaid = 0, 0, 0
 
     def say(self, **facts: object) -> None:
+        """Log one refusal, or count it if this second has too many."""
         second = int(time.monotonic())
         if second != self._second:
             if self._unsaid:
@@ -50,7 +51,7 @@ class Refusals:
 
 
 def configure(form: Format, level: Level) -> None:
-    """For the process: every line to stderr."""
+    """Configure logging of the process: every line goes to stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     handler.addFilter(_without_traceback)
@@ -60,7 +61,10 @@ def configure(form: Format, level: Level) -> None:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Of a connection to the database that broke: that it did is known from who used it."""
+    """Replace the traceback of a broken database connection by one line.
+
+    Whoever used the connection reports the error.
+    """
     if record.name.startswith("sqlalchemy.pool") and record.exc_info and record.exc_info[1] is not None:
         record.msg, record.args = f"a connection was given up: {type(record.exc_info[1]).__name__}", ()
         record.exc_info = record.exc_text = None
@@ -69,7 +73,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 def _plain(facts: dict[str, object]) -> dict[str, object]:
-    """Values that others chose stay on one line, and short."""
+    """Shorten values that others chose, and keep them on one line."""
     return {
         name: value if isinstance(value, int | float) else printable(str(value))[:_VALUE_MOST]
         for name, value in facts.items()

@@ -1,4 +1,4 @@
-"""`/metrics` of a hub: what its database says at each scrape, what its meters have counted; and its health."""
+"""The hub's `/metrics` and health: figures read from its database at each scrape, and the counters of its meters."""
 
 import queue
 import shutil
@@ -27,13 +27,16 @@ from stepmark.telemetry.collector import SCENARIOS_MOST, HubCollector
 from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunState, Service, Snapshot
 from stepmark.telemetry.hub_meters import HubMeters
 
-WAITING = "waiting"  # registered, and no execution has begun
-_READ_SECONDS_MOST = 4  # less than Prometheus waits for an answer, 10 s unless it is told otherwise
-_READ_MOST = 100  # rows: a measured cell has at least eight series, and more of them are never shown
+WAITING = "waiting"  # a run that is registered and has no execution
+_READ_SECONDS_MOST = 4  # less than Prometheus waits for an answer, by default 10 s
+_READ_MOST = 100  # rows: a measured cell has at least eight series, so more cells are never shown
 
 
 def metrics_app(database: Database, meters: HubMeters, readiness: health.Readiness) -> Starlette:
-    """An ASGI app with /metrics, /healthz and /readyz. One for each `meters`: it adds a collector to their registry."""
+    """Return an ASGI app with /metrics, /healthz and /readyz.
+
+    Each `meters` can have only one such app, since the app adds a collector to its registry.
+    """
 
     def read() -> Snapshot | None:
         if readiness.damage():
@@ -48,7 +51,11 @@ def metrics_app(database: Database, meters: HubMeters, readiness: health.Readine
     meters.registry.register(HubCollector(_InTime(read, _READ_SECONDS_MOST)))
 
     def metrics(_: Request) -> Response:
-        """Not async: it runs in a thread, since it waits for the database. OpenMetrics would take 40 % longer."""
+        """Return all metrics as text.
+
+        The function is not async: it runs in a thread, since it waits for the database. OpenMetrics would take 40 %
+        longer.
+        """
         return Response(generate_latest(meters.registry), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
     app = Starlette(
@@ -59,9 +66,9 @@ def metrics_app(database: Database, meters: HubMeters, readiness: health.Readine
 
 
 class _InTime:
-    """`read`, but None where it takes more than `seconds`: a database that hangs must not hang the scrape.
+    """Call `read`, but return None if that takes more than `seconds`.
 
-    One at a time, so that scrapes of a database that hangs do not pile up threads.
+    A scrape thus does not hang with the database. One call runs at a time, so that scrapes do not pile up threads.
     """
 
     def __init__(self, read: Callable[[], Snapshot | None], seconds: float) -> None:
@@ -86,10 +93,10 @@ class _InTime:
 
 
 def snapshot(database: Database) -> Snapshot:
-    """The newest figures, as many as can be shown.
+    """Return the newest figures, as many as can be shown.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database is away.
+        sqlalchemy.exc.SQLAlchemyError: The database is away.
     """
     with database.read() as connection:
         of_cells, of_pairs = _newest(connection, "cell", cells), _newest(connection, "comparison", comparisons)
@@ -108,7 +115,7 @@ _Rows = list[dict[str, Any]]
 
 
 def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Rows, int]:
-    """Rows that hold now, and how many of them are left out, since they are damaged."""
+    """Return the current rows, and how many of them are left out because they are damaged."""
     order = (latest.c.ended_at.desc(), latest.c.configuration)
     holding = connection.execute(latest.select().where(latest.c.what == what).order_by(*order).limit(_READ_MOST)).all()
     found, damaged = [], 0
@@ -140,7 +147,10 @@ def _count_of_scenarios() -> sa.Select[int]:
 
 
 def _scenarios(connection: sa.Connection) -> tuple[RunState, ...]:
-    """Of every scenario the newest run; `waiting`: registered, and nothing yet."""
+    """Return the state of the newest run of every scenario.
+
+    The outcome of a run that is registered and has no execution is `waiting`.
+    """
     at = sa.func.max(runs.c.created_at).label("at")
     newest = sa.select(*_SCENARIO, at).group_by(*_SCENARIO).order_by(at.desc()).limit(SCENARIOS_MOST).subquery()
     same = sa.and_(
@@ -176,16 +186,18 @@ def _service(connection: sa.Connection, database: Database, damaged: int) -> Ser
 
 
 def _queue(connection: sa.Connection) -> dict[str, int]:
-    """Outcome -> how many wait for their figures."""
+    """Return how many executions wait for their figures, by outcome."""
     query = sa.select(executions.c.outcome, sa.func.count().label("waiting")).group_by(executions.c.outcome)
     rows = connection.execute(query.where(executions.c.revision > executions.c.derived_revision))
     return {row.outcome: row.waiting for row in rows}
 
 
 def _runs(connection: sa.Connection) -> tuple[RunCount, ...]:
-    """The most frequent first. That none is running, or waits, is a figure, too.
+    """Return the number of executions for each outcome and reason, the most frequent first.
 
-    Of executions, not of runs: an index answers that without their documents, and every try shows how it went.
+    Runs that wait or ended without an execution are counted too. That none is running, or waits, is a figure as well.
+    Executions are counted, not runs: an index answers that without reading their documents, and every try shows how it
+    went.
     """
     how = (executions.c.outcome, executions.c.reason)
     unclaimed = (runs.c.end_outcome, runs.c.end_reason)
@@ -215,7 +227,7 @@ def _bytes(connection: sa.Connection) -> int:
 
 
 def _volume(database: Database) -> tuple[int | None, int | None]:
-    """Size of the volume that the file is on, and what is left of it; unknown for a server's."""
+    """Return the size of the volume of a SQLite file and its free bytes; None for both on a server."""
     if not database.is_sqlite or not database.url.database:
         return None, None
     usage = shutil.disk_usage(Path(database.url.database).resolve().parent)

@@ -1,4 +1,4 @@
-"""The schema of a database: which version it has, and the way to the newest. SQLite and PostgreSQL alike."""
+"""The version of a database's schema, and its migration to the newest one, for SQLite and PostgreSQL alike."""
 
 import threading
 from functools import cache
@@ -20,22 +20,22 @@ _alembic_is_global = threading.Lock()
 
 @cache
 def newest() -> str:
-    """The version that this program needs."""
+    """Return the schema version that this program needs."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head
 
 
 def version(connection: sa.Connection) -> str | None:
-    """The version that the database has; None if it is empty."""
+    """Return the schema version of the database, or None if it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def migrate(database: Database) -> None:
-    """Bring it to the newest version, in one transaction; nothing is done if it is there.
+    """Migrate the database to the newest version in one transaction; do nothing if it has that version.
 
     Raises:
-        CannotRun: it is newer than this program, or cannot be written.
+        CannotRun: The database is newer than this program, or cannot be written.
     """
     config = _config()
     try:
@@ -50,7 +50,11 @@ def migrate(database: Database) -> None:
 
 
 def require_newest(database: Database) -> None:
-    """Raises: CannotRun, if the database has another version, or none, or is away."""
+    """Check that the database has the newest version.
+
+    Raises:
+        CannotRun: The database has another version, or none, or is away.
+    """
     try:
         with database.read() as connection:
             found = version(connection)
@@ -65,12 +69,12 @@ def require_newest(database: Database) -> None:
 
 
 def named(database: Database) -> str:
-    """The database's address without its password."""
+    """Return the database's address without its password."""
     return database.url.render_as_string(hide_password=True)
 
 
 def unusable(database: Database, error: Exception) -> str:
-    """For a person at the command line."""
+    """Return the message for a person at the command line when the database fails."""
     return f"{named(database)}: expected a database for a hub, found {database_words(error)}. Check --database."
 
 

@@ -1,4 +1,4 @@
-"""The steps of a run as one Parquet table, written batch by batch from a stream, so that memory stays bounded."""
+"""Write the steps of a run as one Parquet table, batch by batch from a stream, so that memory stays bounded."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,8 +12,8 @@ from stepmark.results.record import LaunchHeader, LaunchRecord
 from stepmark.results.store import Row, record_of
 
 FILE = "steps.parquet"
-_STEPS_AT_ONCE = 1 << 13  # no other thread runs while they are encoded, and each has its launch's texts
-_STEPS_IN_A_GROUP = 1 << 20  # what is kept, encoded, until it is written
+_STEPS_AT_ONCE = 1 << 13  # few, since encoding blocks other threads, and each step repeats its launch's texts
+_STEPS_IN_A_GROUP = 1 << 20  # these are kept in memory, encoded, until they are written
 
 _TEXT, _INTEGER = DataType.utf8(), DataType.int32()
 _TEXTS = DataType.list(Field("item", _TEXT, nullable=True))
@@ -27,10 +27,12 @@ _SCHEMA = Schema([Field(name, kind, nullable=True) for name, kind in (_LAUNCH | 
 
 
 def write(rows: Iterable[Row], folder: Path) -> None:
-    """`steps.parquet` in this folder, in the order of the launches, ranks and steps. Failed launches have no steps.
+    """Write `steps.parquet` in this folder, in the order of the launches, ranks and steps.
+
+    Failed launches have no steps.
 
     Raises:
-        CannotRun: a row is no launch.
+        CannotRun: A row is not a launch.
     """
     failed: list[Exception] = []
 
@@ -44,7 +46,7 @@ def write(rows: Iterable[Row], folder: Path) -> None:
     stream = RecordBatchReader.from_batches(_SCHEMA, batches())
     try:
         write_parquet(stream, folder / FILE, compression="zstd(3)", max_row_group_size=_STEPS_IN_A_GROUP)
-    except Exception:  # of Arrow's, which keeps nothing of ours but its text
+    except Exception:  # Arrow raises its own error, which keeps only the text of ours
         if failed:
             raise failed[0] from None
         raise
@@ -69,7 +71,7 @@ def _launch_batches(record: LaunchRecord) -> Iterator[RecordBatch]:
 
 
 def _launch(header: LaunchHeader) -> list[Array]:
-    """What all steps of a launch have in common: arrays of one value."""
+    """Return what all steps of a launch have in common, as arrays of one value."""
     values = header.cell.model_dump(include=set(_CELL)) | header.model_dump(include={"launch_id", "block", "attempt"})
     values["disturbed"] = disturbed_because(header) is not None
     return [_one(values[name], kind) for name, kind in _LAUNCH.items()]

@@ -1,4 +1,4 @@
-"""Old runs are forgotten, with everything that hangs on them; what they took is used again."""
+"""Delete old runs with everything that belongs to them; the database uses their space again."""
 
 import sqlalchemy as sa
 
@@ -10,10 +10,10 @@ from stepmark.hub.tables import executions, runs
 
 
 def prune(database: Database, registered_before: float, namespace: str | None) -> tuple[int, int]:
-    """Runs that were registered before then and do not run now; `namespace`: of this one alone.
+    """Delete the runs that were registered before this Unix time and are not running now.
 
-    One transaction for each, so that a hub that serves waits for none of them long. Returns how many were forgotten,
-    and how many there are still.
+    With a `namespace`, only its runs are deleted. Each deletion is one transaction, so that a serving hub never waits
+    long. Return how many runs were deleted, and how many are left.
     """
     running = sa.select(executions.c.run_id).where(executions.c.outcome == "running")
     query = sa.select(runs.c.run_id).where(runs.c.created_at < registered_before, runs.c.run_id.not_in(running))
@@ -32,7 +32,7 @@ def _delete(database: Database, run_id: str) -> bool:
     try:
         delete_run(database, run_id)
     except Refused as refused:
-        if refused.status != 404:  # somebody else has deleted it
+        if refused.status != 404:  # 404: somebody else has deleted it
             raise
         return False
     return True

@@ -1,4 +1,4 @@
-"""How much one attempt, and one namespace, may store: the disk is everybody's."""
+"""Limits on what one attempt and one namespace may store, since all share the disk."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _MIB = 1 << 20
 
 
 def count_execution(connection: sa.Connection, limits: Limits, run_id: str, number: int) -> None:
-    """One more of this attempt.
+    """Count one more execution of this attempt.
 
     Raises:
-        Refused: it has too many.
+        Refused: The attempt has too many.
     """
     row = _attempt(connection, run_id, number)
     if row.executions >= limits.attempt_executions_most:
@@ -24,10 +24,10 @@ def count_execution(connection: sa.Connection, limits: Limits, run_id: str, numb
 
 
 def count_bytes(connection: sa.Connection, limits: Limits, run_id: str, number: int, size: int) -> None:
-    """So many more of this attempt.
+    """Count `size` more bytes of this attempt.
 
     Raises:
-        Refused: it, or its namespace, has too many.
+        Refused: The attempt or its namespace has too many.
     """
     row = _attempt(connection, run_id, number)
     if row.bytes + size > limits.attempt_bytes_most:
@@ -40,7 +40,7 @@ def count_bytes(connection: sa.Connection, limits: Limits, run_id: str, number: 
 
 
 def stored(connection: sa.Connection, namespace: str | None) -> int:
-    """Bytes of all attempts of a namespace; None: of runs that have none."""
+    """Return the bytes of all attempts of a namespace; None stands for the runs without a namespace."""
     query = sa.select(sa.func.coalesce(sa.func.sum(attempts.c.bytes), 0))
     query = query.join_from(attempts, runs, attempts.c.run_id == runs.c.run_id)
     return int(connection.execute(query.where(runs.c.namespace.is_not_distinct_from(namespace))).scalar_one())

@@ -1,8 +1,8 @@
-"""What the hub knows, for the pages and the GET half of the API: queries that return frozen models. Nothing is changed.
+"""Queries for the pages and the GET calls of the API. They return frozen models and change nothing.
 
-Times are Unix seconds, UTC. `outcome` is wire.Outcome, or "lost", "superseded", "waiting" (registered, nothing yet),
-or "damaged": what is stored is not what was written. `Namespaces`: which ones a caller sees; None: every one, and the
-runs that have none.
+Times are Unix seconds, UTC. `outcome` is wire.Outcome, or "lost", "superseded", "waiting" (registered, without an
+execution), or "damaged" (what is stored is not what was written). `Namespaces` holds the namespaces that a caller sees;
+None means all, and the runs without a namespace.
 """
 
 import hashlib
@@ -28,7 +28,10 @@ Namespaces = frozenset[str] | None
 
 
 class Filters(RecordModel):
-    """Which runs, newest first. `search`: a part of the run's id, scenario or namespace. `cursor`: Page.next_cursor."""
+    """Which runs to list, newest first.
+
+    `search` is a part of the run's id, scenario or namespace. `cursor` is `Page.next_cursor` of an earlier answer.
+    """
 
     name: Annotated[str, Field(max_length=63)] | None = None
     namespace: Annotated[str, Field(max_length=63)] | None = None
@@ -39,7 +42,7 @@ class Filters(RecordModel):
 
 
 class RunLine(RecordModel):
-    """One run in a list. `verdict`: sentences; empty until something was derived."""
+    """One run in a list. `verdict` holds sentences; it is empty until figures are derived."""
 
     run_id: str
     name: str
@@ -57,14 +60,14 @@ class RunLine(RecordModel):
 
 
 class Page(RecordModel):
-    """`next_cursor`: where the older ones begin; None at the end."""
+    """One page of a list of runs. `next_cursor` is where the older runs begin; None on the last page."""
 
     runs: tuple[RunLine, ...]
     next_cursor: str | None
 
 
 class ExecutionView(RecordModel):
-    """One process that measured, or tried to. `launches`: how many the hub has."""
+    """One process that measured, or tried to. `launches` is how many launches the hub has of it."""
 
     execution_id: str
     attempt: int
@@ -80,7 +83,10 @@ class ExecutionView(RecordModel):
 
 
 class AttemptView(RecordModel):
-    """One try at the run; newest execution first. `outcome`, `reason`, `message`: of its end, if one was told."""
+    """One attempt at the run, with the newest execution first.
+
+    `ended_at`, `outcome`, `reason` and `message` are those of its end, if one was reported.
+    """
 
     number: int
     created_at: float
@@ -92,9 +98,10 @@ class AttemptView(RecordModel):
 
 
 class RunView(RecordModel):
-    """One run with all that was tried; newest attempt first.
+    """One run with all its attempts, newest first.
 
-    `settled`: its figures stand on every record that came. `problem`: why there is no summary, or empty.
+    `settled` is true if the execution that counts has ended and its figures include every record received. `problem`
+    says why there is no summary, or is empty.
     """
 
     run: RunLine
@@ -104,7 +111,10 @@ class RunView(RecordModel):
 
 
 class StoredSummary(RecordModel):
-    """`document`: analysis.summary.Summary as JSON; None where it was not, or could not be, derived. `etag`: quoted."""
+    """The derived summary of an execution.
+
+    `document` is analysis.summary.Summary as JSON; None if it was not, or could not be, derived. `etag` is in quotes.
+    """
 
     execution_id: str
     document: str | None
@@ -113,10 +123,10 @@ class StoredSummary(RecordModel):
 
 
 def runs(connection: sa.Connection, filters: Filters, namespaces: Namespaces = None) -> Page:
-    """The runs that pass the filters.
+    """Return the runs that pass the filters.
 
     Raises:
-        ValueError: the cursor is none.
+        ValueError: The cursor is malformed.
     """
     newest = sa.tuple_(_runs.c.created_at, _runs.c.run_id)
     query = _seen(_lines(), namespaces).order_by(_runs.c.created_at.desc(), _runs.c.run_id.desc())
@@ -137,12 +147,12 @@ def runs(connection: sa.Connection, filters: Filters, namespaces: Namespaces = N
 
 
 def cursor_after(run: RunLine) -> str:
-    """Where the runs older than this one begin."""
+    """Return the cursor for the runs older than this one."""
     return f"{run.created_at!r}_{run.run_id}"
 
 
 def names(connection: sa.Connection, namespaces: Namespaces = None, most: int = 500) -> list[str]:
-    """Scenarios that have runs, in the order of the alphabet."""
+    """Return the names of the scenarios that have runs, in alphabetical order, at most `most`."""
     query = _seen(sa.select(_runs.c.name), namespaces).distinct().order_by(_runs.c.name).limit(most)
     return list(connection.execute(query).scalars())
 
@@ -150,10 +160,12 @@ def names(connection: sa.Connection, namespaces: Namespaces = None, most: int = 
 def scenario_named(
     connection: sa.Connection, name: str, namespace: str | None, namespaces: Namespaces = None
 ) -> Scenario | None:
-    """The scenario of this name; None where no run has it. `namespace`: which one, if there are several; empty: none.
+    """Return the scenario of this name, or None if no run has it.
+
+    `namespace` selects one of several; an empty text selects the one without a namespace.
 
     Raises:
-        Refused: there are several, and nobody said which.
+        Refused: There are several, and `namespace` is None.
     """
     query = _seen(sa.select(_runs.c.namespace).where(_runs.c.name == name), namespaces).distinct()
     found = list(connection.execute(query.order_by(_runs.c.namespace)).scalars())
@@ -178,7 +190,7 @@ _outcome = sa.func.coalesce(_runs.c.end_outcome, executions.c.outcome, WAITING)
 
 
 def _lines() -> sa.Select[*tuple[Any, ...]]:
-    """Runs as they are; what is joined is for the filters alone."""
+    """Return a query for runs; executions are joined only for the filters."""
     return sa.select(_runs).select_from(_runs.outerjoin(executions, _runs.c.execution_id == executions.c.execution_id))
 
 
@@ -219,10 +231,10 @@ def _progress(document: str | None) -> Progress | None:
 
 
 def run(connection: sa.Connection, run_id: str) -> RunView | None:
-    """One run; None where there is none.
+    """Return one run, or None if there is no such run.
 
     Raises:
-        Damaged: what is stored of it is.
+        Damaged: What is stored of it is damaged.
     """
     row = connection.execute(_runs.select().where(_runs.c.run_id == run_id)).one_or_none()
     if row is None:
@@ -241,7 +253,11 @@ def run(connection: sa.Connection, run_id: str) -> RunView | None:
 
 
 def _executions(connection: sa.Connection, run_id: str) -> Sequence[Any]:
-    """Newest first."""
+    """Return the executions of a run, newest first.
+
+    Raises:
+        Damaged: What is stored of one is damaged.
+    """
     stored = sa.select(sa.func.count()).where(launches.c.execution_id == executions.c.execution_id)
     query = sa.select(executions, stored.scalar_subquery().label("launches"), summaries.c.problem)
     query = query.select_from(executions.outerjoin(summaries, summaries.c.execution_id == executions.c.execution_id))
@@ -261,10 +277,10 @@ def _execution(row: Any) -> ExecutionView:
 
 
 def summary(connection: sa.Connection, run_id: str) -> StoredSummary | None:
-    """Of the execution that counts; None where there is no such run, or it has none yet.
+    """Return the summary of the execution that counts; None if there is no such run, or no summary yet.
 
     Raises:
-        Damaged: what is stored of it is.
+        Damaged: What is stored of it is damaged.
     """
     run = connection.execute(_runs.select().where(_runs.c.run_id == run_id)).one_or_none()
     if run is None:
@@ -281,9 +297,9 @@ def summary(connection: sa.Connection, run_id: str) -> StoredSummary | None:
 
 
 def history(connection: sa.Connection, scenario: Scenario, limit: int = 50) -> over_time.History:
-    """The newest ended runs of a scenario, oldest first.
+    """Return the history of a scenario over its newest ended runs, oldest first.
 
     Raises:
-        Damaged: what is stored of one of them is.
+        Damaged: What is stored of one of them is damaged.
     """
     return over_time.history(scenario.name, sides.ended(connection, scenario, limit)[::-1])

@@ -1,4 +1,4 @@
-"""Launches and certificates, into the database: each call one transaction, safe to repeat."""
+"""Store launches and certificates. Each call is one transaction and may be repeated."""
 
 import hashlib
 import time
@@ -26,17 +26,18 @@ from stepmark.results.record import WARMUP_STEPS_MOST, LaunchHeader
 from stepmark.results.store import Run
 from stepmark.results.wire import LaunchUpload
 
-_LIKE_CELL = {"levels", "unsupported"}  # what the hub's version of stepmark may see otherwise than the runner's
+_LIKE_CELL = {"levels", "unsupported"}  # fields that may differ between the hub's version of stepmark and the runner's
 
 
 def put_launch(
     database: Database, limits: Limits, who: Principal, execution_id: str, launch_id: str, body: LaunchUpload
 ) -> int | None:
-    """The number of step samples that were stored; None if the hub had the launch already.
+    """Store a launch. Return how many step samples were stored; None if the hub had the launch already.
 
     Raises:
-        Refused: it is not of this execution's scenario, the name is known with other contents, or there is no room.
-        ValueError: the steps are not packed as `pack_steps` does.
+        Refused: The launch is not of this execution's scenario, its name is known with other contents, there is no
+            room, or the caller may not write to this execution.
+        ValueError: The steps are not packed as `pack_steps` does.
     """
     header = body.header
     if header.launch_id != launch_id:
@@ -64,15 +65,21 @@ def put_launch(
 
 
 def body_sha256(header: str, steps: NDArray[np.int64]) -> str:
-    """Of a launch's header and array, however that is packed: tells a repeat from a conflict, and the whole from the
-    damaged."""
+    """Return the digest of a launch's header and array, which does not depend on how the array is packed.
+
+    It tells a repeated call from a conflict, and detects damage.
+    """
     return hashlib.sha256(b"".join((header.encode(), repr(steps.shape).encode(), steps.tobytes()))).hexdigest()
 
 
 def put_certificate(
     database: Database, limits: Limits, who: Principal, execution_id: str, cell: str, body: Certificate
 ) -> bool:
-    """Raises: Refused, as for launches."""
+    """Store a certificate. Return whether it was stored; False means that the hub had it already.
+
+    Raises:
+        Refused: As for launches.
+    """
     if body.cell != cell:
         raise Refused(422, "invalid", "cell: expected the one in the address, found another")
     text = body.model_dump_json()
@@ -93,7 +100,11 @@ def put_certificate(
 def _stored(
     connection: sa.Connection, table: sa.Table, names: dict[str, str], values: dict[str, Any], contents: str
 ) -> bool:
-    """Whether the row is new. Known with other contents, it is refused."""
+    """Return whether the row is new.
+
+    Raises:
+        Refused: The row is known with other contents.
+    """
     if insert_missing(connection, table, **names, **values):
         return True
     which = sa.and_(*(table.c[name] == value for name, value in names.items()))
@@ -105,9 +116,9 @@ def _stored(
 
 @lru_cache(maxsize=64)
 def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
-    """The cells that may be measured, by key, the number of blocks, and the most steps of a launch.
+    """Return the cells that may be measured, by key, the number of blocks, and the most steps of a launch.
 
-    Cached: it is asked for with every launch.
+    The result is cached, since it is needed with every launch.
     """
     run = Run.model_validate_json(document)
     scenario = run.parsed_scenario
@@ -118,7 +129,11 @@ def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
 
 
 def _check_place(document: str, header: LaunchHeader, steps: NDArray[np.int64]) -> None:
-    """Raises: Refused, if the scenario's plan has no such launch."""
+    """Check that the scenario's plan has this launch.
+
+    Raises:
+        Refused: The plan has no such launch.
+    """
     known, blocks, steps_most = _plan_of(document)
     cell = header.cell
     planned = known.get(cell.key)

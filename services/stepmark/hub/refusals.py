@@ -1,4 +1,4 @@
-"""Answers of 400 and above: the body is always wire.Refusal, and never holds a secret."""
+"""Answers with status 400 and above. The body is always wire.Refusal, and never holds a secret."""
 
 import logging
 
@@ -20,7 +20,10 @@ _METERED = {401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "too-s
 
 
 class Refused(Exception):
-    """A request that is not obeyed, with status, code for programs and message for people. `who`: asked, if known."""
+    """A refused request, with its status, a code for programs and a message for people.
+
+    `who` is the name of the caller, if known.
+    """
 
     def __init__(self, status: int, code: str, message: str, who: str | None = None) -> None:
         super().__init__(status, code, message)
@@ -28,12 +31,13 @@ class Refused(Exception):
 
     @property
     def reason(self) -> str | None:
-        """The label of HubMeters.refused; None for what `received` counts."""
+        """The label of HubMeters.refused; None for conflicts, which `received` counts."""
         if self.status == 409:
             return None
         return "unavailable" if self.status >= 500 else _METERED.get(self.status, "invalid")
 
     def response(self) -> JSONResponse:
+        """Return the answer to the request."""
         headers = {}
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="stepmark"'
@@ -44,11 +48,12 @@ class Refused(Exception):
 
 
 def not_found(what: str) -> Refused:
+    """Return the refusal of something that the hub does not have."""
     return Refused(404, "not-found", f"{what}: expected one that the hub has, found none")
 
 
 def invalid(error: ValidationError | RequestValidationError | StepmarkError | ValueError) -> Refused:
-    """What is wrong, without the values: a body may hold anything."""
+    """Return the refusal of an invalid request. Its message leaves out the values, since a body may hold anything."""
     if not isinstance(error, ValidationError | RequestValidationError):
         return Refused(422, "invalid", str(error))
     first, *others = error.errors()
@@ -58,13 +63,16 @@ def invalid(error: ValidationError | RequestValidationError | StepmarkError | Va
 
 
 def unavailable(error: Exception) -> Refused:
-    """The database is full, locked or gone. Details go to the log, in words that hold no values of rows."""
+    """Return the refusal when the database is full, locked or gone, and log the details without values of rows."""
     log.error("database: %s", database_words(error))
     return Refused(503, "unavailable", "the database does not take this now; nothing was stored. Try again later.")
 
 
 def database_words(error: Exception) -> str:
-    """What went wrong, in one line. PostgreSQL's messages are left out but for their code, since they quote rows."""
+    """Return what went wrong, in one line.
+
+    Of PostgreSQL's messages only the code is kept, since they quote rows.
+    """
     cause = getattr(error, "orig", None) or error
     fields = cause.args[0] if cause.args and isinstance(cause.args[0], dict) else None
     if fields is not None:
@@ -73,7 +81,7 @@ def database_words(error: Exception) -> str:
 
 
 def response_to(request: Request, error: Exception) -> Response:
-    """The answer to an error that a handler raised, counted."""
+    """Return the answer to an error that a handler raised, and count it."""
     refused = _refused(error)
     meters = request.app.state.meters
     if isinstance(error, sa.exc.SQLAlchemyError):

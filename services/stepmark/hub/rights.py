@@ -1,6 +1,7 @@
-"""Who may do what, and where. Tokens are random and shown once; the database has only their SHA-256: it leaks none.
+"""Who may do what, and where. Tokens are random and shown once; the database stores only their SHA-256.
 
-read: GET. register: PUT of attempts as well. admin: everything. An attempt's write token: calls for its own executions.
+The right `read` allows GET, `register` also PUT of attempts, and `admin` everything. An attempt's write token allows
+the calls for its own executions.
 """
 
 import hmac
@@ -32,9 +33,11 @@ _CLAIM = re.compile(rf"{_ATTEMPT.pattern}/executions/{_ID}")
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls. `name`: the same for all tokens of one caller, and nothing secret; `namespaces`: None is every one.
+    """A caller.
 
-    `attempt`: (run, number) whose write token it is; `token_sha256`: of that token.
+    `name` is the same for all tokens of one caller and is not secret. `namespaces` holds those that the caller sees;
+    None means all. `attempt` is the (run, number) whose write token the caller has, and `token_sha256` is the hash of
+    that token.
     """
 
     rights: frozenset[str] = frozenset()
@@ -44,6 +47,7 @@ class Principal:
     token_sha256: str | None = None
 
     def sees(self, namespace: str | None) -> bool:
+        """Return whether the caller sees runs of this namespace; None stands for runs without one."""
         return self.namespaces is None or namespace in self.namespaces
 
 
@@ -51,15 +55,15 @@ ANONYMOUS = Principal()
 
 
 def is_ours(token: str) -> bool:
-    """Whether it looks like a token of a hub."""
+    """Return whether it has the form of a hub's token."""
     return _TOKEN.fullmatch(token) is not None
 
 
 def mounted(settings: Settings) -> dict[str, Grant]:
-    """What the tokens in mounted files may, by SHA-256.
+    """Return the rights of the tokens in mounted files, by SHA-256.
 
     Raises:
-        CannotRun: a file cannot be read, or holds no token.
+        CannotRun: A file cannot be read, or holds no token.
     """
     files: dict[Right, tuple[Path | None, frozenset[str]]] = {
         "admin": (settings.admin_token_file, frozenset()),
@@ -73,12 +77,12 @@ def mounted(settings: Settings) -> dict[str, Grant]:
 
 
 def granted(grant: Grant, name: str) -> Principal:
-    """A caller with a token that is no attempt's."""
+    """Return a caller whose token is not an attempt's write token."""
     return Principal(RIGHTS[grant.right], name, grant.namespaces)
 
 
 def namespaces_in(text: str | None) -> frozenset[str] | None:
-    """As the database has them."""
+    """Return the namespaces from their form in the database."""
     return None if text is None else frozenset(text.split(","))
 
 
@@ -95,9 +99,9 @@ def _digest_in(path: Path, right: Right) -> str:
 
 
 def principal_of(connection: sa.Connection, token: str, now: float, known: dict[str, Grant]) -> Principal | None:
-    """Whose token this is; None if nobody's, or if it has expired.
+    """Return whose token this is; None if it is nobody's, or if it has expired.
 
-    Looked up by its hash, which tells nothing about the token, and compared in constant time.
+    The token is looked up by its hash, which reveals nothing about it, and compared in constant time.
     """
     sha256 = token_sha256(token)
     for of_file, grant in known.items():
@@ -119,7 +123,7 @@ def _holds(row: sa.Row[tuple[object, ...]], sha256: str, now: float) -> bool:
 
 
 def needed(method: str, path: str) -> str:
-    """The right that a request needs: read, register, write (an attempt's token) or admin."""
+    """Return the right that a request needs: read, register, write (an attempt's token) or admin."""
     if method == "PUT":
         if _ATTEMPT.fullmatch(path) or _END.fullmatch(path):
             return "register"
@@ -130,7 +134,10 @@ def needed(method: str, path: str) -> str:
 
 
 def allowed(connection: sa.Connection, principal: Principal, method: str, path: str) -> bool:
-    """Whether these rights suffice. A write token's are for the executions of its own attempt alone."""
+    """Return whether the caller may make this request.
+
+    A write token is good only for the executions of its own attempt.
+    """
     right = needed(method, path)
     if "admin" in principal.rights:
         return True
@@ -146,14 +153,17 @@ def allowed(connection: sa.Connection, principal: Principal, method: str, path: 
 
 
 def _owns(connection: sa.Connection, attempt: tuple[str, int], execution_id: str) -> bool:
-    """An unknown execution belongs to nobody yet: that it is not there is for the handler to say."""
+    """Return whether the execution belongs to the attempt.
+
+    An unknown execution counts as owned: the handler then answers that there is none.
+    """
     query = sa.select(executions.c.run_id, executions.c.attempt).where(executions.c.execution_id == execution_id)
     row = connection.execute(query).one_or_none()
     return row is None or (row.run_id, row.attempt) == attempt
 
 
 def hidden_run(connection: sa.Connection, principal: Principal, path: str) -> str | None:
-    """The run that an address is about, if it is of a namespace that this caller does not see."""
+    """Return the run in this address if the caller does not see its namespace, else None."""
     named = _OF_RUN.fullmatch(path)
     if principal.namespaces is None or named is None:
         return None

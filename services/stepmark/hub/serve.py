@@ -1,6 +1,7 @@
-"""`stepmark hub serve`: the hub, and its metrics and health, two servers in one process.
+"""`stepmark hub serve`: the hub, and its metrics and health, as two servers in one process.
 
-Health has the server that strangers do not reach: what they do to the other one must not look like death.
+Health has the server that strangers do not reach, so that a flood of calls to the other one does not look like a dead
+process.
 """
 
 import asyncio
@@ -30,10 +31,10 @@ _KEEP_ALIVE_SECONDS = 30
 
 
 def serve(settings: Settings, database: Database) -> None:
-    """Until SIGTERM or SIGINT; then requests at hand are finished.
+    """Serve until SIGTERM or SIGINT; the requests at hand are then finished.
 
     Raises:
-        CannotRun: an address is taken.
+        CannotRun: An address is taken, or the app cannot be made.
     """
     logs.configure(settings.log_format, settings.log_level)
     meters = HubMeters(CollectorRegistry())
@@ -63,7 +64,7 @@ async def _serve_both(
 
 
 class _Server(uvicorn.Server):
-    """Signals are for both servers: neither takes them for itself."""
+    """A server that leaves signals to `_serve_both`, since they are for both servers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,14 +72,14 @@ class _Server(uvicorn.Server):
 
 
 def _end(servers: list[_Server]) -> None:
-    """A second signal ends what the first one waits for."""
+    """Ask the servers to end; a second signal stops waiting for the requests at hand."""
     for server in servers:
         server.force_exit = server.should_exit
         server.should_exit = True
 
 
 def _config(app: ASGIApp, per_peer_most: int) -> uvicorn.Config:
-    """No access log: addresses may name what is nobody's business."""
+    """Return the configuration of a server. It writes no access log, since addresses may hold private names."""
     return uvicorn.Config(
         app, http=bounded(per_peer_most), ws="none", log_config=None, log_level="warning", access_log=False,
         server_header=False, proxy_headers=False, limit_concurrency=_CONNECTIONS_MOST,
@@ -100,7 +101,7 @@ def _listening(address: str) -> Iterator[socket.socket]:
             f"{address}: expected an address to listen on, found: {error.strerror}. Choose another."
         ) from None
     with found:
-        # asyncio sets it only on sockets whose protocol is spelled out; without it each answer waits 40 ms for an ACK.
+        # asyncio sets this only on sockets with an explicit protocol; without it each answer waits 40 ms for an ACK.
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield found
 

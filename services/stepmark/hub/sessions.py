@@ -1,4 +1,4 @@
-"""Browsers that have logged in: a random word of their own in place of their token, for reading, for half a day."""
+"""Sessions of browsers that have logged in: a random word in place of their token, for reading, for half a day."""
 
 import secrets
 import time
@@ -14,7 +14,7 @@ LASTS_SECONDS = 12 * 3600
 
 
 def begin(database: Database, who: Principal) -> str:
-    """The word for the cookie: the database has its hash alone. Sessions that are over are forgotten."""
+    """Begin a session, and delete those that are over. Return the word for the cookie; only its hash is stored."""
     word, now = f"sms_{secrets.token_urlsafe(32)}", time.time()
     bound = None if who.namespaces is None else ",".join(sorted(who.namespaces))
     with database.write() as connection:
@@ -29,7 +29,7 @@ def begin(database: Database, who: Principal) -> str:
 
 
 def principal_of(connection: sa.Connection, word: str | None) -> Principal | None:
-    """Who looks; None if the session is over, or there never was one."""
+    """Return the caller of a session; None if it is over, or there never was one."""
     if not word:
         return None
     row = connection.execute(sessions.select().where(sessions.c.token_sha256 == token_sha256(word))).one_or_none()
@@ -39,7 +39,7 @@ def principal_of(connection: sa.Connection, word: str | None) -> Principal | Non
 
 
 def end(database: Database, word: str | None) -> str | None:
-    """Whose it was; None if it was nobody's."""
+    """End a session. Return the name of its caller, or None if there was no such session."""
     if not word:
         return None
     own = sessions.c.token_sha256 == token_sha256(word)

@@ -1,4 +1,4 @@
-"""What an operator decides about a hub: addresses, the database, rights beside the stored tokens, and limits."""
+"""The settings of a hub: addresses, the database, rights besides the stored tokens, and limits."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max
 
 
 class Grant(BaseModel):
-    """What somebody may, and in which namespaces; None: in every one."""
+    """A right, and the namespaces that it is for; None means all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,12 +25,12 @@ class Grant(BaseModel):
 
 
 class Limits(BaseModel):
-    """What one hub takes of others. Every default stands here.
+    """The limits on what a hub accepts from others. All their defaults are here.
 
-    `attempt_bytes_most`, `attempt_executions_most`: that one attempt may store, with one write token.
-    `namespace_bytes_most`: that all runs of a namespace may store; those without one count as one.
-    `derive_bytes_most`: memory that a derivation may take beside its program; `derive_seconds_most`: time that it may
-    take. `connections_per_peer_most`: open at one time from one address.
+    `attempt_bytes_most` and `attempt_executions_most` limit what one attempt may store with one write token.
+    `namespace_bytes_most` limits what all runs of a namespace may store; runs without one count as one namespace.
+    `derive_bytes_most` is the memory that a derivation may take besides its program, and `derive_seconds_most` its
+    time. `connections_per_peer_most` limits the open connections from one address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,14 +44,16 @@ class Limits(BaseModel):
 
 
 class Settings(Limits):
-    """One hub. Addresses are HOST:PORT; port 0 takes a free one.
+    """The settings of one hub. Addresses are HOST:PORT; port 0 takes a free one.
 
-    `small_body_bytes_most`: of every body that is not a launch's. `bodies_bytes_most`: of all bodies being received or
-    handled at one time, so that many clients together cannot fill the memory. `body_seconds_most`: for a whole body.
-    `heartbeat_seconds`: a running execution that is silent for longer counts as lost. `token_review_audience`: with it,
-    bearer tokens that are not the hub's own are shown to Kubernetes, and `token_review_users` says what which user may.
-    `register_token_namespaces`: those that the token of `register_token_file` is good for; empty: every one.
-    `public_url`: where people reach the hub, with https if a proxy adds it; the cookie of a login is then Secure.
+    `small_body_bytes_most` limits every body that is not a launch's. `bodies_bytes_most` limits all bodies being
+    received or handled at one time, so that many clients together cannot fill the memory. `body_seconds_most` limits
+    the time for a whole body. A running execution that is silent for longer than `heartbeat_seconds` counts as lost.
+
+    With `token_review_audience`, bearer tokens that are not the hub's own are checked by Kubernetes, and
+    `token_review_users` says what each user may do. `register_token_namespaces` are those that the token of
+    `register_token_file` is good for; empty means all. `public_url` is where people reach the hub, with https if a
+    proxy adds it; the cookie of a login is then Secure.
     """
 
     database_url: str
@@ -74,4 +76,5 @@ class Settings(Limits):
 
     @property
     def cookies_are_secure(self) -> bool:
+        """Whether the cookie of a login is sent over https only."""
         return self.public_url is not None and self.public_url.startswith("https://")

@@ -1,4 +1,4 @@
-"""Whole runs for comparisons and histories: summary, scenario and facts of each, from what is stored."""
+"""Whole runs for comparisons and histories: the summary, scenario and facts of each, read from what is stored."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,20 @@ from stepmark.results.store import Run
 
 @dataclass(frozen=True)
 class Scenario:
-    """Which scenario: names repeat in other namespaces. `namespace`: None where it has none."""
+    """The name and namespace of a scenario. `namespace` is None if it has none.
+
+    Both are needed, since a name may be used in several namespaces.
+    """
 
     name: str
     namespace: str | None
 
 
 def side(connection: sa.Connection, run_id: str, seen: frozenset[str] | None = None) -> Side | None:
-    """One side of a comparison; None where the run has no summary, or is of no namespace that is seen.
+    """Return one side of a comparison; None if the run has no summary, or its namespace is not among those `seen`.
 
     Raises:
-        Damaged: what is stored of it is.
+        Damaged: What is stored of it is damaged.
     """
     which = runs.c.run_id == run_id
     found = _sides(connection, which if seen is None else sa.and_(which, runs.c.namespace.in_(seen)), 1)
@@ -35,17 +38,21 @@ def side(connection: sa.Connection, run_id: str, seen: frozenset[str] | None = N
 
 
 def ended(connection: sa.Connection, scenario: Scenario, limit: int) -> list[tuple[Side, float]]:
-    """The newest ended runs of a scenario with the times of their ends, newest first.
+    """Return the newest ended runs of a scenario with the times of their ends, newest first.
 
     Raises:
-        Damaged: what is stored of one is.
+        Damaged: What is stored of one is damaged.
     """
     same = (runs.c.name == scenario.name, runs.c.namespace.is_not_distinct_from(scenario.namespace))
     return _sides(connection, sa.and_(*same, executions.c.outcome.in_(("complete", "failed"))), limit)
 
 
 def earlier(connection: sa.Connection, run_id: str, but: tuple[str, ...]) -> list[Side]:
-    """The newest ended runs of this run's scenario but those of these ids: a gate's history."""
+    """Return the newest ended runs of this run's scenario, without those named in `but`, as the history for a gate.
+
+    Raises:
+        Damaged: What is stored of one is damaged.
+    """
     row = connection.execute(sa.select(runs.c.name, runs.c.namespace).where(runs.c.run_id == run_id)).one_or_none()
     if row is None:
         return []

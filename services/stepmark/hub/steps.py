@@ -1,4 +1,4 @@
-"""Packed steps from a stranger: how large they would be is known before any of it is unpacked."""
+"""Unpack steps from an untrusted client, after checking how large they would be."""
 
 import io
 import math
@@ -19,10 +19,10 @@ _NPY_HEADER_BYTES_MOST = 1024
 
 
 def checked_steps(header: LaunchHeader, blob: bytes) -> NDArray[np.int64]:
-    """The array of `pack_steps`.
+    """Return the array that `pack_steps` packed.
 
     Raises:
-        ValueError: it is none, it is larger than allowed, or it is not the header's.
+        ValueError: The bytes are not such an array, it is larger than allowed, or it does not fit the header.
     """
     _refuse_bomb(blob)
     steps = unpack_steps(blob)
@@ -35,7 +35,10 @@ def checked_steps(header: LaunchHeader, blob: bytes) -> NDArray[np.int64]:
 
 
 def _refuse_bomb(blob: bytes) -> None:
-    """A .npz is a zip; its directory is read only if it is small, and its member only if that fits."""
+    """Check the sizes in an .npz, which is a zip, before it is unpacked.
+
+    Its directory is read only if it is small, and its member only if its size is allowed.
+    """
     if len(blob) < _END_BYTES or blob[-_END_BYTES:][:4] != _END:
         raise ValueError("steps_npz: expected an .npz, found something else")
     entries, directory_bytes = struct.unpack_from("<HL", blob, len(blob) - _END_BYTES + 10)
@@ -56,7 +59,7 @@ def _refuse_bomb(blob: bytes) -> None:
 
 
 def _refuse_false_shape(stream: IO[bytes], file_bytes: int) -> None:
-    """numpy makes room for what an array's header announces."""
+    """Check the array's header, since numpy allocates what the header announces."""
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("steps_npz: expected an array of .npy version 1, found another")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER_BYTES_MOST)

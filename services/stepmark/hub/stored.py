@@ -1,4 +1,4 @@
-"""Launches and certificates of an execution, as they were received: what is damaged, or lost, is noticed."""
+"""Read the launches and certificates of an execution as they were received, and detect damage and loss."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +13,14 @@ from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, unpack_steps
 from stepmark.results.store import Row
 
-_AT_ONCE = 4  # a launch has up to 64 MiB of steps before they are packed
+_AT_ONCE = 4  # rows: a launch has up to 64 MiB of steps before they are packed
 
 
 def launches_of(connection: sa.Connection, execution: sa.Row[Any]) -> Iterator[sa.Row[Any]]:
-    """All of them in the order of the plan, each looked at with its steps.
+    """Yield the rows of all launches in the order of the plan, each checked with its steps.
 
     Raises:
-        Damaged: one is, or one is missing.
+        Damaged: A launch is damaged or missing.
     """
     total = NO_ROWS
     query = launches.select().where(launches.c.execution_id == execution.execution_id).order_by(*ORDER_OF_PLAN)
@@ -35,16 +35,20 @@ def launches_of(connection: sa.Connection, execution: sa.Row[Any]) -> Iterator[s
 
 
 def rows_of(connection: sa.Connection, execution: sa.Row[Any]) -> Iterator[Row]:
-    """The same, as the analysis takes them."""
+    """Yield the same launches in the form that the analysis takes.
+
+    Raises:
+        Damaged: A launch is damaged or missing.
+    """
     for row in launches_of(connection, execution):
         yield row.header, row.step_nanoseconds_npz
 
 
 def headers_of(connection: sa.Connection, execution: sa.Row[Any]) -> Iterator[LaunchHeader]:
-    """Without the steps, of which nothing is known here.
+    """Yield the headers of all launches in the order of the plan. Their steps are not checked.
 
     Raises:
-        Damaged: one is, or one is missing.
+        Damaged: A launch is damaged or missing.
     """
     total = NO_ROWS
     columns = [column for column in launches.c if not isinstance(column.type, sa.LargeBinary)]
@@ -58,10 +62,10 @@ def headers_of(connection: sa.Connection, execution: sa.Row[Any]) -> Iterator[La
 
 
 def certificates_of(connection: sa.Connection, execution: sa.Row[Any]) -> dict[str, Certificate]:
-    """Cell key -> certificate.
+    """Return the certificates by the key of their cell.
 
     Raises:
-        Damaged: one is, or one is missing.
+        Damaged: A certificate is damaged or missing.
     """
     total, found = NO_ROWS, {}
     query = certificates.select().where(certificates.c.execution_id == execution.execution_id)
@@ -74,7 +78,7 @@ def certificates_of(connection: sa.Connection, execution: sa.Row[Any]) -> dict[s
 
 
 def _body_of(row: sa.Row[Any]) -> str | None:
-    """None where the steps cannot be unpacked."""
+    """Return the digest of a launch's header and steps, or None if the steps cannot be unpacked."""
     try:
         return body_sha256(row.header, unpack_steps(row.step_nanoseconds_npz))
     except (ValueError, StepmarkError):

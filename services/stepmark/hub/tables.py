@@ -1,8 +1,8 @@
-"""The database: what was received, and what was derived from it. Times are Unix seconds, UTC.
+"""The tables of the database: what was received, and what was derived from it. Times are Unix seconds, UTC.
 
 Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
-`comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a `row_sha256`: they
-are written and read through `rows`. Changes need a migration in `migrations/versions`.
+`comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a `row_sha256` and are
+written and read through `rows`. A change needs a migration in `migrations/versions`.
 """
 
 import sqlalchemy as sa
@@ -11,12 +11,12 @@ metadata = sa.MetaData()
 
 _ID = sa.String(63)
 _TEXT = sa.String(400)
-_ZERO, _EMPTY = sa.text("0"), sa.text("''")  # of columns that a later version has added
+_ZERO, _EMPTY = sa.text("0"), sa.text("''")  # defaults of columns that a later version added
 _WHO = sa.String(400)  # rights.Principal.name
 
 
 def _seal() -> sa.Column[str]:
-    """Of all other columns of the row, but of what is packed."""
+    """Return a column for the digest of all other columns of the row, except packed arrays."""
     return sa.Column("row_sha256", sa.String(64), nullable=False, server_default=_EMPTY)
 
 
@@ -28,15 +28,15 @@ tokens = sa.Table(
     sa.Column("right", sa.String(20), nullable=False),  # read | register | admin
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
-    sa.Column("namespaces", sa.Text),  # separated by commas; absent: every one
+    sa.Column("namespaces", sa.Text),  # separated by commas; NULL: all
 )
 
-# Of browsers: good for reading alone.
+# Sessions of browsers, which may only read.
 sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("token_sha256", sa.String(64), primary_key=True),
-    sa.Column("who", _WHO, nullable=False, index=True),  # whose token opened it
+    sa.Column("who", _WHO, nullable=False, index=True),  # the name of the caller whose token opened it
     sa.Column("namespaces", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
@@ -46,12 +46,12 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("run_id", _ID, primary_key=True),
-    sa.Column("name", sa.String(40), nullable=False),  # the scenario's
+    sa.Column("name", sa.String(40), nullable=False),  # of the scenario
     sa.Column("namespace", _ID),
     sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("execution_id", _ID),  # the one that counts: the newest attempt's newest
-    sa.Column("registered_by", _WHO),  # absent: by a hub that did not write it down
-    # Of the newest attempt, where it ended before anything claimed it: wire.AttemptEnd.
+    sa.Column("execution_id", _ID),  # the one that counts: the newest of the newest attempt
+    sa.Column("registered_by", _WHO),  # NULL: by a hub that did not store it
+    # The end of the newest attempt, if it ended before any execution claimed it: wire.AttemptEnd.
     sa.Column("end_outcome", sa.String(20)),
     sa.Column("end_reason", sa.String(40)),
     _seal(),
@@ -68,10 +68,10 @@ attempts = sa.Table(
     sa.Column("token_sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
-    # What it has stored, for the limits on it.
+    # How much the attempt has stored, for its limits.
     sa.Column("bytes", sa.BigInteger, nullable=False, server_default=_ZERO),
     sa.Column("executions", sa.Integer, nullable=False, server_default=_ZERO),
-    # How it ended, where its registrar has said so: wire.AttemptEnd.
+    # How the attempt ended, if its registrar has reported it: wire.AttemptEnd.
     sa.Column("ended_at", sa.Double),
     sa.Column("outcome", sa.String(20)),
     sa.Column("reason", sa.String(40)),
@@ -87,7 +87,7 @@ executions = sa.Table(
     sa.Column("document", sa.Text, nullable=False),  # results.store.Run as JSON
     sa.Column("scenario_digest", sa.String(64), nullable=False),
     sa.Column("claimed_at", sa.Double, nullable=False),
-    sa.Column("seen_at", sa.Double, nullable=False),  # the last call of its runner
+    sa.Column("seen_at", sa.Double, nullable=False),  # when its runner last called
     sa.Column("ended_at", sa.Double),
     sa.Column("outcome", sa.String(20), nullable=False),  # wire.Outcome, or "lost", or "superseded"
     sa.Column("reason", sa.String(40), nullable=False),  # wire.Reason
@@ -96,11 +96,11 @@ executions = sa.Table(
     sa.Column("progress", sa.Text),  # wire.Progress as JSON
     sa.Column("launches_expected", sa.Integer),
     sa.Column("revision", sa.Integer, nullable=False),  # grows with every record
-    sa.Column("derived_revision", sa.Integer, nullable=False),  # what the derived rows stand on
-    sa.Column("serial", sa.Integer, nullable=False, server_default=_ZERO),  # counts the run's, whatever a clock says
-    sa.Column("tried_revision", sa.Integer, nullable=False, server_default=_ZERO),  # of the last derivation begun
-    sa.Column("tries", sa.Integer, nullable=False, server_default=_ZERO),  # derivations of it that were begun
-    # Sums of the digests of its rows: a row that is lost is noticed.
+    sa.Column("derived_revision", sa.Integer, nullable=False),  # the revision that the derived rows include
+    sa.Column("serial", sa.Integer, nullable=False, server_default=_ZERO),  # its number within the run
+    sa.Column("tried_revision", sa.Integer, nullable=False, server_default=_ZERO),  # the last one that was tried
+    sa.Column("tries", sa.Integer, nullable=False, server_default=_ZERO),  # derivations of that revision
+    # Sums of the digests of its rows, so that a lost row is detected.
     sa.Column("launches_sum", sa.String(64), nullable=False, server_default=_EMPTY),
     sa.Column("certificates_sum", sa.String(64), nullable=False, server_default=_EMPTY),
     _seal(),
@@ -118,7 +118,7 @@ launches = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("header", sa.Text, nullable=False),  # LaunchHeader as JSON
     sa.Column("step_nanoseconds_npz", sa.LargeBinary, nullable=False),
-    sa.Column("body_sha256", sa.String(64), nullable=False),  # of header and array: tells a repeat from a conflict
+    sa.Column("body_sha256", sa.String(64), nullable=False),  # of header and array; tells repeats from conflicts
     sa.Column("received_at", sa.Double, nullable=False),
     _seal(),
 )
@@ -137,8 +137,8 @@ summaries = sa.Table(
     "summaries",
     metadata,
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("document", sa.Text),  # analysis.summary.Summary as JSON; absent where it could not be derived
-    sa.Column("problem", sa.Text, nullable=False),  # why not
+    sa.Column("document", sa.Text),  # analysis.summary.Summary as JSON; NULL if it could not be derived
+    sa.Column("problem", sa.Text, nullable=False),  # why there is no summary, or empty
     sa.Column("derived_at", sa.Double, nullable=False),
     _seal(),
 )
@@ -186,7 +186,7 @@ comparisons = sa.Table(
     sa.Column("candidate", sa.String(40), nullable=False),
     sa.Column("reference", sa.String(40), nullable=False),
     sa.Column("execution", sa.String(40), nullable=False),  # the level that is compared
-    sa.Column("candidate_execution", sa.String(40), nullable=False, server_default=_EMPTY),  # what it resolved to
+    sa.Column("candidate_execution", sa.String(40), nullable=False, server_default=_EMPTY),  # the level, resolved
     sa.Column("reference_execution", sa.String(40), nullable=False, server_default=_EMPTY),
     sa.Column("reason", sa.Text, nullable=False, server_default=_EMPTY),
     sa.Column("precision", sa.String(40), nullable=False),
@@ -200,8 +200,8 @@ comparisons = sa.Table(
     sa.Index("comparisons_by_scenario", "namespace", "scenario", "key", "ended_at"),
 )
 
-# Which execution's row holds for a configuration now: what /metrics shows. `what` is "cell" or "comparison";
-# `configuration` is every label of the series, joined.
+# Which execution's row is current for a configuration, for /metrics. `what` is "cell" or "comparison";
+# `configuration` holds all labels of the series, joined.
 latest = sa.Table(
     "latest",
     metadata,
@@ -214,5 +214,5 @@ latest = sa.Table(
     sa.Index("latest_by_time", "what", "ended_at"),
 )
 
-# Holds nothing: writing here shows whether the database can be written.
+# An empty table; writing to it shows whether the database can be written.
 readiness = sa.Table("readiness", metadata, sa.Column("probe", sa.LargeBinary, nullable=False))

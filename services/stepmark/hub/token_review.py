@@ -1,4 +1,4 @@
-"""Bearer tokens of a Kubernetes cluster, such as a service account's: the API server says whose they are."""
+"""Bearer tokens of a Kubernetes cluster, such as those of service accounts: the API server says whose they are."""
 
 import hashlib
 import os
@@ -20,27 +20,31 @@ _TOKEN_MOST = 16_384
 
 @dataclass(frozen=True)
 class User:
-    """Of Kubernetes, by its name there."""
+    """A user of Kubernetes by its name there, with its right in the hub."""
 
     name: str
     grant: Grant
 
 
 class TokenReviewer:
-    """Asks the API server, and remembers its answers by the token's hash for a minute."""
+    """Ask the API server about tokens, and cache its answers by the token's hash for a minute."""
 
     def __init__(self, audience: str, users: dict[str, Grant]) -> None:
-        """Raises: CannotRun, if there is no cluster to ask."""
+        """Connect to the cluster's API.
+
+        Raises:
+            CannotRun: There is no cluster to ask.
+        """
         self._audience, self._users = audience, users
         self._api = _api()
         self._known: OrderedDict[str, tuple[float, User | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def user_of(self, token: str) -> User | None:
-        """Whose token it is; None if it is not good for this audience, or the user has no right here.
+        """Return whose token it is; None if it is not good for this audience, or the user has no right here.
 
         Raises:
-            Refused: the API server does not answer.
+            Refused: The API server does not answer.
         """
         if len(token) > _TOKEN_MOST or not token.isascii() or not token.isprintable():
             return None
@@ -64,10 +68,10 @@ class TokenReviewer:
             answer = self._api.create_token_review(
                 client.V1TokenReview(spec=spec), _request_timeout=_TIMEOUT_SECONDS
             ).status
-        except Exception as error:  # the client and urllib3 raise many kinds, whose texts may quote the request
+        except Exception as error:  # the client and urllib3 raise many types, whose texts may quote the request
             log.error("token review: the API server does not answer: %s", type(error).__name__)
             raise Refused(503, "unavailable", "who you are cannot be asked now. Try again later.") from None
-        # An API server that knows no audiences would confirm a token made for another service.
+        # An API server that does not check audiences would confirm a token made for another service.
         if not answer.authenticated or self._audience not in (answer.audiences or ()):
             return None
         grant = self._users.get(answer.user.username)
@@ -75,7 +79,11 @@ class TokenReviewer:
 
 
 def reviewer_of(settings: Settings) -> TokenReviewer | None:
-    """None unless it is switched on."""
+    """Return a reviewer, or None unless the settings switch token reviews on.
+
+    Raises:
+        CannotRun: There is no cluster to ask.
+    """
     if settings.token_review_audience is None:
         return None
     return TokenReviewer(settings.token_review_audience, settings.token_review_users)

@@ -1,4 +1,4 @@
-"""Tokens that outlive a run: made, listed and revoked by who can reach the database."""
+"""Make, list and revoke the stored tokens, which outlive a run. Whoever can reach the database may do so."""
 
 import re
 import time
@@ -18,10 +18,12 @@ _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?")
 def create(
     database: Database, name: str, right: Right, expires_at: float, namespaces: frozenset[str] | None = None
 ) -> str:
-    """The new token: nobody can read it later. `namespaces`: those that it is good for; None: every one.
+    """Make a token and return it; it cannot be read later.
+
+    `namespaces` are those that the token is good for; None means all.
 
     Raises:
-        CannotRun: the name is taken, or not one.
+        CannotRun: The name is taken, or malformed.
     """
     if not _NAME.fullmatch(name):
         raise CannotRun(f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another.")
@@ -36,7 +38,7 @@ def create(
 
 
 def stored(database: Database) -> Sequence[sa.Row[str, str, float, str | None]]:
-    """All of them, without anything secret, by name."""
+    """Return name, right, expiry and namespaces of all tokens, by name, without anything secret."""
     with database.read() as connection:
         return connection.execute(
             sa.select(tokens.c.name, tokens.c.right, tokens.c.expires_at, tokens.c.namespaces).order_by(tokens.c.name)
@@ -44,10 +46,10 @@ def stored(database: Database) -> Sequence[sa.Row[str, str, float, str | None]]:
 
 
 def revoke(database: Database, name: str) -> None:
-    """With the browsers that it let in.
+    """Delete a token, with the browser sessions that it opened.
 
     Raises:
-        CannotRun: there is none of this name.
+        CannotRun: There is no token of this name.
     """
     with database.write() as connection:
         connection.execute(sessions.delete().where(sessions.c.who == f"token:{name}"))

@@ -1,4 +1,4 @@
-"""What may be said of a run in a line or two, for lists: from its derived rows, if all of them are whole."""
+"""The verdict of a run in a line or two, for lists, from its derived rows if none of them is damaged."""
 
 from collections import defaultdict
 from typing import Any
@@ -13,10 +13,10 @@ from stepmark.report import headline, words
 
 
 def of(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
-    """Of each execution what its comparisons say, or, where there is nothing to compare, its highest throughput.
+    """Return for each execution what its comparisons say, or its highest throughput if it has none.
 
-    Of cells that parity has not refused; those that it was not asked about come last. An execution of which a row is
-    damaged says nothing.
+    The throughput is that of a cell that parity has not refused; cells without a parity check come last. An execution
+    with a damaged row is left out.
     """
     compared = comparisons.select().where(comparisons.c.execution_id.in_(ids)).order_by(comparisons.c.key)
     best = cells.select().where(cells.c.execution_id.in_(ids))
@@ -36,7 +36,7 @@ def of(connection: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
 
 
 def _comparison(row: Any) -> Comparison:
-    """As far as it is stored in columns."""
+    """Return a comparison with those of its values that are stored in columns."""
     return Comparison(
         candidate=row.candidate,
         reference=row.reference,

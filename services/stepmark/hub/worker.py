@@ -1,7 +1,7 @@
-"""A child process that derives, with a limit on its memory: records are a stranger's, and the hub must outlive them.
+"""A child process that derives figures under a memory limit: records are untrusted, and the hub must survive them.
 
-It is kept, since starting it takes a second, and replaced when it dies. Spawned, not forked: the hub has threads. A hub
-that is killed leaves it to end what it has at hand.
+The child is kept, since starting it takes a second, and replaced when it dies. It is spawned, not forked, since the hub
+has threads. If the hub is killed, the child finishes its current derivation and then ends.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ _READY = ""
 
 
 class Died(Exception):
-    """The child has ended, or was ended, before it had an answer."""
+    """The child has ended, or was ended, before it answered."""
 
 
 class Worker:
-    """One child at a time. Not thread-safe."""
+    """Derive figures in one child process at a time. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._url, self._bytes_most = settings.database_url, settings.derive_bytes_most
@@ -34,11 +34,11 @@ class Worker:
         self._pipe: Connection | None = None
 
     def derive(self, execution_id: str) -> tuple[str, str]:
-        """As `derive.derive`, there.
+        """Run `derive.derive` in the child.
 
         Raises:
-            Died: it ended with this, or was ended since it took too long.
-            sqlalchemy.exc.SQLAlchemyError, OSError: the database is away.
+            Died: The child ended with this derivation, or was ended because it took too long.
+            sqlalchemy.exc.SQLAlchemyError, OSError: The database is away.
         """
         pipe = self._pipe if self._is_there() else self._start()
         assert pipe is not None
@@ -49,11 +49,12 @@ class Worker:
         return outcome, problem
 
     def words_of_death(self) -> str:
-        """What is said of an execution whose derivation has ended the child, or the hub with it."""
+        """Return the problem to store for an execution whose derivation has ended the child, or the hub with it."""
         limits = f"--derive-bytes-most {self._bytes_most}, --derive-seconds-most {self._seconds_most:g}"
         return f"no figures: its derivation ended the hub's worker twice ({limits})"
 
     def stop(self) -> None:
+        """End the child."""
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
@@ -101,8 +102,8 @@ class Worker:
 
 
 def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[Format, Level]) -> None:
-    """The child: until the hub closes its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to all; the hub says when to end
+    """Derive in the child until the hub closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the hub ends this one
     from stepmark.hub.database import Database
     from stepmark.hub.derive import derive
 
@@ -120,7 +121,10 @@ def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[Format, Level
 
 
 def _limit_memory(bytes_most: int) -> None:
-    """Beside what the program itself takes. Where all is short nevertheless, the kernel ends this process first."""
+    """Limit the memory that is taken besides the program's own.
+
+    If the whole machine runs short nevertheless, the kernel ends this process first.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + bytes_most
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

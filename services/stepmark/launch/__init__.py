@@ -1,5 +1,6 @@
-"""One launch: a process group that is fresh to framework and device, and measures one cell once.
+"""Measure one cell once per launch, in a process group that is fresh to the framework and the device.
 
-Owns: zygotes, the child process, the timed loop, and watching a child until it ends. Knows nothing of Ray, plans or
-statistics: a `LaunchSpec` (JSON) goes in, a `RankOutcome` (a report and step arrays, or a failure) comes out.
+This package owns the zygotes, the child process, the timed loop, and the supervision of a child until it ends. It knows
+nothing of Ray, plans or statistics: it takes a `LaunchSpec` (JSON) and returns a `RankOutcome` (a report with step
+arrays, or a failure).
 """

@@ -1,8 +1,8 @@
-"""The stamps of one rank, in a file that its supervisor maps too.
+"""Store the clock readings (stamps) of one rank in a file that its supervisor maps into memory too.
 
-The child stores clock readings; the supervisor sees progress from outside without a message, and keeps what was
-measured when a child dies. Layout: int64 words; word 0 is the phase, the rest are `perf_counter_ns` stamps: negative
-where a window begins, positive where a step ends, 0 where nothing has been stored yet.
+The child stores the stamps. The supervisor can see progress without a message, and keeps the stamps when the child
+dies. The file holds int64 words. Word 0 is the phase; the others are readings of `perf_counter_ns`, negative where a
+window begins, positive where a step ends, and 0 where nothing is stored yet.
 """
 
 import mmap
@@ -19,7 +19,10 @@ _WORD = 8
 
 
 class Phase(IntEnum):
-    """JOINED: all control connections are there. STEPPING: the first step is done. MEASURED: the report is written."""
+    """Name how far a launch has come.
+
+    JOINED: all control connections are open. STEPPING: the first step is done. MEASURED: the report is written.
+    """
 
     STARTING = 0
     JOINED = 1
@@ -28,7 +31,10 @@ class Phase(IntEnum):
 
 
 class StampBuffer:
-    """A preallocated array of stamps in shared memory. Every page is touched at once, so that no store faults later."""
+    """Hold the stamps in a preallocated shared-memory array.
+
+    Each page is touched at the start, so that no store causes a page fault later.
+    """
 
     def __init__(self, path: Path, words: int | None = None) -> None:
         if words is not None:
@@ -41,10 +47,15 @@ class StampBuffer:
 
     @classmethod
     def create(cls, path: Path, max_steps: int) -> Self:
+        """Create the file at `path`.
+
+        It has room for the warm-up, `max_steps` measured steps and the starts of the windows.
+        """
         return cls(path, 1 + WARMUP_STEPS_MOST + max_steps + _WINDOWS_MOST)
 
     @property
     def phase(self) -> Phase:
+        """Return the phase that the child has stored."""
         return Phase(self.words[0])
 
     @phase.setter
@@ -52,21 +63,22 @@ class StampBuffer:
         self.words[0] = phase
 
     def look_from(self, start: int) -> tuple[int, int]:
-        """The index of the first unset stamp at or after `start`, and how many steps ended before it."""
+        """Return the index of the first unset stamp from `start` on, and the number of steps that ended before it."""
         end = start
         while end < len(self.words) and self.words[end]:
             end += 1
         return end, sum(stamp > 0 for stamp in self.words[start:end])
 
     def steps_between(self, start: int, end: int) -> tuple[int, float]:
-        """Steps that end at the stamps from `start` up to `end`, all set, and their seconds.
+        """Return how many steps ended at the stamps from `start` to before `end`, and how many seconds they took.
 
-        What lies between two windows is no step's time.
+        All these stamps are set. The time between two windows belongs to no step and is left out.
         """
         words = np.array(self.words[start - 1 : end])
         is_step = words[1:] > 0
         return int(is_step.sum()), float(np.diff(np.abs(words))[is_step].sum()) / 1e9
 
     def close(self) -> None:
+        """Unmap the file."""
         self.words.release()
         self._map.close()

@@ -1,6 +1,6 @@
-"""The process of one rank: joins, builds, warms up, measures, reports. It never talks to Ray.
+"""Run one rank of a launch: join the group, build, warm up, measure and report. This process never talks to Ray.
 
-Run as `python -m stepmark.launch.child` with a LaunchSpec on standard input, or forked by a zygote.
+It is started as `python -m stepmark.launch.child` with a LaunchSpec on standard input, or forked by a zygote.
 """
 
 import json
@@ -44,11 +44,12 @@ _never_freed: list[Engine] = []
 
 @dataclass
 class Stopwatch:
-    """Seconds between calls of `lap`."""
+    """Measure the seconds between calls of `lap`."""
 
     last_ns: int
 
     def lap(self) -> float:
+        """Return the seconds since the last call, at least 0."""
         now = perf_counter_ns()
         seconds = (now - self.last_ns) / 1e9
         self.last_ns = now
@@ -56,15 +57,16 @@ class Stopwatch:
 
 
 def main() -> None:
+    """Run the rank that standard input describes."""
     process.die_with_parent(os.getppid())
     run(LaunchSpec.model_validate_json(sys.stdin.read()))
 
 
 def run(spec: LaunchSpec) -> None:
-    """Measure, write the report or the failure into the launch's folder, and end the process without more ado.
+    """Measure, write the report or the failure into the launch's folder, and end the process at once.
 
-    Nothing is closed or freed. TensorFlow's threads have been seen to hang in an orderly exit, and a DDP model's
-    destructor waits, with the interpreter's lock, for a gloo thread that wants that lock.
+    Nothing is closed or freed. TensorFlow's threads have been seen to hang in an orderly exit, and the destructor of a
+    DDP model holds the interpreter's lock while it waits for a gloo thread that needs that lock.
     """
     watch = Stopwatch(spec.requested_at_ns)
     status = 1
@@ -78,7 +80,7 @@ def run(spec: LaunchSpec) -> None:
         else:
             _measure(spec, watch)
         status = 0
-    except BaseException as error:  # whatever it was, the supervisor must hear of it
+    except BaseException as error:  # The supervisor must learn of every error.
         traceback.print_exc()
         _write(spec, {"cause": _cause(error)})
     finally:
@@ -89,7 +91,7 @@ def run(spec: LaunchSpec) -> None:
 
 def _end_because_of_peer(spec: LaunchSpec, buffer: StampBuffer) -> None:
     if buffer.phase == Phase.MEASURED:
-        os._exit(0)  # the report is written
+        os._exit(0)  # The report is written.
     _write(spec, {"cause": PEER_GONE})
     os._exit(1)
 
@@ -102,7 +104,7 @@ def _redirect_output(spec: LaunchSpec) -> None:
 
 
 def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
-    """The report appears whole or not at all."""
+    """Write the report under a draft name and rename it, so that it appears whole or not at all."""
     draft = spec.placement.directory / f"{REPORT}.draft"
     draft.write_text(json.dumps(document))
     draft.rename(spec.placement.directory / REPORT)
@@ -156,7 +158,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     else:
         intact = True
     if intact and _add_parts(spec, report, engine, group, recorder):
-        with suppress(OSError):  # a peer may have failed at its parts
+        with suppress(OSError):  # Another rank may have failed while it timed its parts.
             group.finish()
 
 
@@ -169,8 +171,10 @@ def _add_proof(
     params: Any,
     steps_done: int,
 ) -> tuple[RankReport, bool]:
-    """Write the report again, with its proof. Where that fails, what was measured stands without one, and it is over:
-    the other ranks may wait in a collective.
+    """Write the report again, with its proof, and return it with whether the group can go on.
+
+    If the proof fails, the report keeps what was measured, and the launch ends here, because the other ranks may be
+    waiting in a collective.
     """
     try:
         proof, intact = prove(spec, engine, group, workload, params, steps_done), True
@@ -184,9 +188,10 @@ def _add_proof(
 def _add_parts(
     spec: LaunchSpec, report: RankReport, engine: Engine, group: ControlGroup, recorder: loop.Recorder
 ) -> bool:
-    """Write the report again, with the parts of the step. Where that fails, what was measured stands without them.
+    """Write the report again, with the parts of the step, and return whether they were timed.
 
-    A rank that has lost another writes nothing: the one that failed has said why, where it still could.
+    If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
+    the rank that failed has written the reason if it could.
     """
     try:
         parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
@@ -213,7 +218,7 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
 
 
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
-    """The parity check of this rank; rank 0 writes the reference, or compares with it."""
+    """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / STAMPS))
@@ -247,7 +252,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
 
 
 def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
-    """The batches of all ranks, and this rank's shares of them."""
+    """Return the batches of all ranks, and this rank's shares of them."""
     seed, size = spec.measurement.seed, spec.cell.global_batch
     batches = _batches.global_batches(inputs, spec.data.source, seed, size, _batches.BATCHES)
     return batches, [_batches.shard(batch, spec.group.rank, spec.group.world_size) for batch in batches]
@@ -260,7 +265,10 @@ def _run_windows(
     compilations: Callable[[], int | None],
     joules: Callable[[], float | None],
 ) -> tuple[tuple[int | None, int | None], float | None]:
-    """Compilations after the warm-up and after the windows, and the energy of the windows."""
+    """Return the compilations after the warm-up and after the windows, and the joules used in the windows.
+
+    A value is None where it is unknown.
+    """
     loop.warm_up(recorder, spec.measurement)
     compiled, used = compilations(), joules()
     with meter.measuring():

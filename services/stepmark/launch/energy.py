@@ -1,10 +1,16 @@
-"""What a rank's device has used, by NVML's counter. Unknown for CPUs, for GPUs before Volta, and without NVML."""
+"""Read the energy that a rank's device has used from NVML's counter.
+
+The value is None for CPUs, for GPUs before Volta, and where NVML is missing.
+"""
 
 import os
 
 
 def energy_joules(device: str) -> float | None:
-    """Joules since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption, mJ); `device` as an engine says it."""
+    """Return the joules used since the driver was loaded, or None where they are unknown.
+
+    `device` is the name that an engine reports. Source: nvmlDeviceGetTotalEnergyConsumption, in mJ.
+    """
     kind, _, index = device.partition(":")
     if kind != "cuda":
         return None
@@ -23,9 +29,9 @@ def energy_joules(device: str) -> float | None:
 
 
 def _name(index: int) -> str:
-    """NVML's index or UUID of CUDA's device `index`: CUDA counts only what CUDA_VISIBLE_DEVICES leaves.
+    """Return NVML's index or UUID of CUDA's device `index`. CUDA counts only the devices in CUDA_VISIBLE_DEVICES.
 
-    On machines with unlike GPUs the two count in the same order only under CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    On machines with different GPUs, CUDA and NVML count in the same order only under CUDA_DEVICE_ORDER=PCI_BUS_ID.
     """
     visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return visible[index] if index < len(visible) else str(index)

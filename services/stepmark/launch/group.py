@@ -1,6 +1,6 @@
-"""The ranks of one launch agree on numbers, outside the clock and outside every framework.
+"""Let the ranks of one launch agree on numbers, outside the clock and outside every framework.
 
-A star of TCP connections with rank 0 in the middle. A token, new for every launch, keeps strangers out.
+Rank 0 holds a TCP connection to every other rank. A token, new for every launch, keeps other programs out.
 """
 
 import hmac
@@ -20,13 +20,14 @@ PEER_GONE = "another rank of this launch is gone"
 _VALUE = struct.Struct("!d")
 _TOKEN_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
-_CALLERS_MOST = 64  # at one time without a token; the oldest goes
+_CALLERS_MOST = 64  # Connections without a token at one time; beyond it the oldest is closed.
 
 
 class ControlGroup:
-    """All ranks of a launch. Every call has a time-out and fails at once when a peer is gone.
+    """Connect all ranks of a launch. Every call has a time-out and fails at once when another rank is gone.
 
-    Raises (from every method): OSError, with the peer's absence or silence as its reason.
+    Raises:
+        OSError: (from every method) another rank is gone or silent.
     """
 
     def __init__(self, peers: list[socket.socket], rank: int) -> None:
@@ -34,10 +35,10 @@ class ControlGroup:
         self._finishing = False
 
     def watch(self, on_loss: Callable[[], None]) -> None:
-        """Call `on_loss` from a thread when a peer's connection closes before `finish`.
+        """Call `on_loss` from a thread when the connection to another rank closes before `finish`.
 
-        A framework may take minutes to notice a dead peer, or never. The thread sleeps in the kernel until then, so it
-        costs the timed loop nothing.
+        A framework may take minutes to notice a dead rank, or never notice it. The thread sleeps in the kernel, so it
+        does not slow the timed loop.
         """
         if self._peers:
             threading.Thread(target=self._wait_for_loss, args=(on_loss,), daemon=True).start()
@@ -51,7 +52,7 @@ class ControlGroup:
             on_loss()
 
     def finish(self) -> None:
-        """All ranks are done: from here on a peer may go."""
+        """Wait until all ranks are done. From then on another rank may end."""
         self._finishing = True
         self.agree_max(0.0)
 
@@ -68,11 +69,11 @@ class ControlGroup:
         return cls(peers, rank)
 
     def agree_max(self, value: float) -> float:
-        """The largest of all ranks' values, known to all. No rank returns before every rank has called."""
+        """Return the largest of all ranks' values on every rank. No rank returns before all have called."""
         return self._agree(value, max)
 
     def agree_mean(self, value: float) -> float:
-        """The mean of all ranks' values, known to all."""
+        """Return the mean of all ranks' values on every rank."""
         return self._agree(value, statistics.fmean)
 
     def _agree(self, value: float, combine: Callable[[list[float]], float]) -> float:
@@ -93,7 +94,7 @@ def _split(address: str) -> tuple[str, int]:
 
 
 class _Caller:
-    """A connection whose token is still to come."""
+    """Hold a connection that has not yet sent the whole token."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -101,7 +102,11 @@ class _Caller:
         self._said = b""
 
     def has_shown(self, token: bytes) -> bool:
-        """Read what has come. Raises OSError: this is no rank of ours."""
+        """Read what has arrived, and return whether the token is complete.
+
+        Raises:
+            OSError: the connection is closed or does not come from a rank of this launch.
+        """
         chunk = self.connection.recv(len(token) - len(self._said))
         self._said += chunk
         if not chunk or not hmac.compare_digest(self._said, token[: len(self._said)]):
@@ -110,7 +115,7 @@ class _Caller:
 
 
 def _accept(address: str, token: str, count: int, deadline: float) -> list[socket.socket]:
-    """The connections of `count` ranks, while strangers may come, be silent, talk and go."""
+    """Return the connections of `count` ranks, while other programs may connect, send data, stay silent or leave."""
     peers: list[socket.socket] = []
     with socket.create_server(_split(address)) as server, selectors.DefaultSelector() as selector:
         server.setblocking(False)
@@ -135,7 +140,7 @@ def _let_in(server: socket.socket, selector: selectors.BaseSelector) -> None:
 
 
 def _is_rank(caller: _Caller, token: bytes, selector: selectors.BaseSelector) -> bool:
-    """Whether it has shown the whole token. A stranger is sent away."""
+    """Return whether the connection has shown the whole token. Mark it as expired if it has shown another."""
     try:
         if not caller.has_shown(token):
             return False
@@ -147,7 +152,7 @@ def _is_rank(caller: _Caller, token: bytes, selector: selectors.BaseSelector) ->
 
 
 def _send_away(selector: selectors.BaseSelector, everybody: bool = False) -> None:
-    """Those whose time is over, and the oldest of too many."""
+    """Close the connections that have expired, and the oldest where there are too many."""
     waiting = [key.data for key in selector.get_map().values() if key.data is not None]
     late = [caller for caller in waiting if everybody or caller.until < time.monotonic()]
     for caller in {*late, *waiting[:-_CALLERS_MOST]}:

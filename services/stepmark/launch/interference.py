@@ -1,7 +1,8 @@
-"""What others took of a rank's cores while its measured windows ran: the kernel's counters, read at their two edges.
+"""Measure what other processes took of a rank's cores during its measured windows.
 
-Nothing is read while steps are timed. A counter that this kernel or container does not show is None, never 0.
-Sources: proc_stat(5) and proc_pid_schedstat(5); cpu.stat of cgroup v2 and v1, admin-guide/cgroup-v2.rst.
+The kernel's counters are read before and after the windows, never while steps are timed. A counter that this kernel or
+container does not show is None, never 0. Sources: proc_stat(5) and proc_pid_schedstat(5); cpu.stat of cgroup v2 and v1,
+admin-guide/cgroup-v2.rst.
 """
 
 import os
@@ -20,9 +21,10 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class CpuSeconds:
-    """Of some cores together, since boot. `busy`: of all processes and the kernel's threads, without interrupts.
+    """Hold the CPU seconds of some cores together, since boot.
 
-    Interrupts are left out, since a rank's own messages cause them.
+    `busy` counts all processes and the kernel's threads, but not interrupts, since a rank's own messages cause them.
+    `steal` is the time that the hypervisor gave to other machines, and `everything` the sum of all states.
     """
 
     busy: float
@@ -31,7 +33,7 @@ class CpuSeconds:
 
 
 def cpu_seconds(stat: str, cpus: frozenset[int]) -> CpuSeconds | None:
-    """From the text of /proc/stat; None where it lacks one of the cores."""
+    """Return the CPU seconds of these cores from the text of /proc/stat, or None where it lacks one of them."""
     rows = [line.split() for line in stat.splitlines() if line.startswith("cpu") and line[3:4].isdigit()]
     found = [[int(ticks) for ticks in row[1:9]] for row in rows if int(row[0][3:]) in cpus]
     if len(found) != len(cpus) or any(len(ticks) < 8 for ticks in found):
@@ -41,7 +43,10 @@ def cpu_seconds(stat: str, cpus: frozenset[int]) -> CpuSeconds | None:
 
 
 def throttled_seconds(cpu_stat: str) -> float | None:
-    """From the text of a cgroup's cpu.stat: microseconds in v2, nanoseconds in v1."""
+    """Return the throttled seconds from the text of a cgroup's cpu.stat, or None where it has none.
+
+    The file counts microseconds in v2 and nanoseconds in v1.
+    """
     found = dict(line.split()[:2] for line in cpu_stat.splitlines() if len(line.split()) > 1)
     for name, per_second in (("throttled_usec", 1e6), ("throttled_time", 1e9)):
         if found.get(name, "").isdigit():
@@ -50,9 +55,10 @@ def throttled_seconds(cpu_stat: str) -> float | None:
 
 
 def cpu_cgroups(cgroup: str) -> list[Path]:
-    """Where this process's cpu.stat may be, from the text of /proc/self/cgroup: the likeliest first.
+    """Return the folders that may hold this process's cpu.stat, the likeliest first.
 
-    A container often sees its own cgroup as the root of the mount, whatever the text says.
+    `cgroup` is the text of /proc/self/cgroup. A container often sees its own cgroup as the root of the mount, whatever
+    the text says.
     """
     found = []
     for line in cgroup.splitlines():
@@ -65,7 +71,7 @@ def cpu_cgroups(cgroup: str) -> list[Path]:
 
 
 class Meter:
-    """Reads the counters of this process and its cores at the two ends of `measuring`."""
+    """Read the counters of this process and its cores before and after `measuring`."""
 
     def __init__(self, cpus: tuple[int, ...], limit_share: float) -> None:
         self._cpus, self._limit_share = frozenset(cpus), limit_share
@@ -73,7 +79,7 @@ class Meter:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """`found` is what happened inside."""
+        """Measure what happens inside the `with` block and store it in `found`."""
         before = _counters(self._cpus)
         yield
         self.found = _between(before, _counters(self._cpus), len(self._cpus), self._limit_share)
@@ -81,7 +87,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class _Counters:
-    """At one moment. `run_delay_seconds`: thread -> time that it could have run and did not."""
+    """Hold all counters at one moment. `run_delay_seconds` maps each thread to the time that it waited for a core."""
 
     clock: float
     cores: CpuSeconds | None
@@ -123,12 +129,12 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _grown(difference: float | None) -> float | None:
-    """A counter that ran backwards, as the kernel's iowait and steal have, tells nothing."""
+    """Return the difference, or None if the counter ran backwards, as the kernel's iowait and steal can."""
     return None if difference is None or difference < 0 else difference
 
 
 def _run_delays() -> dict[str, float]:
-    """Of the threads that live now; one that has ended takes its own along."""
+    """Return the seconds that each living thread has waited for a core. Those of ended threads are lost."""
     found = {}
     for task in _listed(PROC / "self" / "task"):
         fields = (_read(task / "schedstat") or "").split()
@@ -145,7 +151,7 @@ def _throttled_seconds() -> float | None:
 
 
 def _reaped_seconds() -> float:
-    """CPU time of descendants that have ended and were waited for."""
+    """Return the CPU time of descendants that have ended and were waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -158,7 +164,7 @@ def _descendants(pid: str) -> Iterator[str]:
 
 
 def _used_seconds(pid: str) -> float:
-    """CPU time of a process and of those that it has waited for."""
+    """Return the CPU time of a process and of the processes that it has waited for."""
     fields = (_read(PROC / pid / "stat") or "").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND
 

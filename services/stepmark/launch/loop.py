@@ -1,9 +1,10 @@
-"""The timed loop. Every engine shares it, and it defines what our numbers mean.
+"""Run the timed loop, which all engines share and which defines what the measured times mean.
 
-A window is a number of steps that all ranks have agreed on (a loop that ends on a local clock deadlocks in the last
-collective). Before it the ranks meet in a barrier, outside the clock. Inside it there is nothing but the step and one
-clock reading stored into a preallocated array. It ends when the last loss has reached the host, so that a framework
-that runs ahead cannot end early. Protocol: Hoefler and Belli, SC'15; docs/measuring.md.
+A window is a number of steps that all ranks have agreed on: a loop that ended on each rank's clock would deadlock in
+the last collective. Before a window the ranks meet in a barrier, outside the clock. Inside it there is only the step
+and one clock reading stored into a preallocated array. The window ends when the last loss has reached the host, so that
+a framework that runs ahead of the device cannot end early. Source of the protocol: Hoefler and Belli, SC'15;
+docs/measuring.md.
 """
 
 import gc
@@ -25,10 +26,10 @@ _NS = 1_000_000_000
 
 
 class Group(Protocol):
-    """How the ranks agree outside the clock."""
+    """Let the ranks agree on numbers outside the clock."""
 
     def agree_max(self, value: float) -> float:
-        """The largest of all ranks' values, known to all; also a barrier."""
+        """Return the largest of all ranks' values on every rank. The call is also a barrier."""
 
 
 def timed_window(
@@ -39,9 +40,10 @@ def timed_window(
     first_step: int,
     steps: int,
 ) -> int:
-    """Run `steps` steps; stamp the start (negative) at `stamps[start]`, each step's end behind it.
+    """Run `steps` steps, and return the window's nanoseconds.
 
-    Returns the window's nanoseconds.
+    The start is stored, negated, in `stamps[start]`, and the end of each step in the words after it. `first_step` is
+    the number of the first step.
     """
     clock = perf_counter_ns
     begin = clock()
@@ -54,7 +56,7 @@ def timed_window(
 
 
 class Recorder:
-    """Runs windows one after another and keeps what is needed to read the buffer: the windows in order."""
+    """Run windows one after another, and keep their list, which is needed to read the buffer."""
 
     def __init__(
         self, step: Callable[[int], None], synchronize: Callable[[], float], group: Group, buffer: StampBuffer
@@ -65,7 +67,7 @@ class Recorder:
         self._next_step = 0
 
     def window(self, kind: Literal["warmup", "measured"], steps: int) -> None:
-        """One window of the largest number of steps that any rank asks for."""
+        """Run one window of the largest number of steps that any rank asks for."""
         steps = int(self.group.agree_max(steps))
         nanoseconds = timed_window(
             self.step, self.synchronize, self.buffer.words, self._next_word, self._next_step, steps
@@ -76,15 +78,16 @@ class Recorder:
 
     @property
     def steps_done(self) -> int:
+        """Return the number of steps in all windows so far."""
         return self._next_step
 
     def total(self, kind: str) -> tuple[int, float]:
-        """Steps and seconds of this kind so far."""
+        """Return the steps and seconds of the windows of this kind so far."""
         chosen = [window for window in self.windows if window.kind == kind]
         return sum(w.steps for w in chosen), sum(w.host_nanoseconds for w in chosen) / _NS
 
     def step_nanoseconds(self) -> list[int]:
-        """All steps' durations in order, warm-up first."""
+        """Return the nanoseconds of every step in order, the warm-up first."""
         durations, word = [], 1
         for window in self.windows:
             begin, *ends = self.buffer.words[word : word + window.steps + 1].tolist()
@@ -95,10 +98,11 @@ class Recorder:
 
 
 def warm_up(recorder: Recorder, limits: Measurement) -> None:
-    """Windows until the floors of steps and seconds are passed. The first step, with its compiling, was done before.
+    """Run warm-up windows until the least number of steps and the least time are reached.
 
-    Where the steps still become faster then, on any rank, half as many are added, again and again, until they do not or
-    the warm-up is `LENGTHENED_MOST` times as long: a tail that lasts into the measured window looks like a slower cell.
+    The first step, which compiles, was made before. If the steps then still become faster on any rank, run half as many
+    steps again, until they no longer do or the warm-up is `LENGTHENED_MOST` times as long. Otherwise a warm-up that
+    reaches into the measured windows would look like a slower cell.
     """
     _fill(recorder, "warmup", limits.warmup_steps, WARMUP_STEPS_MOST, limits.warmup_seconds)
     floor_steps, floor_seconds = recorder.total("warmup")
@@ -115,10 +119,11 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
 
 
 def still_settling(nanoseconds: Sequence[int]) -> bool:
-    """Whether steps were still becoming faster in the last two thirds of a warm-up, leaving its beginning out.
+    """Return whether the steps still became faster in the last two thirds of a warm-up.
 
-    Their second half is faster than the first by more than 0.5 % and by more than two standard errors of a difference
-    of medians; the spread is that of neighbouring steps, which no trend moves.
+    They did if the median of the second half is below that of the first by more than 0.5 % and by more than two
+    standard errors of a difference of medians. The spread is estimated from the differences of neighbouring steps,
+    which a trend does not change.
     """
     logs = [math.log(max(step, 1)) for step in nanoseconds[len(nanoseconds) // 3 :]]
     half = len(logs) // 2
@@ -131,14 +136,17 @@ def still_settling(nanoseconds: Sequence[int]) -> bool:
 
 
 def measure(recorder: Recorder, limits: Measurement) -> None:
-    """Collect garbage once, keep the collector on as in production, then measure until the floors are passed."""
+    """Collect garbage once, and then run measured windows until the limits are met.
+
+    The garbage collector stays on, as in production.
+    """
     gc.collect()
     gc.freeze()
     _fill(recorder, "measured", limits.min_steps, limits.max_steps, limits.min_seconds)
 
 
 def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, most: int, seconds: float) -> None:
-    """Windows of one kind until at least `least` steps and `seconds` are done, or `most` steps."""
+    """Run windows of one kind until at least `least` steps and `seconds` are done, or until `most` steps are done."""
     while True:
         steps, elapsed = recorder.total(kind)
         wanted = 0 if steps >= most else max(least - steps, _steps_for(recorder, seconds - elapsed))
@@ -149,6 +157,6 @@ def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, m
 
 
 def _steps_for(recorder: Recorder, seconds: float) -> int:
-    """Steps that fill this time at the pace of the last window, and one in twenty more."""
+    """Return how many steps fill `seconds` at the pace of the last window, plus 5 %."""
     last = recorder.windows[-1]
     return math.ceil(1.05 * seconds * _NS * last.steps / last.host_nanoseconds) if seconds > 0 else 0

@@ -1,4 +1,4 @@
-"""How fast a running launch is, from outside: its stamps, looked at now and then. Nothing is asked of the process."""
+"""Follow the pace of a running launch from outside, by reading its stamps without asking the process."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from stepmark.launch.buffer import StampBuffer
 TELL_SECONDS = 2.0
 
 Tell = Callable[[int, float], None]
-"""Called with the number of steps that ended since the last call, and the seconds that they took."""
+"""This function is called with the number of steps that ended since the last call, and the seconds that they took."""
 
 
 class Pace:
-    """Tells the steps of one rank, at most every `TELL_SECONDS`."""
+    """Report the steps of one rank through `tell`, at most once every `TELL_SECONDS`."""
 
     def __init__(self, buffer: StampBuffer, tell: Tell) -> None:
         self._buffer, self._tell = buffer, tell
@@ -20,7 +20,7 @@ class Pace:
         self._next_at = time.monotonic() + TELL_SECONDS
 
     def look(self, cursor: int) -> None:
-        """`cursor`: the first unset stamp."""
+        """Report the steps since the last report, if it is time. `cursor` is the index of the first unset stamp."""
         if time.monotonic() < self._next_at or cursor == self._told_to:
             return
         steps, seconds = self._buffer.steps_between(self._told_to, cursor)

@@ -1,8 +1,8 @@
-"""Where a step's time goes: its parts timed one by one, after the measured windows, in the process that was measured.
+"""Time the parts of a step one by one, after the measured windows, in the process that was measured.
 
-Each sample begins at a barrier outside the clock and ends when the device is done, and the parts take turns, so that a
-slow second hits all of them alike (docs/measuring.md). Every launch does so, as the launches are the independent units;
-a few samples of many launches say more than many of one.
+Each sample begins at a barrier outside the clock and ends when the device is done. The parts take turns, so that a slow
+second affects all of them alike (docs/measuring.md). Every launch times its parts, because launches are the independent
+units: a few samples of many launches say more than many samples of one.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from stepmark.launch.loop import Group
 from stepmark.results.record import PartName, Parts
 
 SAMPLES_LEAST, SAMPLES_MOST = 10, 25
-SHARE_OF_WINDOW = 0.25  # of the measured window's seconds: what more samples than the least may take
+SHARE_OF_WINDOW = 0.25  # Beyond SAMPLES_LEAST, samples may take this share of the measured windows' seconds.
 
 Call = Callable[[int], None]
 
 
 def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int) -> Parts:
-    """Samples of every part that the engine can run alone. All ranks take the same number."""
+    """Return samples of every part that the engine can run alone. All ranks take the same number of samples."""
     calls, missing = _calls(engine, first_step)
-    for call in calls.values():  # whatever is traced or compiled anew is so before the first sample
+    for call in calls.values():  # Anything that must be traced or compiled is so before the first sample.
         _timed(call, engine, group, first_step)
     round_seconds = sum(_timed(call, engine, group, first_step) for call in calls.values()) / 1e9
     samples = min(max(int(SHARE_OF_WINDOW * window_seconds / round_seconds), SAMPLES_LEAST), SAMPLES_MOST)
@@ -39,7 +39,7 @@ def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: 
 
 
 def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:
-    """The parts by name, and why there is no step without its exchange."""
+    """Return the parts by name, and the reason why the step without its exchange is missing (empty where it is not)."""
     calls: dict[PartName, Call] = {"step": engine.step}
     try:
         engine.step_without_reduce(first_step)
@@ -51,7 +51,7 @@ def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:
 
 
 def _timed(call: Call, engine: Engine, group: Group, index: int) -> int:
-    """Nanoseconds of one sample; never 0."""
+    """Return the nanoseconds of one sample, at least 1."""
     group.agree_max(0.0)
     begin = perf_counter_ns()
     call(index)

@@ -1,7 +1,7 @@
-"""The proof of a timed launch: after its windows, the very step that was timed goes through the reference's steps.
+"""Prove a timed launch: after its windows, run the step that was timed through the same steps as the reference.
 
-Nothing is built or compiled anew, the batches are the timed ones, and the steps' numbers go on where the windows ended,
-so that a mistake that began in the windows is still there.
+Nothing is built or compiled again, the batches are the timed ones, and step numbers continue from the windows. So a
+mistake that began in the windows is still there.
 """
 
 import traceback
@@ -19,16 +19,16 @@ from stepmark.workloads import _weights
 from stepmark.workloads._batches import BATCHES
 from stepmark.workloads._protocol import Workload
 
-FAILED_SUFFIX = ".failed"  # beside a reference's file: why it is not there
+FAILED_SUFFIX = ".failed"  # A file with this suffix says why the reference's file is missing.
 
 
 def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workload, params: Any, steps: int) -> Proof:
-    """This rank's part. All ranks must call it together. `steps`: how many the engine has made.
+    """Return this rank's part of the proof. All ranks must call this together.
 
-    Raises what the engine raises.
+    `steps` is the number of steps that the engine has made. Errors of the engine pass through.
     """
     window_digest, compiled = _weights.digest(engine.weights()), engine.compilations()
-    first_step = -(-steps // BATCHES) * BATCHES  # batches in the reference's order
+    first_step = -(-steps // BATCHES) * BATCHES  # The next round of batches, in the reference's order.
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
@@ -43,13 +43,13 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
 
 
 def failed_proof(error: BaseException) -> Proof:
-    """Of a rank on which the proof broke; prints where."""
+    """Return the proof of a rank on which proving raised `error`, and print the traceback."""
     traceback.print_exc()
     return Proof(missing=printable(f"the proof failed: {type(error).__name__}: {error}")[:400])
 
 
 def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, Figures | Limits | str]:
-    """What rank 0 adds."""
+    """Return what rank 0 adds to its proof: the figures of the comparison, their limits and the problem found."""
     assert spec.reference is not None
     if not spec.reference.exists():
         why = spec.reference.with_suffix(FAILED_SUFFIX)

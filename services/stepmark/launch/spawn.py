@@ -1,4 +1,4 @@
-"""Starting processes: zygotes, children forked from them, and fresh ones, with an environment that is ours alone."""
+"""Start processes (zygotes, children forked from them, and fresh children) in an environment that stepmark defines."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _ZYGOTE_START_SECONDS, _ZYGOTE_END_SECONDS = 300, 5
 
 
 def child_environment(engine: str, threads: int, scratch: Path) -> dict[str, str]:
-    """The whole environment of an engine's processes: what they need, and nothing that happens to be set here."""
+    """Return the whole environment of an engine's processes, without variables that happen to be set here."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     return {
         **kept,
@@ -35,7 +35,7 @@ _KEPT_PREFIXES = ("NCCL_", "GLOO_", "OPENBLAS_")
 
 
 class Zygote:
-    """A running zygote of one engine on this node."""
+    """Start and hold a zygote of one engine on this node."""
 
     def __init__(self, engine: str, path: Path, environment: Mapping[str, str]) -> None:
         self.path = path
@@ -51,10 +51,10 @@ class Zygote:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until it has imported its framework.
+        """Wait until the zygote has imported its framework.
 
         Raises:
-            CannotRun: it ended instead, or takes too long; the message says which, and holds its last lines.
+            CannotRun: the zygote ended or took too long. The message says which, and holds the last lines of its log.
         """
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], _ZYGOTE_START_SECONDS)
@@ -70,7 +70,7 @@ class Zygote:
         return f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
 
     def stop(self) -> None:
-        """Kill it and its children, and wait until it is gone."""
+        """Kill the zygote and its children, and wait until it has ended."""
         process.kill_group(self._process.pid)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -80,14 +80,16 @@ class Zygote:
 
 
 class Child(Protocol):
+    """Watch and end the process of one rank."""
+
     def wait(self, seconds: float) -> int | None:
-        """The exit code as of `subprocess` (negative: a signal), or None while it runs."""
+        """Return the exit code as `subprocess` defines it (negative for a signal), or None while the process runs."""
 
     def kill(self) -> None: ...
 
 
 class ForkedChild:
-    """A child of a zygote. It lives as long as our connection does."""
+    """Run a child that a zygote forks. It lives as long as this connection is open."""
 
     def __init__(self, spec: LaunchSpec, zygote: Path) -> None:
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -109,7 +111,7 @@ class ForkedChild:
 
 
 class FreshChild:
-    """A process of its own, with its own import: what forked launches are checked against."""
+    """Run a child in a process that imports the framework itself. Forked launches are checked against such launches."""
 
     def __init__(self, spec: LaunchSpec, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -137,7 +139,7 @@ class FreshChild:
 
 
 def last_lines(log: Path) -> list[str]:
-    """The last lines of a log, made safe for a terminal."""
+    """Return the last lines of a log, with control characters removed so that a terminal can show them."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _STDERR_BYTES))

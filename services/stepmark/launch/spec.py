@@ -1,4 +1,4 @@
-"""What one rank's process is told, and what its supervisor gets back."""
+"""Define what one rank's process is told, and what its supervisor gets back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,17 +15,17 @@ from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 
 
 class _Part(BaseModel):
-    """A part of a launch's contract: nothing in it changes, and nothing unknown is accepted."""
+    """Forbid changes and unknown fields in the parts of a launch's contract."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RankGroup(_Part):
-    """This rank among the processes of a launch.
+    """Describe this rank's place among the processes of a launch.
 
-    `addresses`: host:port of every rank for the framework's group, agreed anew for each launch; `control_address`:
-    host:port where rank 0 listens for the others outside the framework; `control_token`: what they prove themselves
-    with.
+    `addresses` holds the host:port of every rank for the framework's group, agreed anew for each launch.
+    `control_address` is the host:port where rank 0 listens for the other ranks outside the framework, and
+    `control_token` is the secret by which they identify themselves.
     """
 
     rank: int
@@ -35,12 +35,12 @@ class RankGroup(_Part):
 
     @property
     def world_size(self) -> int:
-        """Number of processes."""
+        """Return the number of processes."""
         return len(self.addresses)
 
 
 class Placement(_Part):
-    """Where this rank runs: the node's name, the cores it is pinned to, its device, and a folder of its own."""
+    """Say where this rank runs: the name of its node, the cores it is pinned to, its device, and its own folder."""
 
     node: str
     cpus: tuple[int, ...]
@@ -49,12 +49,14 @@ class Placement(_Part):
 
 
 class LaunchSpec(_Part):
-    """One rank's part of one launch. Made once, by the rank's supervisor, and handed down whole; never by a person.
+    """Describe one rank's part of one launch. The rank's supervisor makes it once; it is never written by a person.
 
-    `launch`: the cell, the block, the launch's seed, and whether it is a parity check. `training`: the scenario's, with
-    the number of micro-batches that this launch makes. `reference`: the file of the reference that a parity check
-    writes or compares with, or that a timed launch is compared with after its windows; None where nothing is to be
-    proven. `zygote_import_seconds`: what the zygote that this rank was forked from took to import its framework.
+    `launch` names the cell, the block, the launch's seed, and the parity check if it is one. `training` is the
+    scenario's, with the number of micro-batches that this launch makes. `reference` is the file that a parity check
+    writes or compares with, or that a timed launch is compared with after its windows; it is None where nothing is to
+    be proven. `requested_at_ns` is the reading of `perf_counter_ns` when the launch was requested.
+    `zygote_import_seconds` is the time that the zygote of this rank took to import its framework; it is None for a
+    fresh process.
     """
 
     launch: Launch
@@ -70,16 +72,16 @@ class LaunchSpec(_Part):
 
     @property
     def cell(self) -> Cell:
-        """What is measured or checked."""
+        """Return the cell that is measured or checked."""
         return self.launch.cell
 
     @property
     def is_check(self) -> bool:
-        """Whether this is a parity check, of which nothing is timed."""
+        """Return whether this is a parity check, in which nothing is timed."""
         return self.launch.probe is not None
 
     def rank_context(self) -> RankContext:
-        """What the engine needs to know of it."""
+        """Return what the engine needs to know of this rank."""
         cell, measurement = self.cell, self.measurement
         return RankContext(
             rank=self.group.rank,
@@ -93,7 +95,7 @@ class LaunchSpec(_Part):
             seed=measurement.seed,
             launch_seed=self.launch.seed,
             block=self.launch.block,
-            # The supervisor's watchdog comes first and names the rank; this bound is for when nobody watches.
+            # The supervisor's watchdog acts first and names the rank. This limit works where nothing watches.
             collective_timeout_seconds=measurement.step_timeout_seconds + 30,
             feed_each_step=self.data.source == "host",
             replicas=cell.replicas,
@@ -105,8 +107,10 @@ class LaunchSpec(_Part):
 
 
 class RankOutcome(BaseModel):
-    """How one rank's process ended: with a report and its steps (`pack_steps` of shape (1, steps)), with the report of
-    a parity check, or with a failure.
+    """Say how one rank's process ended.
+
+    It holds a report with its steps, the report of a parity check, or a failure. `steps_npz` is what `pack_steps` makes
+    of an array of shape (1, steps).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

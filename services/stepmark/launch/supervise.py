@@ -1,4 +1,4 @@
-"""The supervisor's side of a launch: start one rank's process, watch it, and turn its end into a `RankOutcome`."""
+"""Supervise one rank of a launch: start its process, watch it, and turn its end into a `RankOutcome`."""
 
 import json
 import time
@@ -30,11 +30,11 @@ def run_child(
     other_rank_failed: Callable[[], bool],
     tell: Tell | None = None,
 ) -> RankOutcome:
-    """Run one rank to its end, however it ends. Never raises for what the child does.
+    """Run one rank to its end and return its outcome. Nothing that the child does raises an error here.
 
-    `other_rank_failed` is asked except while steps are timed, in which ranks notice each other's end by themselves
-    (`ControlGroup.watch`): TensorFlow joins its group with the interpreter's lock held, and cannot. `tell` is called
-    while it runs, where somebody wants to know its pace.
+    `other_rank_failed` is called except while steps are timed. Then the ranks notice each other's end themselves
+    (`ControlGroup.watch`); they cannot while TensorFlow joins its group, since it holds the interpreter's lock. `tell`,
+    if given, is called with the pace while the child runs.
     """
     spec.placement.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.placement.directory / child.STAMPS, spec.measurement.max_steps)
@@ -42,7 +42,7 @@ def run_child(
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
         watch = _Watch(spec, buffer, other_rank_failed, tell)
         exit_code, killed_because = watch.until_end(started)
-        if buffer.phase == Phase.MEASURED:  # whatever ended it then, its measurement is complete
+        if buffer.phase == Phase.MEASURED:  # The measurement is complete, whatever ended the process.
             exit_code, killed_because = 0, None
         outcome = _outcome(spec, exit_code, killed_because, watch.steps_done)
         return _with_stops(outcome, watch.stops.seconds)
@@ -53,7 +53,7 @@ def run_child(
 
 
 class _Watch:
-    """Progress of one child, seen through its stamps; decides when it has hung."""
+    """Follow the progress of one child through its stamps, and decide when it has hung."""
 
     def __init__(
         self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool], tell: Tell | None
@@ -67,7 +67,7 @@ class _Watch:
         self.steps_done = 0
 
     def until_end(self, started: Child) -> tuple[int, str | None]:
-        """The exit code, and why we killed it, if we did."""
+        """Return the exit code, and why the supervisor killed the child, or None if it did not."""
         reason = None
         while True:
             code = started.wait(_POLL_SECONDS)
@@ -92,7 +92,7 @@ class _Watch:
         try:
             return is_stopped(int((self._spec.placement.directory / child.PID).read_text()))
         except (OSError, ValueError):
-            return False  # the child cannot write, or is gone: its end says more
+            return False  # The child cannot write, or has ended; its exit code says more.
 
     def _why_kill(self) -> str | None:
         now, limits = time.monotonic(), self._spec.measurement
@@ -144,7 +144,7 @@ def _check_steps(report: RankReport, blob: bytes) -> None:
 
 
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:
-    """A child's words are foreign text: bounded, and harmless to a terminal."""
+    """Return a failed outcome. The child's text is not trusted: it is cut, and made safe for a terminal."""
     failure = Failure(
         rank=spec.group.rank,
         cause=printable(" ".join(cause.split()))[:_CAUSE_CHARACTERS],

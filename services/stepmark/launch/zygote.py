@@ -1,12 +1,12 @@
-"""A zygote: a process that has imported one engine's framework and done nothing else; launches are forked from it.
+"""Run a zygote: a process that has imported one engine's framework and done nothing else. Launches are forked from it.
 
-Run as `python -m stepmark.launch.zygote ENGINE SOCKET`. It says `ready` on standard output when it is, and lives until
-its standard input closes, so that it cannot outlive its supervisor. One connection is one child: the client sends a
-LaunchSpec as a line of JSON, and gets the child's exit status as a line when it has ended.
-A client that closes its connection, or dies, has its child killed.
+It is started as `python -m stepmark.launch.zygote ENGINE SOCKET`. It prints `ready` on standard output after the
+import, and lives until its standard input closes, so that it cannot outlive its supervisor. Each connection to the
+socket is one child: the client sends a LaunchSpec as a line of JSON, and receives the child's exit code as a line when
+the child has ended. If a client closes its connection or dies, its child is killed.
 
-After a fork the child shares nothing with its brothers but the pages of the import. Forks of one zygote are not
-independent of each other all the same (docs/measuring.md), which is why every block has fresh ones.
+After a fork, children share only the pages of the import. Forks of one zygote are still not independent of each other
+(docs/measuring.md), which is why every block has fresh zygotes.
 """
 
 import gc
@@ -27,7 +27,10 @@ _SPEC_BYTES_MOST = 1 << 20
 
 
 class Zygote:
-    """The server loop: accepts, forks, waits. One thread, so that a fork copies no lock that another holds."""
+    """Accept connections, fork children and wait for them.
+
+    There is only one thread, so that a fork copies no lock that another thread holds.
+    """
 
     def __init__(self, path: Path, import_seconds: float) -> None:
         self._import_seconds = import_seconds
@@ -38,7 +41,7 @@ class Zygote:
         self._children: dict[socket.socket, int] = {}
 
     def serve(self) -> None:
-        """Until standard input closes."""
+        """Serve connections until standard input closes."""
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, "stdin")
         self._selector.register(self._server, selectors.EVENT_READ, "server")
         while True:
@@ -68,14 +71,14 @@ class Zygote:
             process.die_with_parent(parent)
             self._forget_everything(connection)
             child.run(spec)
-        with suppress(OSError):  # on both sides, or a kill could come before the child has a group
+        with suppress(OSError):  # Parent and child both do this, or a kill could come before the child has a group.
             os.setpgid(pid, 0)
         self._children[connection] = pid
         self._selector.register(connection, selectors.EVENT_READ, "client")
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, connection)
 
     def _forget_everything(self, connection: socket.socket) -> None:
-        """In the child: close what belongs to the zygote, or a client's end would stay open for ever."""
+        """Close, in the child, what belongs to the zygote. Otherwise a client's connection would never close."""
         self._selector.close()
         self._server.close()
         connection.close()
@@ -87,7 +90,7 @@ class Zygote:
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
             if connection not in self._children:
-                return  # its child's end is an earlier event of the same call of `select`
+                return  # The end of its child was an earlier event of the same call of `select`.
             if not connection.recv(1):
                 self._selector.unregister(connection)
                 process.kill_group(self._children[connection])
@@ -100,8 +103,8 @@ class Zygote:
     def _report_exit(self, connection: socket.socket) -> None:
         pid = self._children.pop(connection)
         _, status = os.waitpid(pid, 0)
-        process.kill_group(pid)  # what the child started and left behind
-        with suppress(OSError):  # the client may have gone: it was its wish that the child ends
+        process.kill_group(pid)  # The child may have left processes that it started.
+        with suppress(OSError):  # The client may have closed the connection to end the child.
             connection.sendall(json.dumps({"exit_code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
         if connection.fileno() in {key.fd for key in self._selector.get_map().values()}:
             self._selector.unregister(connection)
@@ -113,13 +116,14 @@ class Zygote:
 
 
 def main() -> None:
+    """Import the framework of the engine in the first argument, and serve at the socket in the second."""
     process.die_with_parent(os.getppid())
     engine, path = sys.argv[1], Path(sys.argv[2])
     started = perf_counter_ns()
     catalog.load_engine(engine).import_framework()
     import_seconds = (perf_counter_ns() - started) / 1e9
     gc.collect()
-    gc.freeze()  # the children leave these objects' pages shared
+    gc.freeze()  # The children's collectors leave these objects alone, so their pages stay shared.
     zygote = Zygote(path, import_seconds)
     print("ready", flush=True)
     zygote.serve()

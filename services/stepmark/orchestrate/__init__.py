@@ -1,5 +1,5 @@
-"""Runs a plan: one session, one supervisor per rank, launches in order, finished records into the store.
+"""Run a plan: open a session, start one supervisor per rank, make the launches in order and store their records.
 
-Owns: the session over Ray Train and the one without Ray, agreeing on addresses, barriers between launches, and what
-happens when something ends early. The only package that imports Ray. Measures nothing itself.
+This package owns the session over Ray Train and the one without Ray, the exchange of addresses, the barriers between
+launches, and the handling of early ends. It is the only package that imports Ray. It measures nothing itself.
 """

@@ -1,4 +1,4 @@
-"""A session without Ray: supervisors are threads of the driver, on this machine. The same children, the same order."""
+"""Run a session without Ray. The supervisors are threads of the driver; the children and their order are the same."""
 
 import threading
 from types import TracebackType
@@ -12,7 +12,7 @@ from stepmark.plan.blocks import Launch
 
 
 class _ThreadChannel:
-    """The switchboard itself, and a barrier of threads."""
+    """Connect a supervisor's thread to the switchboard, and give it a barrier of threads."""
 
     def __init__(self, switchboard: Switchboard, barrier: threading.Barrier) -> None:
         self._switchboard, self._barrier = switchboard, barrier
@@ -37,7 +37,10 @@ class _ThreadChannel:
 
 
 class BareSession:
-    """`workers` supervisors on this machine. Threads are daemons: when the driver goes, its children are killed."""
+    """Run `workers` supervisors on this machine.
+
+    Their threads are daemons: when the driver ends, its children are killed.
+    """
 
     launcher: Literal["ray", "bare"] = "bare"
 
@@ -70,15 +73,22 @@ class BareSession:
             self._barrier.abort()
 
     def offer(self, block: tuple[Launch, ...]) -> None:
+        """Have this block measured next."""
         self._switchboard.offer(block)
 
     def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
+        """Return the outcomes and progress reports since the last call, waiting for some up to the time-out.
+
+        Raises:
+            Interrupted: a supervisor has failed, and nothing more will come.
+        """
         arrivals = self._switchboard.take(timeout_seconds)
         if not arrivals and self._problem is not None:
             raise Interrupted(self._problem)
         return arrivals
 
     def finish(self) -> None:
+        """Offer no more blocks, and wait until the supervisors have ended."""
         self._switchboard.offer(None)
         for thread in self._threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The parity checks of a plan: offered as a block before the first, and turned into certificates."""
+"""Run the parity checks of a plan as one block before the first, and turn their results into certificates."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,10 +15,10 @@ Run = Callable[[tuple[Launch, ...]], Iterator[tuple[Launch, list[RankOutcome]]]]
 
 
 def certify(plan: Plan, wanted: tuple[Check, ...], references: tuple[Launch, ...], run: Run) -> Iterator[Certificate]:
-    """The certificates of these checks, each as soon as all that it stands on has ended.
+    """Yield the certificate of each wanted check as soon as all launches that it depends on have ended.
 
-    `run` has launches run, and yields each with its ranks' outcomes when it has ended. `references`: of timed launches,
-    which are run too, and read by those launches.
+    `run` runs launches, and yields each with its ranks' outcomes when it has ended. `references` are the references of
+    the timed launches. They are run too, and read later by those launches.
     """
     workload = catalog.load_workload(plan.scenario.spec.workload.model)
     waiting = list(wanted)

@@ -1,7 +1,7 @@
-"""Which cores each rank computes on: agreed once a session, since the pods of one node do not know of one another.
+"""Decide which cores each rank computes on, once per session, since the pods of one node do not know of each other.
 
-Frameworks make as many threads as there are cores that they may run on. Two ranks that both take all of a node's
-threads for theirs wait for each other in spinning loops: seven times the step, seen with PyTorch.
+Frameworks start as many threads as there are cores that they may run on. Two ranks that both use all of a node's cores
+wait for each other in spinning loops; with PyTorch, a step then took seven times as long.
 """
 
 import math
@@ -15,10 +15,10 @@ from stepmark.results.environment import cgroup_cpu_limit
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a rank is: the machine, the cores that it may run on, and how many of them its cgroup lets it use.
+    """Say which machine a rank is on, which cores it may run on, and how many of them its cgroup lets it use.
 
-    `allowed` is the pod's own where the kubelet gives it exclusive cores, else all of the node's. `limit` is the rank's
-    part of the quota, infinite where there is none.
+    `allowed` holds the pod's own cores where the kubelet gives it exclusive ones, and otherwise all of the node's.
+    `limit` is the rank's part of the CPU quota, in cores; it is infinite where there is no quota.
     """
 
     node: str
@@ -27,7 +27,10 @@ class Seat:
 
     @classmethod
     def here(cls, node: str, local_ranks: int) -> Self:
-        """This process's. `local_ranks`: the ranks of its pod, or of its machine, which have one quota."""
+        """Return the seat of this process.
+
+        `local_ranks` is the number of ranks in its pod, or on its machine, which share one quota.
+        """
         quota = cgroup_cpu_limit()
         limit = math.inf if quota is None else quota / local_ranks
         return cls(node, tuple(sorted(os.sched_getaffinity(0))), limit)
@@ -35,22 +38,29 @@ class Seat:
 
 @dataclass(frozen=True)
 class Share:
-    """A rank's cores: `count` of the allowed ones from number `first` on, round and round where ranks are too many."""
+    """Name a rank's cores: `count` of the allowed ones from number `first` on.
+
+    Counting starts again at the first core where there are more ranks than cores.
+    """
 
     allowed: tuple[int, ...]
     first: int
     count: int
 
     def cpus(self, places: int = 1) -> tuple[int, ...]:
-        """`places`: with the shares of so many ranks from here on, where one process holds all workers."""
+        """Return the cores of this share, together with those of the next `places` - 1 shares.
+
+        More than one place is needed where one process holds all workers.
+        """
         several = range(self.first, self.first + min(self.count * places, len(self.allowed)))
         return tuple(sorted(self.allowed[number % len(self.allowed)] for number in several))
 
 
 def share_of(rank: int, seats: list[Seat]) -> Share:
-    """Disjoint where the cores suffice, and of one size: what the fullest machine or the tightest quota leaves a rank.
+    """Return the cores of one rank.
 
-    `seats`: of all ranks, in their order.
+    `seats` holds the seats of all ranks, in rank order. All shares have one size: what the fullest machine or the
+    tightest quota leaves to a rank, and at least 1. They are disjoint where there are enough cores.
     """
     together = Counter((seat.node, seat.allowed) for seat in seats)
     least = min(min(len(seat.allowed) / together[seat.node, seat.allowed], seat.limit) for seat in seats)

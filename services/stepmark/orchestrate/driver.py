@@ -1,4 +1,4 @@
-"""Measures a plan: offers blocks to a session, joins what comes back, stores it, and decides when it is enough."""
+"""Measure a plan: offer blocks to a session, join and store the ranks' outcomes, and decide when to stop."""
 
 import importlib.util
 import secrets
@@ -30,7 +30,7 @@ _TAKE_SECONDS = 1.0
 
 
 class Sink(Protocol):
-    """Where finished launches go; a store."""
+    """Store finished launches and certificates."""
 
     def headers(self) -> Iterator[LaunchHeader]: ...
     def append(self, record: LaunchRecord) -> None: ...
@@ -39,7 +39,7 @@ class Sink(Protocol):
 
 
 class Progress(Protocol):
-    """Who is told how far it is. Called between launches, never inside one."""
+    """Report to a person how far the run is. It is called between launches, never inside one."""
 
     def starting(self, launcher: str) -> None: ...
     def checking(self, launches: int) -> None: ...
@@ -51,22 +51,25 @@ class Progress(Protocol):
 
 
 class Watcher(Protocol):
-    """Who follows a run more closely. Where there is none, running launches tell nothing."""
+    """Follow a run more closely. Without a watcher, running launches report no progress."""
 
     def planned(self, launches: int) -> None:
-        """So many are to be run; more may follow."""
+        """Report how many launches are to be run. More may be added."""
 
     def added(self, launches: int) -> None:
-        """So many more are made, since others disturbed them or what they are compared with."""
+        """Report how many launches are made again.
+
+        They, or launches that they are compared with, were disturbed.
+        """
 
     def told(self, launch: Launch, steps: int, seconds: float) -> None:
-        """This launch runs; its rank 0 made so many steps in so many seconds since the last call."""
+        """Report that this launch is running: its rank 0 made `steps` steps in `seconds` since the last call."""
 
     def finished(self, record: LaunchRecord) -> None:
-        """It is stored."""
+        """Report that this record is stored."""
 
     def go_on(self) -> None:
-        """Asked every second.
+        """Decide whether the run goes on. It is called about every second.
 
         Raises:
             Interrupted: the run must end.
@@ -75,19 +78,21 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, which is not what to measure."""
+    """Say how to run, as opposed to what to measure."""
 
     launcher: str = "ray"
     fresh_process: bool = False
     parity_only: bool = False
     last_words: str = "The run was cut off."
-    """What a person hears where this process is ended from outside."""
+    """The guard prints this text where this process is ended from outside."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides on further launches: whether the cells are precise enough, asked from the last needed block on, and
-    whether others disturbed a launch.
+    """Decide on further launches.
+
+    `precise_enough` says whether the cells are measured precisely enough; it is asked from the last required block on.
+    `disturbed` says whether others disturbed a launch.
     """
 
     precise_enough: Callable[[], bool]
@@ -97,10 +102,10 @@ class Rules:
 def measure(
     plan: Plan, sink: Sink, progress: Progress, options: Options, rules: Rules, watcher: Watcher | None = None
 ) -> None:
-    """Check and run what the sink does not have yet.
+    """Run the checks and launches that the sink does not have yet.
 
     Raises:
-        Interrupted: the session broke; what was finished is in the sink.
+        Interrupted: the session broke, or the watcher ended the run. What was finished is in the sink.
         CannotRun: the session could not be started.
     """
     work = _Work(plan, () if options.parity_only else plan.blocks, sink, rules)
@@ -128,7 +133,7 @@ def measure(
 
 
 class _Work:
-    """What is left of a plan, and when it is enough."""
+    """Keep track of what is left of a plan, and decide when enough is measured."""
 
     def __init__(self, plan: Plan, blocks: tuple[tuple[Launch, ...], ...], sink: Sink, rules: Rules) -> None:
         self.plan, self.blocks, self.sink = plan, blocks, sink
@@ -136,12 +141,12 @@ class _Work:
         self._precise_enough, self._began = rules.precise_enough, monotonic()
 
     def begin(self) -> int:
-        """From here on its time counts. The number of launches that are always made."""
+        """Start the clock of the time budget, and return the number of launches that are always made."""
         self._began = monotonic()
         return sum(map(len, self._left(0, self.plan.scenario.spec.measurement.launches)))
 
     def enough_before(self, index: int) -> bool:
-        """Whether blocks from `index` on may be left out."""
+        """Return whether the blocks from `index` on may be left out."""
         measurement = self.plan.scenario.spec.measurement
         if not any(self._left(index)):
             return True
@@ -153,13 +158,14 @@ class _Work:
         return over or self._precise_enough()
 
     def cells_left(self) -> Iterable[Cell]:
-        """Those of which launches are left, each once."""
+        """Return the cells that have launches left, each once."""
         return dict.fromkeys(launch.cell for block in self._left(0) for launch in block)
 
     def _left(self, start: int, end: int | None = None) -> list[tuple[Launch, ...]]:
         return [self.remaining.of_block(block) for block in self.blocks[start:end]]
 
     def store(self, record: LaunchRecord) -> None:
+        """Store a record, and count its launch as done."""
         self.sink.append(record)
         self.remaining.finished(record.header)
 
@@ -192,7 +198,7 @@ def _tell_added(launches: int, progress: Progress, watcher: Watcher | None) -> N
 def _ends(
     block: tuple[Launch, ...], session: Session, watcher: Watcher | None
 ) -> Iterator[tuple[Launch, list[RankOutcome]]]:
-    """Have the block run; its launches as they end, each when all its ranks have spoken."""
+    """Have the block run, and yield each launch with its outcomes when all its ranks have reported."""
     session.offer(block)
     waiting = {launch.id: launch for launch in block}
     outcomes: dict[str, list[RankOutcome]] = {launch.id: [] for launch in block}
@@ -206,17 +212,21 @@ def _ends(
 
 
 def _arrivals(session: Session, waiting: Mapping[str, Launch], watcher: Watcher | None) -> Iterator[Arrival]:
-    """What has come in; tellings are for the watcher."""
+    """Yield the outcomes that have come in, and pass the progress reports to the watcher."""
     if watcher is not None:
         watcher.go_on()
     for arrival in session.take(_TAKE_SECONDS):
         if isinstance(arrival, Arrival):
             yield arrival
-        elif watcher is not None and arrival.launch_id in waiting:  # under Ray, it may come after the outcome
+        elif watcher is not None and arrival.launch_id in waiting:  # Under Ray, it may arrive after the outcome.
             watcher.told(waiting[arrival.launch_id], arrival.steps, arrival.seconds)
 
 
 def check_launcher(launcher: str) -> None:
-    """Raise CannotRun for a launcher that is not installed. Does not import Ray, which reads its environment then."""
+    """Check that the launcher is installed. Ray is not imported, since it reads its environment when it is.
+
+    Raises:
+        CannotRun: the launcher is not installed.
+    """
     if launcher == "ray" and importlib.util.find_spec("ray") is None:
         raise CannotRun("launcher 'ray': expected Ray, found none. pip install 'stepmark[ray]', or --launcher bare.")

@@ -1,4 +1,4 @@
-"""Files and ports of one run on one node, apart from every other run's, and gone when the run is."""
+"""Make the folders and reserve the ports of one run on one node, apart from other runs', and remove them at its end."""
 
 import fcntl
 import os
@@ -13,58 +13,65 @@ from pathlib import Path
 
 from stepmark.errors import CannotRun
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (the kernel's shared memory, for stamps that must never wait for a disk)
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (Stamps are kept in shared memory, as they must never wait for a disk.)
 _PREFIX = "stepmark-"
 _OWNER = ".owner"
 
 
 def run_folder(run_id: str) -> Path:
-    """Stamps, reports, sockets: small files in memory."""
+    """Return the folder of stamps, reports and sockets, which are small files in memory."""
     return _bases()[0] / f"{_PREFIX}{run_id}"
 
 
 def scratch_folder(run_id: str) -> Path:
-    """Compiler caches and temporary files: large files on disk."""
+    """Return the folder of compiler caches and temporary files, which are large files on disk."""
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{run_id}-scratch"
 
 
 def ray_folder(run_id: str) -> Path:
-    """Ray's logs and sockets, where we start Ray. Short: a socket's path has 107 characters."""
+    """Return the folder of Ray's logs and sockets, for a Ray that we start.
+
+    Its name is short, since the path of a socket has at most 107 characters.
+    """
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{run_id[:8]}-ray"
 
 
 def run_folders(run_id: str) -> list[Path]:
+    """Return all folders of a run."""
     return [run_folder(run_id), scratch_folder(run_id), ray_folder(run_id)]
 
 
 def _bases() -> list[Path]:
-    """Where folders of runs lie: first where the small files do."""
+    """Return the places that hold the folders of runs, first the one for small files."""
     temporary = Path(tempfile.gettempdir())
     return [_SHARED_MEMORY, temporary] if _SHARED_MEMORY.is_dir() else [temporary]
 
 
 @contextmanager
 def own_folders(run_id: str) -> Iterator[None]:
-    """Make the supervisors' folders and remove them at the end. Once per node."""
+    """Make the supervisors' folders and remove them at the end. This is done once per node."""
     with owned(run_folder(run_id)), owned(scratch_folder(run_id)):
         yield
 
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Make a folder that nobody else may read, and remove it at the end. Until then others see that its owner lives."""
+    """Make a folder that nobody else may read, and remove it at the end.
+
+    Until then a lock shows other processes that its owner lives.
+    """
     folder.mkdir(mode=0o700)
     try:
         draft = folder / f"{_OWNER}.draft"
         with locked(draft):
-            draft.rename(folder / _OWNER)  # it appears locked
+            draft.rename(folder / _OWNER)  # The file is locked from the moment it appears.
             yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def stale_folders() -> list[Path]:
-    """This user's folders of runs on this machine whose owners have ended without removing them."""
+    """Return this user's folders of runs on this machine whose owners have ended without removing them."""
     found = [folder for base in _bases() for folder in base.glob(f"{_PREFIX}*") if is_ours(folder)]
     return [folder for folder in found if _is_stale(folder)]
 
@@ -80,7 +87,7 @@ def _is_stale(folder: Path) -> bool:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether this is a folder, and no link to one, that belongs to this user and that nobody else may open."""
+    """Return whether this is a folder, not a link to one, that belongs to this user and that nobody else may open."""
     try:
         found = folder.lstat()
     except OSError:
@@ -90,10 +97,12 @@ def is_ours(folder: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of this file, which is made if it is missing. No link is followed, nothing in it is changed.
+    """Hold the lock of this file, which is made if it is missing.
+
+    Links are not followed, and its content is not changed.
 
     Raises:
-        OSError: somebody holds it, or it is no file that this user may write.
+        OSError: another process holds the lock, or this is no file that this user may write.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -104,10 +113,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _folder_of_locks() -> Path:
-    """One for all of this user's runs on this machine, whatever session they belong to.
+    """Return the one folder that holds the locks of all of this user's runs on this machine, in whatever session.
 
     Raises:
-        CannotRun: somebody else has taken its place.
+        CannotRun: another user's file or folder is in its place.
     """
     temporary = Path(tempfile.gettempdir()) / f"{_PREFIX}ports-{os.getuid()}"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -125,13 +134,13 @@ def _folder_of_locks() -> Path:
 
 @contextmanager
 def leased_ports(count: int) -> Iterator[list[int]]:
-    """Free TCP ports that no other run of this user on this machine takes meanwhile.
+    """Reserve free TCP ports that no other run of this user on this machine takes meanwhile.
 
-    They lie below the range that the kernel gives to outgoing connections, so nobody gets one by chance between our
-    look and the framework's bind (TensorFlow binds its port itself and late).
+    They lie below the range that the kernel gives to outgoing connections. So no connection gets one of them by chance
+    between our test and the framework's bind (TensorFlow binds its port itself, and late).
 
     Raises:
-        CannotRun: no free port was found, or there is no place for the locks.
+        CannotRun: too few free ports were found, or there is no place for the locks.
     """
     low, high = 10_000, min(32_768, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
     folder = _folder_of_locks()

@@ -1,11 +1,11 @@
-"""Outlives the driver by a moment, and ends what the driver could not.
+"""Run a guard: a process that outlives the driver for a moment and cleans up what the driver could not.
 
-Run as `python -m stepmark.orchestrate.guard LAST_WORDS FOLDER...`. It waits until its standard input closes, which
-happens however the driver ends, SIGKILL included. Where the driver could not say goodbye (Ray ends a driver whose
-cluster is gone, without asking Python), the guard says the last words in its place, on standard error. Then it kills
-every process that still has a file of the run's folders open, and removes the folders. (Ray's agents go on for a
-minute after their cluster is gone; they are known by their open logs, since they overwrite their command line and
-environment.)
+It is started as `python -m stepmark.orchestrate.guard LAST_WORDS FOLDER...`. It waits until its standard input closes,
+which happens however the driver ends, even by SIGKILL. If the driver could not write a goodbye before (Ray ends a
+driver whose cluster is gone without running Python code), the guard prints the last words on standard error in its
+place. Then it kills every process that still has a file of the run's folders open, and removes the folders. (Ray's
+agents go on for a minute after their cluster is gone. They are recognised by their open logs, since they overwrite
+their command line and environment.)
 """
 
 import os
@@ -22,15 +22,15 @@ import psutil
 from stepmark.orchestrate.folders import stale_folders
 
 _GOODBYE = b"."
-_ROUNDS = 20  # a dying process may start another; each round waits until those it killed are gone
+_ROUNDS = 20  # A dying process may start another. Each round waits until the processes it killed have ended.
 
 
 @contextmanager
 def guarded(folders: list[Path], last_words: str) -> Iterator[None]:
-    """While inside, a guard watches over this process; on leaving, nothing of the folders or their users is left.
+    """Have a guard watch over this process inside the `with` block, and remove the folders and their users afterwards.
 
-    `last_words`: what a person hears if this process is ended from outside. What a run left whose guard was killed too
-    is removed first.
+    `last_words` is the text that a person sees if this process is ended from outside. First, what is left of runs whose
+    guards were killed too is removed.
     """
     _clean(stale_folders(), {os.getpid(), os.getppid()})
     guard = subprocess.Popen(
@@ -42,14 +42,14 @@ def guarded(folders: list[Path], last_words: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # the guard may have been killed
+        with suppress(OSError):  # The guard may have been killed.
             guard.stdin.write(_GOODBYE)
             guard.stdin.close()
         guard.wait()
 
 
 def users_of(folders: list[str], spared: set[int]) -> list[psutil.Process]:
-    """Processes, other than those spared, with a working folder or an open file in one of the folders."""
+    """Return the processes, except those spared, with their working folder or an open file in one of the folders."""
     others = [process for process in psutil.process_iter() if process.pid not in spared]
     return [process for process in others if any(_is_in(link, folders) for link in _links(process.pid))]
 
@@ -60,7 +60,7 @@ def _links(pid: int) -> Iterator[str]:
         for link in [process / "cwd", *(process / "fd").iterdir()]:
             yield str(link.readlink())
     except OSError:
-        return  # it ended, or it is somebody else's
+        return  # The process ended, or belongs to another user.
 
 
 def _is_in(path: str, folders: list[str]) -> bool:
@@ -68,13 +68,13 @@ def _is_in(path: str, folders: list[str]) -> bool:
 
 
 def _clean(folders: list[Path], spared: set[int]) -> None:
-    """Kill who uses the folders, and remove them."""
+    """Kill the processes that use the folders, and remove the folders."""
     for _ in range(_ROUNDS if folders else 0):
         left = users_of([str(folder) for folder in folders], spared)
         if not left:
             break
         for process in left:
-            with suppress(psutil.Error):  # it has just ended by itself
+            with suppress(psutil.Error):  # The process has just ended by itself.
                 process.kill()
         psutil.wait_procs(left, timeout=1)
     for folder in folders:
@@ -82,9 +82,10 @@ def _clean(folders: list[Path], spared: set[int]) -> None:
 
 
 def main() -> None:
+    """Wait until standard input closes, and then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    spared = {os.getpid(), os.getppid()}  # the driver ends by itself, or has ended
+    spared = {os.getpid(), os.getppid()}  # The driver ends by itself, or has ended.
     last_words, *folders = sys.argv[1:]
     if sys.stdin.buffer.read() != _GOODBYE:
         with suppress(OSError):

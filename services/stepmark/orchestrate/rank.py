@@ -1,4 +1,4 @@
-"""A supervisor: one for each rank, for a whole session. Starts zygotes, runs its rank of each launch, else waits."""
+"""Run a supervisor: one per rank, for a whole session. It starts zygotes and runs its rank of each launch."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ from stepmark.scenario.model import Scenario, Training
 
 @dataclass(frozen=True)
 class Place:
-    """Where a supervisor runs: its rank among all, and among those of its pod or machine."""
+    """Say where a supervisor runs: its rank among all ranks, and among those of its pod or machine."""
 
     rank: int
     ranks: int
@@ -41,7 +41,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a session is told once. `tells`: rank 0 tells the driver how each launch goes."""
+    """Hold what a session is told at its start.
+
+    `tells` says whether rank 0 reports the progress of launches to the driver.
+    """
 
     run_id: str
     scenario: Scenario
@@ -50,7 +53,7 @@ class Settings:
 
 
 class Channel(Protocol):
-    """A supervisor's way to the others: the switchboard's calls, and a barrier of all ranks."""
+    """Connect a supervisor to the others through the switchboard's calls and a barrier of all ranks."""
 
     def next_block(self, index: int) -> tuple[Launch, ...] | None: ...
     def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]: ...
@@ -61,20 +64,20 @@ class Channel(Protocol):
 
 
 def supervise(place: Place, settings: Settings, channel: Channel) -> None:
-    """Serve blocks until the driver has no more."""
+    """Run this supervisor's rank of every block until the driver offers no more."""
     with own_folders(settings.run_id) if place.local_rank == 0 else ExitStack():
         seats = channel.exchange("seats", place.rank, place.ranks, Seat.here(_node_name(), place.local_ranks))
-        rank = _Rank(place, share_of(place.rank, seats), settings, channel)  # and everybody has made their folders
+        rank = _Rank(place, share_of(place.rank, seats), settings, channel)  # By now all nodes have made their folders.
         index = 0
         while (block := channel.next_block(index)) is not None:
             _serve_block(rank, block)
             index += 1
-        channel.barrier()  # nobody needs the folders any more
+        channel.barrier()  # From here on no rank needs the folders.
 
 
 @dataclass(frozen=True)
 class _Rank:
-    """What does not change in a session."""
+    """Hold what does not change in a session."""
 
     place: Place
     share: Share
@@ -85,28 +88,35 @@ class _Rank:
 def _serve_block(rank: _Rank, block: tuple[Launch, ...]) -> None:
     channel = rank.channel
     with _zygotes(rank, block) as problems:
-        channel.barrier()  # nothing starts or imports while something is measured
+        channel.barrier()  # Nothing starts or imports while a launch is measured.
         for launch in block:
             if rank.place.rank < launch.cell.processes:
                 channel.submit(launch.id, _run(rank, launch, problems))
-            channel.barrier()  # ranks outside a smaller world wait here, not in a collective
+            channel.barrier()  # Ranks that have no part in this launch wait here, not in a collective.
 
 
 def _node_name() -> str:
-    """The machine that this rank is on. A pod has a host name of its own, and the controller tells it its node's."""
+    """Return the name of the machine that this rank is on.
+
+    A pod has its own host name, so the controller tells it its node's.
+    """
     return os.environ.get("STEPMARK_NODE_NAME") or socket.gethostname()
 
 
 def _socket(settings: Settings, engine: str, launch: Launch) -> Path:
-    """Of the zygote that this launch is forked from. Launches that are made again have zygotes of their own."""
+    """Return the socket of the zygote that this launch is forked from.
+
+    Launches that are made again have their own zygotes.
+    """
     return run_folder(settings.run_id) / f"{engine}-{launch.block}-{launch.attempt}.sock"
 
 
 @contextmanager
 def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]:
-    """Fresh zygotes of the block's engines, one a node, started by the node's first supervisor, imported at once.
+    """Start fresh zygotes of the block's engines, all at once, and stop them at the end.
 
-    Yields the engines whose zygote did not start, with the reason.
+    There is one per engine and node, started by the node's first supervisor. Yield the engines whose zygote did not
+    start, with the reason.
     """
     problems: dict[str, str] = {}
     if rank.place.local_rank != 0 or rank.settings.fresh_process:
@@ -165,7 +175,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOu
 
 
 def _teller(rank: _Rank, launch: Launch) -> Tell | None:
-    """Says at once that the launch runs, and then its pace."""
+    """Report at once that the launch runs, and return the function that reports its pace; None where nobody is told."""
     if not rank.settings.tells or launch.probe is not None:
         return None
     tell = partial(rank.channel.tell, launch.id)
@@ -200,16 +210,17 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
 
 
 def _training(training: Training, launch: Launch) -> Training:
-    """A reference makes the micro-batches of all the workers that it stands for."""
+    """Return the launch's training settings. A reference makes the micro-batches of all workers that it stands for."""
     if launch.probe is None:
         return training
     return training.model_copy(update={"gradient_accumulation": launch.probe.accumulate})
 
 
 def _reference_file(settings: Settings, launch: Launch) -> Path | None:
-    """What a parity check writes or is compared with, and a timed launch is compared with after its windows.
+    """Return the file that a parity check writes or reads, or that a timed launch is compared with after its windows.
 
-    It is on disk: a large model's gradients and weights. It is gone with the run.
+    It is on disk, since it holds gradients and weights of what may be a large model. It is removed with the run's
+    folders.
     """
     probe = launch.probe
     if probe is None:
@@ -219,7 +230,7 @@ def _reference_file(settings: Settings, launch: Launch) -> Path | None:
 
 
 def _keep_cause(spec: LaunchSpec, outcome: RankOutcome) -> None:
-    """Why a reference is not there, for the launches that would be compared with it."""
+    """Store why a reference is missing, for the launches that would be compared with it."""
     probe = spec.launch.probe
     if probe is not None and probe.writes and outcome.failure is not None:
         assert spec.reference is not None

@@ -1,7 +1,8 @@
-"""A session inside one Ray Train run: Ray places one worker per rank, and each worker is a thin supervisor.
+"""Run a session inside one Ray Train run: Ray places one worker per rank, and each worker is a thin supervisor.
 
-`max_failures`, preemption and controller retries are 0: a silent restart would be a wrong number. Nothing is reported
-through `ray.train.report`, which may block for 2 s; outcomes go through the switchboard actor between launches.
+`max_failures`, preemption and controller retries are 0, since a silent restart would give a wrong number. Nothing is
+reported through `ray.train.report`, which may block for 2 s; outcomes go through the switchboard actor between
+launches.
 """
 
 import os
@@ -28,11 +29,11 @@ _LOOPBACK = "127.0.0.1"
 _END_SECONDS = 15
 _ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s by default: how late the end of a worker is seen
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # The end of a worker is noticed this late; the default is 2 s.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_niceness": "0",  # 15 by default, which our launches would inherit
+    "RAY_worker_niceness": "0",  # The default is 15, which our launches would inherit.
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -40,16 +41,16 @@ _ENVIRONMENT = {
 
 
 def _prepare_environment() -> None:
-    """Before Ray is imported, since it reads these then."""
+    """Set Ray's environment variables before Ray is imported, since it reads them then."""
     os.environ.update(_ENVIRONMENT)
     if "RAY_ADDRESS" not in os.environ:
-        # A token in memory: by default Ray would write one into the user's home.
+        # The token is kept in memory. By default Ray would write one into the user's home.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 class _RayChannel:
-    """The switchboard actor, and Ray Train's own barrier."""
+    """Connect a supervisor to the switchboard actor and to Ray Train's barrier."""
 
     def __init__(self, switchboard: "ActorHandle[Any]") -> None:
         self._switchboard = switchboard
@@ -72,7 +73,8 @@ class _RayChannel:
         return self._call("has_failed", launch_id)
 
     def tell(self, launch_id: str, steps: int, seconds: float) -> None:
-        self._switchboard.tell.remote(launch_id, steps, seconds)  # not waited for: the launch's watchdog is next
+        # This does not wait for an answer, so that the launch's watchdog is not delayed.
+        self._switchboard.tell.remote(launch_id, steps, seconds)
 
     def barrier(self) -> None:
         import ray.train.collective
@@ -81,7 +83,7 @@ class _RayChannel:
 
 
 def _train_function(config: dict[str, Any]) -> None:
-    """What Ray Train runs in every worker."""
+    """Run a supervisor in a worker of Ray Train."""
     import ray
     import ray.train
 
@@ -97,7 +99,7 @@ def _train_function(config: dict[str, Any]) -> None:
 
 
 class RaySession:
-    """A Ray Train run of `workers` workers: in the cluster of RAY_ADDRESS, or in one of its own on this machine."""
+    """Run `workers` workers of Ray Train, in the cluster of RAY_ADDRESS or in a new one on this machine."""
 
     launcher: Literal["ray", "bare"] = "ray"
 
@@ -115,7 +117,7 @@ class RaySession:
         try:
             handler = signal.getsignal(signal.SIGTERM)
             self._start_ray()
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which exits at once
+            signal.signal(signal.SIGTERM, handler)  # Ray has set its own handler, which exits at once.
             self._check_places()
             actor: Any = ray.remote(Switchboard)
             self._switchboard = actor.options(num_cpus=0, max_concurrency=4 * self._workers + 8).remote()
@@ -140,7 +142,7 @@ class RaySession:
             include_dashboard=False,
             object_store_memory=128 << 20,
             _node_ip_address=_LOOPBACK,
-            _temp_dir=str(self._folder / "r"),  # Ray opens it to everybody, but nobody comes through ours
+            _temp_dir=str(self._folder / "r"),  # Ray lets every user open it, but our folder above it does not.
             **quiet,
         )
 
@@ -174,9 +176,15 @@ class RaySession:
             self._problem = _first_cause(error)
 
     def offer(self, block: tuple[Launch, ...]) -> None:
+        """Have this block measured next."""
         self._get(self._switchboard.offer.remote(block))
 
     def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
+        """Return the outcomes and progress reports since the last call, waiting for some up to the time-out.
+
+        Raises:
+            Interrupted: the Ray Train run or Ray has ended, and nothing more will come.
+        """
         arrivals: list[Arrival | Telling] = self._get(self._switchboard.take.remote(timeout_seconds))
         if not arrivals and not self._thread.is_alive():
             raise Interrupted(self._problem or "the Ray Train run ended early")
@@ -189,10 +197,11 @@ class RaySession:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
             raise Interrupted(f"Ray is gone: {_one_line(error)}") from None
-        except SystemError as error:  # Ray looks for signals itself, and knows none but Ctrl-C: Stopped is the cause
+        except SystemError as error:  # Ray checks for signals itself and knows only Ctrl-C, so `Stopped` is the cause.
             raise error.__cause__ or error from None
 
     def finish(self) -> None:
+        """Offer no more blocks, and wait until the supervisors have ended."""
         self._get(self._switchboard.offer.remote(None))
         self._thread.join()
 
@@ -204,9 +213,10 @@ class RaySession:
         self._stop()
 
     def _end_fit(self) -> None:
-        """End Ray Train before Ray: a thread that is still inside `fit` when Ray shuts down takes the process with it.
+        """End Ray Train before Ray, because a thread still inside `fit` when Ray shuts down ends the whole process.
 
-        Only our own Ray's workers are below this process; those of another cluster end with our connection.
+        Only the workers of a Ray that we started are below this process; those of another cluster end with our
+        connection.
         """
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
@@ -226,7 +236,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Which worker failed, from Ray Train's own error: a dead worker before those that only noticed."""
+    """Return which worker failed, from Ray Train's own error: a dead worker before those that only noticed its end."""
     failures: dict[int, BaseException] = getattr(error, "worker_failures", {})
     for rank, failure in sorted(failures.items(), key=lambda item: "HealthCheck" not in type(item[1]).__name__):
         return f"Ray worker of rank {rank} failed: {type(failure).__name__}: {_one_line(failure)}"

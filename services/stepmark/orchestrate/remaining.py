@@ -1,4 +1,4 @@
-"""What of a plan is left to measure: what has not been measured yet, and then what others disturbed, once again."""
+"""Find what is left of a plan: launches not measured yet, and then the disturbed ones, which are made again."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -7,17 +7,24 @@ from stepmark.plan.blocks import Group, Launch, Plan, group_of
 from stepmark.results.record import LaunchHeader
 
 Disturbed = Callable[[LaunchHeader], str | None]
-"""Why others disturbed a launch, in words, or None. A header has no step times, so it cannot look at the result."""
+"""Return why others disturbed a launch, or None.
+
+A header has no step times, so the decision cannot depend on the result.
+"""
 
 
 class Remaining:
-    """Knows what has been measured. Launches are made again within `measurement.maxMadeAgain`, each once.
+    """Keep track of what has been measured. Each launch is made again at most once, within `measurement.maxMadeAgain`.
 
-    Cells that are compared are made again together, so that they stay neighbours in time; a failed launch is not.
+    Cells that are compared are made again together, so that they stay neighbours in time. A failed launch is not made
+    again.
     """
 
     def __init__(self, plan: Plan, disturbed: Disturbed, stored: Iterable[LaunchHeader]) -> None:
-        """`stored`: of an earlier part of the run; what was made again there counts against the budget."""
+        """Start from the `stored` launches of an earlier part of the run.
+
+        Those made again then count against the budget.
+        """
         self._is_disturbed = disturbed
         self._left = _budget(plan)
         self._done: set[str] = set()
@@ -27,7 +34,7 @@ class Remaining:
             self.finished(header)
 
     def finished(self, header: LaunchHeader) -> None:
-        """This launch has been measured, or has failed."""
+        """Count this launch as measured or failed."""
         self._done.add(header.launch_id)
         self._left -= header.attempt > 0
         if header.failure is not None:
@@ -36,12 +43,12 @@ class Remaining:
             self._disturbed.add(header.launch_id)
 
     def of_block(self, block: tuple[Launch, ...]) -> tuple[Launch, ...]:
-        """The launches to run next, in the block's order; none when it is done."""
+        """Return the launches to run next, in the block's order. It is empty when the block is done."""
         first = tuple(launch for launch in block if launch.id not in self._done)
         return first or self._again(block)
 
     def _again(self, block: tuple[Launch, ...]) -> tuple[Launch, ...]:
-        """Whole groups of the block, as far as the budget goes."""
+        """Return the launches of the block's disturbed groups, whole groups only, as far as the budget goes."""
         groups: dict[Group, list[Launch]] = {}
         for launch in block:
             groups.setdefault(group_of(launch.cell), []).append(launch)
@@ -60,7 +67,7 @@ class Remaining:
 
 
 def _budget(plan: Plan) -> int:
-    """Half of the launches that are always made, unless the scenario says how many."""
+    """Return how many launches may be made again: half of those always made, unless the scenario sets the number."""
     measurement = plan.scenario.spec.measurement
     if measurement.max_made_again is not None:
         return measurement.max_made_again

@@ -1,4 +1,4 @@
-"""A session as the driver sees it, and the joining of the ranks' outcomes into one record."""
+"""Define a session as the driver sees it, and join the ranks' outcomes into one record."""
 
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -13,7 +13,7 @@ from stepmark.results.record import NO_STEPS, Failure, LaunchHeader, LaunchRecor
 
 
 class Session(Protocol):
-    """Supervisors at their places, waiting for blocks. A context manager: leaving it ends every process of it."""
+    """Hold supervisors that wait for blocks. It is a context manager, and leaving it ends all of its processes."""
 
     launcher: Literal["ray", "bare"]
 
@@ -21,20 +21,20 @@ class Session(Protocol):
         """Have this block measured next."""
 
     def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
-        """Outcomes and tellings since the last call; waits for some up to the time-out.
+        """Return the outcomes and progress reports since the last call, waiting for some up to the time-out.
 
         Raises:
             Interrupted: the session has broken, and nothing more will come.
         """
 
     def finish(self) -> None:
-        """No more blocks: wait until the supervisors have gone."""
+        """Offer no more blocks, and wait until the supervisors have ended."""
 
 
 def join_outcomes(
     launch: Launch, digest: str, launcher: Literal["ray", "bare"], forked: bool, outcomes: list[RankOutcome]
 ) -> LaunchRecord:
-    """One record from the outcomes of all ranks of a launch."""
+    """Return one record from the outcomes of all ranks of a launch."""
     outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
     failure = root_cause(outcomes) or _disagreement(outcomes)
     header = LaunchHeader(
@@ -55,7 +55,7 @@ def join_outcomes(
     return LaunchRecord(header, steps)
 
 
-# What a rank says when another one's end has reached it: a consequence, not a cause.
+# These messages of a rank are consequences of another rank's end, not causes.
 _ECHOES = (
     PEER_GONE,
     "Connection reset",
@@ -71,7 +71,11 @@ _ECHOES = (
 
 
 def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
-    """The failure that began it: signals, then errors, then echoes of another rank's end; fewest steps first."""
+    """Return the failure that caused the others, or None where no rank failed.
+
+    Signals come first, then errors, then the consequences of another rank's end. Among equals the rank with the fewest
+    steps comes first; if that is not decisive, the failure's rank is None.
+    """
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if not failed:
         return None
@@ -89,6 +93,6 @@ def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
 
 
 def _disagreement(outcomes: list[RankOutcome]) -> Failure | None:
-    """Ranks that did not run the same windows have not measured the same thing."""
+    """Return a failure if the ranks ran different windows, since they have then not measured the same thing."""
     windows = {tuple((w.kind, w.steps) for w in o.report.windows) for o in outcomes if o.report is not None}
     return Failure(rank=None, cause="the ranks ran different numbers of steps") if len(windows) > 1 else None

@@ -1,7 +1,7 @@
-"""Where the driver and the supervisors of one session meet: blocks go out, addresses are exchanged, outcomes come in.
+"""Connect the driver and the supervisors of one session: blocks go out, addresses are exchanged, outcomes come in.
 
-One object, thread-safe, with calls that wait. Under Ray it is an actor with a thread for each caller; without Ray it is
-shared by threads. While something is measured one call is made, `tell`, every two seconds and only where it is wanted.
+There is one object, thread-safe, whose calls wait. Under Ray it is an actor with a thread for each caller; without Ray,
+threads share it. The only call during a measurement is `tell`, every two seconds and only where it is wanted.
 """
 
 import threading
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one rank of one launch can be reached: a port for the framework, one for our control group."""
+    """Say how one rank of one launch can be reached: one port for the framework and one for our control group."""
 
     host: str
     group_port: int
@@ -26,7 +26,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One rank's outcome of one launch."""
+    """Hold one rank's outcome of one launch."""
 
     launch_id: str
     outcome: RankOutcome
@@ -34,7 +34,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Telling:
-    """A launch runs, and made so many steps in so many seconds since its last telling. The first has no steps."""
+    """Report that a launch is running, and how many steps it made in how many seconds since its last report.
+
+    The first report has no steps.
+    """
 
     launch_id: str
     steps: int
@@ -43,7 +46,7 @@ class Telling:
 
 @dataclass
 class Switchboard:
-    """State of one session. `None` as a block ends it."""
+    """Hold the state of one session. A block of None ends the session."""
 
     _blocks: list[tuple[Launch, ...] | None] = field(default_factory=list)
     _exchanged: dict[str, dict[int, Any]] = field(default_factory=dict)
@@ -52,19 +55,22 @@ class Switchboard:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def offer(self, block: tuple[Launch, ...] | None) -> None:
-        """From the driver: the next block, or None for the end."""
+        """Add the next block, or None for the end. The driver calls this."""
         with self._changed:
             self._blocks.append(block)
             self._changed.notify_all()
 
     def next_block(self, index: int) -> tuple[Launch, ...] | None:
-        """From every rank: block number `index` of the session, once it is there."""
+        """Return block number `index` of the session, once it is there. Every rank calls this."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._blocks) > index)
             return self._blocks[index]
 
     def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]:
-        """From each of `count` ranks: what all of them have given, in rank order, once all have."""
+        """Return what all `count` ranks have given under the name `what`, in rank order, once all have.
+
+        Each rank calls this.
+        """
         with self._changed:
             known = self._exchanged.setdefault(what, {})
             known[rank] = own
@@ -73,12 +79,12 @@ class Switchboard:
             return [known[i] for i in range(count)]
 
     def has_failed(self, launch_id: str) -> bool:
-        """From a rank whose process is still joining: whether another rank of the launch has failed meanwhile."""
+        """Return whether another rank of the launch has failed. A rank whose process is not stepping calls this."""
         with self._changed:
             return launch_id in self._failed
 
     def submit(self, launch_id: str, outcome: RankOutcome) -> None:
-        """From a rank: how its part of a launch ended."""
+        """Add how a rank's part of a launch ended. Each rank calls this."""
         with self._changed:
             self._arrivals.append(Arrival(launch_id, outcome))
             if outcome.failure is not None:
@@ -86,13 +92,16 @@ class Switchboard:
             self._changed.notify_all()
 
     def tell(self, launch_id: str, steps: int, seconds: float) -> None:
-        """From rank 0: how its launch goes."""
+        """Add a report on the progress of a launch. Rank 0 calls this."""
         with self._changed:
             self._arrivals.append(Telling(launch_id, steps, seconds))
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> list[Arrival | Telling]:
-        """From the driver: what has come in since the last call; waits for something up to the time-out."""
+        """Return what has come in since the last call, waiting for something up to the time-out.
+
+        The driver calls this.
+        """
         with self._changed:
             self._changed.wait_for(lambda: bool(self._arrivals), timeout_seconds)
             arrivals, self._arrivals = self._arrivals, []

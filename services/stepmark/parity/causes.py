@@ -1,7 +1,7 @@
-"""What is likely behind a failed check: from which figures are off, by how much, and what kinds of tensors there are.
+"""Guess the cause of a failed check from which figures are off, by how much, and what kinds of tensors there are.
 
-The sizes are those that each mistake was measured to cause (docs/parity.md, "Mistakes and what they cost"). A guess for
-a person to begin with, never part of the verdict.
+The sizes are those that each mistake was measured to cause (docs/parity.md, "Mistakes and what they cost"). A guess is
+where a person can begin, and never part of the verdict.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from stepmark.results.certificate import Figures
 
-_SAME = 1e-5  # what counts as no difference here
+_SAME = 1e-5  # an error of at most this counts as no difference here
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A mistake, the tensors without which it cannot be, and the pattern that it leaves."""
+    """Store a mistake, the pattern that it leaves, and the kind of tensor without which it cannot be."""
 
     text: str
     fits: Callable[[Figures], bool]
@@ -22,7 +22,7 @@ class Cause:
 
 
 def _between(low: float, high: float) -> Callable[[Figures], bool]:
-    """The forward pass is off by this much."""
+    """Return a pattern that fits where the forward pass is off by this much."""
     return lambda f: f.forward is not None and low <= f.forward < high
 
 
@@ -87,7 +87,7 @@ CAUSES = (
 
 
 def likely_cause(figures: Figures, tensors: tuple[str, ...], distributed: bool) -> str:
-    """The first cause whose pattern fits and whose kind of tensor is there; empty if none."""
+    """Return the first cause whose pattern fits and whose kind of tensor is there; empty if none does."""
     text = " ".join((*tensors, *figures.unmatched))
     for cause in CAUSES:
         needs = cause.needs.removeprefix("(distributed)")

@@ -1,4 +1,4 @@
-"""From the reports of a cell's check to its certificate."""
+"""Turn the reports of a cell's check into its certificate."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,10 @@ def stage(
     tensors: tuple[str, ...],
     clipped: bool,
 ) -> Stage:
-    """One check's verdict. `reports`: all ranks'; the first holds the figures."""
+    """Return the verdict of one check. `reports` are those of all ranks; the first holds the figures.
+
+    ValueError is raised where it has none.
+    """
     figures = reports[0].figures
     if figures is None:
         raise ValueError(f"the check of {cell.key} came back without figures")
@@ -41,7 +44,7 @@ def stage(
 def certificate(
     cell: Cell, reference: Cell, stages: Sequence[Stage], reports: Sequence[ProbeReport], samples: int
 ) -> Certificate:
-    """The cell's certificate from its stages, of which the last is the cell as it is timed."""
+    """Return the cell's certificate from its stages, of which the last is the cell as it is timed."""
     failed = next((s for s in stages if not s.passed), None)
     timed = stages[-1].figures
     if failed is not None:
@@ -65,7 +68,7 @@ def certificate(
 
 
 def not_checked(cell: Cell, reason: str) -> Certificate:
-    """A cell whose check could not be made: a result with its reason."""
+    """Return the certificate of a cell whose check could not be made, with the reason."""
     text = f"not comparable: {reason}"[:1200]
     return Certificate(cell=cell.key, reference="none", badge="not comparable", text=text)
 

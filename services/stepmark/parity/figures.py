@@ -1,4 +1,4 @@
-"""How far two traces are from each other, in numbers."""
+"""Measure how far two traces are from each other."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _TENSORS_KEPT = 8
 
 
 def compare(reference: Trace, candidate: Trace, share: slice) -> Figures:
-    """Figures of a candidate, whose logits, where it has any, are the `share` of the reference's samples."""
+    """Return the figures of a candidate, whose logits, if any, are the `share` of the reference's samples."""
     names = sorted(reference.gradients.keys() & candidate.gradients.keys())
     ours, theirs = _flat(candidate.gradients, names), _flat(reference.gradients, names)
     scale = float(ours @ theirs / (theirs @ theirs)) if theirs.any() else 1.0
@@ -48,12 +48,15 @@ def _finite(error: float) -> float:
 
 
 def _relative(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-    """L2 norm of the difference over that of theirs; infinity where shapes differ or a number is not finite."""
+    """Return the L2 norm of the difference over that of theirs.
+
+    It is infinite where shapes differ or a number is not finite.
+    """
     return _over(ours, theirs, float(np.linalg.norm(theirs)))
 
 
 def _over(ours: NDArray[np.float64], theirs: NDArray[np.float64], size: float) -> float:
-    """L2 norm of the difference over `size`."""
+    """Return the L2 norm of the difference over `size`; infinity where shapes differ or a number is not finite."""
     if ours.shape != theirs.shape:
         return float("inf")
     difference = float(np.linalg.norm(ours - theirs))
@@ -65,7 +68,10 @@ def _over(ours: NDArray[np.float64], theirs: NDArray[np.float64], size: float) -
 def _tensor_errors(
     ours: Weights, theirs: Weights, names: list[str], everything: NDArray[np.float64]
 ) -> list[TensorError]:
-    """Largest first. The floor: a gradient that is zero in theory is noise in practice, and must not matter."""
+    """Return the error of each tensor, largest first.
+
+    The floor is needed since a gradient that is zero in theory is noise in practice, and must not matter.
+    """
     floor = _rms(everything)
     errors = []
     for name in names:

@@ -1,14 +1,15 @@
-"""Limits, and whether figures pass them. Every limit's origin is in docs/parity.md."""
+"""Define limits, and decide whether figures pass them. Every limit's origin is in docs/parity.md."""
 
 from stepmark.parity.causes import likely_cause
 from stepmark.results.certificate import Figures, Limits
 
 # An update is small beside its weights, whose own rounding is most of its error.
 FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5, weights=1e-6, update=1e-3)
-# Compilers reorder and fuse, mixed precision rounds each product: about three times the largest figures seen.
+# Compilers reorder and fuse, and mixed precision rounds each product. These are about three times the largest figures
+# seen.
 COMPILED = Limits(forward=1e-5, loss=1e-5, gradient=3e-5, scale=1e-5, tensor=1e-4, weights=1e-6, update=1e-3)
-# What rounding to a shorter mantissa leaves at least: a tenth of the smallest errors seen. tf32 has float16's mantissa
-# of ten bits, from which its limits are derived.
+# Rounding to a shorter mantissa leaves at least these errors: a tenth of the smallest ones seen. tf32 has float16's
+# mantissa of ten bits, from which its limits are derived.
 _LEAST_OF_8_BITS = {"forward_least": 1.5e-4, "gradient_least": 3e-4}
 _LEAST_OF_11_BITS = {"forward_least": 2.5e-5, "gradient_least": 4e-5}
 # Weights are float32 in all of these.
@@ -32,12 +33,15 @@ MIXED = {
 }
 
 
-# torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, Keras by the norm: seen even in float64.
+# torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, Keras by the norm. The difference shows even in float64.
 _CLIPPED = 1e-5
 
 
 def limits_for(precision: str, execution: str, float64_limit: float, clipped: bool = False) -> Limits:
-    """What a cell must keep within. `float64_limit` is the workload's own; `clipped`: gradients are."""
+    """Return the limits of a cell.
+
+    `float64_limit` is the workload's own; `clipped` says whether gradients are clipped.
+    """
     if precision in MIXED:
         return MIXED[precision]
     if precision == "float64":
@@ -47,7 +51,7 @@ def limits_for(precision: str, execution: str, float64_limit: float, clipped: bo
 
 
 def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distributed: bool) -> str:
-    """Empty if all figures pass; otherwise what is off, the worst tensor, and the likely cause."""
+    """Return what is off, the worst tensor, and the likely cause; empty if all figures pass."""
     found = [
         f"{name} off by {error:.1e} (limit {limit:.0e})"
         for name in ("forward", "loss", "gradient", "weights", "update")
@@ -73,7 +77,7 @@ def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distribu
 
 
 def _too_exact(figures: Figures, limits: Limits) -> list[str]:
-    """Errors that are smaller than rounding to the cell's precision leaves them."""
+    """Return the errors that are smaller than rounding to the cell's precision leaves them."""
     return [
         f"{name} off by only {error:.1e} (at least {least:.1e}): this is not computed in the precision asked for"
         for name, least in (("forward", limits.forward_least), ("gradient", limits.gradient_least))

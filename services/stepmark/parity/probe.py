@@ -1,8 +1,8 @@
-"""One engine under check: from known weights and samples through the very step that is timed.
+"""Check one engine: run it from known weights and samples through the very step that is timed.
 
-The gradient is read off the first step's update, at a learning rate so large that the update drowns the weights. So
-reduction, accumulation, clipping, loss scale and the optimiser's first step are all inside what is compared, and an
-engine needs no other way to its gradients.
+The gradient is read off the first step's update, at a learning rate so large that the weights are negligible beside the
+update. So reduction, accumulation, clipping, loss scale and the optimiser's first step are all inside what is compared,
+and an engine needs no other way to its gradients.
 """
 
 import hashlib
@@ -22,19 +22,20 @@ Shapes = Mapping[str, tuple[int, ...]]
 StartingWeights = Callable[[Shapes], Weights]
 
 GRADIENT_RATE = 2.0**20  # a power of two: dividing by it is exact
-# Exactly representable (Keras keeps the rate in float32), and small: at 2^-8 the loss of a ResNet-18 with one pixel in
-# its last stage rises from 2.6 to 31 in five steps, and float16 overflows.
+# The rate is exactly representable (Keras keeps it in float32), and small: at 2^-8 the loss of a ResNet-18 with one
+# pixel in its last stage rises from 2.6 to 31 in five steps, and float16 overflows.
 TRAINING_RATE = 2.0**-12
 STEPS = 5
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one engine did.
+    """Store what one engine did.
 
-    `logits`: of its samples of the first batch, or None where they were not asked for. `losses`: (STEPS,), the mean
-    loss of each step. `gradients`: of the first step; `end`: weights after the last; `moved`: the L2 norm of their way
-    from the start. `start_digest`: of the weights as the engine holds them once they are loaded.
+    `logits` are those of its samples of the first batch, or None where they were not asked for. `losses` has shape
+    (STEPS,) and holds the mean loss of each step. `gradients` are those of the first step. `end` holds the weights
+    after the last step, and `moved` is the L2 norm of their distance from the start. `start_digest` is that of the
+    weights as the engine holds them once they are loaded.
     """
 
     logits: NDArray[np.float64] | None
@@ -45,6 +46,7 @@ class Trace:
     start_digest: str
 
     def save(self, path: Path) -> None:
+        """Write the trace to a file."""
         arrays: dict[str, Any] = {f"gradient/{name}": values for name, values in self.gradients.items()}
         arrays |= {f"end/{name}": values for name, values in self.end.items()}
         arrays |= {} if self.logits is None else {"logits": self.logits}
@@ -53,6 +55,7 @@ class Trace:
 
     @classmethod
     def load(cls, path: Path) -> "Trace":
+        """Read a trace from a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             parts = {
                 kind: {name.removeprefix(kind): arrays[name] for name in arrays.files if name.startswith(kind)}
@@ -77,7 +80,7 @@ def trace(
 ) -> Trace:
     """Run the check on a built engine. All ranks must call this together.
 
-    `first_step`: the index at which to begin, a multiple of the number of batches.
+    `first_step` is the index at which to begin, a multiple of the number of batches.
     """
     start = begin(engine, starting_weights, GRADIENT_RATE)
     logits = engine.forward(first_step) if with_logits else None
@@ -96,9 +99,9 @@ def trace(
 
 
 def begin(engine: Engine, starting_weights: StartingWeights, learning_rate: float) -> Weights:
-    """Restart from the weights that everyone starts from; returns them as the engine holds them."""
+    """Restart from the weights that all engines start from, and return them as the engine holds them."""
     shapes = {name: values.shape for name, values in engine.weights().items()}
-    # Through float32 for all, so that float64 starts from the same numbers too.
+    # All weights go through float32, so that float64 starts from the same numbers too.
     engine.restart(
         {name: values.astype(np.float32, copy=False) for name, values in starting_weights(shapes).items()},
         learning_rate,
@@ -111,7 +114,7 @@ def _gradient(before: NDArray[np.floating[Any]], after: NDArray[np.floating[Any]
 
 
 def batches_digest(batches: list[Batch]) -> str:
-    """SHA-256 of the samples and labels, over all ranks."""
+    """Return the SHA-256 of the samples and labels, over all ranks."""
     digest = hashlib.sha256()
     for inputs, labels in batches:
         digest.update(np.ascontiguousarray(inputs).tobytes() + np.ascontiguousarray(labels).tobytes())

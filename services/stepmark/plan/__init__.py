@@ -1,1 +1,4 @@
-"""What will be measured, in which order, and how long it takes. Pure: no file, process or framework is touched."""
+"""Decide what is measured, in which order, and estimate how long it takes.
+
+This package uses no file, process or framework.
+"""

@@ -1,8 +1,8 @@
-"""The order of measuring: randomised complete blocks, compared cells side by side.
+"""Put the launches in order: randomised complete blocks with compared cells side by side.
 
 Every block has every measurable cell once. Cells that are compared (same execution level, precision and worker count)
-are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine meets both alike.
-Hoefler and Belli, SC'15; docs/measuring.md.
+are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine affects both alike.
+Source: Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from stepmark.scenario.model import Scenario
 
 @dataclass(frozen=True)
 class Probe:
-    """A launch that is not timed: a reference, whose results are written to `file`, or a cell compared with one.
+    """Mark a launch as untimed: a reference, whose results are written to `file`, or a cell that is compared with one.
 
-    `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers. `logits`:
-    whether those of the first batch are written or compared.
+    `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers. `logits` says
+    whether the logits of the first batch are written or compared.
     """
 
     file: str
@@ -30,9 +30,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Launch:
-    """One measurement of one cell, in one block. `seed` is its own, the same on all ranks and in every run.
+    """Describe one measurement of one cell in one block.
 
-    `attempt`: 0 first, 1 where it is made again.
+    `seed` is the launch's own, the same on all ranks and in every run. `attempt` is 0, or 1 where the launch is made
+    again.
     """
 
     cell: Cell
@@ -44,20 +45,24 @@ class Launch:
 
     @property
     def id(self) -> str:
+        """Return the name of the launch in its run."""
         if self.probe is not None:
             return f"{'reference' if self.probe.writes else 'parity'}.{self.cell.key}"
         return launch_id(self.cell, self.block, self.attempt)
 
 
 def launch_id(cell: Cell, block: int, attempt: int) -> str:
-    """The name of a launch in its run."""
+    """Return the name of a timed launch in its run."""
     again = f"a{attempt}" if attempt else ""
     return f"b{block:03d}{again}.{cell.key}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that may be measured: the first `measurement.launches` blocks always, further ones when precision asks."""
+    """Hold all that may be measured.
+
+    The first `measurement.launches` blocks always are; others only if precision needs them.
+    """
 
     scenario: Scenario
     machine: Machine
@@ -66,16 +71,17 @@ class Plan:
 
     @property
     def measurable(self) -> tuple[Cell, ...]:
+        """Return the cells that are supported."""
         return tuple(cell for cell in self.cells if cell.unsupported is None)
 
     @property
     def workers(self) -> int:
-        """The largest worker count that is measured; 0 if nothing is."""
+        """Return the largest worker count that is measured, or 0 if nothing is."""
         return max((cell.workers for cell in self.measurable), default=0)
 
 
 def make_plan(scenario: Scenario, machine: Machine) -> Plan:
-    """The same scenario, seed and machine give the same plan."""
+    """Return the plan of a scenario on a machine. The same scenario, seed and machine always give the same plan."""
     found = cells(scenario, machine)
     measurement = scenario.spec.measurement
     count = measurement.max_launches or measurement.launches
@@ -98,7 +104,7 @@ Group = tuple[str, str, int]
 
 
 def group_of(cell: Cell) -> Group:
-    """What the cells that are compared with each other have in common: level, precision and number of workers."""
+    """Return what compared cells have in common: execution level, precision and number of workers."""
     return cell.levels[0], cell.precision, cell.workers
 
 

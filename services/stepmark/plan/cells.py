@@ -1,4 +1,4 @@
-"""From a scenario to its cells: candidate x execution x precision x worker count."""
+"""Turn a scenario into its cells: candidate x execution x precision x worker count."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -18,11 +18,11 @@ Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Cell(BaseModel):
-    """One number in the result table: a candidate at one execution, precision and worker count.
+    """Describe one row of the result table: a candidate at one execution, precision and worker count.
 
-    `levels` are the execution levels of the scenario that this cell answers: 'default' and what it resolves to are one
-    cell. `processes` is 1 where a strategy keeps all workers in one process, otherwise `workers`. `unsupported` is
-    None, or the reason why the cell is not measured.
+    `levels` holds the execution levels of the scenario that this cell answers: 'default' and what it resolves to are
+    one cell. `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
+    `unsupported` is the reason why the cell is not measured, or None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,31 +43,31 @@ class Cell(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_schema_1(cls, data: Any) -> Any:
-        """Records of schema 1 have no `processes`: then each worker was one."""
+        """Set `processes` for records of schema 1, which lack it: each worker was one process then."""
         if isinstance(data, dict) and "processes" not in data and "workers" in data:
             return data | {"processes": data["workers"]}
         return data
 
     @property
     def key(self) -> str:
-        """Names the cell within its scenario, for people and for file and launch names."""
+        """Return the cell's name within its scenario, which people, files and launches use."""
         return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}"
 
     @property
     def replicas(self) -> int:
-        """Workers inside each process."""
+        """Return the number of workers inside each process."""
         return self.workers // self.processes
 
     @property
     def global_batch(self) -> int:
-        """Samples of a step, over all workers."""
+        """Return the number of samples in a step, over all workers."""
         return self.batch_per_worker * self.workers
 
 
 class Machine(BaseModel):
-    """What a machine or cluster offers, as far as it decides which cells can be measured.
+    """Describe what a machine or cluster offers, as far as it decides which cells can be measured.
 
-    `places` is the number of workers it has room for; `programs` are those of the programs in `PROGRAMS` that it has.
+    `places` is the number of workers it has room for. `programs` names those of the programs in `PROGRAMS` that it has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,12 +76,12 @@ class Machine(BaseModel):
     programs: tuple[str, ...]
 
 
-# Programs that an engine may need at run time, with what to do where they are missing.
+# Each program that an engine may need at run time is listed with what to do where it is missing.
 PROGRAMS = {"c++": "install a C++ compiler (g++ or clang++), or set CXX"}
 
 
 def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
-    """All cells, in the document's order."""
+    """Return all cells, in the document's order."""
     spec = scenario.spec
     found: dict[str, Cell] = {}
     for candidate, level, precision, workers in product(
@@ -142,7 +142,7 @@ def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
 
 
 def _refuses(refusal: "Refusal", cell: Cell, training: Training) -> bool:
-    """Whether every condition that the refusal states is met."""
+    """Return whether every condition of the refusal is met."""
     met = (
         not refusal.forms or cell.strategy in refusal.forms or cell.variant in refusal.forms,
         not refusal.executions or cell.execution in refusal.executions,

@@ -1,8 +1,8 @@
-"""How long a plan takes, before anything starts. A guess to plan a day by, not a promise.
+"""Estimate how long a plan takes, before anything starts. The result is a rough guess for planning.
 
-The constants are seconds seen on two shared CPU cores (docs/measuring.md, "What a run costs"); other machines are
-mostly faster. Step times are not known beforehand but where they are scripted, so a window counts as `minSeconds`, or
-`minSteps` of 20 ms.
+The constants are seconds measured on two shared CPU cores (docs/measuring.md, "What a run costs"); most other machines
+are faster. Step times are only known beforehand where they are scripted. So a window is taken to last `minSeconds`, or
+`minSteps` steps of 20 ms.
 """
 
 from stepmark.plan.blocks import Launch, Plan
@@ -15,11 +15,11 @@ LAUNCH_SECONDS = 0.8
 CHECK_SECONDS = 3.0
 COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0, "keras-torch": 20.0, "keras-jax": 4.0}
 _STEP_SECONDS = 0.02
-_PARTS_SHARE = 0.25  # of the window's seconds: timing the parts of a step (`launch/parts.py`)
+_PARTS_SHARE = 0.25  # Timing the parts of a step takes this share of the window's seconds (`launch/parts.py`).
 
 
 def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool) -> float:
-    """For the first so many blocks of the plan."""
+    """Return the estimated seconds of the first `blocks` blocks of the plan, with their start and parity checks."""
     total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
     references = timed_references(plan.scenario, plan.measurable)
     total += CHECK_SECONDS * (len(launches(wanted_checks(plan))) + len(references))

@@ -1,4 +1,4 @@
-"""The parity checks of a plan: which launches, against which references, in which order. Nothing of them is timed."""
+"""Plan the parity checks: which launches, against which references, in which order. None of them is timed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from stepmark.scenario.model import Scenario
 
 StageName = Literal["float64", "float32", "as timed"]
 
-SAMPLES = 8  # per micro-batch: enough for BatchNorm's statistics, little enough for one process to redo all ranks' work
+# Samples per micro-batch: enough for BatchNorm's statistics, and few enough for one process to do all ranks' work.
+SAMPLES = 8
 PROBE_BLOCK = -1
 
 
 @dataclass(frozen=True)
 class Step:
-    """One comparison of a check: a launch, and the reference whose file it is compared with."""
+    """Hold one comparison of a check: a launch, and the reference whose file it is compared with."""
 
     name: StageName
     launch: Launch
@@ -26,46 +27,52 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """What proves a cell: both models in float64, a mixed-precision cell in float32, then the cell itself."""
+    """Hold the comparisons that prove a cell.
+
+    They are of both models in float64, of a mixed-precision cell in float32, and then of the cell itself.
+    """
 
     cell: Cell
     steps: tuple[Step, ...]
 
 
 def wanted_checks(plan: Plan) -> tuple[Check, ...]:
-    """The checks that the scenario asks for: none where parity is skipped."""
+    """Return the checks that the scenario asks for. There are none where parity is skipped."""
     return () if plan.scenario.spec.parity == "skipped" else checks(plan)
 
 
 def checks(plan: Plan) -> tuple[Check, ...]:
-    """One for each measurable cell. None where the workload has no weights to compare."""
+    """Return one check for each measurable cell, or none where the workload has no weights to compare."""
     if not _has_weights(plan.scenario):
         return ()
     return tuple(Check(cell, tuple(_steps(plan.scenario, cell))) for cell in plan.measurable)
 
 
 def launches(wanted: tuple[Check, ...]) -> tuple[Launch, ...]:
-    """All launches of these checks, each once, references first."""
+    """Return all launches of these checks, each once, references first."""
     steps = [step for check in wanted for step in check.steps]
     ordered = (*(step.reference for step in steps), *(step.launch for step in steps))
     return tuple({launch.id: launch for launch in ordered}.values())
 
 
 def timed_references(scenario: Scenario, cells: Iterable[Cell]) -> tuple[Launch, ...]:
-    """What the timed launches of these cells are compared with after their windows, each once."""
+    """Return the references that the timed launches of these cells are compared with after their windows, each once."""
     found = (timed_reference(scenario, cell) for cell in cells)
     return tuple({launch.id: launch for launch in found if launch is not None}.values())
 
 
 def timed_reference(scenario: Scenario, cell: Cell) -> Launch | None:
-    """One process that does all of the cell's work on the timed batches; None where nothing is to be proven."""
+    """Return a launch in which one process does all of the cell's work on the timed batches.
+
+    It is None where nothing is to be proven.
+    """
     if scenario.spec.parity == "skipped" or not _has_weights(scenario):
         return None
     return _alone(scenario, cell, _first(scenario), _reference_precision(cell), cell.batch_per_worker, logits=False)
 
 
 def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
-    """As many as the batch has, up to SAMPLES in each micro-batch."""
+    """Return the samples per worker in a check: all that the batch has, up to SAMPLES in each micro-batch."""
     parts = scenario.spec.training.gradient_accumulation
     return parts * min(cell.batch_per_worker // parts, SAMPLES)
 
@@ -93,15 +100,17 @@ def _steps(scenario: Scenario, cell: Cell) -> Iterator[Step]:
         model = _alone(scenario, one, exact, "float64", few)
         yield Step("float64", _compared(scenario, model.cell, written), written)
     if cell.precision != precision:
-        # The limits of mixed precision are too wide to see, for instance, whose samples BatchNorm saw.
+        # The limits of mixed precision are too wide to show, for instance, which samples BatchNorm's statistics are of.
         exactly = cell.model_copy(update={"precision": precision})
         yield Step("float32", _compared(scenario, exactly, reference), reference)
     yield Step("as timed", _compared(scenario, cell, reference), reference)
 
 
 def _alone(scenario: Scenario, cell: Cell, engine: str, precision: str, samples: int, logits: bool = True) -> Launch:
-    """One process that does all of the cell's work, with so many samples for each worker. It accumulates over the
-    workers' shares, so that it needs one worker's memory, and BatchNorm has statistics of each worker's own samples.
+    """Return a launch of one process that does all of the cell's work, with `samples` samples for each worker.
+
+    It accumulates over the workers' shares. So it needs the memory of one worker, and BatchNorm has statistics of each
+    worker's own samples.
     """
     alone = Cell(
         candidate=f"{engine}-{cell.workers}x{samples}{'' if logits else '-timed'}",
@@ -120,7 +129,7 @@ def _alone(scenario: Scenario, cell: Cell, engine: str, precision: str, samples:
 
 
 def _compared(scenario: Scenario, cell: Cell, reference: Launch) -> Launch:
-    """The cell itself, with the samples of its check, against the reference's file."""
+    """Return a launch of the cell itself, with the samples of its check, that is compared with the reference's file."""
     assert reference.probe is not None
     few = cell.model_copy(update={"batch_per_worker": samples_per_worker(scenario, cell)})
     parts = scenario.spec.training.gradient_accumulation
@@ -132,7 +141,7 @@ def _framework(engine: str) -> str:
 
 
 def _float64_engine(scenario: Scenario, framework: str) -> str | None:
-    """The first engine of this framework, in the scenario's order, that has float64."""
+    """Return the first engine of this framework, in the scenario's order, that has float64, or None."""
     for candidate in scenario.spec.candidates:
         support = catalog.load_engine(candidate.engine).SUPPORT
         if support.framework == framework and support.precisions.get("float64", "") is None:

@@ -1,4 +1,4 @@
-"""Where a hub is, and the token that lets us in: from options and the environment, checked before anything runs."""
+"""The hub's address and token, read from options and the environment and checked before anything runs."""
 
 import ipaddress
 import re
@@ -25,7 +25,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Access:
-    """`attempt`: then the token is its write token; otherwise one with the right that the verb needs."""
+    """The address of a hub and the token for it.
+
+    With an `attempt`, the token is the attempt's write token; otherwise it has the right that the command needs.
+    """
 
     url: str
     token: str = field(repr=False)
@@ -33,16 +36,18 @@ class Access:
 
     @property
     def is_readable_on_the_way(self) -> bool:
-        """Whether others on the way may read the token: plain http, beyond this machine."""
+        """Whether others on the network may read the token: plain http to another machine."""
         parts = urlsplit(self.url)
         return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
 
 def access(url: str, token_file: Path | None, attempt: str | None, environment: MutableMapping[str, str]) -> Access:
-    """Read the token, from the file or the environment, where it is removed: no process that we start needs it.
+    """Read the token from the file or from the environment, and check the address and the attempt.
+
+    The token is removed from the environment, since no child process needs it.
 
     Raises:
-        CannotRun: the address, the token or the attempt is none.
+        CannotRun: The token is missing, or the address, the token or the attempt is malformed.
     """
     kept = environment.pop(TOKEN_VARIABLE, None)
     token = _read(token_file) if token_file is not None else kept

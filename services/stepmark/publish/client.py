@@ -1,4 +1,4 @@
-"""The hub's HTTP API as calls, with two ways to fail: what may pass (`Away`), and what will not (`Refused`)."""
+"""A client of the hub's HTTP API, with two kinds of failure: `Away` may pass, and `Refused` will not."""
 
 import email.utils
 import json
@@ -25,14 +25,14 @@ _MAY_PASS = frozenset({408, 425, 429})  # besides 500 and above
 
 
 class HubError(StepmarkError):
-    """The hub did not do what was asked. `status`: of its answer; 0 where it may pass."""
+    """The hub did not do what was asked. `status` is that of its answer, or 0 if the failure may pass."""
 
     exit_code = 3
     status = 0
 
 
 class Away(HubError):
-    """It cannot be reached, or is not well: the same call may succeed later."""
+    """The hub cannot be reached or is not well; the same call may succeed later."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Away(HubError):
 
 
 class Refused(HubError):
-    """It has answered that it will not do this, now or later."""
+    """The hub has answered that it will not do this, now or later."""
 
     def __init__(self, message: str, status: int, code: str) -> None:
         super().__init__(message)
@@ -53,13 +53,16 @@ class Refused(HubError):
 
     @property
     def only_this_record(self) -> bool:
-        """Whether others may still be taken: it was too large, not valid, or not what is there under its name."""
+        """Whether the hub may still accept other records.
+
+        This record was too large, not valid, or different from the one that the hub has under its name.
+        """
         return self.status in (400, 413, 422) or (self.status == 409 and not self.superseded)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`at`: when the hub gave it, in Unix time by the hub's own clock; None where it does not say."""
+    """An answer of the hub. `at` is its Unix time by the hub's own clock, None where the hub does not say."""
 
     body: bytes
     at: float | None
@@ -67,7 +70,9 @@ class Answer:
 
 
 class Hub:
-    """One hub. `token`: a token, or what gives one for each call, since it may be replaced. Thread-safe.
+    """A client of one hub. Thread-safe.
+
+    `token` is a token, or a function that returns one for each call, since it may be replaced.
 
     Raises (from every call): Away, Refused.
     """
@@ -96,21 +101,24 @@ class Hub:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def register(self, run_id: str, attempt: int, registration: Registration) -> None:
+        """Register an attempt at a run."""
         self._put(f"runs/{_part(run_id)}/attempts/{attempt}", registration.model_dump_json())
 
     def end_attempt(self, run_id: str, attempt: int, end: AttemptEnd) -> None:
-        """Say that an attempt is over whose driver will not say so. The first end stands."""
+        """Report the end of an attempt whose driver will not report it. The first reported end stands."""
         self._put(f"runs/{_part(run_id)}/attempts/{attempt}/end", end.model_dump_json())
 
     def claim(self, run_id: str, attempt: int, execution_id: str, run_json: str) -> None:
-        """`run_json`: `results.store.Run`."""
+        """Claim an execution of an attempt. `run_json` is `results.store.Run` as JSON."""
         path = f"runs/{_part(run_id)}/attempts/{attempt}/executions/{_part(execution_id)}"
         self._put(path, f'{{"run":{run_json}}}')
 
     def received(self, execution_id: str) -> Received:
+        """Return what the hub has of an execution."""
         answer = self._call("GET", f"executions/{_part(execution_id)}/received?sequence=true")
         try:
             return Received.model_validate_json(answer.body)
@@ -118,26 +126,30 @@ class Hub:
             raise Away(f"{self.url}: expected a hub's answer, found another") from None
 
     def put_launch(self, execution_id: str, launch_id: str, upload_json: bytes) -> None:
-        """`upload_json`: `wire.LaunchUpload`."""
+        """Send a launch. `upload_json` is `wire.LaunchUpload` as JSON."""
         self._put(f"executions/{_part(execution_id)}/launches/{_part(launch_id)}", upload_json)
 
     def put_certificate(self, execution_id: str, cell: str, certificate_json: str) -> None:
+        """Send the certificate of a cell."""
         self._put(f"executions/{_part(execution_id)}/certificates/{_part(cell)}", certificate_json)
 
     def put_state(self, execution_id: str, state: State) -> bool:
-        """Whether it holds now; else the hub has this one, or a later one."""
+        """Send a state. Return whether it holds now; if not, the hub already has this one or a later one."""
         return self._put(f"executions/{_part(execution_id)}/state", state.model_dump_json())
 
     def runs(self, asked: dict[str, str]) -> Answer:
-        """A page of the hub's runs, in JSON; `asked`: of its API's filters."""
+        """Return a page of the hub's runs as JSON. `asked` holds the filters of the API."""
         return self._call("GET", f"runs?{urlencode(asked)}")
 
     def run(self, run_id: str) -> Answer:
-        """What it knows of a run, in JSON."""
+        """Return what the hub knows of a run, as JSON."""
         return self._call("GET", f"runs/{_part(run_id)}")
 
     def history(self, scenario: str, limit: int) -> tuple[str, ...]:
-        """Ids of the newest ended runs of a scenario, oldest first; none where the hub does not know the scenario."""
+        """Return the ids of the newest ended runs of a scenario, oldest first.
+
+        The result is empty if the hub does not know the scenario.
+        """
         try:
             answer = self._call("GET", f"scenarios/{_part(scenario)}/history?limit={limit}")
             return tuple(run["run_id"] for run in json.loads(answer.body)["runs"])
@@ -149,12 +161,12 @@ class Hub:
             raise Away(f"{self.url}: expected a scenario's history, found another answer") from None
 
     def download_results(self, run_id: str, file: Path) -> None:
-        """The raw record of a run as a store, into this file."""
+        """Save the raw records of a run as a store in this file."""
         with self._answer("GET", f"runs/{_part(run_id)}/results.db") as response:
             _save(response, file)
 
     def _put(self, path: str, body: str | bytes) -> bool:
-        """Whether it was stored; else the hub had it."""
+        """Send a body. Return whether it was stored; if not, the hub already had it."""
         return self._call("PUT", path, body).status == _STORED
 
     def _call(self, method: str, path: str, body: str | bytes | None = None) -> Answer:
@@ -193,7 +205,7 @@ def _short(error: Exception) -> str:
 
 
 def _bounded(response: httpx2.Response) -> bytes:
-    """The body; what is too long for a hub's answer is cut."""
+    """Return the body, cut at the most bytes that an answer of a hub may have."""
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
@@ -203,7 +215,7 @@ def _bounded(response: httpx2.Response) -> bytes:
 
 
 def _refusal(response: httpx2.Response) -> Refusal:
-    """What it says; something in front of the hub may answer in other words."""
+    """Return the hub's reason, or a substitute if something in front of the hub has answered in another form."""
     try:
         refusal = Refusal.model_validate_json(_bounded(response))
         return Refusal(code=refusal.code[:100], message=printable(refusal.message)[:500])
@@ -212,7 +224,7 @@ def _refusal(response: httpx2.Response) -> Refusal:
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
-    """Seconds, from either form of the header."""
+    """Return the header's seconds, from either of its forms, or None."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -221,7 +233,7 @@ def _retry_after(response: httpx2.Response) -> float | None:
 
 
 def _seconds_of(date: str) -> float | None:
-    """Unix time of a date as HTTP spells it."""
+    """Return the Unix time of a date in HTTP's format, or None if it is malformed."""
     try:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):

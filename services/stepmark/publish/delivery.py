@@ -1,4 +1,4 @@
-"""Bringing one execution to a hub: say who we are, ask what is there, send what is not. Without threads or patience."""
+"""Deliver one execution to a hub: register, claim, ask what the hub has, and send the rest. No threads, no retries."""
 
 from collections import Counter
 from types import TracebackType
@@ -12,9 +12,11 @@ from stepmark.results.wire import Progress, Registration, State, new_token, toke
 
 
 class Delivery:
-    """One process' delivery of one execution.
+    """The delivery of one execution by one process.
 
-    Raises (from every call that sends): Away, after which `connect` comes first again; Refused.
+    `refused` holds the records that the hub will not take, by name, with its reasons.
+
+    Raises (from every call that sends): Away, after which `connect` must be called again; Refused.
     """
 
     def __init__(self, access: Access, identity: Identity, spool: Spool) -> None:
@@ -37,7 +39,7 @@ class Delivery:
         self._hub.close()
 
     def connect(self) -> None:
-        """Claim the execution, and learn what the hub has."""
+        """Register the attempt where needed, claim the execution, and ask what the hub has."""
         who = self._identity
         if not self._registered:
             self._register()
@@ -47,7 +49,10 @@ class Delivery:
         self._sequence = max(self._sequence, received.sequence)
 
     def _register(self) -> None:
-        """Once in this process: after an outage it could take the attempt back from who has superseded us."""
+        """Register the attempt once in this process.
+
+        After an outage, registering again could take the attempt back from an execution that has superseded this one.
+        """
         who = self._identity
         registration = Registration(
             name=self._spool.run().parsed_scenario.name,
@@ -59,20 +64,24 @@ class Delivery:
 
     @property
     def there(self) -> int:
-        """Launches that the hub has."""
+        """The number of launches that the hub has."""
         return len(self._there)
 
     def counts(self) -> tuple[int, int]:
-        """Launches that are there, and launches that are stored here."""
+        """Return how many of the launches stored here the hub has, and how many are stored here."""
         stored = self._spool.launch_ids()
         return len(stored & self._there), len(stored)
 
     def missing_launches(self) -> list[str]:
-        """What is to be sent, in order; those on which the connection broke before come last, lest they hold up all."""
+        """Return the launches to send, in order.
+
+        Those on which the connection broke before come last, so that they do not hold up the others.
+        """
         left = self._spool.launch_ids() - self._there - self.refused.keys()
         return sorted(left, key=lambda launch_id: (self._breaks[launch_id], launch_id))
 
     def send_launch(self, launch_id: str) -> None:
+        """Send one launch; if the hub refuses this record alone, note that in `refused`."""
         body = self._spool.upload_json(launch_id)
         try:
             self._hub.put_launch(self._identity.execution_id, launch_id, body)
@@ -84,7 +93,7 @@ class Delivery:
             self._set_aside(launch_id, refused)
 
     def send_certificates(self) -> None:
-        """Those that the hub does not have."""
+        """Send the certificates that the hub does not have."""
         left = self._spool.certified() - self._certificates_there
         found = self._spool.certificates() if left else {}
         for cell in sorted(left):
@@ -102,20 +111,25 @@ class Delivery:
         self.refused[name] = str(refused)
 
     def send_progress(self, progress: Progress | None) -> None:
-        """A heartbeat."""
+        """Send a heartbeat."""
         self._send_state(State(sequence=self._next_sequence(), outcome="running", progress=progress))
 
     def send_end(self, ended: Ended, progress: Progress | None) -> None:
+        """Send how the run has ended, with the number of launches that are stored here."""
         _, stored = self.counts()
         state = State(sequence=self._next_sequence(), progress=progress, launches=stored, **ended.model_dump())
         self._send_state(state)
 
     def _send_state(self, state: State) -> None:
-        """Raises: Away, where the hub has a later state, which `connect` asks for."""
+        """Send a state.
+
+        Raises:
+            Away: The hub has a later state; `connect` asks for its number.
+        """
         if not self._hub.put_state(self._identity.execution_id, state):
             raise Away("it has a later state of this run than the one that was sent")
 
     def _next_sequence(self) -> int:
-        """The one after what the hub has: no clock has a part in it, and no file."""
+        """Return the number after the hub's last one; it depends on no clock and no file."""
         self._sequence += 1
         return self._sequence

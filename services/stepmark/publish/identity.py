@@ -1,6 +1,7 @@
-"""Who a folder's run is in a hub: `hub.json` beside the results, so that --resume and `upload` go on as the same.
+"""The identity of a folder's run in a hub: `hub.json` beside the results, so that --resume and `upload` keep it.
 
-It holds no secret: the write token of an attempt is in memory only, and another one is registered by the next process.
+The file holds no secret: the write token of an attempt is kept in memory only, and the next process registers another
+one.
 """
 
 import os
@@ -27,7 +28,7 @@ class Ended(RecordModel):
 
 
 class Identity(RecordModel):
-    """`ended`: None while the run goes on, and where nobody could say."""
+    """The identity of a run in a hub. `ended` is None while the run goes on, and where its end is unknown."""
 
     run_id: Id
     attempt: Annotated[int, Field(ge=1)]
@@ -35,7 +36,11 @@ class Identity(RecordModel):
     ended: Ended | None = None
 
     def save(self, folder: Path) -> None:
-        """Raises OSError; then what was there before still is."""
+        """Write the identity into the folder, replacing an earlier one.
+
+        Raises:
+            OSError: The file could not be written; the earlier one is unchanged.
+        """
         scratch = folder / f"{FILE}.new"
         try:
             scratch.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -45,10 +50,12 @@ class Identity(RecordModel):
 
 
 def identity_of(folder: Path, scenario: str, attempt: Attempt | None) -> Identity:
-    """The folder's own, or a new one, which is then kept there. Another attempt than the kept one is another execution.
+    """Return the folder's identity, or make a new one and save it there.
+
+    If `attempt` is not the saved attempt, the identity is a new one.
 
     Raises:
-        CannotRun: the file cannot be read or written.
+        CannotRun: The file cannot be read or written.
     """
     kept = _kept(folder)
     if kept is not None and (attempt is None or attempt == Attempt(kept.run_id, kept.attempt)):

@@ -1,6 +1,6 @@
-"""The thread that brings a run to a hub while it is measured, and waits for the rest at its end, for a bounded time.
+"""The thread that sends a run to a hub while it is measured, and a bounded wait for the rest at the end.
 
-Whatever happens here, nothing of it reaches the measurement: errors end the thread and are said, never raised.
+An error here never reaches the measurement: it ends the thread and is reported, not raised.
 """
 
 import threading
@@ -20,13 +20,17 @@ from stepmark.results.wire import Progress
 HEARTBEAT_SECONDS = 10.0
 _SAY_EVERY_SECONDS = 5.0
 _LAST_TRIES_SECONDS = 2.0
-"""Between two tries when the run has ended and somebody waits."""
+"""The longest pause between two tries after the run has ended, while somebody waits."""
 
 Say = Callable[[str], None]
 
 
 class Uploader:
-    """`progress` says how far the run is; `say` tells a person what happens, from the thread."""
+    """Send a run to a hub from a thread.
+
+    `progress` returns how far the run is. `say` is called with messages for a person, also from the thread.
+    `superseded` is True once another execution has taken over.
+    """
 
     def __init__(
         self, access: Access, identity: Identity, folder: Path, progress: Callable[[], Progress | None], say: Say
@@ -38,26 +42,27 @@ class Uploader:
         self._backoff = Backoff()
         self._away: str | None = None
         self._problem: str | None = None
-        self._broke_off = False  # and what was stored after that is not counted
+        self._broke_off = False  # true once sending has stopped early: later records are then not counted
         self._moved_at = time.monotonic()
         self._beat_at = 0.0
         self._counts = (0, 0)
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
         self.superseded = False
         self.delivered = False
-        """Everything that is stored has been sent, the end included, and the hub has taken it."""
+        """True once the hub has accepted everything that is stored, and the end of the run."""
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Something was stored."""
+        """Tell the thread that something was stored."""
         self._changed.set()
 
     def finish(self, ended: Ended, seconds: float, while_it_moves: bool = False) -> str | None:
-        """Say how the run has ended, and wait until the hub has all. Returns why it has not, or None.
+        """Report how the run has ended, and wait until the hub has everything. Return why it has not, or None.
 
-        `seconds`: at most so long; `while_it_moves`: so long since the last record that it took.
+        The wait takes at most `seconds`; with `while_it_moves`, at most `seconds` since the hub last took a record.
         """
         self._ended = ended
         self._has_ended.set()
@@ -98,7 +103,7 @@ class Uploader:
 
     def _stop(self, problem: str) -> None:
         self._problem, self._broke_off = problem, True
-        if not self._has_ended.is_set():  # at the end, `finish` returns it
+        if not self._has_ended.is_set():  # after the end, `finish` returns the problem
             self._say(f"hub: nothing more is sent. {problem}")
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -124,14 +129,14 @@ class Uploader:
         self._away = None
 
     def _pause(self, retry_after_seconds: float | None) -> None:
-        """Until the next try; the end of the run cuts it short once, and then the tries are closer."""
+        """Wait before the next try. The end of the run cuts the wait short once; after it the waits are shorter."""
         if self._has_ended.is_set():
             time.sleep(self._backoff.next_seconds(retry_after_seconds, _LAST_TRIES_SECONDS))
         else:
             self._has_ended.wait(self._backoff.next_seconds(retry_after_seconds))
 
     def _serve(self, delivery: Delivery) -> None:
-        """Send what is there and what comes, until the run has ended and all of it is sent."""
+        """Send what is stored and what is added, until the run has ended and everything is sent."""
         self._counts = delivery.counts()
         while True:
             self._changed.clear()
@@ -154,7 +159,7 @@ class Uploader:
             self._beat(delivery)
 
     def _beat(self, delivery: Delivery) -> None:
-        """A heartbeat, when it is time; none at the very end, whose state says more."""
+        """Send a heartbeat when one is due, but not after the run has ended, since its last state follows."""
         if self._ended is None and time.monotonic() >= self._beat_at:
             delivery.send_progress(self._progress())
             self._beat_at = time.monotonic() + HEARTBEAT_SECONDS

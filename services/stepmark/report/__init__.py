@@ -1,1 +1,4 @@
-"""The same result for people: a terminal table, Markdown, one HTML page. Renders a `Summary`; makes no figure."""
+"""Show the same result to people: as a terminal table, as Markdown, and as one HTML page.
+
+This package renders a `Summary` and computes no figure.
+"""

@@ -1,4 +1,4 @@
-"""Forecasts on a terminal: what was measured above, what is predicted below, and never without its warnings."""
+"""Show forecasts on a terminal: measured points above, predictions below, and always with their warnings."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _HEADINGS = ("workers", "", "step ms", "80 % band", "95 % band", "samples/s", "8
 
 
 def show(report: ForecastReport, console: Console) -> None:
-    """A table for each curve, its warnings under it, then how far to trust it all."""
+    """Print a table for each curve, its warnings under it, then how far to trust the forecasts."""
     for curve in report.curves:
         print_whole(_table(curve, report.mode), console)
         for line in _warnings(curve):
@@ -41,7 +41,10 @@ def _table(curve: CurveForecast, mode: str) -> Table:
 
 
 def _measured_row(point: MeasuredPoint) -> list[str]:
-    """Its interval is no band of a forecast; it stands in the 95 % column, since it is a 95 % interval."""
+    """Return the row of a measured point.
+
+    Its interval is not a band of a forecast; it stands in the 95 % column, since it is a 95 % interval.
+    """
     step = point.step_seconds
     interval = UNKNOWN if step.low is None or step.high is None else _milliseconds(step.low, step.high)
     rate, efficiency = f"{point.samples_per_second:,.0f}", f"{point.efficiency:.0%}"
@@ -67,7 +70,7 @@ def _milliseconds(low: float, high: float) -> str:
 
 
 def _warnings(curve: CurveForecast) -> Iterator[str]:
-    """Each once; those that do not concern all targets with the targets that they concern."""
+    """Yield each warning once. Those that do not concern all targets name the targets that they concern."""
     concerned: dict[str, list[str]] = defaultdict(list)
     for one in curve.predicted:
         for warning in one.warnings:

@@ -1,4 +1,4 @@
-"""The gate's answer on a terminal, and its words for every other output."""
+"""Show the gate's answer on a terminal, and provide its words for every other output."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from stepmark.analysis.intervals import Estimate
 from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
-_FAR = 1000.0  # a ratio beyond this is a figure of nothing
+_FAR = 1000.0  # a ratio beyond this has no meaning
 
 
 def show(report: GateReport, console: Console) -> None:
-    """What changed, the table of cells, what to know of them, and the answer last."""
+    """Print what changed, the table of cells, what to know about them, and the answer last."""
     for line in unlike_lines(report):
         console.print(shown(line), style="bold yellow", soft_wrap=True)
     for change in report.changed:
@@ -32,7 +32,7 @@ def show(report: GateReport, console: Console) -> None:
 
 
 def _notes(report: GateReport) -> Iterator[str]:
-    """What to know of the cells, each text once: fifty cells are often undecided for one reason."""
+    """Yield what to know about the cells, each text once: fifty cells are often undecided for one reason."""
     cells: dict[str, list[str]] = defaultdict(list)
     for cell in report.cells:
         reason = [] if cell.fails or cell.verdict == "no measurable difference" else [cell.reason]
@@ -62,7 +62,10 @@ def _row(cell: GateCell) -> list[str]:
 
 
 def ratio(estimate: Estimate | None) -> str:
-    """A ratio with its interval. Two launches may leave nearly everything open, and then its ends are only bounds."""
+    """Return a ratio with its interval.
+
+    Two launches may leave nearly everything open, and then its ends are only bounds.
+    """
     if estimate is None:
         return UNKNOWN
     if estimate.low is None or estimate.high is None:
@@ -73,7 +76,7 @@ def ratio(estimate: Estimate | None) -> str:
 
 
 def unlike_lines(report: GateReport) -> list[str]:
-    """A warning for every difference of machine or settings that was allowed."""
+    """Return a warning for every difference of machine or settings that was allowed."""
     if not report.unlike:
         return []
     kinds = " and ".join(dict.fromkeys(one.kind for one in report.unlike))
@@ -82,7 +85,7 @@ def unlike_lines(report: GateReport) -> list[str]:
 
 
 def history_lines(report: GateReport) -> list[str]:
-    """How much campaigns differ, from which runs, and which runs do not count."""
+    """Return how much campaigns differ, from which runs, and which runs do not count."""
     lines = [f"  left out of the history: {one.folder}: {one.reason}" for one in report.history.left_out]
     spreads = [cell.campaign_spread for cell in report.cells if cell.campaign_spread is not None]
     if not spreads:
@@ -94,12 +97,12 @@ def history_lines(report: GateReport) -> list[str]:
 
 
 def warning_lines(report: GateReport) -> list[str]:
-    """What no interval here holds, and what to do."""
+    """Return what no interval here includes, and what to do."""
     return [f"warning: {text}" for text in report.warnings]
 
 
 def answer(report: GateReport) -> list[str]:
-    """Why the gate fails, or what passing means."""
+    """Return why the gate fails, or what passing means."""
     across = " (across unlike machines or settings)" if report.unlike else ""
     counts = Counter(cell.verdict for cell in report.cells)
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -113,7 +116,7 @@ def answer(report: GateReport) -> list[str]:
 
 
 def why(cell: GateCell, report: GateReport) -> str:
-    """One failing cell in a sentence."""
+    """Return one failing cell in a sentence."""
     if cell.verdict != "slower":
         return f"{cell.key}: {cell.verdict}: {cell.reason}"
     times = f"from {milliseconds(cell.old_seconds)} to {milliseconds(cell.new_seconds)} ms"

@@ -1,4 +1,4 @@
-"""What a run found in sentences that a person can repeat. Every report, page and status begins with them."""
+"""Say what a run found in sentences that a person can repeat. Every report, page and status begins with them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,15 @@ from stepmark.analysis.summary import Summary
 from stepmark.report import machine, words
 
 NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
-_SENTENCES_MOST = 4  # above, a sentence for each pair of candidates
+_SENTENCES_MOST = 4  # with more comparisons, each pair of candidates has one sentence
 _DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
 
 
 def headlines(comparisons: Iterable[Comparison]) -> list[str]:
-    """A sentence for each comparison, what was decided first; of many comparisons one for each pair of candidates."""
+    """Return a sentence for each comparison, decided ones first.
+
+    Many comparisons give one sentence for each pair of candidates.
+    """
     found = sorted(comparisons, key=lambda one: one.verdict == "inconclusive")
     if not found:
         return [NOTHING_TO_COMPARE]
@@ -27,13 +30,13 @@ def headlines(comparisons: Iterable[Comparison]) -> list[str]:
 
 
 def of_run(summary: Summary) -> list[str]:
-    """The same, and how busy the machine was where that may have left something open."""
+    """Return a run's headlines, and how busy the machine was where that may have left something open."""
     busy = machine.busy(summary)
     return [*headlines(summary.comparisons), *([busy] if busy else [])]
 
 
 def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
-    """One comparison. Level and precision are named where `among` has several of them."""
+    """Return one comparison in a sentence. Execution and precision are named where `among` has several of them."""
     ours = f"{one.candidate} ({one.candidate_execution})"
     theirs = f"{one.reference} ({one.reference_execution})"
     where = f"with {words.workers(one.workers)}{_setting(one, among)}"
@@ -55,14 +58,14 @@ def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
 
 
 def _inverse(ratio: Estimate) -> Estimate:
-    """The same ratio the other way round."""
+    """Return the same ratio the other way round."""
     if ratio.low is None or ratio.high is None:
         return Estimate(value=1 / ratio.value, low=None, high=None)
     return Estimate(value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
 
 
 def _times(factor: float) -> str:
-    """Three digits behind the point where two could not tell the factor from 1."""
+    """Return the factor, with three digits after the point where two could not tell it from 1."""
     return f"{factor:.3f}" if factor < 1.1 else f"{factor:.2f}"
 
 

@@ -1,7 +1,7 @@
-"""`report.html`: one file to share, without scripts, and with nothing loaded from anywhere.
+"""Render `report.html`: one file to share, without scripts, and with nothing loaded from anywhere.
 
-Every text is hostile until it is escaped: Jinja escapes what the templates print, `plots.svg.element` what is drawn,
-and the document's own policy forbids whatever would come through.
+Every text is hostile until it is escaped. Jinja escapes what the templates print, `plots.svg.element` escapes what is
+drawn, and the document's own Content-Security-Policy forbids whatever would come through.
 """
 
 import jinja2
@@ -14,12 +14,12 @@ from stepmark.report.plots import scaling
 
 
 def render(summary: Summary) -> str:
-    """The whole document."""
+    """Return the whole document."""
     return environment().get_template("report.html.jinja").render(s=summary, v=views.page(summary))
 
 
 def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
-    """What every page is rendered with; `loaders` bring templates beside the report's own."""
+    """Return the environment that every page is rendered with; `loaders` add templates to the report's own."""
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader([*loaders, jinja2.PackageLoader("stepmark.report", ".")]),
         autoescape=True,

@@ -1,7 +1,7 @@
-"""The gate's answer as JUnit XML, as GitLab, Jenkins and actions for GitHub read it: one test case for each cell.
+"""Render the gate's answer as JUnit XML, for GitLab, Jenkins and GitHub actions: one test case for each cell.
 
-There is no one schema; this keeps to what all of them share: testsuites, testsuite, testcase, failure, skipped,
-system-out. Times are left out, since a cell's step time is no duration of a test.
+There is no single schema, so this uses only what all of them share: testsuites, testsuite, testcase, failure, skipped,
+system-out. Times are left out, since a cell's step time is not the duration of a test.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, war
 
 
 def render(report: GateReport) -> str:
-    """The document, with its declaration."""
+    """Return the document, with its XML declaration."""
     failures, skipped = sum(cell.fails for cell in report.cells), sum(map(_skipped, report.cells))
     counts = {"tests": len(report.cells), "failures": failures, "errors": 0, "skipped": skipped}
     totals = {name: str(count) for name, count in counts.items()}
@@ -46,7 +46,10 @@ def _add_properties(suite: ElementTree.Element, report: GateReport) -> None:
 
 
 def _add_case(suite: ElementTree.Element, cell: GateCell, report: GateReport) -> None:
-    """Readers show a case's own output and not the suite's, so what speaks against all stands in every case."""
+    """Add one cell's test case.
+
+    Readers show a case's own output and not the suite's, so what speaks against all cells stands in every case.
+    """
     names = {"name": _clean(cell.key), "classname": _clean(f"stepmark.{report.new.scenario}")}
     case = ElementTree.SubElement(suite, "testcase", names)
     against = [*unlike_lines(report), *warning_lines(report)]
@@ -72,5 +75,8 @@ def _add_text(
 
 
 def _clean(text: str) -> str:
-    """The text with control characters spelled out, some of which XML cannot hold: ElementTree lets them pass."""
+    """Return the text with control characters spelled out.
+
+    XML cannot hold some of them, and ElementTree lets them pass.
+    """
     return printable(text)

@@ -1,4 +1,4 @@
-"""How busy the machine was while it measured, in a sentence and as a table."""
+"""Describe how busy the machine was while it measured, in a sentence and as a table."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ UNKNOWN = "What others took of the cores is unknown: the system shows no counter
 
 
 def rows(summary: Summary) -> list[list[str]]:
-    """Every cell of which a launch has ended."""
+    """Return a row for every cell of which a launch has ended."""
     return [_row(cell) for cell in summary.cells if cell.disturbance.launches_made]
 
 
@@ -27,18 +27,21 @@ def _row(cell: CellResult) -> list[str]:
 
 
 def worst(summary: Summary) -> str:
-    """The largest share that others took of a rank's cores in any launch."""
+    """Return the largest share that others took of a rank's cores in any launch."""
     known = (cell.disturbance.taken_share_worst for cell in summary.cells)
     return percent(max((share for share in known if share is not None), default=None))
 
 
 def sentence(summary: Summary) -> str:
-    """How much others took, and how many launches they disturbed."""
+    """Return how much others took, and how many launches they disturbed."""
     return f"{_taken(summary.cells)} {_disturbed(summary.cells)}"
 
 
 def busy(summary: Summary) -> str:
-    """That others took more of some cell's cores than a scenario tolerates by default; empty where they did not."""
+    """Return that others took more of some cell's cores than a scenario tolerates by default.
+
+    The text is empty where they did not.
+    """
     shares = [cell.disturbance.taken_share_median or 0.0 for cell in summary.cells]
     tolerated = Measurement.model_fields["max_taken_share"].default
     if max(shares, default=0.0) <= tolerated:

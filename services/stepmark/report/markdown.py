@@ -1,4 +1,4 @@
-"""`report.md`: the verdicts in words first, then the cells, start-up, and how it was measured."""
+"""Render `report.md`: the verdicts in words first, then the cells, start-up, and how it was measured."""
 
 import re
 
@@ -13,19 +13,22 @@ _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
 
 
 def _escape(value: object) -> str:
-    """Text as text: no Markdown, no HTML, no new table cell. Figures with their intervals stay as they are."""
+    """Escape a text, so that it makes no Markdown, no HTML and no new table cell.
+
+    Figures with their intervals stay as they are.
+    """
     if _FIGURES.fullmatch(str(value)):
         return str(value)
     return _SPECIAL.sub(r"\\\1", printable(" ".join(str(value).split())))
 
 
 def _finalize(value: object) -> object:
-    """What is not escaped, since it is ours or stands in a code span, holds no control character either."""
+    """Make control characters printable, also in what is not escaped because it is ours or stands in a code span."""
     return "\n".join(map(printable, value.split("\n"))) if isinstance(value, str) else value
 
 
 def render(summary: Summary) -> str:
-    """The report of a run."""
+    """Return the report of a run."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stepmark.report", "."),
         autoescape=False,  # noqa: S701  (Markdown: every text goes through the filter md instead)

@@ -1,4 +1,4 @@
-"""What a reader must know beside the table: one sentence for each kind of trouble, with a count and a remedy."""
+"""List what a reader must know beside the table: one sentence for each kind of trouble, with count and remedy."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ _WITHOUT_FIGURES = ("failed", "not measured", "unsupported")
 
 
 def notes(summary: Summary) -> list[str]:
-    """The most serious first."""
+    """Return the notes, the most serious first."""
     return [
         *_without_figures(summary.cells),
         *_failed_launches(summary.cells),
@@ -32,7 +32,7 @@ def notes(summary: Summary) -> list[str]:
     ]
 
 
-# One cell, several cells.
+# These are the words for one cell and for several cells.
 _WORDS = {
     "failed": ("failed", "failed"),
     "not measured": ("was not measured", "were not measured"),
@@ -46,12 +46,12 @@ _WORDS = {
 
 
 def _cells(count: int, total: int, verdict: str) -> str:
-    """So many of so many cells have this verdict."""
+    """Return how many of all cells have this verdict, in words."""
     return f"{count} of {total} cells {_WORDS[verdict][count > 1]}"
 
 
 def _first(found: Sequence[tuple[str, str]]) -> str:
-    """The first cell's text, and how many more there are."""
+    """Return the first cell's text, and how many more there are."""
     key, text = found[0]
     more = f" ({len(found) - 1} more in report.md)" if len(found) > 1 else ""
     return f"{key}: {text}{more}."

@@ -1,4 +1,4 @@
-"""Texts and tables on a terminal, alike in every verb."""
+"""Print texts and tables on a terminal, alike in every command."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,17 +9,17 @@ from stepmark.errors import printable
 
 
 def shown(text: str) -> str:
-    """Foreign text for rich: no markup and no control character in it is obeyed."""
+    """Return foreign text for rich, in which no markup and no control character takes effect."""
     return escape(printable(text))
 
 
 def titled(title: str) -> Table:
-    """An empty table under a title, which may be foreign text."""
+    """Return an empty table under a title, which may be foreign text."""
     return Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
 
 
 def print_whole(table: Table, console: Console) -> None:
-    """Wider than the terminal if need be: wrapped by it, but never cut short."""
+    """Print a table that may be wider than the terminal: the terminal wraps it, and it is never cut short."""
     unlimited = console.options.update(max_width=1000)
     console.width = max(console.width, console.measure(table, options=unlimited).maximum)
     console.print(table)

@@ -1,4 +1,4 @@
-"""What every report says in whole sentences, and the parts of a step. Unknown is said, never shown as 0."""
+"""Provide what every report says in whole sentences, and the parts of a step. Unknown is said, never shown as 0."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -68,7 +68,7 @@ VERDICTS = {
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
-    """What one wants to know before reading on."""
+    """Return what a reader wants to know before reading on, as names and values."""
     s = summary
     return [
         ("model", s.workload),
@@ -84,7 +84,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def speedup_explained(summary: Summary) -> str:
-    """What the speed-up of this run means, and what its serial fractions do."""
+    """Return what the speed-up and the serial fractions of this run mean."""
     if summary.mode == "weak":
         return (
             "Weak scaling: the batch per worker is constant, so the work grows with the workers. The scaled speed-up "
@@ -103,7 +103,7 @@ SPLIT_NAMES = ("input", "compute", "exposed communication", "waiting", "update")
 
 
 def split_parts(split: Breakdown) -> list[tuple[str, Estimate | None]]:
-    """Name and seconds of every part, in the order of a step."""
+    """Return name and seconds of every part, in the order of a step."""
     seconds = (
         split.input_seconds,
         split.compute_seconds,
@@ -121,7 +121,7 @@ DEPARTURES = (
 
 
 def departures(summary: Summary) -> list[tuple[str, list[str]]]:
-    """Each departure from a framework's defaults once, with the cells that it holds for."""
+    """Return each departure from a framework's defaults once, with the cells that it holds for."""
     cells_of: dict[Departure, list[str]] = defaultdict(list)
     for cell in summary.cells:
         for one in cell.departures:
@@ -134,7 +134,7 @@ def _departure(one: Departure) -> str:
 
 
 def split_missing(cells: Iterable[CellResult]) -> list[str]:
-    """Why measured cells have no time split, each reason once with its cells."""
+    """Return why measured cells have no time split, each reason once with its cells."""
     cells_of: dict[str, list[str]] = defaultdict(list)
     for cell in cells:
         if cell.step_seconds is not None and cell.time_split is None:
@@ -143,13 +143,13 @@ def split_missing(cells: Iterable[CellResult]) -> list[str]:
 
 
 def straggler_lines(summary: Summary, slow: bool) -> list[tuple[str, str]]:
-    """Cell and sentence, of the cells with slow ranks or of the others."""
+    """Return cell and sentence, of the cells with slow ranks if `slow`, otherwise of the others."""
     found = [(cell.key, cell.stragglers) for cell in summary.cells if cell.stragglers is not None]
     return [(key, stragglers(report)) for key, report in found if bool(report.slow) == slow]
 
 
 def stragglers(report: StragglerReport) -> str:
-    """Which ranks are slow and by how much, or that none is seen to be; and what would not have been seen."""
+    """Return which ranks are slow and by how much, or that none is seen to be, and what would not have been seen."""
     if report.reason:
         return f"not tested: {report.reason}"
     slow = [_slow_rank(one) for one in report.slow]
@@ -167,7 +167,7 @@ def _slow_rank(one: Straggler) -> str:
 
 
 def _seen(report: StragglerReport) -> str:
-    """The smallest slowness that would have been seen, from what number of steps."""
+    """Return the smallest slowness that would have been seen, and from how many steps."""
     basis = f"{report.steps} steps of {report.launches} launch{'es' if report.launches > 1 else ''}"
     if report.detectable is None:
         return f"{basis} are too few for this noise: a rank that takes twice as long might not have been seen"
@@ -182,7 +182,7 @@ def _spread(report: StragglerReport) -> Iterator[str]:
 
 
 def peak_sources(cells: Iterable[CellResult]) -> list[str]:
-    """Where the vendor's peaks stand; that they are unknown where no device of the run is in the table."""
+    """Return the sources of the vendor's peaks, or that no device of the run is in the table."""
     found = dict.fromkeys(c.utilization.peak_source for c in cells if c.utilization and c.utilization.peak_source)
     return [f"vendor's peak: {source}" for source in found] or ["vendor's peak: unknown for these devices, so no MFU"]
 
@@ -191,13 +191,13 @@ STARTUP_NAMES = ("spawn", "import", "group", "build", "first step")
 
 
 def startup_parts(startup: StartupSeconds) -> list[tuple[str, float]]:
-    """Name and seconds, in their order."""
+    """Return name and seconds of every part of the start-up, in their order."""
     s = startup
     return list(zip(STARTUP_NAMES, (s.spawn, s.import_, s.group, s.build, s.first_step), strict=True))
 
 
 def measured(summary: Summary) -> str:
-    """How the figures came to be, in a paragraph."""
+    """Return how the figures were measured, in a paragraph."""
     s = summary
     process = "forked from zygotes that are new in every block" if s.forked else "a fresh process with its own import"
     more = s.measurement.max_launches is not None and s.measurement.max_launches > s.measurement.launches
@@ -212,6 +212,6 @@ def measured(summary: Summary) -> str:
 
 
 def settings(summary: Summary) -> list[tuple[str, str]]:
-    """The measurement as the scenario's document names it; what has no limit is left out."""
+    """Return the measurement as the scenario's document names it, without limits that are not set."""
     found = summary.measurement.model_dump(by_alias=True, exclude_none=True)
     return [(name, str(value)) for name, value in found.items()]

@@ -1,4 +1,4 @@
-"""The tables that reports share: headings, and rows of text whose first value names the row."""
+"""Provide the tables that reports share: headings, and rows of text whose first value names the row."""
 
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
@@ -18,7 +18,7 @@ PARITY_HEADINGS = (
 
 
 def cell_headings(summary: Summary) -> list[str]:
-    """Of `cell_rows`."""
+    """Return the headings of `cell_rows`."""
     return [
         "cell", "workers", "engine", "batch per worker", "launches", "median step ms [95 %]", "mean step ms [95 %]",
         "first ten dropped",
@@ -28,7 +28,7 @@ def cell_headings(summary: Summary) -> list[str]:
 
 
 def cell_rows(summary: Summary) -> list[list[str]]:
-    """Every cell with its main figures."""
+    """Return a row for every cell with its main figures."""
     return [_cell(cell) for cell in summary.cells]
 
 
@@ -53,13 +53,13 @@ def _cell(cell: CellResult) -> list[str]:
 
 
 def scaling_headings(summary: Summary) -> list[str]:
-    """Gustafson's fraction belongs to weak scaling alone."""
+    """Return the headings of `scaling_rows`. Gustafson's fraction belongs to weak scaling alone."""
     weak = ["scaled serial fraction"] if summary.mode == "weak" else []
     return ["cell", "workers", words.speedup_name(summary.mode), "efficiency", "Karp-Flatt serial fraction", *weak]
 
 
 def scaling_rows(summary: Summary) -> list[list[str]]:
-    """Every cell of more than one worker that has a one-worker cell beside it."""
+    """Return a row for every cell of more than one worker that has a one-worker cell."""
     return [_scaling(cell, summary) for cell in summary.cells if cell.scaling is not None and cell.workers > 1]
 
 
@@ -70,7 +70,7 @@ def _scaling(cell: CellResult, summary: Summary) -> list[str]:
 
 
 def split_rows(summary: Summary) -> list[list[str]]:
-    """Parts of a step in ms with their intervals, beside the cell's own step time."""
+    """Return the parts of a step in ms with their intervals, beside the cell's own step time."""
     return [
         [cell.key, str(cell.time_split.launches), words.step_time(cell), *_split(cell.time_split)]
         for cell in summary.cells
@@ -85,7 +85,10 @@ def _split(split: Breakdown) -> list[str]:
 
 
 def utilization_rows(summary: Summary) -> list[list[str]]:
-    """What is unknown is a dash: a processor without a vendor's peak has no MFU."""
+    """Return a row for every cell's utilization.
+
+    What is unknown is a dash: a processor without a vendor's peak has no MFU.
+    """
     return [[cell.key, *_use(cell.utilization)] for cell in summary.cells if cell.utilization is not None]
 
 
@@ -105,7 +108,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def parity_rows(summary: Summary) -> list[list[str]]:
-    """Every stage of every certificate; one without stages says why."""
+    """Return a row for every stage of every certificate; a certificate without stages says why."""
     return [row for certificate in summary.certificates for row in _certificate(certificate)]
 
 

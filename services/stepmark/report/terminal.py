@@ -1,4 +1,7 @@
-"""The result as a table on a terminal. Every text from a document or record goes through `shown`: it may be hostile."""
+"""Show the result as a table on a terminal.
+
+Every text from a document or record is made printable and escaped, since it may be hostile.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -23,7 +26,10 @@ _COLOURS = {
 
 
 def show(summary: Summary, console: Console) -> None:
-    """The verdicts in sentences, the table, then one note for each kind of trouble. `report.md` has the details."""
+    """Print the verdicts in sentences, the table, then one note for each kind of trouble.
+
+    `report.md` has the details.
+    """
     for line in headline.of_run(summary):
         _say(line, console, bold=True)
     print_whole(_table(summary), console)
@@ -32,7 +38,7 @@ def show(summary: Summary, console: Console) -> None:
 
 
 def _say(text: str, console: Console, bold: bool = False) -> None:
-    """A sentence in lines that fit a page; a long name is never cut."""
+    """Print a sentence in lines that fit a page; a long name is never cut."""
     lines = textwrap.wrap(
         printable(text), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
@@ -41,7 +47,7 @@ def _say(text: str, console: Console, bold: bool = False) -> None:
 
 
 def show_certificates(certificates: Sequence[Certificate], console: Console) -> None:
-    """Every stage's figures, then what they mean for each cell."""
+    """Print every stage's figures, then what they mean for each cell."""
     headings = ("cell", "stage", "forward", "loss", "gradient", "weights", "worst tensor")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
@@ -71,7 +77,7 @@ def _table(summary: Summary) -> Table:
 
 
 def _title(summary: Summary) -> str:
-    """What all cells have in common."""
+    """Return the table's title: what all cells have in common."""
     proven = {words.parity(cell) for cell in summary.cells if cell.verdict != "unsupported"}
     parity = (
         f"parity {proven.pop()}" if len(proven) == 1 and summary.parity != "skipped" else f"parity {summary.parity}"

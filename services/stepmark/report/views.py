@@ -1,4 +1,7 @@
-"""A summary laid out for a page: which cells stand together, in which order, on which axis. No figure is made here."""
+"""Lay out a summary for a page: which cells stand together, in which order, on which axis.
+
+No figure is computed here.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +15,7 @@ from stepmark.report import sentences, words
 from stepmark.report.plots import distribution, scaling, strips, svg
 
 _MANY_RATIOS, _SHOWN_OF_A_COUNT, _SHOWN_STACKS = 12, 8, 16
-_SPREAD = 6.0  # values farther apart than this are drawn on a logarithmic axis
+_SPREAD = 6.0  # values that differ by more than this factor are drawn on a logarithmic axis
 SPLIT_CLASSES = ("input", "compute", "exchange", "waiting", "update")
 STARTUP_CLASSES = ("spawn", "import", "group", "build", "first")
 VERDICT_CLASSES = {
@@ -24,6 +27,8 @@ VERDICT_CLASSES = {
 
 @dataclass(frozen=True)
 class Row:
+    """Store one cell with its plot and the number of its colour."""
+
     cell: CellResult
     colour: int
     plot: Markup
@@ -31,9 +36,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that share an axis. All but `shown` are folded away, on an axis of their own where `rest_scale` is one.
+    """Store rows that share an axis.
 
-    `bare`: cells that belong here and have nothing to draw.
+    All but the first `shown` rows are folded away, on an axis of their own if `rest_scale` is not empty. `bare` holds
+    the cells that belong here and have nothing to draw.
     """
 
     title: str
@@ -46,6 +52,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Panel:
+    """Store the scaling curves that are drawn together, with their two plots."""
+
     title: str
     curves: tuple[scaling.Curve, ...]
     speedup: Markup
@@ -54,7 +62,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Page:
-    """`colours`: candidate -> its number, the same in every drawing."""
+    """Store everything that the templates place.
+
+    `colours` maps a candidate to its number, which is the same in every drawing.
+    """
 
     colours: dict[str, int]
     ratio_scale: Markup
@@ -70,7 +81,7 @@ class Page:
 
 
 def page(summary: Summary) -> Page:
-    """Everything that the templates place."""
+    """Return everything that the templates place."""
     colours = {name: number for number, name in enumerate(dict.fromkeys(cell.candidate for cell in summary.cells))}
     axis, ratios = _ratios(summary)
     return Page(
@@ -93,7 +104,7 @@ def _title(cell: CellResult) -> str:
 
 
 def _ratios(summary: Summary) -> tuple[svg.Axis, list[tuple[Comparison, Markup]]]:
-    """Where there are many, what could be decided comes first."""
+    """Return the axis and the plots of all ratios. Where there are many, what could be decided comes first."""
     found = [c.ratio for c in summary.comparisons if c.ratio is not None]
     axis = svg.ratio_axis([end for r in found for end in (r.value, r.low, r.high) if end is not None])
     effect = summary.measurement.minimum_effect
@@ -118,7 +129,10 @@ def _by_workers(cells: Iterable[CellResult], group: Callable[[list[CellResult]],
 
 
 def _ranking(cells: list[CellResult], colours: dict[str, int], summary: Summary) -> Group:
-    """Highest throughput first; then what is not proven to train the reference's model; then what was not measured."""
+    """Rank the cells of one worker count.
+
+    Highest throughput comes first; then what is not proven to train the reference's model; then what was not measured.
+    """
     measured = [(cell, rate) for cell in cells if (rate := cell.samples_per_second) is not None]
     measured.sort(key=lambda pair: (not words.competes(pair[0], summary), -pair[1].median))
     top = max((rate.median for _, rate in measured), default=1.0)
@@ -139,7 +153,10 @@ def _colour(cell: CellResult, colours: dict[str, int]) -> str:
 
 
 def _steps(cells: list[CellResult], colours: dict[str, int]) -> Group | None:
-    """Shortest steps first."""
+    """Return the step times of one worker count, shortest steps first.
+
+    The slow cells are folded away with an axis of their own, since they would press the fast ones together.
+    """
     measured = sorted(((c, c.step_seconds) for c in cells if c.step_seconds is not None), key=lambda p: p[1].median)
     if not measured:
         return None
@@ -151,7 +168,7 @@ def _steps(cells: list[CellResult], colours: dict[str, int]) -> Group | None:
 
 
 def _distributions(measured: list[tuple[CellResult, StepSeconds]], colours: dict[str, int]) -> tuple[Markup, list[Row]]:
-    """The slow ones are folded away with an axis of their own, lest they press the fast ones together."""
+    """Return the axis of these cells' step times, and their rows."""
     low = min(min(step.percentiles[1], *step.launch_medians) for _, step in measured)
     high = max(max(_tail(step), *step.launch_medians) for _, step in measured)
     axis = svg.log_axis(low, high) if high > _SPREAD * low else svg.linear_axis(low, high)
@@ -165,12 +182,15 @@ def _shape(axis: svg.Axis, cell: CellResult, step: StepSeconds, colours: dict[st
 
 
 def _tail(step: StepSeconds) -> float:
-    """Where to end the axis: a few far steps would press everything else together."""
+    """Return where to end the axis: a few far steps would press everything else together."""
     return min(step.p99, step.p95 + 2 * (step.p95 - step.p5))
 
 
 def _panels(summary: Summary, colours: dict[str, int]) -> list[Panel]:
-    """One for each level, precision and choice of options: candidates that are compared stand in one panel."""
+    """Return one panel for each execution and precision, with a curve for each candidate and choice of options.
+
+    Candidates that are compared stand in one panel.
+    """
     curves: dict[tuple[str, str], dict[tuple[str, ...], list[CellResult]]] = {}
     for cell in summary.cells:
         if cell.scaling is not None:

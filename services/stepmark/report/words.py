@@ -1,4 +1,4 @@
-"""Figures as a person reads them. What is unknown is an en dash, never 0."""
+"""Write figures as a person reads them. What is unknown is an en dash, never 0."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,19 @@ UNKNOWN = "–"
 
 
 def milliseconds(seconds: float | None) -> str:
+    """Return seconds as milliseconds."""
     return UNKNOWN if seconds is None else f"{seconds * 1e3:.2f}"
 
 
 def milliseconds_of(estimate: Estimate | None) -> str:
-    """With its interval, where it has one."""
+    """Return an estimate in milliseconds, with its interval where it has one."""
     if estimate is None or estimate.low is None:
         return milliseconds(None if estimate is None else estimate.value)
     return f"{milliseconds(estimate.value)} [{milliseconds(estimate.low)}, {milliseconds(estimate.high)}]"
 
 
 def step_time(cell: CellResult) -> str:
-    """Median and interval in ms."""
+    """Return the median step and its interval in ms."""
     step = cell.step_seconds
     if step is None:
         return UNKNOWN
@@ -33,7 +34,7 @@ def step_time(cell: CellResult) -> str:
 
 
 def mean_step_time(cell: CellResult) -> str:
-    """Mean and interval in ms, slow steps included."""
+    """Return the mean step and its interval in ms, slow steps included."""
     if cell.step_seconds is None:
         return UNKNOWN
     mean = cell.step_seconds.mean
@@ -41,43 +42,51 @@ def mean_step_time(cell: CellResult) -> str:
 
 
 def dropped_first(cell: CellResult) -> str:
-    """What dropping the first ten steps of each window would have given, in ms."""
+    """Return what dropping the first ten steps of each window would have given, in ms."""
     return UNKNOWN if cell.step_seconds is None else milliseconds(cell.step_seconds.median_after_first)
 
 
 def percentiles(cell: CellResult) -> str:
-    """The 5th, 95th and 99th in ms."""
+    """Return the 5th, 95th and 99th percentile in ms."""
     step = cell.step_seconds
     return UNKNOWN if step is None else " / ".join(map(milliseconds, (step.p5, step.p95, step.p99)))
 
 
 def speedup_name(mode: Mode) -> str:
-    """Weak and strong speed-ups are different quantities, so the mode goes wherever the figure goes."""
+    """Return the name of the speed-up.
+
+    Weak and strong speed-ups are different quantities, so the mode goes wherever the figure goes.
+    """
     return "scaled speed-up (weak)" if mode == "weak" else "speed-up (strong)"
 
 
 def speedup(cell: CellResult) -> str:
+    """Return the speed-up with its interval."""
     return UNKNOWN if cell.scaling is None else ratio(cell.scaling.speedup)
 
 
 def efficiency(cell: CellResult) -> str:
+    """Return the efficiency in per cent, with its interval."""
     return UNKNOWN if cell.scaling is None else share(cell.scaling.efficiency)
 
 
 def karp_flatt(cell: CellResult) -> str:
+    """Return Karp-Flatt's serial fraction in per cent, with its interval."""
     return UNKNOWN if cell.scaling is None else share(cell.scaling.karp_flatt, 1)
 
 
 def scaled_serial_fraction(cell: CellResult) -> str:
+    """Return the scaled serial fraction in per cent, with its interval."""
     return UNKNOWN if cell.scaling is None else share(cell.scaling.scaled_serial_fraction, 1)
 
 
 def rate(cell: CellResult) -> str:
+    """Return the samples per second of a typical launch."""
     return UNKNOWN if cell.samples_per_second is None else f"{cell.samples_per_second.median:,.0f}"
 
 
 def rate_interval(cell: CellResult) -> str:
-    """Its interval alone; empty where there is none."""
+    """Return the interval of the samples per second alone; empty where there is none."""
     found = cell.samples_per_second
     if found is None or found.low is None or found.high is None:
         return ""
@@ -85,7 +94,7 @@ def rate_interval(cell: CellResult) -> str:
 
 
 def share(estimate: Estimate | None, digits: int = 0) -> str:
-    """Per cent, with so many digits after the point."""
+    """Return an estimate in per cent with its interval, with so many digits after the point."""
     if estimate is None:
         return UNKNOWN
     value = percent(estimate.value, digits)
@@ -95,10 +104,12 @@ def share(estimate: Estimate | None, digits: int = 0) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share in per cent, with so many digits after the point."""
     return UNKNOWN if value is None else f"{value:.{digits}%}"
 
 
 def ratio(estimate: Estimate | None) -> str:
+    """Return a ratio with its interval."""
     if estimate is None:
         return UNKNOWN
     if estimate.low is None or estimate.high is None:
@@ -107,58 +118,59 @@ def ratio(estimate: Estimate | None) -> str:
 
 
 def memory(cell: CellResult) -> str:
+    """Return the peak memory in MiB."""
     return UNKNOWN if cell.peak_memory_bytes is None else f"{cell.peak_memory_bytes / 2**20:,.0f}"
 
 
 def execution(cell: CellResult) -> str:
-    """The level, and what `default` resolved to."""
+    """Return the execution, marked where `default` resolved to it."""
     return f"{cell.execution} (default)" if "default" in cell.levels else cell.execution
 
 
 def cell_name(cell: CellResult) -> str:
-    """What a person calls it; the number of workers stands beside it."""
+    """Return the cell's name for a person; the number of workers stands beside it."""
     return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}"
 
 
 def strategy(cell: CellResult) -> str:
-    """Engine, strategy and its variant."""
+    """Return engine, strategy and variant."""
     variant = f" ({cell.variant})" if cell.variant else ""
     return f"{cell.engine} {cell.strategy}{variant}"
 
 
 def parity(cell: CellResult) -> str:
-    """The certificate's badge; the reason of one that failed stands in the notes."""
+    """Return the result of the parity checks; the reason of one that failed stands in the notes."""
     return "not comparable" if cell.refused_by_parity else cell.parity or UNKNOWN
 
 
 def error(value: float | None) -> str:
-    """A relative error."""
+    """Return a relative error."""
     return UNKNOWN if value is None else f"{value:.1e}"
 
 
 def worst_tensor(stage: Stage) -> str:
-    """The tensor whose gradient is furthest off."""
+    """Return the tensor whose gradient is furthest off."""
     tensors = stage.figures.tensors
     return f"{tensors[0].tensor} {error(tensors[0].error)}" if tensors else UNKNOWN
 
 
 def agreement(stage: Stage) -> str:
-    """Whether all ranks ended with the same weights."""
+    """Return whether all ranks ended with the same weights."""
     return UNKNOWN if stage.ranks_agree is None else ("yes" if stage.ranks_agree else "no")
 
 
 def parity_notes(summary: Summary) -> list[str]:
-    """One line for each cell that may not be compared, with the reason."""
+    """Return one line for each cell that may not be compared, with the reason."""
     return [f"{c.cell}: {c.text}" for c in summary.certificates if not c.comparable]
 
 
 def options(cell: CellResult) -> str:
-    """The candidate's options, in brackets; empty without."""
+    """Return the candidate's options in brackets; empty without options."""
     return f" [{', '.join(cell.options)}]" if cell.options else ""
 
 
 def startup(cell: CellResult) -> str:
-    """Spawn, import, group, build and first step, in seconds."""
+    """Return spawn, import, group, build and first step, in seconds."""
     s = cell.startup_seconds
     return (
         UNKNOWN if s is None else " + ".join(f"{v:.2f}" for v in (s.spawn, s.import_, s.group, s.build, s.first_step))
@@ -166,7 +178,7 @@ def startup(cell: CellResult) -> str:
 
 
 def sentence(comparison: Comparison) -> str:
-    """A comparison in words: the verdict first."""
+    """Return a comparison in words, the verdict first."""
     c = comparison
     what = f"{c.candidate} against {c.reference}, {setting(c)}"
     if c.ratio is None:
@@ -178,7 +190,7 @@ def sentence(comparison: Comparison) -> str:
 
 
 def setting(comparison: Comparison) -> str:
-    """At which level, precision and number of workers two candidates were compared."""
+    """Return at which execution, precision and number of workers two candidates were compared."""
     c = comparison
     same = c.candidate_execution == c.reference_execution
     levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
@@ -186,25 +198,28 @@ def setting(comparison: Comparison) -> str:
 
 
 def claim(comparison: Comparison) -> str:
-    """What may be said."""
+    """Return what may be claimed of a comparison."""
     c = comparison
     return f"{c.candidate} is {c.verdict}" if c.verdict in ("faster", "slower") else c.verdict
 
 
 def comparison_parity(comparison: Comparison) -> str:
-    """What is proven of both sides."""
+    """Return what is proven of both sides."""
     return f"parity: {comparison.parity}"
 
 
 def step_ratio(comparison: Comparison) -> str:
-    """Of mean steps; that of median steps beside it where slow steps make a difference that matters."""
+    """Return the ratio of mean steps.
+
+    The ratio of median steps stands beside it where slow steps make a difference that matters.
+    """
     c = comparison
     medians = f" (median step x {c.median_ratio.value:.3f})" if c.slow_steps_matter and c.median_ratio else ""
     return f"step time x {ratio(c.ratio)}{medians}"
 
 
 def family(facts: FamilyFacts | None) -> str:
-    """How the verdicts of a run were corrected; empty where there is none."""
+    """Return how the verdicts of a run were corrected; empty where none was."""
     if facts is None:
         return ""
     together = "1 comparison" if facts.size == 1 else f"{facts.size} comparisons, corrected together (Holm)"
@@ -215,7 +230,7 @@ def family(facts: FamilyFacts | None) -> str:
 
 
 def gain(estimate: Estimate | None) -> str:
-    """A ratio of step times as less or more time per step, with its interval."""
+    """Return a ratio of step times as less or more time per step, with its interval."""
     if estimate is None:
         return UNKNOWN
     value, word = estimate.value - 1, "less" if estimate.value < 1 else "more"
@@ -226,12 +241,16 @@ def gain(estimate: Estimate | None) -> str:
 
 
 def workers(count: int) -> str:
+    """Return a number of workers in words."""
     return f"{count} worker" if count == 1 else f"{count} workers"
 
 
 @dataclass(frozen=True)
 class Fastest:
-    """Of one worker count: the cell with the highest throughput, None where no cell competes, and how many do not."""
+    """Store the fastest cell of one worker count.
+
+    `cell` has the highest throughput, and is None where no cell competes. `left_out` says how many do not compete.
+    """
 
     workers: int
     cell: CellResult | None
@@ -239,7 +258,7 @@ class Fastest:
 
 
 def competes(cell: CellResult, summary: Summary) -> bool:
-    """Whether its speed is that of the reference's model: parity, where required, has proven it.
+    """Return whether the cell's speed is that of the reference's model, as proven by parity where it is required.
 
     Where parity is not required, what was not checked competes, and what was refused does not.
     """
@@ -248,7 +267,7 @@ def competes(cell: CellResult, summary: Summary) -> bool:
 
 
 def fastest_cells(summary: Summary) -> list[Fastest]:
-    """For each worker count at which something was measured."""
+    """Return the fastest cell of each worker count at which something was measured."""
     measured = [cell for cell in summary.cells if cell.samples_per_second is not None]
     found = []
     for count in dict.fromkeys(cell.workers for cell in measured):
@@ -264,7 +283,7 @@ def _throughput(cell: CellResult) -> float:
 
 
 def left_out(found: Fastest) -> str:
-    """How many cells do not compete, and why; empty where all do."""
+    """Return how many cells do not compete, and why; empty where all do."""
     if not found.left_out:
         return ""
     cells = "1 cell is" if found.left_out == 1 else f"{found.left_out} cells are"
@@ -272,7 +291,10 @@ def left_out(found: Fastest) -> str:
 
 
 def fastest(summary: Summary) -> list[str]:
-    """For each worker count, the cell with the highest throughput. A ranking of point estimates, not a verdict."""
+    """Return, for each worker count, the cell with the highest throughput.
+
+    This is a ranking of point estimates, not a verdict.
+    """
     return [_fastest(found) for found in fastest_cells(summary)]
 
 
@@ -285,7 +307,7 @@ def _fastest(found: Fastest) -> str:
 
 
 def environment(found: Environment) -> list[tuple[str, str]]:
-    """Name and value; sizes in GiB."""
+    """Return the facts of an environment as names and values; sizes are in GiB."""
     facts = found.model_dump()
     packages = facts.pop("packages")
     return [(name.removesuffix("_bytes").replace("_", " "), _fact(name, value)) for name, value in facts.items()] + [

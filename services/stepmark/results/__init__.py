@@ -1,4 +1,5 @@
-"""What was measured, kept for ever: versioned records with the raw arrays, and the stores they lie in.
+"""The stored results of a run: versioned launch records with their raw arrays, and the store that keeps them.
 
-Owns: `LaunchRecord`, its schema version, the store protocol and SQLite. Derives nothing: statistics are `analysis`'s.
+This package owns `LaunchRecord`, its schema version, the certificates and the SQLite store. It computes no statistics:
+`analysis` does.
 """

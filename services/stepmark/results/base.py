@@ -1,4 +1,4 @@
-"""What all records have in common."""
+"""The base model and the field types that all records share."""
 
 from typing import Annotated
 
@@ -7,20 +7,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from stepmark.errors import clean
 
 Clean = AfterValidator(clean)
-"""Of every text: it comes from other processes, and will be shown to people."""
+"""Validator of every text field: the text comes from other processes and is shown to people."""
 
 Text = Annotated[str, Field(max_length=400), Clean]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""What a database keeps in four bytes."""
+"""An integer that a database stores in four bytes."""
 Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
-"""What it keeps in eight."""
+"""An integer that a database stores in eight bytes."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordModel(BaseModel):
-    """Records are frozen, and unknown keys are refused: they come from other processes.
+    """Base of all records: frozen, with unknown keys refused, since records come from other processes.
 
-    JSON has no word for infinity, which an error may be: it is the text "Infinity" there.
+    An error may be infinite, and JSON has no number for infinity: it is written as the text "Infinity".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

@@ -1,8 +1,9 @@
-"""The proof that a cell trains the same model as the reference: figures, limits, and what they were measured with.
+"""The certificate: the figures that show that a cell trains the same model as the reference, with their limits.
 
 Schema history
     1  first version
-       added, None in older ones: the error of the update, least errors of mixed precision, the stage of the timed run
+       added, None in older certificates: the error of the update, least errors of mixed precision, the stage of the
+       timed run
 """
 
 from typing import Annotated, Literal
@@ -11,26 +12,31 @@ from pydantic import Field
 
 from stepmark.results.base import Clean, Count, RecordModel, Text
 
-Error = Annotated[float, Field(ge=0)]  # infinity where a number is not finite
+Error = Annotated[float, Field(ge=0)]  # infinity where a compared number is not finite
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class TensorError(RecordModel):
-    """The gradient of one tensor: RMS of the difference over the larger of its own RMS and that of all gradients."""
+    """The gradient error of one tensor.
+
+    `error` is the RMS of the difference over the larger of the tensor's own RMS and the RMS of all gradients.
+    """
 
     tensor: Text
     error: Error
 
 
 class Figures(RecordModel):
-    """How far a candidate is from the reference, from the same weights and samples. Relative L2 norms.
+    """How far a candidate is from the reference after both trained from the same weights on the same samples.
 
-    `forward`: logits, None where they were not compared; `loss`: absolute difference over the reference's, the largest
-    of all steps; `gradient`: all tensors together, read off the first step's update; `gradient_scale`: the factor that
-    fits the candidate's gradient best to the reference's; `gradient_rest`: the gradient error that is left after that
-    factor; `tensors`: the largest of single tensors; `weights`: all weights after the last of `steps` SGD steps;
-    `update`: the same difference over the way that the reference's weights went from the start. `held`: whether the
-    weights that were loaded are the ones read back. `unmatched`: tensors that only one side trains.
+    All errors are relative L2 norms. `forward` is the error of the logits, None where they were not compared. `loss` is
+    the absolute difference of the losses over the reference's loss, the largest of all steps. `gradient` is the error
+    of all gradient tensors together, computed from the first step's update. `gradient_scale` is the factor that best
+    fits the candidate's gradient to the reference's, and `gradient_rest` is the gradient error that is left after
+    applying it. `tensors` holds the largest errors of single tensors. `weights` is the error of all weights after the
+    last of `steps` SGD steps, and `update` is the same difference over the distance that the reference's weights moved
+    from the start. `held` says whether the weights that were loaded are the ones that were read back. `unmatched` names
+    the tensors that only one side trains.
     """
 
     forward: Error | None
@@ -47,12 +53,16 @@ class Figures(RecordModel):
 
     @property
     def worst(self) -> float:
-        """The largest error but those of single tensors."""
+        """The largest of the forward, loss, gradient and weights errors; errors of single tensors are left out."""
         return max(self.forward or 0.0, self.loss, self.gradient, self.weights)
 
 
 class Limits(RecordModel):
-    """The largest figures that pass, and the least: what rounding to a shorter type must cause at least."""
+    """The limits of the figures of one comparison.
+
+    A figure passes up to its limit. `forward_least` and `gradient_least` are lower limits: rounding to a shorter type
+    must cause at least that error.
+    """
 
     forward: float
     loss: float
@@ -66,11 +76,12 @@ class Limits(RecordModel):
 
 
 class Proof(RecordModel):
-    """What one rank did with the very step that was timed, after the windows of its launch.
+    """The comparison that one rank made of the timed step, after the windows of its launch.
 
-    `window_digest`: of the weights as the windows left them. Then, from known weights and on the timed batches:
-    `figures` against the reference, their `limits` and the `problem`, all from rank 0; `end_digest`: of the weights at
-    its end. `missing`: why there is no proof, or empty.
+    `window_digest` is the digest of the weights as the windows left them. The rank then trained again, from known
+    weights on the timed batches: `figures` compares that with the reference, with its `limits` and its `problem`, all
+    from rank 0, and `end_digest` is the digest of the weights at its end. `missing` says why there is no proof, or is
+    empty.
     """
 
     window_digest: Digest | None = None
@@ -82,7 +93,7 @@ class Proof(RecordModel):
 
 
 class ProbeReport(RecordModel):
-    """What one rank's process says of a parity check. `figures` come from rank 0 of a candidate."""
+    """What one rank's process reports of a parity check. `figures` come from rank 0 of a candidate."""
 
     rank: Count
     start_digest: Digest
@@ -94,10 +105,10 @@ class ProbeReport(RecordModel):
 
 
 class Stage(RecordModel):
-    """One comparison.
+    """One comparison of a certificate.
 
-    `float64`: the model as both frameworks have it; `float32`: a mixed-precision cell in float32; `as timed`: the cell;
-    `timed run`: its launches, after their windows.
+    `name` says what was compared: `float64` the model as both frameworks have it, `float32` a mixed-precision cell in
+    float32, `as timed` the cell itself, and `timed run` the cell's launches, after their windows.
     """
 
     name: Literal["float64", "float32", "as timed", "timed run"]
@@ -110,11 +121,12 @@ class Stage(RecordModel):
 
     @property
     def passed(self) -> bool:
+        """Whether the comparison found no problem."""
         return not self.problem
 
 
 class Certificate(RecordModel):
-    """Whether one cell may be compared. `text` is what tables show."""
+    """The result of a cell's parity checks: whether the cell may be compared. `text` is what tables show."""
 
     schema_version: Literal[1] = 1
     cell: Text
@@ -129,4 +141,5 @@ class Certificate(RecordModel):
 
     @property
     def comparable(self) -> bool:
+        """Whether the cell may be compared with others."""
         return self.badge != "not comparable"

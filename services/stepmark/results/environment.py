@@ -1,4 +1,4 @@
-"""The machine and software that the numbers belong to, as they are now. Unknown is None, never a guess."""
+"""Describe the machine and the software of a run as they are now. What is unknown is None, never a guess."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax"
 
 
 class Environment(BaseModel):
-    """One node's description, taken before a run."""
+    """The description of one node, taken before a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +32,7 @@ class Environment(BaseModel):
 
 
 def describe() -> Environment:
+    """Return the description of this node."""
     return Environment(
         host=platform.node(),
         kernel=platform.release(),
@@ -48,7 +49,10 @@ def describe() -> Environment:
 
 
 def _packages() -> dict[str, str]:
-    """Of all interpreters. Where they differ in a package, each version once, this interpreter's first."""
+    """Return the package versions of all interpreters.
+
+    Where they differ in a package, each version is listed once, this interpreter's first.
+    """
     found = [interpreters.versions(python, _PACKAGES) for python in interpreters.pythons()]
     every = {name: dict.fromkeys(one[name] for one in found if name in one) for name in _PACKAGES}
     return {name: ", ".join(versions) for name, versions in every.items() if versions}
@@ -69,14 +73,17 @@ def _cpu_model() -> str | None:
 
 
 def _cgroup_memory() -> int | None:
-    """cgroup v2, then v1 (where 'no limit' is a number beyond all memory)."""
+    """Return the memory limit in bytes from cgroup v2, then v1, whose "no limit" is a number beyond all memory."""
     text = _read(Path("/sys/fs/cgroup/memory.max")) or _read(Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
     limit = int(text) if text and text.isdigit() else None
     return limit if limit is not None and limit < psutil.virtual_memory().total else None
 
 
 def cgroup_cpu_limit() -> float | None:
-    """Cores that this process's cgroup may use at one time; None: no limit. cgroup v2, then v1 (where that is -1)."""
+    """Return how many cores this process's cgroup may use at one time, or None without a limit.
+
+    The limit is read from cgroup v2, then v1, whose "no limit" is -1.
+    """
     quota, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) or "").partition(" ")
     if not quota:
         quota, period = (_read(Path(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us")) or "" for name in ("quota", "period"))

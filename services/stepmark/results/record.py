@@ -1,10 +1,10 @@
-"""LaunchRecord: one launch of one cell, with every rank's raw step times.
+"""The record of a launch: one launch of one cell with every rank's raw step times.
 
 Schema history
     1  first version
     2  a cell's options and processes
     3  the parts of a step, timed alone; energy
-    4  others on the cores; proof of the timed run; parts in every block; a launch that is made again
+    4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
 """
 
 import io
@@ -20,14 +20,17 @@ from stepmark.results.base import Clean, Count, Long, RecordModel, Text
 from stepmark.results.certificate import Proof
 
 WARMUP_STEPS_MOST = 5000
-"""That a launch makes before its window, however long steps become faster."""
+"""The most warm-up steps of a launch, even if its steps still become faster."""
 
 Nanoseconds = Long
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class StartupSeconds(RecordModel):
-    """Where the time before the second step went. `import` of a forked launch is its zygote's, paid once per block."""
+    """The seconds of each phase from starting a launch to the end of its first step.
+
+    A forked launch has the `import` time of its zygote, which is paid once per block.
+    """
 
     spawn: Seconds
     import_: Seconds = Field(alias="import")
@@ -39,7 +42,7 @@ class StartupSeconds(RecordModel):
 
 
 class Window(RecordModel):
-    """A run of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host."""
+    """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host."""
 
     kind: Literal["warmup", "measured"]
     steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -52,13 +55,16 @@ PartName = Literal[
 
 
 class Parts(RecordModel):
-    """Parts of the step, each timed alone after the windows: interleaved, from a barrier until the device is done.
+    """The parts of a step, each timed alone after the windows.
 
-    `step` is the whole step timed in the same way, `step_without_reduce` leaves out its exchange, and
-    `step_without_update` that and its update. `all_reduce`: `reduced_bytes` of gradients in the buckets of training.
-    `matmul`: one product of `matmul_flops` in the precision of training. `missing`: why the step without its exchange
-    was not timed, or empty. Schema 3 had the parts of the first block alone, with `forward_backward` and `update` timed
-    by themselves in place of the step without its update.
+    The parts are timed in turn, each from a barrier until the device is done. `step` is the whole step timed in the
+    same way, `step_without_reduce` leaves out the exchange of gradients, and `step_without_update` leaves out the
+    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul` is
+    one product of `matmul_flops` in the precision of training. `missing` says why the step without its exchange was not
+    timed, or is empty.
+
+    Records of schema 3 have the parts in the first block only, with `forward_backward` and `update` timed by themselves
+    in place of `step_without_update`.
     """
 
     nanoseconds: dict[PartName, Annotated[tuple[Nanoseconds, ...], Field(max_length=1000)]]
@@ -68,13 +74,14 @@ class Parts(RecordModel):
 
 
 class Interference(RecordModel):
-    """What happened on one rank's cores from the first measured window to the end of the last. None is unknown.
+    """How one rank's cores were used from the start of the first measured window to the end of the last.
 
-    `seconds` on the clock, `cores`: how many. In CPU seconds over all of them: `busy_cpu_seconds` of all processes,
-    `own_cpu_seconds` of this rank's and its descendants, `steal_seconds` that the hypervisor gave to other machines,
-    `run_delay_seconds` that this rank's threads waited for a core, `throttled_seconds` of its cgroup's quota.
-    `stopped_seconds` on the clock: what the rank's supervisor saw of stops. `limit_share`: the share of the cores'
-    time that others may take, as declared before (`measurement.maxTakenShare`).
+    `seconds` is the wall time and `cores` the number of cores. The following are in CPU seconds, summed over the cores:
+    `busy_cpu_seconds` is the time of all processes, `own_cpu_seconds` that of this rank and its descendants,
+    `steal_seconds` what the hypervisor gave to other machines, `run_delay_seconds` the time that this rank's threads
+    waited for a core, and `throttled_seconds` the time taken by the quota of its cgroup. `stopped_seconds` is the wall
+    time in which the rank's supervisor saw it stopped. `limit_share` is the share of the cores' time that others may
+    take, as the scenario declares it (`measurement.maxTakenShare`). None is unknown.
     """
 
     seconds: Seconds
@@ -89,7 +96,10 @@ class Interference(RecordModel):
 
 
 class Departure(RecordModel):
-    """A setting with which the launch was not what its framework's users get unasked: its value, theirs, and why."""
+    """A setting of the launch that is not what users of its framework get without asking.
+
+    `ours` is the value in the launch, `usual` the value that users get, and `why` the reason for the difference.
+    """
 
     knob: Text
     ours: Text
@@ -98,11 +108,11 @@ class Departure(RecordModel):
 
 
 class RankReport(RecordModel):
-    """What one rank's process says of its launch. `energy_joules`: of its device, over the measured windows.
+    """What one rank's process reports of its launch.
 
-    `departures`: rank 0 says them for all. Launches of older schemas say none, which is not the same as having none.
-    `proof`: that what was timed trains as the reference does; None where none was asked for, or the process ended
-    before it.
+    `energy_joules` is the energy of its device over the measured windows. `departures` are reported by rank 0 for all
+    ranks; launches of older schemas report none, which does not mean that they had none. `proof` shows that the timed
+    step trains as the reference does; it is None where no proof was asked for, or where the process ended before it.
     """
 
     rank: Count
@@ -124,7 +134,10 @@ class RankReport(RecordModel):
 
 
 class Failure(RecordModel):
-    """Why a launch has no numbers. `rank` is the first that failed by its own fault, where that is known."""
+    """Why a launch has no numbers.
+
+    `rank` is the first rank that failed by its own fault, or None if that is unknown.
+    """
 
     rank: Count | None
     cause: Annotated[str, Field(max_length=2000), Clean]
@@ -132,7 +145,10 @@ class Failure(RecordModel):
 
 
 class LaunchHeader(RecordModel):
-    """Everything of a launch but its arrays. `attempt`: 0 for the first of its cell and block, 1 if made again."""
+    """The record of a launch without its arrays.
+
+    `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
+    """
 
     schema_version: Literal[1, 2, 3, 4] = 4
     launch_id: Text
@@ -151,9 +167,10 @@ class LaunchHeader(RecordModel):
 
 @dataclass(frozen=True)
 class LaunchRecord:
-    """`step_nanoseconds` is int64 of shape (ranks, steps): each rank's own step durations, warm-up first.
+    """A launch with its step times.
 
-    It is empty for a failed launch.
+    `step_nanoseconds` is int64 of shape (ranks, steps): each rank's own step durations, warm-up first. It is empty for
+    a failed launch.
     """
 
     header: LaunchHeader
@@ -161,34 +178,36 @@ class LaunchRecord:
 
     @property
     def ok(self) -> bool:
+        """Whether the launch did not fail."""
         return self.header.failure is None
 
     @property
     def warmup_steps(self) -> int:
-        """The first so many steps of `step_nanoseconds` are warm-up."""
+        """The number of warm-up steps, which are the first of `step_nanoseconds`."""
         return sum(window.steps for window in self.header.ranks[0].windows if window.kind == "warmup")
 
 
 NO_STEPS = np.zeros((0, 0), dtype=np.int64)
+"""The step times of a launch that failed."""
 
 
 def pack_steps(step_nanoseconds: NDArray[np.int64]) -> bytes:
-    """Compressed .npz of the array."""
+    """Return the array as a compressed .npz file."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, step_nanoseconds=step_nanoseconds)
     return buffer.getvalue()
 
 
 def unpack_steps(blob: bytes) -> NDArray[np.int64]:
-    """The array of `pack_steps`.
+    """Return the array that `pack_steps` packed: int64, two axes.
 
     Raises:
-        ValueError: the bytes are not such an array.
+        ValueError: The bytes are not such an array.
     """
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
             steps = arrays["step_nanoseconds"]
-    except Exception as error:  # numpy and zipfile raise many kinds for foreign bytes
+    except Exception as error:  # numpy and zipfile raise many types of error for foreign bytes
         raise ValueError(f"expected an .npz with step_nanoseconds, found {error}") from None
     if steps.dtype != np.int64 or steps.ndim != 2:
         raise ValueError(f"expected int64 of two axes, found {steps.dtype} of {steps.ndim}")

@@ -1,6 +1,6 @@
 """The store of one run: SQLite through SQLAlchemy Core, in WAL mode, so that a reader never blocks the writer.
 
-What is read is what was written: every row has a digest, and every table a count (`results/tables.py`).
+Damage is detected when the store is read: every row has a digest, and every table a count (`results/tables.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ FILE = "results.db"
 
 
 class Run(BaseModel):
-    """What all launches of a store belong to."""
+    """The description of a run, which all launches of a store share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,28 +40,28 @@ class Run(BaseModel):
 
     @cached_property
     def parsed_scenario(self) -> Scenario:
-        """The document as the scenario that it is; parsed once."""
+        """The scenario parsed from the document, once."""
         return scenario_from_object(self.scenario)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As every model's, without the scenario that was parsed: the copy may have another."""
+        """Copy the model without the parsed scenario, since the copy may have another one."""
         made = super().model_copy(update=update, deep=deep)
         made.__dict__.pop("parsed_scenario", None)
         return made
 
 
 Row = tuple[str, bytes]
-"""A launch's header as JSON, and its packed steps."""
+"""The header of a launch as JSON, and its packed steps."""
 
 LaunchRow = tuple[str, int, int, str, bytes]
-"""Name, block and position of a launch, and its `Row`."""
+"""The id, block and position of a launch, and its `Row`."""
 
 
 def record_of(row: Row) -> LaunchRecord:
-    """A launch from its header's JSON and its packed steps.
+    """Return the record of a launch from its header's JSON and its packed steps.
 
     Raises:
-        CannotRun: it is not one.
+        CannotRun: The row is not a launch.
     """
     header, blob = row
     try:
@@ -71,22 +71,22 @@ def record_of(row: Row) -> LaunchRecord:
 
 
 class SqliteStore:
-    """`results.db` of one run.
+    """The `results.db` of one run.
 
-    Raises (from every method that writes): CannotRun, when the disk or file will not take it.
-    Raises (from every method that reads): CannotRun, when the file does not hold what was written.
+    Raises (from every method that writes): CannotRun, if the disk or the file cannot be written.
+    Raises (from every method that reads): CannotRun, if the file does not hold what was written.
     """
 
     def __init__(self, engine: sa.Engine, file: Path) -> None:
         self._engine, self._file = engine, file
         self.has_digests = True
-        """False for a file of an older version: there, damage cannot be told from data."""
+        """False for a file of an older version, in which damage cannot be detected."""
 
     @classmethod
     def create(cls, folder: Path, run: Run, durable: bool = True) -> Self:
-        """A new store in this folder; none is left where it cannot be made.
+        """Make a new store in this folder; if that fails, no file is left there.
 
-        `durable`: what a method has stored survives a power cut.
+        With `durable`, what a method has stored survives a power cut.
         """
         store = cls(_connect(folder / FILE, durable), folder / FILE)
         try:
@@ -102,10 +102,10 @@ class SqliteStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """An existing store.
+        """Open an existing store.
 
         Raises:
-            CannotRun: there is none, or it is not one, or it is damaged.
+            CannotRun: There is no store, the file is not a store, or it is damaged.
         """
         if not (folder / FILE).is_file():
             raise CannotRun(f"{folder / FILE}: expected the results of a run, found no such file. Give a run's folder.")
@@ -119,10 +119,14 @@ class SqliteStore:
 
     @classmethod
     def open_to_go_on(cls, folder: Path) -> Self:
-        """As `open`, and a file of an older version gets its digests."""
+        """Open an existing store to add to it; a file of an older version gets its digests.
+
+        Raises:
+            CannotRun: As for `open`.
+        """
         store = cls.open(folder)
         if not store.has_digests:
-            store.certificates()  # what cannot be read gets none
+            store.certificates()  # raises if a row cannot be read, so that damage gets no digest
             for _ in store.records():
                 pass
             with store._writing() as connection:
@@ -141,14 +145,14 @@ class SqliteStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        """One moment of the file, whatever its writer does meanwhile."""
+        """Yield a connection that sees the file as it is now, whatever its writer does meanwhile."""
         try:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 yield connection
         except CannotRun:
             raise
-        except Exception as error:  # SQLite, codecs and models raise many kinds for foreign bytes
+        except Exception as error:  # SQLite, codecs and models raise many types of error for foreign bytes
             raise CannotRun(
                 f"{self._file}: expected results of stepmark, found {printable(_short(error))}. "
                 "The file is damaged, or not ours: take a copy of it that is not, or measure anew."
@@ -167,7 +171,7 @@ class SqliteStore:
             ) from None
 
     def run(self) -> Run:
-        """What all launches belong to. Its scenario is one that this version reads."""
+        """Return the description of the run, whose scenario this version can read."""
         with self._reading() as connection:
             document = connection.execute(sa.select(tables.run.c.document)).scalar_one()
             if self.has_digests:
@@ -180,11 +184,12 @@ class SqliteStore:
             return run
 
     def launch_ids(self) -> frozenset[str]:
+        """Return the ids of all stored launches."""
         with self._reading() as connection:
             return frozenset(connection.execute(sa.select(tables.launches.c.launch_id)).scalars())
 
     def headers(self) -> Iterator[LaunchHeader]:
-        """Of all launches, without their arrays."""
+        """Yield the headers of all launches, without their arrays."""
         with self._reading() as connection:
             for values in self._all(connection, tables.launches):
                 yield LaunchHeader.model_validate_json(values[3])
@@ -196,12 +201,12 @@ class SqliteStore:
         self.insert_launches([(*values, pack_steps(record.step_nanoseconds))])
 
     def insert_launches(self, rows: Iterable[LaunchRow]) -> None:
-        """Store launches as they are stored elsewhere."""
+        """Store launches that are given as stored rows."""
         with self._writing() as connection:
             tables.insert(connection, tables.launches, rows)
 
     def certified(self) -> frozenset[str]:
-        """Keys of the cells that have been checked, whatever the result."""
+        """Return the keys of the cells that have a certificate, whatever its result."""
         return frozenset(self.certificates())
 
     def certify(self, certificate: Certificate) -> None:
@@ -209,27 +214,27 @@ class SqliteStore:
         self.insert_certificates([(certificate.cell, certificate.model_dump_json())])
 
     def insert_certificates(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Store certificates, by the key of their cell, as they are stored elsewhere."""
+        """Store certificates that are given as pairs of cell key and JSON."""
         with self._writing() as connection:
             tables.insert(connection, tables.certificates, rows)
 
     def certificates(self) -> dict[str, Certificate]:
-        """Cell key -> certificate."""
+        """Return the certificates by the key of their cell."""
         with self._reading() as connection:
             if not sa.inspect(connection).has_table(tables.certificates.name):
-                return {}  # the first versions had none
+                return {}  # the first versions had no such table
             documents = [document for _, document in self._all(connection, tables.certificates)]
             found = [Certificate.model_validate_json(document) for document in documents]
             return {certificate.cell: certificate for certificate in found}
 
     def rows(self) -> Iterator[Row]:
-        """All launches in the order of the plan, as they are stored."""
+        """Yield the stored rows of all launches in the order of the plan."""
         with self._reading() as connection:
             for _, _, _, header, steps_npz in self._all(connection, tables.launches, *tables.ORDER_OF_PLAN):
                 yield header, steps_npz
 
     def row(self, launch_id: str) -> Row:
-        """One launch, as it is stored."""
+        """Return the stored row of one launch."""
         query = self._query(tables.launches).where(tables.launches.c.launch_id == launch_id)
         with self._reading() as connection:
             _, _, _, header, steps_npz = tables.verified(connection.execute(query).one(), self.has_digests)
@@ -243,10 +248,11 @@ class SqliteStore:
         return sa.select(*tables.columns_of(table, self.has_digests))
 
     def records(self) -> Iterator[LaunchRecord]:
-        """All launches in the order of the plan."""
+        """Yield the records of all launches in the order of the plan."""
         return map(record_of, self.rows())
 
     def close(self) -> None:
+        """Close the connections to the file."""
         self._engine.dispose()
 
 
@@ -262,11 +268,11 @@ def _connect(path: Path, durable: bool = True) -> sa.Engine:
 
 
 def _not_ours(what: str, error: Exception) -> str:
-    """Of a row that is damaged, or of a version that this one cannot read."""
+    """Return the message for a row that is damaged, or of a version that this program cannot read."""
     return f"{what}: expected what stepmark writes, found {printable(_short(error))}. Measure anew, or restore {FILE}."
 
 
 def _short(error: BaseException) -> str:
-    """In one line."""
+    """Return the error's text in one line of at most 200 characters."""
     text = str(getattr(error, "orig", None) or error) or type(error).__name__
     return " ".join(text.split())[:200]

@@ -1,9 +1,9 @@
-"""The tables of `results.db`, and the digests that tell damage from data.
+"""The tables of `results.db`, and the digests that detect damage.
 
 Format history (PRAGMA user_version)
     0  without digests
-    1  a digest of each row, and seals: how many rows a table has, and the sum of their digests modulo 2**256. A damaged
-       page can lose rows without an error, and then the rest no longer adds up.
+    1  a digest of each row, and seals: the number of rows of each table, and the sum of their digests modulo 2**256. A
+       damaged page can lose rows without an error; the sum then no longer matches.
 """
 
 import hashlib
@@ -49,14 +49,14 @@ _seals = sa.Table(
 _SEALED = (run, launches, certificates)
 
 Values = tuple[Any, ...]
-"""A row without its digest, in the order of the columns."""
+"""The values of a row without its digest, in the order of the columns."""
 
 
 def is_sealed(connection: sa.Connection) -> bool:
-    """Whether this file has digests. All traces of them must be gone for it to count as an old one.
+    """Return whether this file has digests. It counts as an old file only if it has no trace of them.
 
     Raises:
-        ValueError: a newer version has written it, or it has only a part of what format 1 has.
+        ValueError: A newer version has written the file, or it has only a part of what format 1 has.
     """
     version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     with_digest = [_has_column(connection, table, "sha256") for table in (launches, certificates)]
@@ -74,16 +74,16 @@ def _has_column(connection: sa.Connection, table: sa.Table, name: str) -> bool:
 
 
 def columns_of(table: sa.Table, sealed: bool) -> list[sa.Column[Any]]:
-    """Those of a row's values, then its digest where there is one."""
+    """Return the columns of a row's values, then the column of its digest if it has one."""
     plain = [column for column in table.c if column.name != "sha256"]
     return [*plain, table.c.sha256] if sealed and "sha256" in table.c else plain
 
 
 def verified(row: sa.Row[Any], sealed: bool) -> Values:
-    """The row's values.
+    """Return the values of a row after comparing them with its digest.
 
     Raises:
-        ValueError: they are not those that were written.
+        ValueError: The values are not those that were written.
     """
     if not sealed:
         return tuple(row)
@@ -94,24 +94,24 @@ def verified(row: sa.Row[Any], sealed: bool) -> Values:
 
 
 def insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
-    """Insert rows with their digests, and count them."""
+    """Insert rows with their digests, and update the table's seal."""
     names = [column.name for column in columns_of(table, sealed=True)]
     count, total = connection.execute(_seal_of(table)).one()
     for values in rows:
         sha256 = digest(*values)
         connection.execute(
             table.insert(), dict(zip(names, (*values, sha256), strict=False))
-        )  # `run` has no such column
+        )  # `run` has no column for a digest
         count, total = count + 1, _sum([total, sha256])
     changed = _seals.update().where(_seals.c.table_name == table.name)
     connection.execute(changed.values(rows=count, sha256=total))
 
 
 def check_seals(connection: sa.Connection) -> None:
-    """Compare what is there with what was counted.
+    """Compare the rows of each table with its seal.
 
     Raises:
-        ValueError: rows have been lost or added.
+        ValueError: Rows have been lost or added.
     """
     for table in (launches, certificates):
         rows, total = connection.execute(_seal_of(table)).one()
@@ -121,13 +121,17 @@ def check_seals(connection: sa.Connection) -> None:
 
 
 def check_run(connection: sa.Connection, document: str) -> None:
-    """Raise ValueError if this is not the run's document as it was written."""
+    """Compare the run's document with its seal.
+
+    Raises:
+        ValueError: The document is not the one that was written.
+    """
     if tuple(connection.execute(_seal_of(run)).one()) != (1, _sum([digest(1, document)])):
         raise ValueError("another description of the run than was written: its digest does not fit")
 
 
 def add_digests(connection: sa.Connection) -> None:
-    """Bring a file of format 0 to this one: what is there now counts as what was written."""
+    """Upgrade a file of format 0 to format 1; its present rows count as what was written."""
     old = [table for table in _SEALED if sa.inspect(connection).has_table(table.name)]
     for table in old:
         connection.exec_driver_sql(f"ALTER TABLE {table.name} RENAME TO old_{table.name}")
@@ -140,7 +144,7 @@ def add_digests(connection: sa.Connection) -> None:
 
 
 def make(connection: sa.Connection) -> None:
-    """The empty tables of a new file."""
+    """Create the empty tables of a new file."""
     metadata.create_all(connection)
     seals = [{"table_name": table.name, "rows": 0, "sha256": _sum([])} for table in _SEALED]
     connection.execute(_seals.insert(), seals)
@@ -152,7 +156,7 @@ def _seal_of(table: sa.Table) -> sa.Select[int, str]:
 
 
 def digest(*values: str | int | bytes) -> str:
-    """SHA-256 of values, each with its length, so that no two rows have the same bytes."""
+    """Return the SHA-256 of values, each with its length, so that different rows never hash the same bytes."""
     made = hashlib.sha256()
     for value in values:
         data = value if isinstance(value, bytes) else str(value).encode()
@@ -161,5 +165,5 @@ def digest(*values: str | int | bytes) -> str:
 
 
 def _sum(digests: Iterable[str]) -> str:
-    """Modulo 2**256: the same in any order, and without one of them another."""
+    """Return the sum modulo 2**256, which does not depend on the order and changes if a digest is missing."""
     return f"{sum(int(one, 16) for one in digests) % 2**256:064x}"

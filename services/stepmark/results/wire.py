@@ -1,4 +1,4 @@
-"""What a runner says to a hub, and what it hears: the bodies of the HTTP API, version 1.
+"""The bodies of the HTTP API, version 1, between a runner and a hub.
 
     PUT /api/v1/runs/{run_id}/attempts/{number}                             Registration   right: register
     PUT /api/v1/runs/{run_id}/attempts/{number}/executions/{execution_id}   Claim          the attempt's write token
@@ -7,10 +7,10 @@
     PUT /api/v1/executions/{execution_id}/state                             State          the same
     PUT /api/v1/runs/{run_id}/attempts/{number}/end                         AttemptEnd     right: register
 
-A run is one scenario object; an attempt is one try at it; an execution is one process that measures it. Every call may
-be repeated, and calls may arrive in any order after the claim: the same bytes change nothing, other bytes under a known
-name are refused (409 "conflict"). A second execution of an attempt supersedes the first, whose calls are refused from
-then on (409 "superseded"): two executions never mix.
+A run is one scenario object; an attempt is one try to run it; an execution is one process that measures it. Every call
+may be repeated, and calls may arrive in any order after the claim: the same bytes change nothing, and other bytes under
+a known name are refused (409 "conflict"). A second execution of an attempt supersedes the first, whose calls are
+refused from then on (409 "superseded"), so that the records of two executions never mix.
 """
 
 import hashlib
@@ -26,24 +26,26 @@ from stepmark.strict import Name
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Message = Annotated[str, Field(max_length=2000)]  # the hub keeps it spelled out
+Message = Annotated[str, Field(max_length=2000)]  # the hub stores it with control characters spelled out
 
 STEPS_BYTES_MOST = 64 << 20
-"""Of one launch, unpacked: 8 bytes for each step of each rank."""
+"""The most bytes of one launch's unpacked steps: 8 for each step of each rank."""
 
 
 def new_token() -> str:
-    """256 random bits, spelt as a hub's token."""
+    """Return a new token with 256 random bits, in the form of a hub's tokens."""
     return f"smk_{secrets.token_urlsafe(32)}"
 
 
 def token_sha256(token: str) -> str:
-    """What a hub stores of a token, and is told of one."""
+    """Return the hash of a token, which is all that a hub stores of it."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 Outcome = Literal["running", "complete", "failed", "interrupted", "cancelled"]
-"""complete: everything that was to be measured was. failed: something was not. interrupted: the plan ended early."""
+"""How a run stands. Of a complete run everything planned was measured, of a failed one something was not; an
+interrupted run's plan ended early, and a cancelled run was ended by somebody.
+"""
 
 Reason = Literal[
     "",
@@ -58,14 +60,15 @@ Reason = Literal[
     "deadline",
     "unknown",
 ]
-"""Why a run did not complete: few words, since they become label values. The details are the message."""
+"""Why a run did not complete. The values become label values, so they are few; the details are in the message."""
 
 
 class Registration(RecordModel):
-    """An attempt, and the SHA-256 of its write token: the token itself is only ever shown by those who use it.
+    """An attempt, and the SHA-256 of its write token; the token itself is sent only by those who use it.
 
-    Another hash for a known attempt replaces the old token, which then no longer writes: for who registered the run
-    first, and for an administrator. Without a namespace it is of the one that the registrar's token is bound to.
+    Another hash for a known attempt replaces the old token, which can then no longer write. Only the caller who
+    registered the run first and administrators may do that. An attempt without a namespace gets the one that the
+    registrar's token is bound to.
     """
 
     name: Name
@@ -75,7 +78,7 @@ class Registration(RecordModel):
 
 
 class Claim(RecordModel):
-    """An execution begins, or goes on after a pause."""
+    """The start of an execution, or its continuation after a pause."""
 
     run: Run
 
@@ -99,13 +102,13 @@ EndReason = Literal[
     "preempted",
     "session-broke",
 ]
-"""Why an attempt is over, in the words of who made it: a few, since they become label values."""
+"""Why an attempt ended, as its registrar reports it. The values become label values, so they are few."""
 
 
 class AttemptEnd(RecordModel):
-    """An attempt is over, and its driver has not said so: it never spoke, or it will not again.
+    """The end of an attempt whose driver has not reported it, and will not.
 
-    The first end stands. Of an execution that has told an end of its own, that one stands.
+    The first reported end stands. An execution that has reported an end of its own keeps it.
     """
 
     outcome: Literal["failed", "interrupted", "cancelled"]
@@ -114,7 +117,10 @@ class AttemptEnd(RecordModel):
 
 
 class Received(RecordModel):
-    """What the hub has of an execution: what a runner need not send again. `sequence`: of the last state; -1: none."""
+    """What the hub has of an execution, which a runner need not send again.
+
+    `sequence` is the number of the last state; -1 if there is none.
+    """
 
     launches: tuple[str, ...]
     certificates: tuple[str, ...]
@@ -122,14 +128,17 @@ class Received(RecordModel):
 
 
 class LaunchUpload(RecordModel):
-    """One launch: `steps_npz` is `record.pack_steps` of its array, in base64."""
+    """One launch. `steps_npz` is the result of `record.pack_steps` for its array, in base64."""
 
     header: LaunchHeader
     steps_npz: Base64Bytes
 
 
 class Progress(RecordModel):
-    """How far an execution is. `cell` is measured now, at about `global_samples_per_second`; None where unknown."""
+    """How far an execution is.
+
+    `cell` is the cell being measured, and `global_samples_per_second` its approximate throughput; None where unknown.
+    """
 
     launches_done: Count
     launches_total: Count | None = None
@@ -138,11 +147,11 @@ class Progress(RecordModel):
 
 
 class State(RecordModel):
-    """Where an execution stands; also its heartbeat. Of several, the highest `sequence` holds, whenever it arrives.
+    """The state of an execution, which is also its heartbeat.
 
-    The next one is the last that the hub has (`Received`) and one more: clocks have no part in it.
-
-    `launches`: with an outcome, how many launches the execution has stored, so that the hub knows when it has them all.
+    Of several states the one with the highest `sequence` holds, whenever it arrives. The next sequence is the last one
+    that the hub has (`Received`) plus one, so that no clock is involved. With an outcome, `launches` is the number of
+    launches that the execution has stored, so that the hub knows when it has all of them.
     """
 
     sequence: Annotated[int, Field(ge=0, le=2**53)]
@@ -154,7 +163,7 @@ class State(RecordModel):
 
 
 class Refusal(RecordModel):
-    """The body of every answer of 400 and above. `code` is for programs, `message` for people."""
+    """The body of every answer with status 400 or above. `code` is for programs, `message` for people."""
 
     code: str
     message: str

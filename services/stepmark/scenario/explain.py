@@ -1,4 +1,4 @@
-"""Pydantic's findings in the words of the document: path, expected, found, what to change."""
+"""Translate Pydantic's findings into the words of the document: path, expected, found, what to change."""
 
 import difflib
 import typing
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from stepmark.errors import ScenarioError
 
-# Pydantic's error types, in our words; the context of the finding fills the braces.
+# Pydantic's error types in the document's words. The context of the finding fills the braces.
 _EXPECTED = {
     "missing": "a value",
     "greater_than": "a number above {gt}",
@@ -36,13 +36,16 @@ _EXPECTED = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ScenarioError]:
-    """One `ScenarioError` for each of Pydantic's findings about a document of this model."""
+    """Return one `ScenarioError` for each of Pydantic's findings about a document of this model."""
     findings = [dict(finding) for finding in error.errors(include_url=False)]
     return [_explain_one(finding, model, prefix) for finding in findings if not _is_echo(finding, findings)]
 
 
 def _is_echo(finding: dict[str, Any], findings: list[dict[str, Any]]) -> bool:
-    """A list whose entries are refused counts as too short as well; the entries say it better."""
+    """Return whether the finding only repeats others.
+
+    A list whose entries are refused is also reported as too short; the findings about its entries say it better.
+    """
     where = finding["loc"]
     return finding["type"] == "too_short" and any(
         len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in findings
@@ -79,7 +82,7 @@ def _short(value: object, quote: bool = True) -> str:
 
 
 def known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """The document keys of the model that lies at this location inside `model`."""
+    """Return the document keys of the model that lies at this location inside `model`."""
     for part in location:
         if isinstance(part, int):
             continue

@@ -1,4 +1,4 @@
-"""From a file or text to a `Scenario`. The only place that parses YAML, and it treats the text as hostile."""
+"""Read a `Scenario` from a file or text. Only this module parses YAML, and it treats the text as hostile."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from stepmark.scenario.model import Candidate, Scenario
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
-MAX_VALUES = 5000  # keys, values, lists and mappings; the largest scenario of the grammar has about 1,500
+MAX_VALUES = 5000  # Keys, values, lists and mappings count; the largest scenario of the grammar has about 1,500.
 
 
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
@@ -25,7 +25,10 @@ _READ_OTHERWISE = (_INT, _FLOAT, "tag:yaml.org,2002:timestamp")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe subset without duplicate keys, dates and base 60. Numbers are those of JSON, as on a cluster."""
+    """A YAML loader for the safe subset, without duplicate keys, dates and base-60 numbers.
+
+    Numbers are read as in JSON, and so as on a cluster.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, regexp) for tag, regexp in resolvers if tag not in _READ_OTHERWISE]
@@ -57,7 +60,7 @@ def _where(item: yaml.Node | yaml.Event) -> str:
 
 
 def _refuse_dangerous_yaml(text: str) -> None:
-    """What could be dangerous or slow is refused from the event stream, before anything is built."""
+    """Refuse what could be dangerous or slow, from the event stream, before any object is built."""
     depth = documents = values = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         documents += isinstance(event, yaml.DocumentStartEvent)
@@ -69,7 +72,7 @@ def _refuse_dangerous_yaml(text: str) -> None:
 
 
 def _danger(event: yaml.Event, documents: int, values: int, depth: int) -> tuple[str, str, str] | None:
-    """What was expected, what was found, and what to do; None where the event may pass."""
+    """Return what was expected, what was found and what to do, or None if the event may pass."""
     if documents > 1:
         return "one document", "a second one", "Split the file: one scenario, one file."
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -94,7 +97,7 @@ def _parse(text: str) -> object:
         raise ScenarioError(where, "YAML", problem, "Correct the syntax there.") from None
     except ScenarioError:
         raise
-    except Exception as error:  # the parser raises many kinds for numbers and escapes beyond their range
+    except Exception as error:  # The parser raises many kinds of errors for numbers and escapes out of range.
         raise ScenarioError("the document", "values of ordinary size", _said(error), "Correct the value.") from None
 
 
@@ -136,13 +139,13 @@ def scenario_from_object(document: dict[str, Any]) -> Scenario:
         raise ScenarioErrors(explain(error, Scenario)) from None
     except ScenarioErrors:
         raise
-    except Exception as error:  # such as nesting that JSON cannot write
+    except Exception as error:  # One example is nesting that JSON cannot write.
         fix = "Start from scenarios/quickstart.yaml."
         raise ScenarioErrors([ScenarioError("the document", "a scenario", _said(error), fix)]) from None
 
 
 def _checked(document: dict[str, Any]) -> Scenario:
-    """In JSON mode, so that lists become tuples while text never becomes a number."""
+    """Validate a document in JSON mode, in which lists become tuples while text never becomes a number."""
     scenario = Scenario.model_validate_json(json.dumps(without_server_fields(document)), by_name=False)
     errors = list(_catalog_errors(scenario))
     if errors:
@@ -151,7 +154,7 @@ def _checked(document: dict[str, Any]) -> Scenario:
 
 
 def scenario_from_bytes(data: bytes) -> Scenario:
-    """Parse and check what a scenario file holds.
+    """Parse and check the content of a scenario file.
 
     Raises:
         ScenarioErrors: everything that is wrong with it.
@@ -191,7 +194,7 @@ def _too_large(size: int) -> ScenarioError:
 
 
 def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
-    """What the document's grammar cannot know: names that clash, and pairs that no engine or model has."""
+    """Yield the errors that the grammar cannot express: duplicate names, and pairs that no engine or model supports."""
     workload = catalog.load_workload(scenario.spec.workload.model)
     try:
         workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params), by_name=False)

@@ -1,4 +1,4 @@
-"""Metadata of a scenario: its name, and what a Kubernetes object may carry beside it."""
+"""Metadata of a scenario: its name, and what a Kubernetes object may have in addition."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from stepmark.strict import Name, StrictModel
 
-# Written by the API server and its clients; none of it is about the run.
+# The API server and its clients write these keys. None of them describes the run.
 _OF_THE_SERVER = (
     "uid",
     "resourceVersion",
@@ -27,20 +27,20 @@ def _name_or_prefix(schema: dict[str, Any]) -> None:
 
 
 class Metadata(StrictModel):
-    """Names the run. On a cluster this is the Kubernetes object's metadata."""
+    """Names the run. On a cluster this is the metadata of the Kubernetes object."""
 
     model_config = ConfigDict(json_schema_extra=_name_or_prefix)
 
     name: Name
-    """Up to 40 characters, lower-case letters, digits and dashes. Absent: what generateName begins with."""
+    """Name of at most 40 lower-case letters, digits and dashes; absent: derived from generateName."""
     generate_name: Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]*$", max_length=35)] | None = None
-    """On a cluster, the name's beginning, where `name` is absent; five characters are added."""
+    """On a cluster, the beginning of the name if `name` is absent; the cluster appends five characters."""
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] | None = None
-    """Namespace of the cluster."""
+    """Kubernetes namespace of the object."""
     labels: dict[str, Annotated[str, Field(max_length=63)]] = Field(default={}, max_length=64)
-    """Labels of the Kubernetes object. They change nothing of the run."""
+    """Labels of the Kubernetes object. They do not affect the run."""
     annotations: dict[str, Annotated[str, Field(max_length=262144)]] = Field(default={}, max_length=64)
-    """Annotations of the Kubernetes object. They change nothing of the run."""
+    """Annotations of the Kubernetes object. They do not affect the run."""
 
     @model_validator(mode="before")
     @classmethod
@@ -52,7 +52,7 @@ class Metadata(StrictModel):
 
 
 def without_server_fields(document: dict[str, Any]) -> dict[str, Any]:
-    """A document as a person would have written it, from an object as the API server returns it."""
+    """Remove from an object what the API server added, and return the document that a person would have written."""
     metadata = document.get("metadata")
     kept = {key: value for key, value in document.items() if key != "status"}
     if isinstance(metadata, dict):

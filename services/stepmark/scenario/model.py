@@ -1,4 +1,7 @@
-"""The Scenario: one model, some candidates, worker counts, and how to measure. Immutable: one object is one run."""
+"""The `Scenario` model: one model, its candidates, worker counts, and how to measure.
+
+A scenario is immutable: one object is one run.
+"""
 
 import hashlib
 import json
@@ -11,11 +14,11 @@ from stepmark.scenario.metadata import Metadata
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
 from stepmark.terms import DataSource, ExecutionLevel, Option, Precision
 
-# Not Kubernetes' list type `map`: to CEL, candidates in another order are the same, and the first is the reference.
+# This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
-# What a cluster is told about the run beside what is measured: a cancelled run's results are still its results.
+# These keys tell a cluster how to handle the run, not what is measured: a cancelled run's results stay its results.
 _NOT_MEASURED = ("runPolicy", "cancel", "suspend")
-# Keys of `measurement` that are younger than kept results: with their defaults they leave the digest as it was.
+# These keys of `measurement` are newer than stored results. With their defaults they leave the digest unchanged.
 _YOUNGER = ("max_taken_share", "max_made_again")
 
 
@@ -34,36 +37,37 @@ ModelName = _one_of(catalog.workload_names(), "the models")
 
 
 class WorkloadChoice(StrictModel):
-    """Which model is trained."""
+    """The model that is trained."""
 
     model: ModelName  # type: ignore[valid-type]
     """Name of a workload: a file in stepmark/workloads."""
     params: dict[str, Scalar] = Field(default={}, max_length=32)
-    """The model's own parameters, checked by that workload's `Params`."""
+    """The model's own parameters, which are checked by the workload's `Params`."""
 
 
 class Candidate(StrictModel):
     """One way to train the model. The first candidate is the reference that the others are compared with."""
 
     name: Name
-    """How tables and verdicts call it."""
+    """Name of the candidate in tables and verdicts."""
     engine: EngineName  # type: ignore[valid-type]
     """Name of an engine: a file in stepmark/engines."""
     strategy: Name = "single"
-    """How the work is spread over workers; each engine lists its own."""
+    """How the work is spread over workers; each engine lists its own strategies."""
     variant: Name | None = None
-    """Another way of the same engine and strategy; absent is the engine's default way."""
+    """Another way of the same engine and strategy; absent: the engine's default way."""
     options: Annotated[tuple[Option, ...], Field(max_length=8, json_schema_extra=EACH_ONCE), EachOnce] = ()
-    """Settings beyond the framework's defaults; each engine lists which it has. XLA is the execution `compiled`."""
+    """Settings other than the framework's defaults; each engine lists its own. XLA is the execution `compiled`."""
 
 
 class Sweep(StrictModel):
-    """Levels that every candidate is measured at."""
+    """Executions and precisions at which every candidate is measured."""
 
     execution: Annotated[
         tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4, json_schema_extra=EACH_ONCE), EachOnce
     ] = ("default",)
-    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what an engine's users get unasked."""
+    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what the engine's users get without
+    asking."""
     precision: Annotated[
         tuple[Precision, ...], Field(min_length=1, max_length=5, json_schema_extra=EACH_ONCE), EachOnce
     ] = ("float32",)
@@ -71,16 +75,16 @@ class Sweep(StrictModel):
 
 
 class Training(StrictModel):
-    """What a step computes beside the model: the same for every candidate. The optimiser is SGD with momentum 0.875."""
+    """What a step computes besides the model, for every candidate alike. The optimiser is SGD with momentum 0.875."""
 
     gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Micro-batches of a step: each worker's batch is cut into so many equal parts, and their gradients are summed."""
+    """Micro-batches per step: each worker's batch is cut into this many equal parts, whose gradients are summed."""
     clip_global_norm: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """Gradients longer than this, over all tensors and workers together, are scaled down to it; absent: never."""
+    """Gradients whose norm over all tensors and workers exceeds this are scaled down to it; absent: no clipping."""
 
 
 class Scale(StrictModel):
-    """Worker counts, and what stays constant while they grow."""
+    """Worker counts, and which batch size stays constant as they grow."""
 
     model_config = ConfigDict(
         json_schema_extra=in_cel(
@@ -101,11 +105,11 @@ class Scale(StrictModel):
         Field(min_length=1, max_length=16, json_schema_extra=EACH_ONCE),
         EachOnce,
     ] = (1,)
-    """Numbers of data-parallel workers, one process each."""
+    """Numbers of data-parallel workers: one process each, except under the strategy `mirrored`."""
     mode: Literal["weak", "strong"] = "weak"
-    """weak: batchPerWorker is constant; strong: globalBatch is."""
+    """weak: batchPerWorker stays constant; strong: globalBatch stays constant."""
     batch_per_worker: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """Samples per worker and step (weak scaling)."""
+    """Samples per step and worker (weak scaling)."""
     global_batch: Annotated[int, Field(ge=1, le=16777216)] | None = None
     """Samples per step over all workers (strong scaling)."""
 
@@ -120,7 +124,7 @@ class Scale(StrictModel):
         return self
 
     def batch_of(self, workers: int) -> int:
-        """Samples per worker and step at this number of workers."""
+        """Return the samples per step and worker at this number of workers."""
         return self.batch_per_worker if self.batch_per_worker is not None else (self.global_batch or 0) // workers
 
 
@@ -128,7 +132,7 @@ class Data(StrictModel):
     """Where the samples come from."""
 
     source: DataSource = "synthetic"
-    """synthetic: random, resident on the device; host: the same, fed each step; digits: real images, resident."""
+    """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident."""
 
 
 class Measurement(StrictModel):
@@ -142,38 +146,38 @@ class Measurement(StrictModel):
     )
 
     launches: Annotated[int, Field(ge=2, le=100)] = 9
-    """Launches per cell, each in a block of its own with fresh zygotes. Intervals stand on this number, and nothing is
-    claimed with fewer than five."""
+    """Launches per cell, each in a block of its own with fresh zygotes. Every interval is computed from this many
+    values, and with fewer than five nothing is claimed."""
     max_launches: Annotated[int, Field(ge=2, le=100)] | None = None
-    """Blocks are added up to this number until relativePrecision is reached; absent: launches, none are added."""
+    """Blocks are added up to this number until relativePrecision is reached; absent: no blocks are added."""
     min_steps: Annotated[int, Field(ge=1, le=5000)] = 50
-    """Steps in the measured window, at least."""
+    """Minimum number of steps in the measured window."""
     max_steps: Annotated[int, Field(ge=1, le=5000)] = 5000
-    """Steps in the measured window, at most: it wins over minSeconds."""
+    """Maximum number of steps in the measured window. It takes precedence over minSeconds."""
     min_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.5
-    """Length of the measured window, at least."""
+    """Minimum length of the measured window."""
     warmup_steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Steps before the window, at least. They are kept and marked. More are made while steps become faster."""
+    """Minimum number of warm-up steps. They are kept and marked, and more are made while steps become faster."""
     warmup_seconds: Annotated[float, Field(ge=0, le=600)] = 1.0
-    """Time before the window, at least."""
+    """Minimum length of the warm-up."""
     relative_precision: Annotated[float, Field(gt=0, le=1)] = 0.01
-    """Half-width of a cell's 95 % interval, relative to its median, that is precise enough."""
+    """Half-width of a cell's 95 % interval, relative to its median, at which it is precise enough."""
     minimum_effect: Annotated[float, Field(ge=0, le=1)] = 0.01
     """A difference smaller than this is never claimed."""
     budget_seconds: Annotated[int, Field(ge=1, le=604800)] | None = None
-    """No block beyond `launches` is started after this time; absent: no such limit."""
+    """After this time no block beyond `launches` is started; absent: no limit."""
     launch_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 600
-    """A launch that takes longer is killed and counts as failed."""
+    """A launch that takes longer than this is killed and counts as failed."""
     step_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """A launch that makes no step for this long is killed and counts as failed."""
     memory_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] | None = None
-    """Address space that one worker process may use beyond what its framework's import took; absent: no limit."""
+    """Address space that one worker process may use beyond what importing its framework took; absent: no limit."""
     max_taken_share: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """A launch is disturbed, and does not count, where others took more than this share of a rank's cores."""
+    """A launch is disturbed, and does not count, if others used more than this share of a rank's cores."""
     max_made_again: Annotated[int, Field(ge=0, le=10000)] | None = None
-    """Launches that may be made again since they were disturbed; absent: half as many as are planned."""
+    """Maximum number of disturbed launches that are made again; absent: half of the planned launches."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Orders the blocks and draws weights and data. The same file and seed give the same plan."""
+    """Seed of the block order and of the random weights and data. The same file and seed give the same plan."""
 
     @model_validator(mode="after")
     def _bounds_agree(self) -> Self:
@@ -185,16 +189,16 @@ class Measurement(StrictModel):
 
 
 class RunPolicy(StrictModel):
-    """What a cluster does to get the run done. It changes nothing of what is measured."""
+    """How a cluster handles the run. It does not change what is measured."""
 
     max_attempts: Annotated[int, Field(ge=1, le=5)] = 2
-    """Attempts, each on a Ray cluster of its own: another one follows where the infrastructure failed."""
+    """Maximum number of attempts, each on its own Ray cluster. Another one follows if the infrastructure failed."""
     start_timeout_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
-    """An attempt whose workers are not all there after this time ends. Time in a queue does not count."""
+    """An attempt whose workers are not all ready after this time ends. Time in a queue does not count."""
     active_deadline_seconds: Annotated[int, Field(ge=60, le=2592000)] = 86400
-    """An attempt that takes longer, from the first start of its pods, is ended for good."""
+    """An attempt that takes longer than this from the first start of its pods is ended, and no other follows."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31536000)] | None = None
-    """How long after its end the Scenario itself stays; absent: for ever. The hub keeps the results."""
+    """How long the Scenario object stays after its end; absent: for ever. The hub keeps the results."""
 
 
 class Spec(StrictModel):
@@ -212,30 +216,30 @@ class Spec(StrictModel):
     )
 
     profile: Name = "local"
-    """Admin-owned settings of a cluster; 'local' is built in."""
+    """Name of a profile: settings that the cluster's owner decides. 'local' is built in."""
     workload: WorkloadChoice
     """The model that all candidates train."""
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=16, json_schema_extra=_NAMES_ONCE)]
-    """What is compared; the first one is the reference."""
+    """The candidates to compare; the first one is the reference."""
     sweep: Sweep = Sweep()
-    """Execution levels and precisions, for every candidate."""
+    """Executions and precisions of every candidate."""
     training: Training = Training()
-    """What a step computes beside the model."""
+    """What a step computes besides the model."""
     scale: Scale
-    """Worker counts and batch."""
+    """Worker counts and batch size."""
     data: Data = Data()
-    """The samples."""
+    """Source of the samples."""
     measurement: Measurement = Measurement()
-    """How much, and when it is enough."""
+    """How much is measured, and when it is enough."""
     parity: Literal["required", "reported", "skipped"] = "required"
-    """required: no verdict without certificates that both sides train the same model; reported: certificates, and
-    verdicts all the same; skipped: no check."""
+    """required: no verdict without certificates that both sides train the same model; reported: certificates are shown,
+    but verdicts do not depend on them; skipped: no parity checks."""
     run_policy: RunPolicy = RunPolicy()
-    """Attempts and deadlines, on a cluster."""
+    """Attempts and deadlines on a cluster."""
     cancel: bool = False
-    """True ends the run, on a cluster. It stays true."""
+    """On a cluster, true ends the run. It cannot become false again."""
     suspend: bool = False
-    """True holds the next attempt back, on a cluster, until it is false again. What measures already goes on."""
+    """On a cluster, true holds back the next attempt until it is false again. A running attempt goes on."""
 
     @model_validator(mode="after")
     def _batches_can_be_cut(self) -> Self:
@@ -247,27 +251,27 @@ class Spec(StrictModel):
 
 
 class Scenario(StrictModel):
-    """A scenario file, which is also a Kubernetes object of the same text."""
+    """A scenario file, which is also a Kubernetes object with the same text."""
 
     api_version: Literal["stepmark.dev/v1alpha1"]
     """Version of this document's grammar."""
     kind: Literal["Scenario"]
-    """Always this."""
+    """Always `Scenario`."""
     metadata: Metadata
-    """The name."""
+    """Name of the run, and Kubernetes metadata."""
     spec: Spec
-    """What is measured."""
+    """What is measured, and how."""
 
     @property
     def name(self) -> str:
-        """How results call it: the same for every object that one file with a generateName became."""
+        """The name in results: the same for every object that was created from one file with a generateName."""
         prefix = self.metadata.generate_name
         return prefix.rstrip("-") if prefix is not None else self.metadata.name
 
     def canonical_json(self) -> str:
-        """What is measured, with defaults written out and keys in order: equal text is an equal scenario.
+        """Return what is measured, with defaults written out and keys in order: equal texts mean equal scenarios.
 
-        Younger keys are left out where they have their defaults.
+        Keys that are newer than stored results are left out where they have their defaults.
         """
         document = self.model_dump(mode="json", by_alias=True)
         document["metadata"] = {"name": self.name}
@@ -280,5 +284,5 @@ class Scenario(StrictModel):
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:
-        """SHA-256 of `canonical_json`, in hexadecimal."""
+        """Return the SHA-256 of `canonical_json` in hexadecimal."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()

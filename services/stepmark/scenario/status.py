@@ -1,4 +1,4 @@
-"""What the controller says about a scenario on a cluster: the object's status. Never raw samples, and never long."""
+"""The status of a Scenario object, which the controller writes. It never contains raw samples and is never long."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ AttemptState = Literal["Creating", "Queued", "Starting", "Running", "Ended"]
 ConditionType = Literal["Accepted", "Admitted", "ClusterReady", "Running", "ResultRecorded", "Complete", "Failed"]
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-# A word for programs, such as DeadlineExceeded; Kubernetes asks for this form.
+# A word for programs, such as DeadlineExceeded. Kubernetes requires this form.
 Reason = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9]*)$", max_length=64)]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-._A-Za-z0-9]*$", max_length=128)]
@@ -23,82 +23,82 @@ _MAP_BY_NUMBER: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes
 
 
 class Condition(StrictModel):
-    """One thing that is so, or is not; `kubectl wait --for=condition=Complete` waits for one."""
+    """A statement that is true, false or unknown; `kubectl wait --for=condition=Complete` waits for one."""
 
     type: ConditionType
-    """What is or is not so."""
+    """What the condition states."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it is."""
+    """Whether the statement is true."""
     reason: Reason
-    """Why, as one word for programs."""
+    """The reason, as one word for programs."""
     message: Annotated[str, Field(max_length=1024)] = ""
-    """Why, for people."""
+    """The reason, for people."""
     last_transition_time: AwareDatetime
     """When `status` last changed."""
     observed_generation: Generation | None = None
-    """Generation of the object that this is about."""
+    """Generation of the object that the condition describes."""
 
 
 class Attempt(StrictModel):
-    """One Ray cluster that was asked for, and what became of it."""
+    """One try to run the scenario, on a Ray cluster of its own."""
 
     number: Annotated[int, Field(ge=1, le=1000)]
-    """Counted from 1, preempted ones too."""
+    """Number of the attempt, counted from 1, including preempted ones."""
     ray_job_name: ObjectName
-    """The RayJob, in the scenario's namespace."""
+    """Name of the RayJob in the scenario's namespace."""
     ray_job_uid: Annotated[Identifier | None, Field(alias="rayJobUID")] = None
-    """Its UID, once it was seen: a RayJob of the same name with another UID is somebody else's."""
+    """UID of the RayJob once it was seen. A RayJob with the same name and another UID belongs to somebody else."""
     execution_id: Identifier | None = None
     """The driver process that claimed the attempt."""
     state: AttemptState
-    """How far it is."""
+    """How far the attempt has come."""
     reason: Reason | None = None
-    """Why it is there, or ended."""
+    """Why the attempt is in this state, or why it ended."""
     message: Annotated[str, Field(max_length=300)] = ""
-    """Why it ended, for people."""
+    """Why the attempt ended, for people."""
     told: bool = False
-    """Whether the hub has heard of its end."""
+    """Whether the hub was told of the attempt's end."""
     validity: Literal["undecided", "valid", "invalid"] = "undecided"
-    """invalid: something was replaced, resubmitted or preempted, and none of its numbers is a result."""
+    """invalid: something was replaced, resubmitted or preempted, and none of the attempt's numbers is a result."""
     started_at: AwareDatetime | None = None
-    """When its RayJob was created."""
+    """When the attempt's RayJob was created."""
     ended_at: AwareDatetime | None = None
-    """When it ended."""
+    """When the attempt ended."""
 
 
 class Result(StrictModel):
-    """Where the evidence is, and the shortest form of what it says."""
+    """Where the results are, and a short form of them."""
 
     run_id: Identifier
-    """The run, at the hub."""
+    """Identifier of the run at the hub."""
     verdict: Annotated[str, Field(max_length=120)]
-    """What may be claimed, in one line."""
+    """The verdict, in one line."""
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2048)] | None = None
-    """The run's page, where the hub has an address for people."""
+    """The run's page, if the hub has an address for people."""
     headlines: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=10)] = ()
-    """The main figures, a line each."""
+    """The main figures, one per line."""
 
 
 class ScenarioStatus(StrictModel):
-    """Written by the controller alone."""
+    """The state of the run, which only the controller writes."""
 
     observed_generation: Generation | None = None
-    """Generation of the object that all of this is about."""
+    """Generation of the object that this status describes."""
     phase: Phase = "Pending"
-    """The conditions in one word."""
+    """Summary of the conditions in one word."""
     message: Annotated[str, Field(max_length=200)] = ""
-    """What is going on, in one line: the progress, what is being waited for, or why it ended."""
+    """What happens now, in one line: the progress, what is being waited for, or why the run ended."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = ()
-    """One of each type."""
+    """At most one condition of each type."""
     spec_digest: Digest | None = None
-    """`Scenario.digest()`: what is measured."""
+    """Digest of what is measured: `Scenario.digest()`."""
     profile_digest: Digest | None = None
-    """The profile's settings as they were when the scenario was accepted."""
+    """Digest of the profile's settings when the scenario was accepted."""
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=10, json_schema_extra=_MAP_BY_NUMBER)] = ()
-    """The last ten."""
+    """The last ten attempts."""
     preemptions: Count = 0
-    """Attempts that were preempted. They do not count against maxAttempts."""
+    """Number of preempted attempts, which do not count against maxAttempts."""
     removed_at: AwareDatetime | None = None
-    """When the objects of its attempts were removed, some time after its end."""
+    """When the objects of the attempts were removed, some time after the scenario's end."""
     result: Result | None = None
-    """Present once the run is recorded."""
+    """The result, present once the run is recorded."""

@@ -1,4 +1,4 @@
-"""Metric names in one table, the collectors that fill them when they are scraped, dashboards and alert rules.
+"""All metric names in one table, and the collectors that fill them at each scrape.
 
-Knows figures, not where they are kept: collectors are given functions to call. No run id and no rank in a label.
+Collectors are given functions that return figures, and know no database. Labels hold no run id and no rank.
 """

@@ -1,4 +1,7 @@
-"""The series of a hub, built anew at every scrape from figures: what is gone there is gone here."""
+"""The collector of a hub's series, built from the stored figures at every scrape.
+
+A figure that is no longer stored has no series.
+"""
 
 import math
 import re
@@ -14,12 +17,12 @@ from stepmark.telemetry.figures import CellFigures, PairFigures, RunState, Servi
 from stepmark.telemetry.names import Metric
 
 SERIES_MOST = 900
-"""Of the whole endpoint: what a Prometheus has to take from one hub, whatever is stored, and in less than 20 ms."""
+"""The most series of the whole endpoint, whatever is stored. Scraping them takes less than 20 ms."""
 SCENARIOS_MOST = 50
 RUN_COUNTS_MOST = 80
-_OTHERS = 83  # series that do not grow: the hub's own
+_OTHERS = 83  # the hub's own series, whose number does not grow
 _CONFIGURATIONS_MOST = SERIES_MOST - SCENARIOS_MOST - RUN_COUNTS_MOST - _OTHERS
-_PAIRS_MOST = _CONFIGURATIONS_MOST // 4  # so that cells never leave no room for them
+_PAIRS_MOST = _CONFIGURATIONS_MOST // 4  # a share of their own, which cells cannot take
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -28,16 +31,17 @@ Series = tuple[Metric, Labels, float]
 
 
 class HubCollector(Collector):
-    """`read` returns a snapshot, or None where the database does not answer."""
+    """A collector whose `read` returns a snapshot, or None where the database does not answer."""
 
     def __init__(self, read: Callable[[], Snapshot | None]) -> None:
         self._read = read
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing, so that registering reads nothing."""
+        """Return nothing, so that registering the collector reads nothing."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read a snapshot and yield its metric families."""
         began = time.perf_counter()
         snapshot = self._read()
         yield from _families(
@@ -50,7 +54,7 @@ class HubCollector(Collector):
 
 
 def series(snapshot: Snapshot) -> Iterator[Series]:
-    """All series of a snapshot, at most `SERIES_MOST` with those that `HubMeters` counts."""
+    """Yield all series of a snapshot: with those that `HubMeters` counts, at most `SERIES_MOST`."""
     scenarios = _Shown("scenario", snapshot.scenarios_stored, SCENARIOS_MOST)
     pairs = _Shown("comparison", snapshot.pairs_stored, _PAIRS_MOST)
     yield from _service(snapshot.service)
@@ -64,7 +68,10 @@ def series(snapshot: Snapshot) -> Iterator[Series]:
 
 @dataclass(frozen=True)
 class _Configuration:
-    """What `labels` tell from others, with its series. `words`: further label values that come from outside."""
+    """The series of one configuration, which `labels` identify.
+
+    `words` holds the further label values that come from outside.
+    """
 
     labels: Labels
     words: Labels
@@ -73,7 +80,10 @@ class _Configuration:
 
 @dataclass
 class _Shown:
-    """Chooses what is shown: whole configurations, the newest first, each once, as long as `most` series last."""
+    """Select which configurations are shown.
+
+    The newest come first, each once and with all its series, until `most` series are used.
+    """
 
     what: str
     stored: int
@@ -83,6 +93,7 @@ class _Shown:
     seen: set[Labels] = field(default_factory=set)
 
     def of(self, configurations: Iterable[_Configuration]) -> Iterator[Series]:
+        """Yield the series of the configurations that are shown, and count those that are left out, by reason."""
         for one in configurations:
             reason = self._why_not(one)
             if reason is not None:
@@ -94,15 +105,16 @@ class _Shown:
 
     def _why_not(self, one: _Configuration) -> str | None:
         scenario, namespace, *rest = one.labels
-        if not _are_labels((scenario, namespace or scenario, *rest, *one.words)):  # it may be absent
+        if not _are_labels((scenario, namespace or scenario, *rest, *one.words)):  # an empty namespace is allowed
             return "name"
         if one.labels in self.seen:
             return "duplicate"  # Prometheus would refuse the whole scrape
         if self.left_out["limit"] or self.used + len(one.series) > self.most:
-            return "limit"  # nor anything older, or what is shown would be no newest part
+            return "limit"  # nothing older is shown either, so that the shown ones are the newest
         return None
 
     def counts(self) -> Iterator[Series]:
+        """Yield how many configurations are stored, and how many are left out for each reason."""
         unread = self.stored - len(self.seen) - sum(self.left_out.values())
         self.left_out["limit"] += max(0, unread)
         yield names.CONFIGURATIONS, (self.what,), self.stored
@@ -111,17 +123,23 @@ class _Shown:
 
 
 def word(text: str) -> str:
-    """A word of the analysis as a label value: "no steady state" is "no-steady-state"; no word is "none"."""
+    """Return a word of the analysis as a label value.
+
+    "no steady state" becomes "no-steady-state", and an empty word becomes "none".
+    """
     return text.replace(" ", "-") or "none"
 
 
 def _are_labels(values: Labels) -> bool:
-    """Whether all are spelled like the names that a scenario may give: anything else could flood or deceive."""
+    """Return whether all values have the form of a scenario's names; other values could flood the labels or deceive."""
     return all(map(_LABEL.fullmatch, values))
 
 
 def _configuration(labels: Labels, figures: Iterable[tuple[Metric, Labels, float | None]]) -> _Configuration:
-    """Each figure with the labels that it has beside `labels`. What is unknown, or no number, is absent."""
+    """Return a configuration from its figures, each with its labels besides `labels`.
+
+    Figures that are None or not finite are left out.
+    """
     known = [(metric, more, value) for metric, more, value in figures if value is not None and math.isfinite(value)]
     words = tuple(word for _, more, _ in known for word in more)
     return _Configuration(labels, words, [(metric, (*labels, *more), value) for metric, more, value in known])
@@ -188,7 +206,7 @@ def _service(service: Service) -> Iterator[Series]:
 
 
 def _families(found: Iterable[Series]) -> Iterator[GaugeMetricFamily]:
-    """By name: a family's series must follow each other."""
+    """Yield the series grouped by name, since the series of a family must follow each other."""
     families: dict[str, GaugeMetricFamily] = {}
     for metric, labels, value in found:
         family = families.get(metric.name)

@@ -1,14 +1,19 @@
-"""What /metrics shows, as plain figures: the collector is given these and knows no database."""
+"""The figures that /metrics shows, as plain models, so that the collector needs no database."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class FiguresModel(BaseModel):
+    """Base of all models of this module: frozen, with unknown keys refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CellFigures(FiguresModel):
-    """The newest result of one configuration. None is unknown. `parity` and `verdict` are words of the analysis."""
+    """The newest result of one cell's configuration.
+
+    `parity` and `verdict` are words of the analysis. None is unknown.
+    """
 
     scenario: str
     scenario_namespace: str = ""
@@ -37,7 +42,7 @@ class CellFigures(FiguresModel):
 
 
 class PairFigures(FiguresModel):
-    """The newest result of one comparison. `ratio`: step time over the reference's."""
+    """The newest result of one comparison. `ratio` is the step time over the reference's."""
 
     scenario: str
     scenario_namespace: str = ""
@@ -53,7 +58,7 @@ class PairFigures(FiguresModel):
 
 
 class RunState(FiguresModel):
-    """How the newest run of a scenario stands."""
+    """The state of the newest run of a scenario."""
 
     scenario: str
     scenario_namespace: str = ""
@@ -62,7 +67,7 @@ class RunState(FiguresModel):
 
 
 class RunCount(FiguresModel):
-    """How many runs stand so."""
+    """The number of runs with one outcome and reason."""
 
     outcome: str
     reason: str
@@ -70,9 +75,12 @@ class RunCount(FiguresModel):
 
 
 class Service(FiguresModel):
-    """The hub itself. `queue_*`: executions that no figure stands on yet; `unseen_seconds`: None if none is running.
+    """The state of the hub itself.
 
-    `volume_*`: of a SQLite database; None elsewhere. `damaged`: rows that were left out here.
+    `queue_running` and `queue_ended` count executions with records that no figure is derived from yet. `unseen_seconds`
+    is the longest silence of a running execution, None if none is running. `volume_bytes` and `volume_free_bytes`
+    describe the volume of a SQLite database, None for others. `damaged` counts the rows that were left out of the
+    snapshot.
     """
 
     stepmark_version: str
@@ -88,7 +96,10 @@ class Service(FiguresModel):
 
 
 class Snapshot(FiguresModel):
-    """Everything at one time; lists are newest first. The `*_stored` are how many there are, if not all were read."""
+    """All figures of a hub at one time; lists are newest first.
+
+    The `*_stored` fields count what is stored, since not all of it may have been read.
+    """
 
     cells: tuple[CellFigures, ...]
     cells_stored: int

@@ -1,4 +1,4 @@
-"""What a hub counts about itself while it serves. What its database can answer is read at each scrape instead."""
+"""The counters that a hub keeps about itself while it serves. Figures that its database has are read at each scrape."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
@@ -14,13 +14,14 @@ _DERIVE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
 
 class HubMeters:
-    """Counters and one histogram in `registry`; thread-safe. Series begin at 0, so that a first event is a change.
+    """Counters and one histogram in `registry`; thread-safe.
 
-    `received`: labels kind and result; `refused`: reason; `derivations`: result; all words are those above.
+    The labels are kind and result for `received`, reason for `refused`, and result for `derivations`; their values are
+    the constants of this module. Labelled series begin at 0, so that a first event is seen as a change.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        disable_created_metrics()  # a series of its own for each series, which nothing here reads
+        disable_created_metrics()  # they double the number of series, and nothing here reads them
         self.registry = registry
         self.received = self._counter(names.RECEIVED)
         self.refused = self._counter(names.REFUSED)

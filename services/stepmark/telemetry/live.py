@@ -1,4 +1,4 @@
-"""The series of a running plan, on its driver's own port, for as long as it runs."""
+"""The metrics of a running plan, served on its driver's own port for as long as it runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +16,13 @@ from stepmark.telemetry.progress import Standing
 
 
 class LiveCollector(Collector):
-    """Built anew at every scrape from what `now` returns."""
+    """A collector that builds its series at every scrape from what `now` returns."""
 
     def __init__(self, now: Callable[[], Standing]) -> None:
         self._now = now
 
     def collect(self) -> Iterator[Family]:
+        """Yield the metric families of the plan's current state."""
         now = self._now()
         scenario = (now.scenario,)
         yield _family(names.LIVE_LAUNCHES_DONE, {scenario: now.launches_done})
@@ -50,10 +51,10 @@ def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Family:
 
 @contextmanager
 def serving(host: str, port: int, now: Callable[[], Standing]) -> Iterator[str]:
-    """Serve /metrics from a thread while inside; yields the address. Port 0: any free one.
+    """Serve /metrics from a thread inside the context, and yield the address. Port 0 takes any free port.
 
     Raises:
-        CannotRun: the address cannot be listened on.
+        CannotRun: The address cannot be listened on.
     """
     registry = CollectorRegistry()
     registry.register(LiveCollector(now))

@@ -1,7 +1,7 @@
-"""Every Prometheus series of stepmark in one table, and what its boards use of others.
+"""All Prometheus metrics of stepmark in one table, and the metrics of others that its dashboards use.
 
-Names follow Prometheus' conventions: base units, the unit last, `_total` for counters. An interval's ends are names of
-their own, so that a sum over a name stays meaningful. What is not known is absent, never 0.
+Names follow Prometheus' conventions: base units, the unit last, `_total` for counters. The ends of an interval have
+names of their own, so that a sum over a name stays meaningful. An unknown value has no series; it is never 0.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,23 @@ from typing import Literal
 Kind = Literal["gauge", "counter", "histogram"]
 
 NAMESPACE = "scenario_namespace"
-"""Of the scenario's object, and empty where it has none. Prometheus' own `namespace` is that of the pod it scrapes."""
+"""The label for the namespace of the Scenario object, empty where it has none. Prometheus' own label `namespace` is
+that of the pod that it scrapes.
+"""
 CELL = ("candidate", "engine", "strategy", "execution", "precision", "workers")
 CONFIGURATION = ("scenario", NAMESPACE, *CELL)
-"""What tells the figures of one cell from those of another, whichever run they are of."""
+"""The labels that identify the figures of one cell, whichever run they come from."""
 PAIR = ("scenario", NAMESPACE, "candidate", "reference", "execution", "precision", "workers")
-"""What tells one comparison from another. `execution` is the level that is compared."""
+"""The labels that identify one comparison. `execution` is the execution level that is compared."""
 STATS = ("p50", "p95", "p99")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One name. `unit`: of a value, in words; `labels`: all that stepmark itself puts on a series."""
+    """One metric name.
+
+    `unit` is the unit of its values, in words; `labels` are all labels that stepmark itself sets.
+    """
 
     name: str
     kind: Kind
@@ -53,7 +58,7 @@ def _live(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
     return Metric(f"stepmark_live_{name}", kind, unit, help, ("scenario", *labels))
 
 
-# The newest ended run of every configuration.
+# Figures of the newest ended run of every configuration.
 THROUGHPUT = _cell(
     "throughput_samples_per_second", "samples per second", "Samples per second of the whole job, mean over launches."
 )
@@ -96,7 +101,7 @@ RUN_STATE = Metric(
     ("scenario", NAMESPACE, "outcome", "reason"),
 )
 
-# The hub itself, read from its database at each scrape.
+# Figures of the hub itself, read from its database at each scrape.
 DATABASE_UP = _hub("database_up", "gauge", "1 or 0", "Whether the database has answered this scrape.")
 DATABASE_BYTES = _hub("database_bytes", "gauge", "bytes", "Size of the database.")
 VOLUME_BYTES = _hub("volume_bytes", "gauge", "bytes", "Size of the volume that a SQLite database is on.")
@@ -124,7 +129,7 @@ LEFT_OUT = _hub(
 )
 READ_SECONDS = _hub("read_seconds", "gauge", "seconds", "What reading the database for this scrape took.")
 
-# The hub itself, counted since it started.
+# Figures of the hub itself, counted since it started.
 RECEIVED = _hub(
     "received_total",
     "counter",
@@ -139,7 +144,7 @@ DERIVATIONS = _hub("derivations_total", "counter", "derivations", "Executions wh
 DERIVE_SECONDS = _hub("derive_seconds", "histogram", "seconds", "What deriving one execution's figures took.")
 DATABASE_ERRORS = _hub("database_errors_total", "counter", "errors", "Calls that the database has failed.")
 
-# The controller on a cluster.
+# Figures of the controller on a cluster.
 LAST_LOOK = _controller("last_sync_timestamp_seconds", "gauge", "Unix time", "When the last tick was completed.")
 LOOK_SECONDS = _controller("reconcile_seconds", "histogram", "seconds", "Time of a tick.")
 CONTROLLER_ERRORS = _controller("errors_total", "counter", "calls", "Calls that failed.", "kind")
@@ -156,10 +161,12 @@ SCENARIOS_ENDED = _controller("scenarios_ended_total", "counter", "scenarios", "
 ACTIVE = _controller("active", "gauge", "1 or 0", "1 for the controller that holds the Lease.")
 
 REGULAR_ENDINGS = "Complete|LaunchFailed|CannotRun|DeadlineExceeded|Preempted|Cancelled|Stopped"
-"""Reasons of attempts that ended as their scenario or somebody wanted it; any other is the cluster's trouble."""
+"""The reasons of attempts that ended as their scenario or somebody wanted; any other reason is a problem of the
+cluster.
+"""
 IRREGULAR = f'reason!~"{REGULAR_ENDINGS}"'
 
-# A running plan, from its driver's own port.
+# Figures of a running plan, served on its driver's own port.
 LIVE_LAUNCHES_DONE = _live("launches_done", "gauge", "launches", "Launches that have ended.")
 LIVE_LAUNCHES_PLANNED = _live("launches_planned", "gauge", "launches", "Launches of the plan as it stands.")
 LIVE_PROGRESS = _live("progress_ratio", "gauge", "ratio", "Launches that have ended over those planned.")
@@ -174,9 +181,10 @@ METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) 
 
 @dataclass(frozen=True)
 class External:
-    """A series of somebody else that the boards show as context: `factor` x its value is in `unit`.
+    """A metric of another program that the dashboards show as context; its value times `factor` is in `unit`.
 
-    `labels`: what tells its series apart on a board; `workload` stands for the pod that it is about.
+    `labels` are the labels that tell its series apart on a dashboard; `workload` stands for the pod that a series is
+    about.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Where a running plan stands: written by its driver between launches, read by whoever shows it."""
+"""The state of a running plan: written by its driver between launches, read by those who show it."""
 
 import threading
 from collections import defaultdict
@@ -11,9 +11,11 @@ from stepmark.results.wire import Progress
 
 @dataclass(frozen=True)
 class Standing:
-    """One moment. `cell` is measured now, at about `global_samples_per_second`; None where unknown.
+    """The state of a running plan at one moment.
 
-    `launches_planned` is None until the plan begins: parity comes first. `steps`: made so far, warm-up included.
+    `launches_planned` is None until the plan begins, since parity checks come first. `cell` is the cell being measured,
+    and `global_samples_per_second` its approximate throughput; None where unknown. `steps` counts the steps of each
+    cell so far, warm-up included.
     """
 
     scenario: str
@@ -24,7 +26,7 @@ class Standing:
     steps: dict[Cell, int] = field(default_factory=dict)
 
     def progress(self) -> Progress:
-        """The same for a hub."""
+        """Return the same state in the form that a hub receives."""
         return Progress(
             launches_done=self.launches_done,
             launches_total=self.launches_planned,
@@ -34,32 +36,36 @@ class Standing:
 
 
 class Board:
-    """The current `Standing`. Thread-safe: the driver writes, others read."""
+    """Hold the current `Standing` of a plan. Thread-safe: the driver writes, others read."""
 
     def __init__(self, scenario: str, launches_done: int) -> None:
-        """`launches_done`: those that an earlier part of the run has stored."""
+        """Begin with `launches_done` launches, those that an earlier part of the run has stored."""
         self._now = Standing(scenario, launches_done)
         self._steps: dict[Cell, int] = defaultdict(int)
         self._steps_of_launch = 0
         self._lock = threading.Lock()
 
     def now(self) -> Standing:
+        """Return the current state."""
         with self._lock:
             return replace(self._now, steps=dict(self._steps))
 
     def planned(self, launches: int) -> None:
-        """So many are to come."""
+        """Set how many launches are still to be made."""
         with self._lock:
             self._now = replace(self._now, launches_planned=self._now.launches_done + launches)
 
     def added(self, launches: int) -> None:
-        """So many more are to come."""
+        """Add launches to those that are planned."""
         with self._lock:
             planned = (self._now.launches_planned or self._now.launches_done) + launches
             self._now = replace(self._now, launches_planned=planned)
 
     def told(self, cell: Cell, steps: int, seconds: float) -> None:
-        """A launch of this cell runs, and made so many steps since the last call; with the first call none."""
+        """Report that a launch of this cell runs and made `steps` steps in `seconds` since the last call.
+
+        The first call of a launch has 0 steps.
+        """
         with self._lock:
             if steps == 0:
                 self._steps_of_launch = 0
@@ -70,13 +76,13 @@ class Board:
             self._now = replace(self._now, cell=cell, global_samples_per_second=cell.global_batch * steps / seconds)
 
     def finished(self, record: LaunchRecord) -> None:
-        """Its steps that were not told yet are counted now."""
+        """Report that a launch has ended; its steps that were not reported yet are counted now."""
         with self._lock:
             untold = record.step_nanoseconds.shape[1] - self._steps_of_launch
             self._steps[record.header.cell] += max(0, untold)
             self._steps_of_launch = 0
             done = self._now.launches_done + 1
-            planned = max(done, self._now.launches_planned or 0)  # further blocks may have been asked for
+            planned = max(done, self._now.launches_planned or 0)  # further blocks may have been added
             self._now = replace(
                 self._now, launches_done=done, launches_planned=planned, cell=None, global_samples_per_second=None
             )

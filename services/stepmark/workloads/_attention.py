@@ -1,7 +1,7 @@
-"""The pre-norm transformer block that `transformer` and `gpt` repeat, and its costs.
+"""Build the pre-norm transformer block that `transformer` and `gpt` repeat, and compute its costs.
 
-x + attention(norm(x)), then x + mlp(norm(x)), with four times the width inside the mlp; no dropout (Radford et al.
-2019, section 2.3; Xiong et al. 2020, arXiv 2002.04745, figure 1b).
+The block is x + attention(norm(x)), then x + mlp(norm(x)). The mlp is four times as wide inside, and there is no
+dropout. Sources: Radford et al. 2019, section 2.3; Xiong et al. 2020, arXiv 2002.04745, figure 1b.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,27 @@ from stepmark.workloads._keras import named, positions
 if TYPE_CHECKING:
     import torch
 
-EPSILON = 1e-5  # torch's LayerNorm default; Keras' own is 1e-3
+EPSILON = 1e-5  # This is torch's LayerNorm default; Keras' is 1e-3.
 FLOAT64_LIMIT = 1e-7
-"""TensorFlow has float32 constants in its exact GELU (5e-9), its tanh GELU (6e-10), and its attention's scale (1e-8
-unless a head's width is a power of 4), also in float64."""
+"""TensorFlow has float32 constants even in float64.
+
+They are in its exact GELU (error 5e-9), its tanh GELU (6e-10), and the scale of its attention (1e-8 unless a head's
+width is a power of 4).
+"""
 _EXPANSION = 4
 
 
 class SequenceParams(StrictModel):
-    """What a model of such blocks is made of."""
+    """Set the size of a model of such blocks."""
 
     vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
     """Number of distinct tokens."""
     length: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Tokens in one sample."""
+    """Number of tokens in one sample."""
     layers: Annotated[int, Field(ge=1, le=128)] = 2
-    """Blocks."""
+    """Number of blocks."""
     heads: Annotated[int, Field(ge=1, le=128)] = 4
-    """Attention heads; they divide the width."""
+    """Number of attention heads, which must divide the width."""
     width: Annotated[int, Field(ge=1, le=16384)] = 128
     """Width of a token's vector; the mlp is four times as wide."""
 
@@ -45,7 +48,7 @@ class SequenceParams(StrictModel):
 
 @dataclass(frozen=True)
 class Shape:
-    """`gelu`: torch's name of the form, 'none' (exact) or 'tanh'."""
+    """Hold the shape of one block. `gelu` is torch's name of the form of GELU, 'none' (exact) or 'tanh'."""
 
     width: int
     heads: int
@@ -55,24 +58,29 @@ class Shape:
 
 
 def parameter_count(shape: Shape) -> int:
-    """Two norms (2 w each); query, key, value and output (4 w^2 + 4 w); the mlp (2 * 4 w^2 + 4 w + w)."""
+    """Return the number of trainable parameters of one block.
+
+    For width w: two norms (2 w each); query, key, value and output (4 w^2 + 4 w); the mlp (2 * 4 w^2 + 4 w + w).
+    """
     w = shape.width
     return 4 * w + 4 * w * w + 4 * w + 2 * _EXPANSION * w * w + (_EXPANSION + 1) * w
 
 
 def forward_flops(shape: Shape) -> int:
-    """2 * 12 w^2 for each token in the matrix products, 2 * 2 * length * w in the attention's two.
+    """Return the floating-point operations of one block's forward pass over one sample.
 
-    Source: Chowdhery et al. 2022 (arXiv 2204.02311), appendix B. The mask saves no work there, and is not deducted.
+    Per token, they are 2 * 12 w^2 in the matrix products and 2 * 2 * length * w in the attention's two. Source:
+    Chowdhery et al. 2022 (arXiv 2204.02311), appendix B. A causal mask saves no work there, and is not deducted.
     """
     per_token = 2 * (4 + 2 * _EXPANSION) * shape.width**2 + 4 * shape.length * shape.width
     return per_token * shape.length
 
 
 def torch_block(shape: Shape) -> "torch.nn.Module":
-    """The block as PyTorch users write it, around torch's fused attention.
+    """Return the block as PyTorch users write it, around torch's fused attention.
 
-    nn.TransformerEncoderLayer is no faster: a training step took 0.91 to 1.03 of its time (6 shapes, one CPU core).
+    nn.TransformerEncoderLayer is no faster: a training step of this block took 0.91 to 1.03 of its time (6 shapes, one
+    CPU core).
     """
     from torch import nn
     from torch.nn import functional
@@ -107,7 +115,7 @@ def torch_block(shape: Shape) -> "torch.nn.Module":
 
 
 def torch_trunk(params: SequenceParams, shape: Shape) -> "type[torch.nn.Module]":
-    """A module with a method `hidden`: tokens (batch, length) to normed vectors (batch, length, width)."""
+    """Return a module with a method `hidden`: tokens (batch, length) to normed vectors (batch, length, width)."""
     import torch
     from torch import nn
 
@@ -129,7 +137,7 @@ def torch_trunk(params: SequenceParams, shape: Shape) -> "type[torch.nn.Module]"
 
 
 def keras_trunk(params: SequenceParams, shape: Shape, embedded: Any) -> Any:
-    """The same behind the embedding of the tokens."""
+    """Return the Keras form of `torch_trunk`, applied to embedded tokens."""
     from keras import layers
 
     x = positions(params.length, params.width, "positions")(embedded)
@@ -139,11 +147,11 @@ def keras_trunk(params: SequenceParams, shape: Shape, embedded: Any) -> Any:
 
 
 def keras_block(shape: Shape, x: Any, name: str) -> Any:
-    """The block as Keras users write it; `name` is that of the torch module.
+    """Return the block as Keras users write it. `name` is the name of the torch module.
 
-    One packed projection around keras.ops.dot_product_attention is not faster in general: a training step with
-    MultiHeadAttention took 0.84 to 0.89 of its time on TensorFlow, 0.90 to 0.97 on JAX, 0.94 to 1.07 on torch (3
-    shapes, one CPU core).
+    One packed projection around keras.ops.dot_product_attention is not faster in general: compared with it, a training
+    step with MultiHeadAttention took 0.84 to 0.89 of the time on TensorFlow, 0.90 to 0.97 on JAX, and 0.94 to 1.07 on
+    torch (3 shapes, one CPU core).
     """
     import keras
     from keras import layers

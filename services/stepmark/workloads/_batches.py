@@ -1,4 +1,4 @@
-"""The samples: numpy batches that are the same for every engine, rank layout and run of one seed."""
+"""Make the samples: numpy batches that are the same for every engine, rank layout and run with one seed."""
 
 import importlib.util
 from functools import cache
@@ -11,27 +11,30 @@ from numpy.typing import NDArray
 from stepmark.errors import CannotRun
 from stepmark.workloads._protocol import DIGITS_SIDE, InputSpec
 
-# Inputs are float32 or, for tokens, int64; labels (batch,), or (batch, length) where each token has one.
+# Inputs are float32 or, for tokens, int64. Labels are (batch,), or (batch, length) where each token has one.
 Batch = tuple[NDArray[Any], NDArray[np.int64]]
 
 
-BATCHES = 4  # distinct batches that the steps of a launch go round; more would only fill memory
+BATCHES = 4  # The steps of a launch use this many distinct batches in turn. More would only fill memory.
 
 
 def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
-    """`count` batches of `batch_size` samples: inputs (batch, *spec.shape), labels (batch,) or one for each token."""
+    """Return `count` batches of `batch_size` samples.
+
+    Inputs are (batch, *spec.shape). Labels are (batch,), or one for each token.
+    """
     make = _digits if source == "digits" else _synthetic
     return [make(spec, np.random.default_rng([seed, index]), batch_size) for index in range(count)]
 
 
 def shard(batch: Batch, rank: int, world_size: int) -> Batch:
-    """The samples of one rank: every `world_size`-th, copied so that no engine shares memory with another."""
+    """Return the samples of one rank, every `world_size`-th, copied so that no two engines share memory."""
     inputs, labels = batch
     return inputs[rank::world_size].copy(), labels[rank::world_size].copy()
 
 
 def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
-    """Each batch cut into `count` parts, by `shard`."""
+    """Return each batch cut into `count` parts by `shard`."""
     return [[shard(batch, index, count) for index in range(count)] for batch in batches]
 
 
@@ -45,7 +48,7 @@ def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Ba
 
 
 def _continued(tokens: NDArray[np.int64]) -> Batch:
-    """Each token but the last, and after each the one that follows."""
+    """Return each token except the last as input, and the token that follows it as its label."""
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 
 
@@ -66,7 +69,10 @@ def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch
 
 @cache
 def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Pixels (1797, 64) and labels, read where they lie: importing scikit-learn would cost each launch 2 s."""
+    """Return pixels (1797, 64) and labels.
+
+    They are read from scikit-learn's file, since importing scikit-learn would cost each launch 2 s.
+    """
     found = importlib.util.find_spec("sklearn")
     if found is None or found.origin is None:
         raise CannotRun("data source 'digits': expected scikit-learn, found none. pip install 'stepmark[digits]'.")

@@ -1,4 +1,4 @@
-"""What the Keras builders share. Only keras.layers and keras.ops, so that all backends can run them."""
+"""Define what the Keras builders share. They use only keras.layers and keras.ops, which run on all backends."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,14 +7,14 @@ if TYPE_CHECKING:
 
 
 def named(torch_name: str) -> str:
-    """A layer's name from that of the torch module that it mirrors (see _weights.py)."""
+    """Return a layer's name, made from the name of the torch module that it mirrors (see _weights.py)."""
     return torch_name.replace(".", "-")
 
 
 def logits(x: Any) -> Any:
-    """The last layer's output as the loss takes it: float32 under mixed precision, as torch's autocast does.
+    """Return the last layer's output as the loss takes it: in float32 under mixed precision, as torch's autocast does.
 
-    Only the cast is in float32: a last layer that multiplied in float32 would do more work than torch's.
+    Only the cast is in float32. A last layer that multiplied in float32 would do more work than torch's.
     """
     import keras
 
@@ -23,7 +23,7 @@ def logits(x: Any) -> Any:
 
 
 def positions(length: int, width: int, name: str) -> "keras.layers.Layer":
-    """A layer that adds a learned vector to each position."""
+    """Return a layer that adds a learned vector to each position."""
     import keras
 
     class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]

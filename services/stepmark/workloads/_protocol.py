@@ -1,4 +1,4 @@
-"""What a workload is. A file in this folder with a `WORKLOAD` object of this kind is one."""
+"""Define what a workload is: a file in this folder with a `WORKLOAD` object of this kind."""
 
 import json
 from abc import ABC, abstractmethod
@@ -17,10 +17,11 @@ DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (s
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One sample. Shapes are without the batch axis; images are (channels, height, width), as numpy float32.
+    """Describe one sample. Shapes have no batch axis, and images are (channels, height, width), as numpy float32.
 
-    `vocabulary` is the number of distinct tokens (int64) and None for other kinds. `next_token`: each token has a
-    label, the one that follows it, and logits are (batch, length, classes); otherwise a sample has one.
+    `vocabulary` is the number of distinct tokens (int64), and None for other kinds. If `next_token` is set, each token
+    has a label, which is the token that follows it, and logits are (batch, length, classes). Otherwise each sample has
+    one label.
     """
 
     kind: Literal["vector", "image", "tokens"]
@@ -30,7 +31,7 @@ class InputSpec:
     next_token: bool = False
 
     def why_not_digits(self) -> str | None:
-        """What this model would have to take to be fed with scikit-learn's digits; None where it can be."""
+        """Return what this model would have to accept to be fed with scikit-learn's digits, or None if it can be."""
         pixels = DIGITS_SIDE**2
         if self.classes < DIGITS_CLASSES:
             return f"at least {DIGITS_CLASSES} classes"
@@ -47,42 +48,44 @@ class InputSpec:
 
 
 class Workload(ABC):
-    """A model and its costs. It is supported by each framework F for which it has a method `F_model(params)`.
+    """Define a model and its costs. It supports each framework F for which it has a method `F_model(params)`.
 
-    Builders return an untrained model that maps a batch of inputs to logits (batch, classes), which a Keras model casts
+    Builders return an untrained model that maps a batch of inputs to logits (batch, classes). A Keras model casts them
     to the precision of its loss (`_keras.logits`).
     """
 
     params_model: ClassVar[type[StrictModel]]
     float64_limit: ClassVar[float] = 1e-12
-    """Largest relative error between two frameworks in float64 (docs/parity.md)."""
+    """This is the largest relative error allowed between two frameworks in float64 (docs/parity.md)."""
 
     def frameworks(self) -> tuple[str, ...]:
+        """Return the frameworks that this workload supports."""
         return tuple(name for name in FRAMEWORKS if hasattr(self, f"{name}_model"))
 
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """What a parity check starts from: values for torch's names and shapes, the same in every engine.
+        """Return the weights that a parity check starts from, under torch's names and shapes, the same in every engine.
 
-        A model with ReLU overrides it: where an input of a ReLU lies within rounding of zero, two right engines take
-        different sides, and their gradients differ by far more than rounding.
+        A model with ReLU overrides this. Where an input of a ReLU lies within rounding of zero, two correct engines may
+        take different sides, and then their gradients differ by far more than rounding.
         """
         return initial(shapes, seed)
 
     def parse(self, params: dict[str, Any]) -> Any:
-        """The typed parameters of a document's `workload.params`."""
+        """Return the typed parameters of a document's `workload.params`."""
         return self.params_model.model_validate_json(json.dumps(params))
 
     @abstractmethod
     def input(self, params: Any) -> InputSpec:
-        """One sample of the model with these parameters."""
+        """Return the description of one sample of the model with these parameters."""
 
     @abstractmethod
     def parameter_count(self, params: Any) -> int | None:
-        """Trainable parameters, by formula; None where there is no model."""
+        """Return the number of trainable parameters, by formula, or None where there is no model."""
 
     @abstractmethod
     def flops_per_sample(self, params: Any) -> int | None:
-        """Floating-point operations of one training step, per sample: 3 x forward, a multiply-add counts 2.
+        """Return the floating-point operations of one training step per sample, or None where they are unknown.
 
-        Only matrix products and convolutions count (MLPerf training_policies, "Utilization"); None where unknown.
+        They are 3 x forward, and a multiply-add counts 2. Only matrix products and convolutions count (MLPerf
+        training_policies, "Utilization").
         """

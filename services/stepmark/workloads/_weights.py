@@ -1,8 +1,8 @@
-"""Weights in one common form: torch's names and layouts.
+"""Convert weights to and from one common form: torch's names and layouts.
 
-A Keras layer is named as the torch module that it mirrors, with dashes for dots ('layer1.0.conv1' is 'layer1-0-conv1'),
-so a variable's path says where it belongs. Attention: Keras has a kernel each for query, key and value, where torch
-packs the three along the first axis of one tensor; such a variable is one part of three.
+A Keras layer is named after the torch module that it mirrors, with dashes for dots ('layer1.0.conv1' is
+'layer1-0-conv1'), so a variable's path says where it belongs. In attention, Keras has one kernel each for query, key
+and value, while torch packs the three along the first axis of one tensor. Such a variable is one part of three.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 
-# Keras' variable, with its number of axes -> torch's parameter. LSTM gates have the same order (i, f, g, o) on both
-# sides; torch's second bias is frozen at zero (workloads/lstm.py).
+# Keras' variable and its number of axes map to torch's parameter. LSTM gates have the same order (i, f, g, o) on both
+# sides, and torch's second bias is frozen at zero (workloads/lstm.py).
 _NAMES = {
     ("kernel", 2): "weight",
     ("kernel", 4): "weight",
@@ -33,7 +33,7 @@ _PACKED = {"query": 0, "key": 1, "value": 2}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a Keras variable is in torch's form: a tensor's name, and which of how many parts along its first axis."""
+    """Say where a Keras variable is in torch's form: the tensor's name, and the part of it along its first axis."""
 
     name: str
     kind: str
@@ -42,7 +42,11 @@ class Place:
 
 
 def _place(path: str, axes: int) -> Place:
-    """Raises KeyError where there is no rule: the workload has a new kind of layer, and needs one here."""
+    """Return the place of a Keras variable.
+
+    Raises:
+        KeyError: there is no rule for the variable. The workload has a new kind of layer, which needs a rule here.
+    """
     *layers, variable = path.split("/")
     if layers[-1] == "lstm_cell":
         return Place(f"{_dotted(layers[-2])}.{_LSTM_NAMES[variable]}", variable)
@@ -84,7 +88,10 @@ def _to_keras(kind: str, values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def torch_weights(variables: Iterable[tuple[str, Array]]) -> dict[str, Array]:
-    """From pairs of a Keras variable's path and its values: copies under torch's names, in torch's layouts."""
+    """Return copies of Keras variables under torch's names, in torch's layouts.
+
+    `variables` holds pairs of a variable's path and its values.
+    """
     parts: dict[str, dict[int, Array]] = {}
     for path, values in variables:
         place = _place(path, values.ndim)
@@ -93,17 +100,17 @@ def torch_weights(variables: Iterable[tuple[str, Array]]) -> dict[str, Array]:
 
 
 def keras_values(path: str, shape: tuple[int, ...], weights: Mapping[str, Array]) -> Array:
-    """A copy of the values for one Keras variable, in Keras' layout, from weights in torch's form."""
+    """Return a copy of the values of one Keras variable, in Keras' layout, from weights in torch's form."""
     place = _place(path, len(shape))
     part = np.split(weights[place.name], place.parts)[place.part]
     return np.array(_to_keras(place.kind, part, shape))
 
 
 def initial(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-    """Weights that every engine can make for itself: each tensor from a generator of its own, of seed and name.
+    """Return weights that every engine can make for itself. Each tensor has its own generator, seeded by seed and name.
 
-    Matrices have variance 1 / fan-in; scales of norms are near 1, biases small and not zero, so that a mistake in
-    either shows.
+    Matrices have variance 1 / fan-in. Scales of norms are near 1, and biases are small but not zero, so that a mistake
+    in either can be seen.
     """
     return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
 
@@ -117,15 +124,15 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> Array:
 
 
 def decided(values: Array, size: float) -> Array:
-    """A bias before a ReLU that leaves no doubt: three channels in four at +size, the fourth at -size.
+    """Return a bias before a ReLU that decides its side: three channels in four are at +size, the fourth at -size.
 
-    The same channels everywhere, so that a residual sum of two is as clear as each.
+    The channels are the same everywhere, so that a residual sum of two is as far from zero as each.
     """
     return np.where(np.arange(values.size) % 4 == 3, -size, size) * (1 + 0.1 * np.tanh(values))
 
 
 def digest(weights: Mapping[str, Array]) -> str:
-    """SHA-256 over names, shapes, types and bytes, in hexadecimal."""
+    """Return the SHA-256 over names, shapes, types and bytes, in hexadecimal."""
     found = hashlib.sha256()
     for name in sorted(weights):
         values = np.ascontiguousarray(weights[name])

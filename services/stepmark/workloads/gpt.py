@@ -1,6 +1,6 @@
-"""A decoder that predicts the next token: GPT-2's architecture (Radford et al. 2019), its head tied to its embedding.
+"""Define a decoder that predicts the next token: GPT-2's architecture, with its head tied to its embedding.
 
-GPT-2 124M is `{layers: 12, heads: 12, width: 768, length: 1024, vocabulary: 50257}`.
+Source: Radford et al. 2019. GPT-2 124M is `{layers: 12, heads: 12, width: 768, length: 1024, vocabulary: 50257}`.
 """
 
 from typing import TYPE_CHECKING, ClassVar
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 
 class Params(_attention.SequenceParams):
+    """Set the size of the decoder."""
+
     @property
     def block(self) -> _attention.Shape:
+        """Return the shape of one block: causal, with the tanh form of GELU."""
         return _attention.Shape(self.width, self.heads, self.length, causal=True, gelu="tanh")
 
 
 class Gpt(Workload):
+    """Build the decoder in each framework, and compute its costs."""
+
     params_model = Params
     float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
@@ -27,12 +32,18 @@ class Gpt(Workload):
         return InputSpec("tokens", (params.length,), params.vocabulary, params.vocabulary, next_token=True)
 
     def parameter_count(self, params: Params) -> int:
-        """Embeddings of tokens (the head is the same matrix) and positions, the blocks, the last norm."""
+        """Return the parameters of the embeddings of tokens and positions, the blocks and the last norm.
+
+        The head is the same matrix as the embedding of tokens.
+        """
         embeddings = (params.vocabulary + params.length) * params.width
         return embeddings + params.layers * _attention.parameter_count(params.block) + 2 * params.width
 
     def flops_per_sample(self, params: Params) -> int:
-        """3 x forward of blocks and head, over all tokens of a sample; the embedding is a look-up."""
+        """Return 3 x the operations of a forward pass of blocks and head, over all tokens of a sample.
+
+        The embedding is a look-up and counts nothing.
+        """
         head = 2 * params.width * params.vocabulary * params.length
         return 3 * (params.layers * _attention.forward_flops(params.block) + head)
 
@@ -44,7 +55,7 @@ class Gpt(Workload):
             def __init__(self) -> None:
                 super().__init__()
                 self.head = nn.Linear(params.width, params.vocabulary, bias=False)
-                nn.init.normal_(self.tokens.weight, std=0.02)  # GPT-2's; torch's own 1 would make logits of size 10
+                nn.init.normal_(self.tokens.weight, std=0.02)  # GPT-2's value; torch's 1 would give logits of size 10.
                 self.head.weight = self.tokens.weight
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A sequence classifier: embedding, one LSTM layer, a dense layer on its last output."""
+"""Define a sequence classifier: an embedding, one LSTM layer, and a dense layer on its last output."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,33 +14,42 @@ if TYPE_CHECKING:
 
 
 class Params(StrictModel):
+    """Set the size of the classifier."""
+
     vocabulary: Annotated[int, Field(ge=2, le=1_000_000)] = 1000
     """Number of distinct tokens."""
     length: Annotated[int, Field(ge=1, le=8192)] = 64
-    """Tokens in one sample."""
+    """Number of tokens in one sample."""
     embedding: Annotated[int, Field(ge=1, le=16384)] = 128
     """Width of a token's vector."""
     hidden: Annotated[int, Field(ge=1, le=16384)] = 128
     """Width of the LSTM's state."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
-    """Outputs."""
+    """Number of output classes."""
 
 
 class Lstm(Workload):
+    """Build the classifier in each framework, and compute its costs."""
+
     params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
 
     def parameter_count(self, params: Params) -> int:
-        """Embedding table; 4 gates of (x + h + 1) * h; dense. torch's second bias is frozen and does not count."""
+        """Return the parameters of the embedding, the gates and the dense layer.
+
+        The 4 gates have (x + h + 1) * h each, for an input of width x and a state of width h. torch's second bias is
+        frozen and does not count.
+        """
         gates = 4 * (params.embedding + params.hidden + 1) * params.hidden
         return params.vocabulary * params.embedding + gates + (params.hidden + 1) * params.classes
 
     def flops_per_sample(self, params: Params) -> int:
-        """2 * 4 * h * (x + h) for each token forward (4 gates, a multiply-add is 2), the dense layer, 3 times.
+        """Return 3 x the operations of a forward pass, for the LSTM and the dense layer.
 
-        The embedding is a look-up and counts nothing.
+        The LSTM takes 2 * 4 * h * (x + h) for each token: 4 gates, and a multiply-add counts 2. The embedding is a
+        look-up and counts nothing.
         """
         forward = 8 * params.hidden * (params.embedding + params.hidden) * params.length
         return 3 * (forward + 2 * params.hidden * params.classes)
@@ -55,8 +64,8 @@ class Lstm(Workload):
                 self.embedding = nn.Embedding(params.vocabulary, params.embedding)
                 self.lstm = nn.LSTM(params.embedding, params.hidden, batch_first=True)
                 self.fc = nn.Linear(params.hidden, params.classes)
-                # torch has two biases where Keras has one; both would get the full gradient, and their sum would move
-                # at twice the rate. One is enough.
+                # torch has two biases where Keras has one. Both would get the full gradient, so their sum would move
+                # at twice the rate. So one is frozen.
                 nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)  # type: ignore[arg-type]
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:

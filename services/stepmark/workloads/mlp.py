@@ -1,4 +1,4 @@
-"""A multi-layer perceptron: dense layers with ReLU between them."""
+"""Define a multi-layer perceptron: dense layers with ReLU between them."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -17,37 +17,45 @@ if TYPE_CHECKING:
 
 
 class Params(StrictModel):
+    """Set the size of the perceptron."""
+
     features: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Numbers in one sample."""
+    """Number of values in one sample."""
     hidden: Annotated[int, Field(ge=1, le=65536)] = 256
     """Width of every hidden layer."""
     layers: Annotated[int, Field(ge=1, le=64)] = 2
     """Number of hidden layers."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
-    """Outputs."""
+    """Number of output classes."""
 
     @property
     def widths(self) -> list[int]:
+        """Return the width of the input and of each layer's output."""
         return [self.features, *[self.hidden] * self.layers, self.classes]
 
 
 class Mlp(Workload):
+    """Build the perceptron in each framework, and compute its costs."""
+
     params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("vector", (params.features,), params.classes)
 
     def parameter_count(self, params: Params) -> int:
-        """Kernel and bias of each layer: n_in * n_out + n_out."""
+        """Return the sum of n_in * n_out + n_out over the layers, for kernel and bias."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(params.widths))
 
     def flops_per_sample(self, params: Params) -> int:
-        """3 passes x 2 FLOP x n_in x n_out, less the first layer's input gradient, which nobody computes."""
+        """Return 3 passes x 2 operations x n_in x n_out, summed over the layers.
+
+        The first layer's input gradient is left out, since nothing computes it.
+        """
         forward = [2 * n_in * n_out for n_in, n_out in pairwise(params.widths)]
         return 3 * sum(forward) - forward[0]
 
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Small kernels and large biases keep the inputs of every ReLU away from zero."""
+        """Return small kernels and large biases, which keep the inputs of every ReLU away from zero."""
         weights = super().starting_weights(shapes, seed)
         kernels = {name: values / 16 for name, values in weights.items() if values.ndim == 2}
         biases = [name for name, values in weights.items() if values.ndim == 1][:-1]
@@ -66,7 +74,7 @@ class Mlp(Workload):
 
         inputs = x = keras.Input((params.features,))
         for index, width in enumerate(params.widths[1:]):
-            # Layers carry torch's names, by which weights move between the frameworks.
+            # Layers have torch's names, by which weights are moved between the frameworks.
             x = keras.layers.Dense(width, "relu" if index < params.layers else None, name=f"{2 * index}")(x)
         return keras.Model(inputs, _keras.logits(x))
 

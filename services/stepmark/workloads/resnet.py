@@ -1,7 +1,8 @@
-"""Residual networks for images: 18, 34 and 50 layers (He et al. 2015, arXiv 1512.03385, table 1), and 8.
+"""Define residual networks for images, of 18, 34 and 50 layers, and of 8.
 
-18, 34 and 50 are torchvision's, v1.5 (a bottleneck's stride lies in its 3x3 convolution). 8 is the paper's CIFAR form
-(section 4.2, n = 1): three stages of 16, 32 and 64 channels, one basic block each; MLPerf Tiny uses it as ResNet-8.
+18, 34 and 50 are those of He et al. 2015, arXiv 1512.03385, table 1, in torchvision's form, v1.5 (a bottleneck's stride
+is in its 3x3 convolution). 8 is the paper's CIFAR form (section 4.2, n = 1): three stages of 16, 32 and 64 channels,
+with one basic block each. MLPerf Tiny uses it as ResNet-8.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,25 +21,27 @@ if TYPE_CHECKING:
     import keras
     import torch
 
-_EPSILON, _KERAS_MOMENTUM = 1e-5, 0.9  # torch's BatchNorm defaults; Keras' own are 1e-3 and 0.99
+_EPSILON, _KERAS_MOMENTUM = 1e-5, 0.9  # These are torch's BatchNorm defaults; Keras' are 1e-3 and 0.99.
 
 
 class Params(StrictModel):
+    """Set the depth of the network and the size of its images."""
+
     depth: Literal[8, 18, 34, 50] = 18
-    """Layers with weights."""
+    """Number of layers with weights."""
     image_size: Annotated[int, Field(ge=8, le=1024)] = 224
-    """Height and width in pixels."""
+    """Height and width of the images in pixels."""
     channels: Annotated[int, Field(ge=1, le=16)] = 3
-    """Of the images."""
+    """Number of channels of the images."""
     classes: Annotated[int, Field(ge=2, le=65536)] = 1000
-    """Outputs."""
+    """Number of output classes."""
     stem: Literal["standard", "small"] | None = None
-    """standard: 7x7 stride 2 and max-pooling; small: 3x3 stride 1, for 32x32 images. Absent: small up to 64 pixels."""
+    """standard: 7x7 stride 2, max-pooling; small: 3x3 stride 1, for 32x32 images; absent: small up to 64 pixels."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A residual block: its name as in torchvision, channels in and out, inner width, stride, and its kind."""
+    """Describe a residual block: its name as in torchvision, channels in and out, inner width, stride, and kind."""
 
     name: str
     n_in: int
@@ -49,10 +52,11 @@ class Block:
 
     @property
     def projects(self) -> bool:
+        """Return whether the shortcut needs a 1x1 convolution, since the shape changes."""
         return self.stride != 1 or self.n_in != self.n_out
 
     def convolutions(self) -> list[tuple[str, int, int, int, int]]:
-        """(name, channels in, channels out, kernel, stride) of the main path."""
+        """Return (name, channels in, channels out, kernel, stride) of each convolution of the main path."""
         if self.bottleneck:
             return [
                 ("conv1", self.n_in, self.width, 1, 1),
@@ -64,7 +68,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a depth means."""
+    """Describe the network that a depth stands for."""
 
     small_stem: bool
     stem_width: int
@@ -75,6 +79,7 @@ _STAGES = {8: (1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
 def architecture(params: Params) -> Architecture:
+    """Return the network of these parameters."""
     bottleneck = params.depth == 50
     stem_width = 16 if params.depth == 8 else 64
     small = params.image_size <= 64 if params.stem is None else params.stem == "small"
@@ -90,12 +95,12 @@ def architecture(params: Params) -> Architecture:
 
 
 def _halve(size: int) -> int:
-    """Side after a stride of 2 with torch's padding of kernel // 2."""
+    """Return the side after a stride of 2 with torch's padding of kernel // 2."""
     return (size + 1) // 2
 
 
 def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
-    """Every convolution: (channels in, channels out, kernel, side of its output)."""
+    """Yield (channels in, channels out, kernel, side of the output) of every convolution."""
     net, side = architecture(params), params.image_size
     side = side if net.small_stem else _halve(side)
     yield params.channels, net.stem_width, 3 if net.small_stem else 7, side
@@ -109,28 +114,38 @@ def layers(params: Params) -> Iterator[tuple[int, int, int, int]]:
 
 
 class Resnet(Workload):
+    """Build the network in each framework, and compute its costs."""
+
     params_model = Params
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)
 
     def parameter_count(self, params: Params) -> int:
-        """kernel^2 * n_in * n_out for a convolution, 2 * n_out for its BatchNorm, and the dense layer with its bias."""
+        """Return the parameters of the convolutions, their norms and the dense layer.
+
+        A convolution has kernel^2 * n_in * n_out, its BatchNorm 2 * n_out, and the dense layer also has a bias.
+        """
         dense = (architecture(params).blocks[-1].n_out + 1) * params.classes
         return dense + sum(k * k * n_in * n_out + 2 * n_out for n_in, n_out, k, _ in layers(params))
 
     def flops_per_sample(self, params: Params) -> int:
-        """2 * kernel^2 * n_in * n_out * side^2 forward, 3 times; the first layer needs no gradient of its input."""
+        """Return 3 x the operations of a forward pass, for the convolutions and the dense layer.
+
+        A convolution takes 2 * kernel^2 * n_in * n_out * side^2. The first layer's input gradient is left out, since
+        nothing computes it.
+        """
         forward = [2 * k * k * n_in * n_out * side * side for n_in, n_out, k, side in layers(params)]
         dense = 2 * architecture(params).blocks[-1].n_out * params.classes
         return 3 * (sum(forward) + dense) - forward[0]
 
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Biases of the norms, eight times their scales, keep the inputs of every ReLU away from zero.
+        """Return weights that keep the inputs of every ReLU away from zero.
 
-        Kernels add up to zero over the channels that this lets through: otherwise BatchNorm would take the difference
-        of large numbers. A block adds only a quarter to its shortcut: otherwise errors grow with depth (worst tensor of
-        a ResNet-50 whose last stage has one pixel, 8 samples: 3e-5, over the limit, where this gives 1e-5).
+        The biases of norms, which do so, are eight times their scales. Kernels add up to zero over the channels that
+        ReLU lets through. Otherwise BatchNorm would take the difference of large numbers. A block adds only a quarter
+        to its shortcut. Otherwise errors would grow with depth: in the worst tensor of a ResNet-50 whose last stage has
+        one pixel, with 8 samples, they were 3e-5, over the limit, and are 1e-5 with this.
         """
         weights = super().starting_weights(shapes, seed)
         norms = {name for name, shape in shapes.items() if len(shape) == 1 and not name.startswith("fc.")}
@@ -150,7 +165,7 @@ class Resnet(Workload):
 
 
 def _balanced(kernel: Array) -> Array:
-    """OIHW: each tap without its mean over the input channels that are on (`_weights.decided`)."""
+    """Return an OIHW kernel less each tap's mean over the input channels that are on (`_weights.decided`)."""
     on = np.arange(kernel.shape[1]) % 4 != 3
     return kernel - np.where(on[None, :, None, None], kernel[:, on].mean(1, keepdims=True), 0.0)
 
@@ -200,7 +215,7 @@ def _torch_resnet(params: Params) -> "torch.nn.Module":
             self.fc = nn.Linear(net.blocks[-1].n_out, params.classes)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.maxpool(torch.relu_(self.bn1(self.conv1(x))))  # in place, as torchvision's
+            x = self.maxpool(torch.relu_(self.bn1(self.conv1(x))))  # ReLU works in place, as in torchvision.
             for stage in self.stages:
                 x = getattr(self, stage)(x)
             return self.fc(x.mean((2, 3)))
@@ -215,7 +230,7 @@ def _keras_resnet(params: Params) -> "keras.Model":
     net = architecture(params)
 
     def conv_bn(x: Any, conv: str, bn: str, n_out: int, kernel: int, stride: int) -> Any:
-        # 'same' pads (0, 1) at stride 2 where torch pads (1, 1): pad by hand and convolve 'valid'.
+        # At stride 2, 'same' pads (0, 1) where torch pads (1, 1). So pad explicitly and convolve with 'valid'.
         if stride > 1 and kernel > 1:
             x = kl.ZeroPadding2D(kernel // 2)(x)
         padding = "valid" if stride > 1 or kernel == 1 else "same"
@@ -237,7 +252,7 @@ def _keras_resnet(params: Params) -> "keras.Model":
     kernel, stride = (3, 1) if net.small_stem else (7, 2)
     x = kl.ReLU()(conv_bn(inputs, "conv1", "bn1", net.stem_width, kernel, stride))
     if not net.small_stem:
-        x = kl.MaxPooling2D(3, 2)(kl.ZeroPadding2D(1)(x))  # zeros are as good as torch's -inf after a ReLU
+        x = kl.MaxPooling2D(3, 2)(kl.ZeroPadding2D(1)(x))  # After a ReLU, zeros have the same effect as torch's -inf.
     for block in net.blocks:
         x = residual(x, block)
     x = kl.GlobalAveragePooling2D()(x)

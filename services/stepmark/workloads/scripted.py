@@ -1,6 +1,6 @@
-"""A script instead of a model: step times that are known by construction, and faults on demand.
+"""Define a script in place of a model: step times that are known by construction, and faults on demand.
 
-Only the `sleeper` engine runs it. It is how stepmark's own figures and failure paths are tested against known truth.
+Only the `sleeper` engine runs it. stepmark's own figures and its handling of failures are tested against it.
 """
 
 from dataclasses import dataclass
@@ -17,47 +17,47 @@ Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class Params(StrictModel):
-    """The shape of the step times. Factors multiply `stepSeconds`."""
+    """Set the step times. Factors multiply `stepSeconds`."""
 
     step_seconds: Annotated[float, Field(gt=0, le=3600)] = 0.01
-    """A steady step with one worker."""
+    """Time of a steady step with one worker."""
     compiled_factor: Factor = 1.0
-    """At execution `compiled`."""
+    """Factor of the step times at execution `compiled`."""
     slower_factor: Factor = 1.0
-    """For the engine's variant `slower`."""
+    """Factor of the step times in the engine's variant `slower`."""
     seconds_per_added_worker: Seconds = 0.0
-    """Added for every worker beyond the first: communication."""
+    """Communication time that every worker beyond the first adds to a step."""
     update_seconds: Seconds = 0.0
-    """Of a step, what its update takes: the step that is timed without it is so much shorter."""
+    """Part of a step that its update takes; the step that is timed without its update is shorter by this time."""
     warmup_steps: Annotated[int, Field(ge=0, le=5000)] = 0
-    """So many first steps take `warmupFactor` as long."""
+    """Number of first steps that take `warmupFactor` times as long."""
     warmup_factor: Factor = 1.0
-    """Of the first steps."""
+    """Factor of the first `warmupSteps` steps."""
     drift_per_step: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Every step is longer than the first by this share more."""
+    """Share of the first step's time by which every step is longer than the one before."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Standard deviation of the logarithm of a step's time."""
     launch_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """The same for whole launches: all steps of a launch share it."""
+    """Standard deviation of the logarithm of a factor that all steps of a launch share."""
     straggler_rank: Annotated[int, Field(ge=0, le=4096)] | None = None
-    """This rank takes `stragglerSeconds` longer in every step."""
+    """This rank takes `stragglerSeconds` longer in every step; absent: no rank does."""
     straggler_seconds: Seconds = 0.0
-    """What the straggler adds to a step."""
+    """Time that the straggler adds to a step."""
     startup_seconds: Seconds = 0.0
-    """Length of the build."""
+    """Time that building takes."""
     fault: Literal["kill", "hang", "raise", "memory", "garbage"] | None = None
-    """How rank `faultRank` ends at step `faultStep` of the launches in block `faultBlock`."""
+    """How rank `faultRank` ends at step `faultStep` of launches in block `faultBlock`; absent: no fault."""
     fault_rank: Annotated[int, Field(ge=0, le=4096)] = 0
-    """Whom the fault meets."""
+    """Rank that has the fault."""
     fault_step: Annotated[int, Field(ge=0, le=10000)] = 3
-    """Steps that it has done by then."""
+    """Number of steps that the rank has done when the fault occurs."""
     fault_block: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Absent: in every block."""
+    """Block whose launches have the fault; absent: all blocks."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """The step times of one rank of one launch, as a function of the step."""
+    """Compute the step times of one rank of one launch."""
 
     params: Params
     base_seconds: float
@@ -65,7 +65,7 @@ class Script:
     launch_seed: int
 
     def step_seconds(self, steps: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        """The exact durations of the first `steps` steps, shape (steps,)."""
+        """Return the exact durations of the first `steps` steps in seconds, of shape (steps,)."""
         p, index = self.params, np.arange(steps)
         rng = np.random.default_rng(self.launch_seed)
         level = self.base_seconds * np.exp(p.launch_jitter * rng.standard_normal())
@@ -75,6 +75,8 @@ class Script:
 
 
 class Scripted(Workload):
+    """Provide the script as a workload, which has no parameters and no operations to count."""
+
     params_model = Params
 
     def input(self, params: Params) -> InputSpec:

@@ -1,4 +1,7 @@
-"""A transformer encoder that classifies sequences: tokens and learned positions, pre-norm blocks, mean over tokens."""
+"""Define a transformer encoder that classifies sequences.
+
+It adds learned positions to the embedded tokens, applies pre-norm blocks, and takes the mean over tokens.
+"""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -13,15 +16,20 @@ if TYPE_CHECKING:
 
 
 class Params(_attention.SequenceParams):
+    """Set the size of the encoder."""
+
     classes: Annotated[int, Field(ge=2, le=65536)] = 10
-    """Outputs."""
+    """Number of output classes."""
 
     @property
     def block(self) -> _attention.Shape:
+        """Return the shape of one block: not causal, with the exact form of GELU."""
         return _attention.Shape(self.width, self.heads, self.length, causal=False, gelu="none")
 
 
 class Transformer(Workload):
+    """Build the encoder in each framework, and compute its costs."""
+
     params_model = Params
     float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
@@ -29,13 +37,16 @@ class Transformer(Workload):
         return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
 
     def parameter_count(self, params: Params) -> int:
-        """Embeddings of tokens and positions, the blocks, the last norm, the dense layer."""
+        """Return the parameters of token and position embeddings, blocks, the last norm and the dense layer."""
         embeddings = (params.vocabulary + params.length) * params.width
         blocks = params.layers * _attention.parameter_count(params.block)
         return embeddings + blocks + 2 * params.width + (params.width + 1) * params.classes
 
     def flops_per_sample(self, params: Params) -> int:
-        """3 x forward of blocks and dense layer; the embeddings are look-ups and count nothing."""
+        """Return 3 x the operations of a forward pass of blocks and dense layer.
+
+        The embeddings are look-ups and count nothing.
+        """
         dense = 2 * params.width * params.classes
         return 3 * (params.layers * _attention.forward_flops(params.block) + dense)
 

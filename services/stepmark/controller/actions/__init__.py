@@ -1,1 +1,1 @@
-"""What the controller may decide to do, and the objects that it makes. Pure: nothing here talks to anyone."""
+"""The actions that the controller may decide on, and the objects that it creates. Nothing here does any I/O."""

@@ -1,4 +1,4 @@
-"""Actions: what a decision consists of. Each may be repeated, in whole or in part, without another effect."""
+"""The actions that a decision consists of. Each is idempotent, also when it was carried out only in part."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from stepmark.scenario.status import ScenarioStatus
 
 @dataclass(frozen=True)
 class Event:
-    """Said about the scenario once, for `kubectl describe`."""
+    """A Kubernetes event about the scenario, written once, which `kubectl describe` shows."""
 
     kind: Literal["Normal", "Warning"]
     reason: str
@@ -18,7 +18,7 @@ class Event:
 
 @dataclass(frozen=True)
 class PatchStatus:
-    """Write the status, if nobody has changed the object since it was read; then say the events."""
+    """Write the status, if nobody has changed the object since it was read, and then the events."""
 
     status: ScenarioStatus
     events: tuple[Event, ...] = ()
@@ -26,14 +26,14 @@ class PatchStatus:
 
 @dataclass(frozen=True)
 class CreateChild:
-    """Create an object; one of this name that belongs to this scenario is taken as it is."""
+    """Create an object. An object of this name that already belongs to this scenario is kept as it is."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class GiveToken:
-    """Create the Secret with a new write token, or take the one that is there, and tell the hub its hash."""
+    """Create the Secret with a new write token, or keep the existing one, and tell the hub the token's hash."""
 
     manifest: dict[str, Any]
     number: int
@@ -41,7 +41,7 @@ class GiveToken:
 
 @dataclass(frozen=True)
 class DeleteRayJob:
-    """Delete this RayJob, and no other one that may have its name by then."""
+    """Delete exactly this RayJob, not another one that has its name by then."""
 
     name: str
     uid: str
@@ -49,7 +49,7 @@ class DeleteRayJob:
 
 @dataclass(frozen=True)
 class TellEnd:
-    """Have the hub hear that an attempt is over: its driver never spoke, or will not again."""
+    """Report an attempt's end to the hub, because its driver never reported or will not report again."""
 
     number: int
     end: AttemptEnd
@@ -57,14 +57,17 @@ class TellEnd:
 
 @dataclass(frozen=True)
 class RemoveChildren:
-    """Remove an attempt's RayJob, with its Ray cluster, Services and pods, its ConfigMap, Secret and NetworkPolicy."""
+    """Remove all objects of an attempt.
+
+    These are its RayJob with the Ray cluster, Services and pods, and its ConfigMap, Secret and NetworkPolicy.
+    """
 
     number: int
 
 
 @dataclass(frozen=True)
 class RemoveScenario:
-    """Remove the scenario itself, after all that it owns. The hub keeps its results."""
+    """Remove the scenario itself, after everything that it owns. The hub keeps its results."""
 
 
 Action = PatchStatus | CreateChild | GiveToken | DeleteRayJob | TellEnd | RemoveChildren | RemoveScenario

@@ -1,7 +1,8 @@
-"""The objects of one attempt, as plain dictionaries: ConfigMap, Secret, NetworkPolicy, and the RayJob last.
+"""The objects of one attempt as plain dictionaries: ConfigMap, Secret, NetworkPolicy, and RayJob.
 
-They are created once and never changed: Kueue and KubeRay write into the RayJob, and who else did would fight them.
-A RayJob has the fields that KubeRay would leave when it writes it back: an admission policy compares the two.
+They are created once and never changed, since Kueue and KubeRay write into the RayJob and another writer would conflict
+with them. The RayJob has exactly the fields that KubeRay leaves when it writes it back, because an admission policy
+compares the two.
 """
 
 import json
@@ -15,13 +16,13 @@ from stepmark.scenario.model import Scenario
 
 RAY_VERSION = "2.60.0"
 ENTRYPOINT = f"stepmark run {pods.SCENARIO_FOLDER}/scenario.json --out /tmp/stepmark/out"
-"""Constant: KubeRay and Ray both hand it to a shell."""
+"""The driver's command. It is constant, since both KubeRay and Ray pass it to a shell."""
 _QUEUE = "kueue.x-k8s.io/queue-name"
 _KEEP_CLUSTER_SECONDS = 30
 
 
 def config_map(scenario: dict[str, Any], number: int, profile: Profile) -> dict[str, Any]:
-    """What is measured, and by which profile: exactly what the driver reads."""
+    """Return the ConfigMap with exactly what the driver reads: the scenario and its profile."""
     document = {
         "apiVersion": scenario["apiVersion"],
         "kind": scenario["kind"],
@@ -38,7 +39,7 @@ def config_map(scenario: dict[str, Any], number: int, profile: Profile) -> dict[
 
 
 def secret(scenario: dict[str, Any], number: int) -> dict[str, Any]:
-    """Without the token, which is drawn when it is created."""
+    """Return the Secret without its token, which is drawn when the Secret is created."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -49,7 +50,11 @@ def secret(scenario: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def network_policy(scenario: dict[str, Any], number: int, settings: Settings) -> dict[str, Any]:
-    """All that the run's pods may do: talk to each other, to DNS and to the hub; be asked by KubeRay and Prometheus."""
+    """Return the NetworkPolicy of the run's pods.
+
+    They may talk to each other, to DNS and to the hub, and may be called by KubeRay and Prometheus. Nothing else is
+    allowed.
+    """
     own = {"podSelector": {"matchLabels": names.labels(scenario, number)}}
     ingress: list[dict[str, Any]] = [
         {"from": [own]},
@@ -75,7 +80,7 @@ def network_policy(scenario: dict[str, Any], number: int, settings: Settings) ->
 def ray_job(
     scenario: dict[str, Any], number: int, spec: Scenario, profile: Profile, can: Capabilities, settings: Settings
 ) -> dict[str, Any]:
-    """One Ray cluster of fixed size that runs the one command, once."""
+    """Return the RayJob: one Ray cluster of fixed size that runs the command once."""
     metadata = names.child_metadata(scenario, number)
     queue = {} if profile.queue_name is None else {_QUEUE: profile.queue_name}
     metadata["labels"] = {**profile.extra_ray_job_labels, **metadata["labels"], **queue}
@@ -144,10 +149,10 @@ def _peer(peer: Peer) -> dict[str, Any]:
 
 
 def _to_hub(settings: Settings) -> dict[str, Any]:
-    """Its pods, if they are in this cluster; else its port, anywhere."""
+    """Allow traffic to the hub's pods if they are in this cluster, else to the hub's port at any address."""
     if settings.hub_peer is None:
         return {"ports": [_tcp(_port(settings.hub_url))]}
-    # A Service's port may be another than its pods', and policies see the pods'.
+    # A Service's port may differ from the port of its pods, and policies see that of the pods.
     port = settings.hub_peer.port
     return {"to": [_peer(settings.hub_peer)], **({} if port is None else {"ports": [_tcp(port)]})}
 

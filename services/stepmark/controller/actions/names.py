@@ -1,4 +1,4 @@
-"""Names and labels of an attempt's objects: the same for everyone who computes them."""
+"""Names and labels of an attempt's objects, which everyone computes in the same way."""
 
 import hashlib
 from typing import Any
@@ -7,13 +7,16 @@ from stepmark.errors import printable
 
 UID, ATTEMPT, ROLE = "stepmark.dev/scenario-uid", "stepmark.dev/attempt", "stepmark.dev/role"
 ATTEMPTS_MOST = 9
-"""With a one-digit number a RayJob's name has at most 47 characters, which is what KubeRay allows."""
+"""The highest attempt number. With one digit, a RayJob's name has at most 47 characters, KubeRay's limit."""
 
 _NUMBERS = {str(number) for number in range(1, ATTEMPTS_MOST + 1)}
 
 
 def child_name(scenario: dict[str, Any], number: int) -> str:
-    """Name of every object of an attempt. The UID is in it: a new scenario of an old name meets no old objects."""
+    """Return the name of every object of an attempt.
+
+    It contains a hash of the UID, so a new scenario with an old name does not meet old objects.
+    """
     if not 1 <= number <= ATTEMPTS_MOST:
         raise ValueError(f"expected an attempt from 1 to {ATTEMPTS_MOST}, found {number}")
     metadata = scenario["metadata"]
@@ -21,7 +24,7 @@ def child_name(scenario: dict[str, Any], number: int) -> str:
 
 
 def labels(scenario: dict[str, Any], number: int) -> dict[str, str]:
-    """Labels of every object of an attempt."""
+    """Return the labels of every object of an attempt."""
     return {
         UID: scenario["metadata"]["uid"],
         ATTEMPT: str(number),
@@ -30,7 +33,7 @@ def labels(scenario: dict[str, Any], number: int) -> dict[str, str]:
 
 
 def child_metadata(scenario: dict[str, Any], number: int) -> dict[str, Any]:
-    """Metadata of a child: when the scenario is deleted, so is the child."""
+    """Return the metadata of a child, which is deleted with its scenario."""
     metadata = scenario["metadata"]
     owner = {
         "apiVersion": scenario["apiVersion"],
@@ -38,7 +41,7 @@ def child_metadata(scenario: dict[str, Any], number: int) -> dict[str, Any]:
         "name": metadata["name"],
         "uid": metadata["uid"],
         "controller": True,
-        "blockOwnerDeletion": False,  # needs a right on the scenario's finalizers otherwise
+        "blockOwnerDeletion": False,  # True would need a right on the scenario's finalizers.
     }
     return {
         "name": child_name(scenario, number),
@@ -49,11 +52,14 @@ def child_metadata(scenario: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def attempt_in(found: dict[str, Any]) -> int | None:
-    """The number in an object's label; None where it is none of ours, as anybody may label an object."""
+    """Return the attempt number in an object's label.
+
+    None means that the label is not one of ours, since anybody may label an object.
+    """
     label = (found.get("metadata", {}).get("labels") or {}).get(ATTEMPT, "")
     return int(label) if label in _NUMBERS else None
 
 
 def described(manifest: dict[str, Any]) -> str:
-    """A child, for people."""
+    """Return a child's kind and name, for people."""
     return printable(f"{manifest['kind']} {manifest['metadata']['name']}")

@@ -1,6 +1,7 @@
-"""Pod templates of a run: head, workers, submitter. They pass Pod Security `restricted`; no text of a scenario is here.
+"""Pod templates of a run: head, workers and submitter.
 
-Probes are TCP: KubeRay's own start a shell and a client every 5 s, on the very cores that are measured.
+They satisfy the Pod Security level `restricted` and contain no text of a scenario. Probes are TCP probes: KubeRay's own
+start a shell and a client every 5 s, on the cores that are measured.
 """
 
 import math
@@ -14,18 +15,18 @@ SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
 _NODE = "kubernetes.io/hostname"
 DASHBOARD_PORT, AGENT_PORT, METRICS_PORT, LIVE_PORT = 8265, 52365, 8080, 9092
 
-# To measure again costs more than to wait for a hub that comes back.
+# Measuring again costs more than waiting for a hub that comes back.
 _DRAIN_SECONDS = 1800
 
-# Neither of the two node autoscalers may move a run to save a node.
+# Neither of the two node autoscalers may evict a run in order to remove a node.
 _STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
-# A pod's own name says nothing of where its ranks were: see orchestrate/rank.py.
+# A pod's own name does not say on which node its ranks ran: see orchestrate/rank.py.
 _NODE_NAME = {"name": "STEPMARK_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 _SUBMITTER = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 
 
 def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities, hub_url: str) -> dict[str, Any]:
-    """Ray's head with the driver in it: no devices, and nothing is trained there."""
+    """Return the pod of Ray's head, which also holds the driver. It has no devices and trains nothing."""
     environment = {
         **_environment(can),
         "STEPMARK_HUB_URL": hub_url,
@@ -57,7 +58,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
 
 
 def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
-    """A pod of `workersPerPod` workers, with their devices."""
+    """Return a pod of `workersPerPod` workers with their devices."""
     environment: dict[str, str] = {**_environment(can), **dict(profile.nccl_environment.items())}
     container = _container("ray-worker", profile, environment, AGENT_PORT)
     container["env"].append(_NODE_NAME)
@@ -75,7 +76,7 @@ def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabil
 
 
 def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
-    """The pod that hands the job to Ray and follows its log. KubeRay adds the command."""
+    """Return the pod that submits the job to Ray and follows its log. KubeRay adds the command."""
     container = _container("ray-job-submitter", profile, _environment(can), None)
     container["resources"] = dict(_SUBMITTER)
     template = _template(scenario, number, "submitter", profile, container, [])
@@ -85,16 +86,21 @@ def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capa
 
 
 def devices_per_pod(profile: Profile) -> int:
-    """GPUs that Ray is told of. It finds them by itself for some resource names only, so it is always told."""
+    """Return the number of GPUs of a worker pod. Ray is always given it, since it detects only some resource names."""
     return 0 if profile.devices is None else profile.workers_per_pod * profile.devices.count_per_worker
 
 
 def worker_pods(most_workers: int, profile: Profile) -> int:
+    """Return the number of worker pods that hold this many workers."""
     return math.ceil(most_workers / profile.workers_per_pod)
 
 
 def _environment(can: Capabilities) -> dict[str, str]:
-    """Where KubeRay cannot hand Ray a token, that is said explicitly: Ray's default differs by version."""
+    """Return the environment of every container.
+
+    Where KubeRay cannot give Ray a token, authentication is switched off explicitly, since Ray's default depends on its
+    version.
+    """
     paths = {"HOME": "/tmp", "RAY_TMPDIR": "/tmp"}  # noqa: S108  (a volume of the pod's own)
     return paths if can.auth_options else {**paths, "RAY_AUTH_MODE": "disabled"}
 
@@ -131,7 +137,7 @@ def _template(
 ) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
-        "enableServiceLinks": False,  # variables of other people's services
+        "enableServiceLinks": False,  # This keeps out the variables of other services.
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [
@@ -152,21 +158,25 @@ def _template(
 
 
 def _resources(cpu_millicores: int, memory: str) -> dict[str, Any]:
-    """Whole cores are the pod's alone where the node can do that; parts of one are a request, to be exceeded."""
+    """Return requests and limits.
+
+    A whole number of cores is also a limit, so a node that supports it dedicates them to the pod. A fraction is only a
+    request, which the pod may exceed.
+    """
     cpu = f"{cpu_millicores}m"
     limits = {"memory": memory} if cpu_millicores % 1000 else {"cpu": cpu, "memory": memory}
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
 
 
 def _bound_disk(resources: dict[str, Any], profile: Profile) -> None:
-    """The kubelet evicts a pod that takes more, and not its neighbours."""
+    """Request and limit the pod's disk: the kubelet then evicts a pod that takes more, not its neighbours."""
     disk = {"requests": profile.ephemeral_storage, "limits": str(profile.tmp_size_bytes + LOG_BYTES)}
     for part, amount in disk.items():
         resources[part] = {**resources[part], "ephemeral-storage": amount}
 
 
 def _place(spec: dict[str, Any], wanted: Profile | Head) -> None:
-    """Which nodes the scheduler may take."""
+    """Restrict the nodes that the scheduler may choose."""
     if wanted.node_selector:
         spec["nodeSelector"] = dict(wanted.node_selector)
     if wanted.tolerations:

@@ -1,5 +1,5 @@
-"""Grafana dashboards as code: one file a board, written as JSON into charts/stepmark/dashboards.
+"""Grafana dashboards as code: one module per dashboard, written as JSON into charts/stepmark/dashboards.
 
-Every query is made of `names`, and the tests run every query
-against a Prometheus. Only this folder needs grafana-foundation-sdk.
+Every query is made from `stepmark.telemetry.names`, and the tests run every query against a Prometheus. Only this
+package needs grafana-foundation-sdk.
 """

@@ -1,4 +1,4 @@
-"""A board: its variables, its links to the others, and panels in rows on a grid of 24 columns."""
+"""The frame of a dashboard: variables, links to the others, and panels in rows on a grid of 24 columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ COLUMNS = 24
 TAG = "stepmark"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-Panel = Any  # the SDK's builders of panels share no type
+Panel = Any  # The SDK's panel builders have no common type.
 Variable = Any
 
 
 @dataclass(frozen=True)
 class Row:
-    """Panels beside each other, each with its width."""
+    """A row of panels beside each other, each with its width."""
 
     title: str
     height: int
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """What is said of a board as a whole. `uid` never changes: links and bookmarks name it."""
+    """Properties of a whole dashboard. `uid` never changes, since links and bookmarks contain it."""
 
     uid: str
     title: str
@@ -44,7 +44,7 @@ class Page:
 
 
 def built(page: Page, variables: Sequence[Variable], rows: Sequence[Row]) -> Dashboard:
-    """The dashboard, with a variable for the data source and links to the others."""
+    """Return the dashboard, with a variable for the data source and links to the other dashboards."""
     links = dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).tags([TAG]).icon("external link")
     source = dashboard.DatasourceVariable("datasource").type("prometheus").label("Data source")
     board = (
@@ -76,7 +76,7 @@ def _place(board: dashboard.Dashboard, rows: Sequence[Row]) -> None:
 
 
 def choice(name: str, label: str, query: str, regex: str = "") -> Variable:
-    """A variable with one of the values that a query finds."""
+    """Return a variable that holds one of the values that a query finds."""
     return (
         dashboard.QueryVariable(name)
         .label(label)
@@ -89,5 +89,5 @@ def choice(name: str, label: str, query: str, regex: str = "") -> Variable:
 
 
 def choices(name: str, label: str, query: str, regex: str = "") -> Variable:
-    """The same with any number of the values; all, if nothing is chosen."""
+    """Return a variable that holds any number of the values that a query finds; all, if none is chosen."""
     return choice(name, label, query, regex).multi(True).include_all(True).all_value(".+")

@@ -1,4 +1,4 @@
-"""The few kinds of panel that the boards use. `queries`: legend -> expression; every panel says what it shows."""
+"""The few kinds of panels that the dashboards use. `queries` maps legends to expressions; `about` describes a panel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,10 @@ Steps = Sequence[tuple[float | None, str]]
 def graph(
     title: str, about: str, unit: str, queries: Queries, *, stacked: bool = False, lowest: float | None = 0
 ) -> Panel:
-    """Lines over time."""
+    """Return a panel with lines over time. `lowest` is the start of the vertical axis; None derives it from the data.
+
+    The lines are stacked if `stacked` is set.
+    """
     panel = _common(timeseries.Panel(), title, about, unit)
     _ask(panel, queries, instant=False)
     tooltip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
@@ -54,7 +57,10 @@ def graph(
 def figure(
     title: str, about: str, unit: str, expression: str, steps: Steps, words: Mapping[str, str] | None = None
 ) -> Panel:
-    """One number, coloured by `steps`: from which value on, which colour. `words`: what to show for a value."""
+    """Return a panel with one number.
+
+    `steps` are the values from which on each colour holds. `words` maps values to the texts that are shown instead.
+    """
     panel = _common(stat.Panel(), title, about, unit)
     _ask(panel, {"": expression})
     thresholds = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE)
@@ -66,7 +72,7 @@ def figure(
 
 
 def names(title: str, about: str, queries: Queries) -> Panel:
-    """The legends of what is there: of series that are always 1."""
+    """Return a panel that shows the legends of the series found, for series whose value is always 1."""
     panel = _common(stat.Panel(), title, about, "none")
     _ask(panel, queries)
     panel.text_mode(kinds.BigValueTextMode.NAME).color_mode(kinds.BigValueColorMode.NONE).reduce_options(_last())
@@ -74,7 +80,7 @@ def names(title: str, about: str, queries: Queries) -> Panel:
 
 
 def bars(title: str, about: str, unit: str, queries: Queries) -> Panel:
-    """A bar for each series, as things stand at the end of the time that is shown."""
+    """Return a panel with one bar for each series, at its last value in the time range."""
     panel = _common(bargauge.Panel(), title, about, unit)
     _ask(panel, queries)
     panel.orientation(kinds.VizOrientation.HORIZONTAL).display_mode(kinds.BarGaugeDisplayMode.BASIC).min(0)
@@ -83,7 +89,7 @@ def bars(title: str, about: str, unit: str, queries: Queries) -> Panel:
 
 
 def by_workers(title: str, about: str, unit: str, expression: str) -> Panel:
-    """A group of bars for each number of workers, a bar for each candidate."""
+    """Return a panel with a group of bars for each number of workers, and in it a bar for each candidate."""
     panel = _common(barchart.Panel(), title, about, unit)
     _ask(panel, {"": expression}, as_table=True)
     for name, options in (
@@ -97,7 +103,7 @@ def by_workers(title: str, about: str, unit: str, expression: str) -> Panel:
 
 @dataclass(frozen=True)
 class Column:
-    """Of a table: a figure for each row; without a title it is not shown, only its labels are."""
+    """A column of a table: a figure for each row. Without a title only its labels are shown, not the figure."""
 
     title: str
     expression: str
@@ -106,7 +112,10 @@ class Column:
 
 
 def rows(title: str, about: str, labels: Sequence[str], columns: Sequence[Column], link: str = "") -> Panel:
-    """A table: a row for each set of `labels`, which every expression gives, and no other. `link`: of the first one."""
+    """Return a table with a row for each set of `labels`.
+
+    Every expression must return these labels and no others. `link` is the dashboard that the first label links to.
+    """
     panel = _common(table.Panel().show_header(True), title, about, "none")
     _ask(panel, {column.title: column.expression for column in columns}, as_table=True)
     values = [f"Value #{letter}" for letter in ascii_uppercase[: len(columns)]] if len(columns) > 1 else ["Value"]
@@ -154,7 +163,7 @@ def _set(**properties: object) -> list[DynamicConfigValue]:
 
 
 def _coloured() -> list[DynamicConfigValue]:
-    """The words of states, in their colours."""
+    """Return overrides that show the words of states in their colours."""
     options = {word: {"text": word.replace("-", " "), "color": color} for word, color in _STATES.items()}
     return [
         DynamicConfigValue("mappings", [{"type": "value", "options": options}]),

@@ -1,4 +1,7 @@
-"""PromQL made of names. Replicas of a hub, and a restarted one, show the same figures: here they are one series."""
+"""PromQL expressions made from names of metrics.
+
+Replicas of a hub, and a restarted one, export the same figures; the expressions merge them into one series.
+"""
 
 from stepmark.telemetry.names import ACTIVE, NAMESPACE, PARITY, External, Metric
 
@@ -8,24 +11,28 @@ SCENARIO = 'scenario=~"$scenario"'
 
 
 def newest(metric: Metric, selector: str = "") -> str:
-    """Each series once, whichever replica shows it."""
+    """Return an expression that has each series once, whichever replica exports it."""
     return f"max without (instance, pod) ({metric}{{{selector}}})"
 
 
 def by(labels: Labels, metric: Metric, selector: str = "") -> str:
-    """With these labels and no other: what a table shows."""
+    """Return an expression with exactly these labels, for a table."""
     return f"max by ({', '.join(labels)}) ({metric}{{{selector}}})"
 
 
 def state(labels: Labels, metric: Metric, selector: str = "", words: Labels = ("state",)) -> str:
-    """What holds, as the labels `words`: one for each, even while replicas disagree."""
+    """Return an expression whose labels `words` hold the current state, one for each set of `labels`.
+
+    There is only one even while replicas disagree.
+    """
     return f"topk by ({', '.join(labels)}) (1, {by((*labels, *words), metric, selector)})"
 
 
 def proven(labels: Labels, value: Metric, selector: str) -> str:
-    """A figure of cells whose speed is the reference's model's: parity has not refused them.
+    """Return an expression for a figure of the cells that parity has not refused, so that they train the same model.
 
-    Nor left them open, where it has looked at others of the scenario; where it was skipped, all are shown.
+    Cells whose parity is open are left out if other cells of the scenario were checked. If parity was skipped, all
+    cells are shown.
     """
     on = f"on ({', '.join(labels)})"
     refused = by(labels, PARITY, f'{selector}, state="not-comparable"')
@@ -35,38 +42,41 @@ def proven(labels: Labels, value: Metric, selector: str) -> str:
 
 
 def state_as(name: str, labels: Labels, metric: Metric, selector: str = "") -> str:
-    """The same, with the label `state` called otherwise."""
+    """Return the expression of `state` with the label `state` renamed."""
     renamed = f'label_replace({state(labels, metric, selector)}, "{name}", "$1", "state", "(.*)")'
     return f"max by ({', '.join((*labels, name))}) ({renamed})"
 
 
 def with_state(labels: Labels, value: Metric, states: Metric, selector: str = "") -> str:
-    """A figure with the state that goes with it."""
+    """Return an expression for a figure with the state that belongs to it as a label."""
     names = ", ".join(labels)
     return f"{by(labels, value, selector)} * on ({names}) group_left (state) {state(labels, states, selector)}"
 
 
 def count_or_zero(found: str, of_all: str) -> str:
-    """How many there are: 0 where there are others, nothing where there is nothing at all."""
+    """Return an expression that counts `found`: 0 if only `of_all` has series, nothing if neither has."""
     return f"count({found}) or 0 * count({of_all})"
 
 
 def of_active(metric: Metric, selector: str = "") -> str:
-    """A figure of the controller that acts: one that gave its Lease away still shows what it last found."""
+    """Return an expression for a figure of the active controller.
+
+    A controller that has given up its Lease still exports what it last found.
+    """
     return f"{metric}{{{selector}}} and on (job, instance) {ACTIVE} == 1"
 
 
 def percentiles(histogram: Metric) -> dict[str, str]:
-    """Legend -> expression."""
+    """Return the expressions of the median and the 95th percentile of a histogram, by legend."""
     by_le = f"sum by (le) (rate({histogram}_bucket[$__rate_interval]))"
     return {"p50": f"histogram_quantile(0.5, {by_le})", "p95": f"histogram_quantile(0.95, {by_le})"}
 
 
 def of_workload(external: External, pods: str = "$workload") -> str:
-    """A series of another exporter by the pod whose work it is about, in base units.
+    """Return a series of another exporter, in base units, by the pod whose work it describes.
 
-    Where a scrape keeps the exporter's own labels, that pod is `pod`; where it sets them aside, it is `exported_pod`,
-    and `pod` is the exporter. A GPU that no pod has is in neither case shown as the exporter's.
+    If a scrape keeps the exporter's own labels, that pod is in `pod`. If it sets them aside, that pod is in
+    `exported_pod` and `pod` is the exporter's. A GPU that no pod uses is never shown as the exporter's own.
     """
     aside = _relabelled(f'{external.name}{{exported_pod=~"{pods}"}}', "exported_pod")
     kept = _relabelled(f'{external.name}{{exported_pod="", pod=~"{pods}"}}', "pod")

@@ -1,4 +1,4 @@
-"""What several boards show alike: variables of a scenario, what may be claimed, how the hub stands."""
+"""Parts that several dashboards share: variables of a scenario, comparisons, and the state of the hub."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from stepmark.telemetry.names import Metric
 
 
 def of_scenario(metric: Metric, kind: Callable[[str, str, str], Variable], labels: Sequence[str]) -> list[Variable]:
-    """One scenario that has the metric, and of this one the values of each label, chosen by a variable of `kind`."""
+    """Return a variable for a scenario that has the metric, and a variable of `kind` for each of these labels."""
     one = f'{metric}{{scenario=~"$scenario"}}'
     return [
         choice("scenario", "Scenario", f"label_values({metric}, scenario)"),
@@ -20,7 +20,7 @@ def of_scenario(metric: Metric, kind: Callable[[str, str, str], Variable], label
 
 
 def claims(about: str, labels: Labels, selector: str, link: str = "") -> Panel:
-    """What may be claimed of each pair."""
+    """Return a table with the ratio, interval and verdict of each pair."""
     ends = (("ratio", names.PAIR_RATIO), ("low", names.PAIR_LOW), ("high", names.PAIR_HIGH))
     columns = [
         Column(title, with_state(labels, metric, names.PAIR_VERDICT, selector), decimals=3) for title, metric in ends
@@ -29,10 +29,11 @@ def claims(about: str, labels: Labels, selector: str, link: str = "") -> Panel:
 
 
 def database_up(title: str, about: str, away: str) -> Panel:
+    """Return a panel that shows whether the hub's database answers; `away` is the text if it does not."""
     steps = [(None, BAD), (1, GOOD)]
     return panels.figure(title, about, "none", f"min({names.DATABASE_UP})", steps, {"0": away, "1": "up"})
 
 
 def most_silent(title: str, about: str) -> Panel:
-    """Of the running runs."""
+    """Return a panel with the longest time since a running run was last heard of."""
     return panels.figure(title, about, "s", f"max({names.UNSEEN})", [(None, GOOD), (60, FAIR), (120, BAD)])

@@ -1,4 +1,4 @@
-"""The controller on a cluster: does it look at the scenarios, and what becomes of them there?"""
+"""The dashboard of the controller on a cluster: whether it looks at the scenarios, and what becomes of them."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -19,6 +19,7 @@ _AGE = f"time() - max({names.LAST_LOOK} > 0)"
 
 
 def board() -> Dashboard:
+    """Return the dashboard `Controller`."""
     return built(_PAGE, [], [_now(), _scenarios(), _looks()])
 
 
@@ -55,6 +56,7 @@ def _now() -> Row:
 
 
 def _count(title: str, about: str, phases: str, steps: Steps) -> Panel:
+    """Return a panel with the number of scenarios in some phases."""
     found = of_active(SCENARIOS, f'phase=~"{phases}"')
     return panels.figure(title, about, "none", f"sum({found})", steps)
 

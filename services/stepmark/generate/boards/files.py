@@ -1,4 +1,4 @@
-"""All boards, and the files that they become."""
+"""All dashboards, and the files that they are written to."""
 
 import json
 
@@ -9,9 +9,10 @@ from stepmark.generate.boards import controller, frameworks, hub, live, overview
 
 
 def boards() -> tuple[Dashboard, ...]:
+    """Return all dashboards."""
     return tuple(module.board() for module in (overview, frameworks, scaling, live, hub, controller))
 
 
 def texts() -> dict[str, str]:
-    """File name -> JSON."""
+    """Return the JSON text of each dashboard, by file name."""
     return {f"{board.uid}.json": json.dumps(board, cls=JSONEncoder, indent=2) + "\n" for board in boards()}

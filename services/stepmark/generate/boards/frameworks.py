@@ -1,4 +1,4 @@
-"""One scenario: its candidates beside each other, with what may be claimed of them and why."""
+"""The dashboard of one scenario that compares its candidates: their speed, the verdicts, and the reasons."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -21,6 +21,7 @@ _WHICH = ("candidate", "execution", "precision", "workers")
 
 
 def board() -> Dashboard:
+    """Return the dashboard `Framework comparison`."""
     variables = of_scenario(names.VERDICT, choices, ("execution", "precision", "workers"))
     return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _cost(), _over_time()])
 
@@ -30,7 +31,7 @@ def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
 
 
 def _column(title: str, metric: Metric, selector: str = _CELLS, unit: str = SAMPLES, decimals: int = 2) -> Column:
-    """A figure of each configuration."""
+    """Return a column with a figure of each configuration."""
     return Column(title, by(_WHICH, metric, selector), unit, decimals)
 
 

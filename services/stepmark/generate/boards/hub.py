@@ -1,4 +1,4 @@
-"""The hub itself: is what runners send taken, stored and turned into figures?"""
+"""The dashboard of the hub: whether what runners send is taken, stored and turned into figures."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -16,6 +16,7 @@ _PAGE = Page(
 
 
 def board() -> Dashboard:
+    """Return the dashboard `Hub health`."""
     return built(_PAGE, [], [_now(), _ingest(), _derivation(), _bounds()])
 
 
@@ -38,7 +39,7 @@ def _now() -> Row:
 
 
 def _word(title: str, about: str, label: str, metric: Metric) -> Panel:
-    """A label of a series that is always 1."""
+    """Return a panel that shows a label of a series whose value is always 1."""
     return panels.names(title, about, {f"{{{{{label}}}}}": f"max by ({label}) ({metric})"})
 
 

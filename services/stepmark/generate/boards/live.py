@@ -1,4 +1,4 @@
-"""A run while it is measured, from its driver, beside what the machines say of themselves."""
+"""The dashboard of a run while it is measured: figures from its driver, with metrics of the machines as context."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -21,6 +21,7 @@ _RUN = 'scenario=~"$scenario"'
 
 
 def board() -> Dashboard:
+    """Return the dashboard `One run, live`."""
     return built(_PAGE, _variables(), [_progress(), _speed(), _gpus(), _gpu_state(), _nodes()])
 
 

@@ -1,4 +1,4 @@
-"""The first board: what is known, what is claimed, and what needs a look."""
+"""The first dashboard: what is known, what is claimed, and what needs attention."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -19,6 +19,7 @@ _RUN = ("scenario", NAMESPACE, "outcome", "reason")
 
 
 def board() -> Dashboard:
+    """Return the dashboard `Overview`."""
     scenario = choices("scenario", "Scenario", f"label_values({names.RUN_STATE}, scenario)")
     return built(_PAGE, [scenario], [_now(), _verdicts(), _results(), _over_time()])
 
@@ -61,7 +62,7 @@ def _now() -> Row:
 
 
 def _trouble(title: str, about: str, found: tuple[Labels, Metric, str], color: str) -> Panel:
-    """How many are so: `found` is labels, a metric, and the selector of those in trouble."""
+    """Return a panel that counts series in trouble. `found` is the labels, the metric, and the selector of those."""
     labels, metric, selector = found
     count = count_or_zero(by(labels, metric, selector), by(labels, metric))
     return panels.figure(title, about, "none", count, [(None, GOOD), (1, color)])

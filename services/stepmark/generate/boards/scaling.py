@@ -1,4 +1,4 @@
-"""One scenario, one level: how throughput grows with the workers, and what keeps it from growing."""
+"""The dashboard of one scenario at one level: how throughput grows with the workers, and what limits it."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -20,6 +20,7 @@ _LEGEND = "{{candidate}} w{{workers}}"
 
 
 def board() -> Dashboard:
+    """Return the dashboard `Scaling`."""
     variables = of_scenario(names.SPEEDUP, choice, ("execution", "precision"))
     return built(_PAGE, variables, [_growth(), _waiting(), _over_time()])
 

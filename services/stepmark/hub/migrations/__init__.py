@@ -1,1 +1,1 @@
-"""Versions of the database's schema, for alembic. A change of `tables.py` is a new file in `versions`."""
+"""The migrations of the database's schema, for alembic. A change of `tables.py` needs a new file in `versions`."""

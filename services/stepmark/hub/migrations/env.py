@@ -1,4 +1,4 @@
-"""How alembic reaches the database: by the connection that `hub.migrate` gives it, inside its transaction."""
+"""Run alembic's migrations on the connection that `hub.migrate` passes, inside its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What people see of the hub: pages rendered on the server, in the style of the report, usable without a script."""
+"""The hub's pages: rendered on the server, in the style of the report, usable without a script."""
 
 from fastapi import FastAPI
 
@@ -8,6 +8,6 @@ _PARTS = (assets, list_page, run_page, compare_page, scenario_page, login_page)
 
 
 def include(app: FastAPI) -> None:
-    """Add every page; they are no part of the API's document."""
+    """Add every page to the app; the API's document leaves them out."""
     for one in _PARTS:
         app.include_router(one.router, include_in_schema=False)

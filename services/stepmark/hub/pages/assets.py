@@ -1,4 +1,4 @@
-"""Style and script, at addresses that carry their content's hash, so that browsers may keep them for ever."""
+"""The style sheet and the script, at addresses with a hash of their content, so that browsers may cache them."""
 
 import functools
 import hashlib
@@ -17,7 +17,7 @@ _KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 @router.get("/static/{name}")
 def static(name: str) -> Response:
-    """One of the two files."""
+    """Return one of the two files."""
     if name not in _TYPES:
         return Response(status_code=404)
     return Response(_text(name), media_type=_TYPES[name], headers=_KEEP)
@@ -25,13 +25,13 @@ def static(name: str) -> Response:
 
 @functools.cache
 def address(name: str) -> str:
-    """What pages refer to."""
+    """Return the address that pages use for a file."""
     return f"/static/{name}?v={hashlib.sha256(_text(name).encode()).hexdigest()[:16]}"
 
 
 @functools.cache
 def _text(name: str) -> str:
-    """The style begins with the report's own."""
+    """Return the content of a file. The style sheet begins with the report's own."""
     own = (resources.files("stepmark.hub.pages") / "static" / name).read_text(encoding="utf-8")
     if name != "style.css":
         return own

@@ -1,4 +1,4 @@
-"""Two runs side by side: the gate's answer laid out, or why it gives none."""
+"""The page of two runs side by side: the result of the gate, or why there is none."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -32,7 +32,7 @@ _HEADINGS = ("cell", "launches", "old ms", "new ms", "new / old", "verdict")
 
 @dataclass(frozen=True)
 class Asked:
-    """`machines`, `settings`: compare the runs although these are not alike."""
+    """The two runs to compare. `machines` and `settings` allow a comparison although these differ."""
 
     old: str = ""
     new: str = ""
@@ -42,7 +42,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there is no comparison: one line for each difference. `machine`, `settings`: which boxes would allow it."""
+    """Why there is no comparison, with one line for each difference.
+
+    `machine` and `settings` say which check boxes would allow it.
+    """
 
     lines: list[str]
     machine: bool = False
@@ -51,6 +54,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Compared:
+    """The result of a comparison: the gate's report, the scale of the plots, and each cell with its plot."""
+
     report: GateReport
     scale: Markup
     rows: list[tuple[GateCell, Markup]]
@@ -65,7 +70,10 @@ def compare(
     settings: str = "",
     run: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
-    """Two runs through the gate. `run`, twice: the two that were ticked in the list, in any order."""
+    """Return the page of two runs compared by the gate.
+
+    `run`, given twice, names the two runs that were ticked in the list, in any order.
+    """
     asked = Asked(old.strip(), new.strip(), bool(machines), bool(settings))
     with reading(request) as connection:
         if run is not None:

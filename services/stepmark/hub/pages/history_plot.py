@@ -1,4 +1,4 @@
-"""Throughput of a cell over the runs of its scenario: points with intervals, and marks where something changed."""
+"""Plots of a cell's throughput over the runs of its scenario, with intervals and marks where something changed."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ _UP, _DOWN = "M0 -7L6 4H-6Z", "M0 7L6 -4H-6Z"
 
 @dataclass(frozen=True)
 class Chart:
+    """The plot of one cell, with the number of its candidate's colour."""
+
     cell: HistoryCell
     colour: int
     drawing: Markup
@@ -24,7 +26,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Runs are placed by their number, since nights and pauses would press the busy days together."""
+    """The axes of a plot. Runs are placed by their number: by time, pauses would press busy days together."""
 
     places: dict[str, float]
     y: Axis
@@ -34,7 +36,7 @@ class _Frame:
 
 
 def charts(history: History) -> list[Chart]:
-    """One for each cell that was ever measured."""
+    """Return a plot for each cell that was ever measured."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(cell.candidate for cell in history.cells))}
     return [
         Chart(cell, numbers[cell.candidate], _chart(history, cell, numbers[cell.candidate]))
@@ -69,7 +71,7 @@ def _grid(frame: _Frame) -> list[Markup]:
 
 
 def _changes(history: History, frame: _Frame) -> list[Markup]:
-    """A line where software, settings or machine are not those of the run before."""
+    """Return a line for each run whose software, settings or machine differ from those of the run before."""
     return [
         element(
             "line", element("title", "; ".join(run.changed)), x1=frame.places[run.run_id], x2=frame.places[run.run_id],

@@ -1,4 +1,4 @@
-"""The list of runs: filters, paging, and the part of it that refreshes itself."""
+"""The list of runs: filters, paging, and the part of the page that refreshes itself."""
 
 import time
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ _FILTERS = ("name", "namespace", "outcome", "search")
 
 @router.get("/")
 def runs(request: Request) -> Response:
-    """The whole page."""
+    """Return the whole page."""
     asked = _asked(request)
     try:
         filters = reads.Filters.model_validate(asked)
@@ -32,7 +32,7 @@ def runs(request: Request) -> Response:
 
 @router.get("/rows")
 def rows(request: Request) -> Response:
-    """The newest runs alone."""
+    """Return only the rows of the newest runs."""
     try:
         with reading(request) as connection:
             filters = reads.Filters.model_validate(_asked(request))
@@ -43,7 +43,7 @@ def rows(request: Request) -> Response:
 
 
 def _asked(request: Request) -> dict[str, str]:
-    """What the form asks for; it sends empty fields too."""
+    """Return the fields of the form that are not empty."""
     return {name: text for name in (*_FILTERS, "cursor") if (text := request.query_params.get(name, "").strip())}
 
 

@@ -1,4 +1,4 @@
-"""A browser's way in: a token that may read opens a session, whose word is the cookie, and good for looking only."""
+"""The login of a browser: a token that may read opens a session, which may only read; its word is the cookie."""
 
 from urllib.parse import parse_qs
 
@@ -17,13 +17,16 @@ router = APIRouter()
 
 @router.get("/login")
 def form(request: Request, next: str = "/") -> Response:
-    """Where the guard sends whoever may not look; `next` is where they wanted to go."""
+    """Return the login page, to which the guard redirects callers without a session.
+
+    `next` is where they wanted to go.
+    """
     return page(request, "login", {"next": _local(next), "wrong": False})
 
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
-    """Sets the cookie, if the token may read. The token itself is kept nowhere."""
+    """Begin a session and set its cookie, if the token may read. The token itself is not stored."""
     if _from_elsewhere(request):
         return problem(request, 403, "Not from here", "Expected the form of this hub, found another site's.")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
@@ -43,7 +46,7 @@ async def log_in(request: Request) -> Response:
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
-    """Ends the session, wherever its cookie is; the token stays good."""
+    """End the session and delete its cookie; the token stays good."""
     if _from_elsewhere(request):
         return problem(request, 403, "Not from here", "Expected the button of this hub, found another site's.")
     word = request.cookies.get(rights.COOKIE)
@@ -55,18 +58,18 @@ async def log_out(request: Request) -> Response:
 
 
 def _reader(request: Request, token: str) -> Principal | None:
-    """Whose token it is, if it may read."""
+    """Return whose token it is if that caller may read, else None."""
     with request.app.state.database.read() as connection:
         principal = request.app.state.callers.principal(connection, token)
     return principal if principal is not None and "read" in principal.rights else None
 
 
 def _from_elsewhere(request: Request) -> bool:
-    """Browsers say which site a form stands on."""
+    """Return whether the form is on another site, which browsers report in a header."""
     return request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def _local(address: str) -> str:
-    """A path of this hub: nobody is sent elsewhere after logging in."""
+    """Return the address if it is a path of this hub, else "/", so that a login never leads to another site."""
     plain = address.isprintable() and address.isascii() and "\\" not in address
     return address if plain and address.startswith("/") and not address.startswith("//") else "/"

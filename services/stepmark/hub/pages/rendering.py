@@ -1,4 +1,7 @@
-"""Templates to answers: every page with the same policy, every part that a page refreshes with a tag for its state."""
+"""Render templates into answers.
+
+Every page has the same security policy, and every part that a page refreshes has an ETag for its state.
+"""
 
 import functools
 import hashlib
@@ -21,46 +24,46 @@ POLICY = (
 )
 
 Pace = Literal["on", "slow", "ended"]
-"""How a page goes on asking for its parts; ended: they will not change any more."""
+"""How a page goes on asking for its parts: "ended" means that they will not change any more."""
 
 
 def reading(request: Request) -> AbstractContextManager[sa.Connection]:
-    """The database as it is now."""
+    """Return a connection to the database as it is now."""
     return request.app.state.database.read()
 
 
 def seen_by(request: Request) -> Namespaces:
-    """The namespaces whose runs whoever asks may see."""
+    """Return the namespaces whose runs the caller may see."""
     return request.state.principal.namespaces
 
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """The report's, with the hub's templates."""
+    """Return the report's template environment with the hub's templates added."""
     made = html.environment(jinja2.PackageLoader("stepmark.hub.pages"))
     made.globals |= {"hub": words, "asset": assets.address}
     return made
 
 
 def page(request: Request, template: str, values: dict[str, object], status: int = 200) -> HTMLResponse:
-    """A whole page."""
+    """Return a whole page."""
     known = {"logged_in": rights.COOKIE in request.cookies, "path": request.url.path}
     text = environment().get_template(f"{template}.html.jinja").render(known | values)
     return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
 
 
 def problem(request: Request, status: int, title: str, text: str) -> HTMLResponse:
-    """A page that says what was expected, what was found and what to do."""
+    """Return a page that says what was expected, what was found and what to do."""
     return page(request, "problem", {"title": title, "text": text}, status)
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Whether the page that asks has this state already."""
+    """Return whether the page that asks has this state already."""
     return request.headers.get("if-none-match") == tag
 
 
 def part(request: Request, template: str, tag: str, pace: Pace, values: dict[str, object]) -> Response:
-    """A part of a page as it is now; nothing but 304 where the page has this state already."""
+    """Return a part of a page as it is now, or 304 without a body if the page has this state already."""
     headers = {"ETag": tag, "Content-Security-Policy": POLICY, "Stepmark-Live": pace}
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
@@ -69,5 +72,5 @@ def part(request: Request, template: str, tag: str, pace: Pace, values: dict[str
 
 
 def tag_of(*texts: str | None) -> str:
-    """An ETag for whatever is made of these."""
+    """Return an ETag for content made of these texts."""
     return f'"{hashlib.sha256(repr(texts).encode()).hexdigest()[:32]}"'

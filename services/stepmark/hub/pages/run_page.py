@@ -1,4 +1,4 @@
-"""One run: its state, the report of what is measured so far, downloads, and all that was tried."""
+"""The page of one run: its state, the report of what is measured so far, downloads, and all attempts."""
 
 import functools
 import time
@@ -17,12 +17,12 @@ router = APIRouter()
 _PARTS = ("state", "record", "report")
 _FINAL = ("complete", "cancelled")
 _EARLIER = 20
-_REPORTS_KEPT = 8  # one with 200 cells takes half a second to render
+_REPORTS_KEPT = 8  # rendering one with 200 cells takes half a second
 
 
 @router.get("/runs/{run_id}")
 def run(request: Request, run_id: str) -> Response:
-    """The whole page."""
+    """Return the whole page."""
     with reading(request) as connection:
         view = reads.run(connection, run_id)
         if view is None:
@@ -36,7 +36,7 @@ def run(request: Request, run_id: str) -> Response:
 
 @router.get("/runs/{run_id}/{name}")
 def run_part(request: Request, run_id: str, name: str) -> Response:
-    """One part of it, as it is now."""
+    """Return one part of the page as it is now."""
     if name not in _PARTS:
         return problem(request, 404, "No such page", "Expected a page of this hub, found none at this address.")
     with reading(request) as connection:
@@ -55,7 +55,7 @@ def _missing(request: Request, run_id: str) -> Response:
 
 
 def _tags(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str, str]:
-    """Of each part, from what it is made of: not from how long ago something was."""
+    """Return the ETag of each part, made of its content without the ages shown in it."""
     figures = None if stored is None else stored.etag
     whole = tag_of(view.model_dump_json(), figures)
     return {"state": whole, "record": whole, "report": tag_of(figures, view.problem)}
@@ -76,21 +76,24 @@ def _values(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str
 
 
 def _pace(view: reads.RunView) -> Pace:
-    """What was lost may be heard of again; what ended early may be resumed or tried once more."""
+    """Return how the page goes on refreshing.
+
+    A lost run may be heard of again, and one that ended early may be resumed or tried once more.
+    """
     if not view.settled:
         return "on"
     return "ended" if view.run.outcome in _FINAL else "slow"
 
 
 def _counting(view: reads.RunView) -> reads.ExecutionView | None:
-    """The execution that counts."""
+    """Return the execution that counts, or None."""
     tried = (one for attempt in view.attempts for one in attempt.executions)
     return next((one for one in tried if one.execution_id == view.run.execution_id), None)
 
 
 @functools.lru_cache(_REPORTS_KEPT)
 def _report(document: str) -> Markup:
-    """The sections of the report; empty where the summary is of a version that this one cannot read."""
+    """Return the sections of the report, or an empty text if this version cannot read the summary."""
     try:
         summary = Summary.model_validate_json(document)
     except ValueError:

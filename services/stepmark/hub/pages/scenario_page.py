@@ -1,4 +1,4 @@
-"""A scenario's figures over its runs, and what changed between them."""
+"""The page of a scenario: its figures over its runs, and what changed between them."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -17,7 +17,7 @@ _Row = tuple[HistoryRun, HistoryRun | None, list[tuple[str, str, str]]]
 
 @router.get("/scenarios/{name}")
 def scenario(request: Request, name: str, namespace: str | None = None) -> Response:
-    """The whole page."""
+    """Return the whole page."""
     with reading(request) as connection:
         try:
             found = reads.scenario_named(connection, name, namespace, seen_by(request))
@@ -33,7 +33,7 @@ def scenario(request: Request, name: str, namespace: str | None = None) -> Respo
 
 
 def _rows(history: History) -> list[_Row]:
-    """Newest first: a run, the one before it, and its cells that changed, how and why."""
+    """Return the runs, newest first: each with the run before it, and its cells that changed, how and why."""
     changed: dict[str, list[tuple[str, str, str]]] = {}
     for cell in history.cells:
         for one in cell.points:
@@ -45,7 +45,7 @@ def _rows(history: History) -> list[_Row]:
 
 
 def _figures(cell: HistoryCell) -> list[list[str]]:
-    """Newest first."""
+    """Return the rows of a cell's table, newest run first."""
     return [_figure_row(cell, index) for index in reversed(range(len(cell.points)))]
 
 

@@ -1,4 +1,4 @@
-"""Times, durations and states as a person reads them."""
+"""Times, durations and states in words for people."""
 
 from datetime import UTC, datetime
 
@@ -24,12 +24,12 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def moment(seconds: float | None) -> str:
-    """A time to the minute, UTC."""
+    """Return a time to the minute in UTC."""
     return UNKNOWN if seconds is None else f"{_utc(seconds):%Y-%m-%d %H:%M} UTC"
 
 
 def machine_moment(seconds: float) -> str:
-    """The same for programs, to the second."""
+    """Return a time to the second in UTC, in a form for programs."""
     return f"{_utc(seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -38,7 +38,7 @@ def _utc(seconds: float) -> datetime:
 
 
 def span(seconds: float) -> str:
-    """A duration in its largest unit, rounded down."""
+    """Return a duration in its largest unit, rounded down."""
     for size, name in _UNITS:
         count = int(seconds // size)
         if count >= 1:
@@ -47,7 +47,7 @@ def span(seconds: float) -> str:
 
 
 def took(run: RunLine, now: float) -> str:
-    """From the claim to the end, or until now."""
+    """Return how long the run took from its claim to its end, or until now."""
     if run.claimed_at is None:
         return UNKNOWN
     end = run.ended_at if run.ended_at is not None else (now if run.outcome == "running" else run.seen_at)
@@ -55,7 +55,7 @@ def took(run: RunLine, now: float) -> str:
 
 
 def how_far(progress: Progress) -> str:
-    """Launches done, of how many."""
+    """Return how many launches are done, and of how many if that is known."""
     if progress.launches_total is None:
         return f"{progress.launches_done} launches done"
     return f"{progress.launches_done} of {progress.launches_total} launches"

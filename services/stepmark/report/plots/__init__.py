@@ -1,5 +1,5 @@
-"""Static SVG, drawn on the server: strips as wide as their column, and panels. Colours are classes of the style sheet.
+"""Draw static SVG on the server: strips as wide as their column, and panels.
 
-Owns coordinates and nothing else: every figure arrives as it was analysed. No script, no text from a document outside
-`svg.element`, which escapes.
+Colours are classes of the style sheet. This package owns coordinates and nothing else: every figure arrives as it was
+analysed. There is no script, and all text from a document goes through `svg.element`, which escapes it.
 """

@@ -1,4 +1,4 @@
-"""A cell's step times as a shape, with its median, interval and launches on one line below."""
+"""Draw a cell's step times as a shape, with its median, interval and launches on one line below."""
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +12,7 @@ _FIRST, _LAST = 1, 99
 
 
 def distribution(axis: Axis, step: StepSeconds, colour: str, title: str) -> Markup:
-    """The axis is in seconds."""
+    """Draw the distribution of a cell's step times. The axis is in seconds."""
     drawn = [*axis.grid(HEIGHT), _shape(axis, step.percentiles, colour)]
     drawn.append(element("line", x1=0, x2="100%", y1=_BASE, y2=_BASE, class_="base"))
     drawn += [
@@ -35,7 +35,7 @@ def distribution(axis: Axis, step: StepSeconds, colour: str, title: str) -> Mark
 
 
 def _shape(axis: Axis, percentiles: tuple[float, ...], colour: str) -> Markup:
-    """How many steps lie where: the percentiles' own steps, drawn as heights. Its highest point fills the strip."""
+    """Draw how many steps lie where, computed from the percentiles. The highest point fills the strip."""
     known = np.array(percentiles[_FIRST : _LAST + 1])
     end = min(float(known[-1]), axis.high)
     if not end > known[0]:
@@ -53,6 +53,6 @@ def _shape(axis: Axis, percentiles: tuple[float, ...], colour: str) -> Markup:
 
 
 def _diamond(place: float) -> Markup:
-    """Through a square of its own, since a path knows no per cent."""
+    """Draw a diamond in an `svg` element of its own, since a path cannot be placed in per cent."""
     shape = element("path", d="M0 -4.5 L4.5 0 L0 4.5 L-4.5 0 Z", class_="dropped")
     return element("svg", shape, x=percent(place), y=_BASE + 10, overflow="visible", width=1, height=1)

@@ -1,4 +1,4 @@
-"""Scaling curves: a line for each candidate with its interval as a band, and the ideal."""
+"""Draw scaling curves: a line for each candidate with its interval as a band, and the ideal."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ _MARKS = ("M-4 0A4 4 0 1 0 4 0A4 4 0 1 0 -4 0Z", "M-4 -4H4V4H-4Z", "M0 -5L5 4H-5
 
 @dataclass(frozen=True)
 class Curve:
-    """One candidate at one level; `colour` is its number in the whole report."""
+    """Store one candidate at one execution; `colour` is its number in the whole report."""
 
     name: str
     colour: int
@@ -36,7 +36,7 @@ class _Frame:
 
 
 def speedups(curves: Sequence[Curve], title: str, name: str) -> Markup:
-    """Speed-up against workers, both logarithmic: the ideal is the diagonal."""
+    """Draw speed-up against workers, both logarithmic: the ideal is the diagonal."""
     counts = _workers(curves)
     lowest = min([_low(point.speedup) for curve in curves for point in _points(curve)] + [1.0])
     low = 2.0 ** math.floor(math.log2(max(lowest, 0.25)))
@@ -48,7 +48,7 @@ def speedups(curves: Sequence[Curve], title: str, name: str) -> Markup:
 
 
 def efficiencies(curves: Sequence[Curve], title: str) -> Markup:
-    """Efficiency against workers, from 0."""
+    """Draw efficiency against workers, from 0."""
     counts = _workers(curves)
     high = max([1.1, *(min(_high(p.efficiency), 1.5) for c in curves for p in _points(c))])
     frame = _Frame(_worker_axis(counts), linear_axis(0.0, high, wanted=6, tight=True))
@@ -135,10 +135,10 @@ def _path(frame: _Frame, points: Sequence[tuple[int, float]]) -> str:
 
 
 def mark_path(colour: int) -> str:
-    """A shape of its own for each candidate, so that no one needs to see colours."""
+    """Return the shape of a candidate's marks, so that candidates can be told apart without colours."""
     return _MARKS[colour % len(_MARKS)]
 
 
 def colour_class(colour: int) -> str:
-    """The style sheet has eight colours."""
+    """Return the class of a colour; the style sheet has eight colours."""
     return f"c{colour % 8}"

@@ -1,4 +1,4 @@
-"""Strips: a bar or a point with its interval, a ratio around 1, parts side by side."""
+"""Draw strips: a bar or a point with its interval, a ratio around 1, parts side by side."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ BAR_HEIGHT, RATIO_HEIGHT, STACK_HEIGHT = 26, 34, 22
 
 
 def bar(axis: Axis, value: float, low: float | None, high: float | None, colour: str, title: str) -> Markup:
-    """From 0 to the value, with the interval as a whisker."""
+    """Draw a bar from 0 to the value, with the interval as a whisker."""
     drawn = element(
         "rect", x=0, y=4, width=percent(axis.at(value)), height=BAR_HEIGHT - 8, rx=3, class_=f"bar {colour}"
     )
@@ -28,7 +28,7 @@ def _whisker(axis: Axis, low: float, high: float, y: int, half: int) -> list[Mar
 def ratio(
     axis: Axis, value: float, low: float | None, high: float | None, effect: float, colour: str, title: str
 ) -> Markup:
-    """A ratio with its interval around 1; the shade is what is too small to matter."""
+    """Draw a ratio with its interval around 1; the shade is what is too small to matter."""
     left, right = axis.at(1 / (1 + effect)), axis.at(1 + effect)
     middle = RATIO_HEIGHT // 2
     shade = element("rect", x=percent(left), y=0, width=percent(right - left), height=RATIO_HEIGHT, class_="shade")
@@ -48,7 +48,7 @@ def ratio(
 
 
 def stack(axis: Axis, parts: Sequence[tuple[str, float]], title: str) -> Markup:
-    """Parts (class, value) side by side; negative ones to the left of zero, since nothing is clamped."""
+    """Draw parts (class, value) side by side, negative ones to the left of zero, since nothing is clamped."""
     right, left, drawn = 0.0, 0.0, []
     for colour, value in parts:
         start, end = (right, right + value) if value >= 0 else (left + value, left)

@@ -1,4 +1,4 @@
-"""Elements of SVG as markup that is escaped, and the axes that place values on them."""
+"""Build SVG elements as escaped markup, and the axes that place values on them."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from stepmark.errors import clean
 
 
 def element(tag: str, *children: object, **attributes: object) -> Markup:
-    """One element. In attribute names `_` stands for `-`, and `class_` for `class`. Markup among children stays."""
+    """Return one element. In attribute names `_` stands for `-`, and `class_` for `class`.
+
+    Children that are markup are not escaped again.
+    """
     told = "".join(f' {_name(name)}="{escape(_text(value))}"' for name, value in attributes.items())
     inside = "".join(escape(_text(child)) for child in children)
     return Markup(f"<{tag}{told}>{inside}</{tag}>" if inside else f"<{tag}{told}/>")  # noqa: S704  (escaped above)
@@ -26,19 +29,22 @@ def _text(value: object) -> object:
 
 
 def percent(value: float) -> str:
-    """A length in per cent of the drawing's width."""
+    """Return a length in per cent of the drawing's width."""
     return f"{value:.2f}%"
 
 
 def strip(height: int, title: str, description: str, *children: object) -> Markup:
-    """A drawing as wide as its column: x in per cent, y in pixels, so that nothing is distorted at any width."""
+    """Return a drawing as wide as its column.
+
+    x is in per cent and y in pixels, so that nothing is distorted at any width.
+    """
     about = (element("title", title), element("desc", description))
     return element("svg", *about, *children, class_="strip", role="img", width="100%", height=height)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Places values between `low` and `high` on 0 to 100 %; beyond its ends they are put on them."""
+    """Place values between `low` and `high` on 0 to 100 %. Values beyond an end are put on it."""
 
     low: float
     high: float
@@ -46,20 +52,20 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Per cent of the width, 0 to 100."""
+        """Return the place of a value in per cent of the width, 0 to 100."""
         if self.log and value <= 0:
             return 0.0
         low, high, value = map(math.log, (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         return min(100.0, max(0.0, 100 * (value - low) / (high - low)))
 
     def grid(self, height: int) -> list[Markup]:
-        """A vertical line at every tick."""
+        """Return a vertical line at every tick."""
         places = [percent(self.at(tick)) for tick in self.ticks]
         return [element("line", x1=x, x2=x, y1=0, y2=height, class_="grid") for x in places]
 
 
 def linear_axis(low: float, high: float, wanted: int = 5, tight: bool = False) -> Axis:
-    """Round ticks, about `wanted`; the ends are ticks too, unless `tight`."""
+    """Return an axis with about `wanted` round ticks; the ends are ticks too, unless `tight`."""
     if not high > low:
         high = low + (abs(low) or 1.0)
     step = _round_step((high - low) / wanted)
@@ -71,7 +77,7 @@ def linear_axis(low: float, high: float, wanted: int = 5, tight: bool = False) -
 
 
 def log_axis(low: float, high: float) -> Axis:
-    """Ticks at 1, 2 and 5 times powers of ten."""
+    """Return a logarithmic axis with ticks at 1, 2 and 5 times powers of ten."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
     return Axis(low, high, tuple(tick for tick in ticks if low <= tick <= high), log=True)
@@ -87,7 +93,7 @@ _FARTHEST = 4.0  # an interval over two launches may leave everything open
 
 
 def ratio_axis(values: list[float]) -> Axis:
-    """Logarithmic, with 1 in the middle, so that twice as fast and half as fast are as far away."""
+    """Return a logarithmic axis with 1 in the middle, so that twice and half as fast are equally far away."""
     far = max([abs(math.log(value)) for value in values if value > 0] + [0.02])
     end = math.exp(min(far * 1.1, math.log(_FARTHEST)))
     axis = Axis(1 / end, end, (), log=True)
@@ -99,7 +105,7 @@ def ratio_axis(values: list[float]) -> Axis:
 
 
 def scale(axis: Axis, unit: str, factor: float = 1.0) -> Markup:
-    """The labels of an axis, to stand above or below its strips."""
+    """Return the labels of an axis, to stand above or below its strips."""
     labels = [_label(axis.at(tick), f"{tick * factor:,.9g}") for tick in axis.ticks]
     return element("svg", *labels, class_="strip", width="100%", height=16, role="img", aria_label=f"scale, {unit}")
 
