@@ -272,7 +272,7 @@ def _verdict(
     below = pooled_change_below([launch.steady for launch in good])
     if all(launch.steady.verdict == "steady" for launch in good) or (below is not None and below <= MATERIAL):
         return "steady", "; ".join(notes)
-    unseen = "" if below is None else f": a change of {below:.1%} over the window would not show"
+    unseen = "" if below is None else f": a drift of up to {below:.1%} cannot be excluded"
     return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])
 
 

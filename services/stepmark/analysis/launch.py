@@ -138,7 +138,7 @@ def invalid(record: LaunchRecord) -> str | None:
     if len(ranks) != record.header.cell.processes or steps.shape[0] != len(ranks):
         return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.processes} processes"
     if steps.min(initial=1) <= 0:
-        return "a step of no time"
+        return "a step's duration is 0 or less"
     for rank, row in zip(ranks, steps, strict=True):
         if sum(window.steps for window in rank.windows) != len(row):
             return f"rank {rank.rank}: windows and steps differ in number"

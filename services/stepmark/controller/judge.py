@@ -85,7 +85,7 @@ def judge(case: Case, now: datetime) -> Judgement:
     if disturbance is not None:
         return disturbance
     if execution is not None and execution.ended_early:
-        return _felt(_ended_early(execution), ray_job, case.pods)
+        return _blame_lost_pod(_ended_early(execution), ray_job, case.pods)
     if ray_job.submitted:
         return _running(case, ray_job, now)
     return _starting(case, ray_job, now)
@@ -142,7 +142,7 @@ def _ended_early(execution: Execution) -> End:
     return End(reasons.OF_RUNNER.get(execution.reason, unknown), execution.message or execution.reason)
 
 
-def _felt(end: End, ray_job: RayJob, pods: tuple[Pod, ...]) -> End:
+def _blame_lost_pod(end: End, ray_job: RayJob, pods: tuple[Pod, ...]) -> End:
     """Replace the driver's report by the loss of a pod, where one explains it.
 
     A driver that loses its own pod or a worker's may report only the consequence; the pods show the cause.

@@ -10,7 +10,7 @@ from stepmark.analysis.compare import Comparison
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import printable
 from stepmark.hub.database import Database
-from stepmark.hub.latest import ENDED, let_it_hold, let_others_hold
+from stepmark.hub.latest import ENDED, make_current, make_others_current
 from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
 from stepmark.hub.tables import cells, comparisons, executions, runs, summaries
@@ -114,7 +114,7 @@ def _store(connection: sa.Connection, execution: sa.Row[Any], summary: Summary |
         badges = {certificate.cell: certificate.badge for certificate in summary.certificates}
         insert(connection, cells, [shared | _cell_row(c, badges.get(c.key, "not checked")) for c in summary.cells])
         insert(connection, comparisons, [shared | _comparison_row(c) for c in summary.comparisons])
-    (let_it_hold if execution.outcome in ENDED else let_others_hold)(connection, execution.execution_id)
+    (make_current if execution.outcome in ENDED else make_others_current)(connection, execution.execution_id)
 
 
 def _cell_row(cell: CellResult, parity: str) -> dict[str, Any]:

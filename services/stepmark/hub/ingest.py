@@ -12,7 +12,7 @@ from stepmark.errors import printable
 from stepmark.hub import quotas
 from stepmark.hub.attempts import conflict, refuse_ended
 from stepmark.hub.database import Database
-from stepmark.hub.latest import let_others_hold
+from stepmark.hub.latest import make_others_current
 from stepmark.hub.refusals import Refused, not_found
 from stepmark.hub.rights import Principal
 from stepmark.hub.rows import NO_ROWS, insert, locked, update
@@ -121,7 +121,7 @@ def delete_run(database: Database, run_id: str) -> None:
             raise not_found(f"run {run_id}")
         ids = connection.execute(sa.select(executions.c.execution_id).where(executions.c.run_id == run_id)).scalars()
         for execution_id in list(ids):
-            let_others_hold(connection, execution_id)
+            make_others_current(connection, execution_id)
         connection.execute(runs.delete().where(runs.c.run_id == run_id))
 
 

@@ -16,18 +16,18 @@ _LABELS = {
 ENDED = ("complete", "failed")
 
 
-def let_it_hold(connection: sa.Connection, execution_id: str) -> None:
+def make_current(connection: sa.Connection, execution_id: str) -> None:
     """Make this execution current for each configuration of which it is the newest.
 
     Its derived rows must be stored already.
     """
-    let_others_hold(connection, execution_id)
+    make_others_current(connection, execution_id)
     for what, table in TABLES.items():
         for row in connection.execute(table.select().where(table.c.execution_id == execution_id)).mappings().all():
             _enter(connection, what, row)
 
 
-def let_others_hold(connection: sa.Connection, execution_id: str) -> None:
+def make_others_current(connection: sa.Connection, execution_id: str) -> None:
     """For each configuration of which this execution is current, make the newest other one current."""
     held = connection.execute(latest.select().where(latest.c.execution_id == execution_id)).all()
     connection.execute(latest.delete().where(latest.c.execution_id == execution_id))

@@ -135,7 +135,7 @@ def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
     if most is not None and cell.workers > most:
         yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and {cell.workers} are asked for"
     if cell.workers > machine.places:
-        yield f"{cell.workers} workers are asked for, and there are places for {machine.places} (one core each)"
+        yield f"it needs {cell.workers} workers, and only {machine.places} fit here (one core each)"
     for program in support.execution_needs.get(cell.execution, ()):
         if program not in machine.programs:
             yield f"{cell.execution} needs {program} on this machine, and there is none: {PROGRAMS[program]}"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
 from stepmark.hub.deriver import mark_lost
-from stepmark.hub.latest import let_it_hold, let_others_hold
+from stepmark.hub.latest import make_current, make_others_current
 from stepmark.hub.rows import insert
 from stepmark.hub.tables import cells, executions, latest, runs
 
@@ -36,7 +36,7 @@ def add(database: Database, name: str, ended_at: float, outcome: str = "complete
         own = {"execution_id": name, "namespace": "", "workers": workers, "ended_at": ended_at}
         insert(connection, cells, [own | labels | words])
         if outcome == "complete":
-            let_it_hold(connection, name)
+            make_current(connection, name)
 
 
 def holding(database: Database) -> dict[str, str]:
@@ -57,12 +57,12 @@ def test_the_one_before_holds_again_once_the_newest_is_gone(database: Database) 
     add(database, "interrupted", 15, outcome="interrupted")
     add(database, "second", 20)
     with database.write() as connection:
-        let_others_hold(connection, "second")
+        make_others_current(connection, "second")
     assert set(holding(database).values()) == {"first"}
     with database.write() as connection:
-        let_others_hold(connection, "first")
+        make_others_current(connection, "first")
         connection.execute(executions.update().values(outcome="superseded"))
-        let_others_hold(connection, "second")
+        make_others_current(connection, "second")
     assert holding(database) == {}
 
 

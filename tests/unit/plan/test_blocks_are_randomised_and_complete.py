@@ -54,7 +54,7 @@ def test_a_level_that_an_engine_lacks_is_a_result_with_its_reason() -> None:
 def test_more_workers_than_places_are_unsupported_and_the_rest_is_measured() -> None:
     made = plan(machine=Machine(places=1, programs=()))
     assert [cell.workers for cell in made.measurable] == [1, 1, 1, 1]
-    assert all("places for 1" in (cell.unsupported or "") for cell in made.cells if cell.workers == 2)
+    assert all("only 1 fit here" in (cell.unsupported or "") for cell in made.cells if cell.workers == 2)
 
 
 def test_default_and_what_it_resolves_to_are_one_cell() -> None:

@@ -74,7 +74,7 @@ def cell(name: str, level: str, precision: str, workers: int, index: int) -> Cel
     if missing:
         return known
     if known.verdict == "undecided":
-        reason = "windows too short for this noise: a change of 12.2% over the window would not show; raise minSteps"
+        reason = "windows too short for this noise: a drift of up to 12.2% cannot be excluded; raise minSteps"
         known = known.model_copy(update={"reason": reason})
     return known.model_copy(update=figures(known, SECONDS.get((name, level), 0.0151 + 0.002 * index)))
 
