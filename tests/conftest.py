@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+
+# An example has no deadline: no test is a matter of speed, and a busy machine may stop any of them for a while.
+hypothesis.settings.register_profile("stepmark", deadline=None)
+hypothesis.settings.load_profile("stepmark")
 
 
 def scenario_document(**changes: Any) -> dict[str, Any]:

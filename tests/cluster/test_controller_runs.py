@@ -128,8 +128,10 @@ def test_pods_that_never_start_fail_with_the_words_of_the_kubelet_and_leave_noth
     assert attempts(status) == [("StartTimeout", "invalid")] * 2
     assert "ErrImageNeverPull" in status["message"]
     world.wait("stuck", "jsonpath={.status.removedAt}", 60)
+    kinds = "rayjobs,secrets,configmaps,networkpolicies"
     ours = ("-l", f"stepmark.dev/scenario-uid={world.uid('stuck')}")
-    assert not world.objects("rayjobs,secrets,configmaps,networkpolicies", *ours)
+    world.cluster.kubectl("-n", world.namespace, "wait", kinds, *ours, "--for=delete", "--timeout=60s", timeout=70)
+    assert not world.objects(kinds, *ours)
     assert world.scenario("stuck")["status"]["phase"] == "Failed"
 
 

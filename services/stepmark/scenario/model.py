@@ -230,7 +230,7 @@ class Spec(StrictModel):
     data: Data = Data()
     """Source of the samples."""
     measurement: Measurement = Measurement()
-    """How much is measured, and when it is enough."""
+    """How many launches and steps are measured, and when the figures are precise enough."""
     parity: Literal["required", "reported", "skipped"] = "required"
     """required: no verdict without certificates that both sides train the same model; reported: certificates are shown,
     but verdicts do not depend on them; skipped: no parity checks."""
