@@ -47,9 +47,13 @@ def asked_by_a_stranger(world: World, name: str) -> int:
     (head,) = world.pods(name, "head")
     address = f"http://{head['status']['podIP']}:8265/api/jobs/"
     command = ["python3", "-c", ASK, address]
-    options = ("--image", world.image, "--image-pull-policy=Never", "--restart=Never", "--rm", "--attach", "--quiet")
-    done = world.cluster.kubectl("-n", "default", "run", f"stranger-{name}", *options, "--command", "--", *command)
-    assert done.returncode == 0, done.stderr
+    options = ("--image", world.image, "--image-pull-policy=Never", "--restart=Never", "--command", "--", *command)
+    stranger = f"stranger-{name}"
+    ended = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    for said in (("run", stranger, *options), ("wait", f"pod/{stranger}", *ended), ("logs", stranger)):
+        done = world.cluster.kubectl("-n", "default", *said, timeout=90)
+        assert done.returncode == 0, done.stderr
+    world.cluster.kubectl("-n", "default", "delete", "pod", stranger, "--wait=false")
     return int(done.stdout)
 
 
