@@ -111,8 +111,7 @@ class Bar:
 
     def finished(self, record: LaunchRecord) -> None:
         done = int(self._bar.tasks[self._task].completed) + 1
-        state = "failed" if record.header.failure else _state(record).split(":")[0]
-        description = shown(f"{record.header.launch_id} {state}")
+        description = shown(f"{record.header.launch_id} {_state(record).split(':')[0]}")
         self._bar.update(self._task, completed=done, total=max(done, self._total), description=description)
 
     @property

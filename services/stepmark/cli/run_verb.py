@@ -84,7 +84,7 @@ def run(file: Path, out: Path | None, choices: Choices) -> None:
         if choices.hub.attempt is not None:  # This is checked here, so that the hub is told of a failure.
             check_installed(begun.plan)
         _measure(begun, folder, choices, follower)
-        summary = verbs.summary_of(folder)
+        summary = verbs.summary_in(begun.store)
         if follower is not None:
             follower.measured(summary.failed)
         _show(folder, summary)

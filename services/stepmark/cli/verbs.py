@@ -103,17 +103,22 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
     store = SqliteStore.open(folder)
     try:
         if store.has_digests:
-            return _summary(store, price_per_worker_hour)
+            return summary_in(store, price_per_worker_hour)
         typer.echo(f"{folder / FILE}: written by an older version, without digests: damage would not be seen", err=True)
         try:
-            return _summary(store, price_per_worker_hour)
+            return summary_in(store, price_per_worker_hour)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # Impossible figures raise these.
             raise CannotRun(f"{folder / FILE}: expected records that agree, found {printable(repr(error))}.") from None
     finally:
         store.close()
 
 
-def _summary(store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
+def summary_in(store: SqliteStore, price_per_worker_hour: float | None = None) -> Summary:
+    """Return the summary of the run in a store that is open and has digests, derived anew.
+
+    Raises:
+        CannotRun: the rows are not what was written.
+    """
     run = store.run()
     cells = make_plan(run.parsed_scenario, run.machine).cells
     return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)

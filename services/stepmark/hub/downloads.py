@@ -141,11 +141,13 @@ def write_store(connection: sa.Connection, execution: sa.Row[Any], folder: Path)
 def _portions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     """Yield lists of rows with about a megabyte of steps together."""
     portion: list[tuple[Any, ...]] = []
+    size = 0
     for row in rows:
         portion.append(row)
-        if sum(len(steps) for *_, steps in portion) > _CHUNK_BYTES:
+        size += len(row[-1])
+        if size > _CHUNK_BYTES:
             yield portion
-            portion = []
+            portion, size = [], 0
     yield portion
 
 
