@@ -6,12 +6,10 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from stepmark.errors import printable
-
-Format = Literal["text", "json"]
-Level = Literal["debug", "info", "warning", "error"]
+from stepmark.terms import LogFormat, LogLevel
 
 log = logging.getLogger("stepmark.controller")
 _TEXT_MOST, _FRAMES = 500, 6
@@ -35,7 +33,7 @@ def where(error: BaseException) -> str:
 
 
 class _Lines(logging.Formatter):
-    def __init__(self, form: Format) -> None:
+    def __init__(self, form: LogFormat) -> None:
         super().__init__()
         self._form = form
 
@@ -65,7 +63,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float) else _clipped(str(value))
 
 
-def begin(form: Format, level: Level) -> None:
+def begin(form: LogFormat, level: LogLevel) -> None:
     """Start to write the controller's log lines to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(form))

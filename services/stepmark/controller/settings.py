@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stepmark.controller.log import Format, Level
 from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
 from stepmark.strict import StrictModel
+from stepmark.terms import LogFormat, LogLevel
 
 Namespace = NamespaceName
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
@@ -69,9 +69,9 @@ class Settings(StrictModel):
     """Name of the Lease."""
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
     """Another controller takes over if the Lease was not renewed for this long."""
-    log_format: Format = "text"
+    log_format: LogFormat = "text"
     """Format of the log: text lines for people, or one JSON object per line."""
-    log_level: Level = "info"
+    log_level: LogLevel = "info"
     """Lowest level that is logged: `info` includes each decision, `debug` also each step of progress."""
 
     @field_validator("stale_seconds")

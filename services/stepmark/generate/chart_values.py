@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
-from stepmark.controller.log import Format, Level
 from stepmark.controller.profiles import Image, LabelKey, LabelValue, ObjectName, Profile
 from stepmark.controller.settings import HttpUrl, Labels, Namespace
 from stepmark.strict import Name, StrictModel
+from stepmark.terms import LogFormat, LogLevel
 
 Text = Annotated[str, Field(max_length=1000)]
 Annotations = dict[LabelKey, Annotated[str, Field(max_length=262144)]]
@@ -83,8 +83,8 @@ class Controller(Component):
     max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)]
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)]
     threads: Annotated[int, Field(ge=1, le=64)]
-    log_format: Format
-    log_level: Level
+    log_format: LogFormat
+    log_level: LogLevel
 
 
 class Postgresql(StrictModel):

@@ -37,7 +37,7 @@ def register(database: Database, who: Principal, run_id: str, number: int, body:
         if run is None or (run.name, run.namespace) != (body.name, namespace):
             raise conflict(f"run {run_id} is another scenario's")
         _refuse_stranger(who, run)
-        own = _own(run_id, number)
+        own = is_attempt(run_id, number)
         others = attempts.select().where(attempts.c.token_sha256 == body.token_sha256, sa.not_(own))
         if connection.execute(others).first() is not None:
             raise conflict("the token is another attempt's: make one for each")
@@ -59,7 +59,7 @@ def end(database: Database, who: Principal, run_id: str, number: int, body: Atte
     now = time.time()
     with database.write() as connection:
         run = locked(connection, runs, runs.c.run_id == run_id)
-        attempt = locked(connection, attempts, _own(run_id, number))
+        attempt = locked(connection, attempts, is_attempt(run_id, number))
         if run is None or attempt is None:
             raise not_found(f"attempt {number} of run {run_id}")
         _refuse_stranger(who, run)
@@ -79,7 +79,7 @@ def refuse_ended(connection: sa.Connection, run_id: str, number: int) -> None:
         Refused: The attempt is over.
     """
     reason = connection.execute(
-        sa.select(attempts.c.reason).where(_own(run_id, number), attempts.c.ended_at.is_not(None))
+        sa.select(attempts.c.reason).where(is_attempt(run_id, number), attempts.c.ended_at.is_not(None))
     ).scalar()
     if reason is not None:
         raise Refused(409, "ended", f"attempt {number} of run {run_id} is over: {reason}")
@@ -113,7 +113,8 @@ def _refuse_stranger(who: Principal, run: sa.Row[Any]) -> None:
     raise Refused(403, "forbidden", f"run {run.run_id}: expected who registered it first, found another")
 
 
-def _own(run_id: str, number: int) -> sa.ColumnElement[bool]:
+def is_attempt(run_id: str, number: int) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of `attempts` is this attempt's."""
     return sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from stepmark.errors import printable
 from stepmark.hub import quotas
-from stepmark.hub.attempts import conflict, refuse_ended
+from stepmark.hub.attempts import conflict, is_attempt, refuse_ended
 from stepmark.hub.database import Database
 from stepmark.hub.latest import make_others_current
 from stepmark.hub.refusals import Refused, not_found
@@ -129,8 +129,8 @@ def _still_holds(connection: sa.Connection, who: Principal, run_id: str, number:
     """Refuse a caller without the attempt's write token, which may have been replaced while the body was sent."""
     if "admin" in who.rights:
         return
-    own = sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
-    token = connection.execute(sa.select(attempts.c.token_sha256).where(own)).scalar()
+    query = sa.select(attempts.c.token_sha256).where(is_attempt(run_id, number))
+    token = connection.execute(query).scalar()
     if who.attempt != (run_id, number) or token != who.token_sha256:
         raise Refused(403, "forbidden", "expected the write token of this attempt, found another")
 

@@ -7,12 +7,9 @@ who did what, when, and from where.
 import json
 import logging
 import time
-from typing import Literal
 
 from stepmark.errors import printable
-
-Format = Literal["text", "json"]
-Level = Literal["debug", "info", "warning", "error"]
+from stepmark.terms import LogFormat, LogLevel
 
 log = logging.getLogger("stepmark.hub")
 _audit = logging.getLogger("stepmark.hub.audit")
@@ -50,7 +47,7 @@ class Refusals:
             self._unsaid += 1
 
 
-def configure(form: Format, level: Level) -> None:
+def configure(form: LogFormat, level: LogLevel) -> None:
     """Configure logging of the process: every line goes to stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())

@@ -118,10 +118,12 @@ def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Row
     """Return the current rows, and how many of them are left out because they are damaged."""
     order = (latest.c.ended_at.desc(), latest.c.configuration)
     holding = connection.execute(latest.select().where(latest.c.what == what).order_by(*order).limit(_READ_MOST)).all()
+    ids = {held.execution_id for held in holding}
+    rows = connection.execute(table.select().where(table.c.execution_id.in_(ids))).all()
+    named = {(row.execution_id, row.key): row for row in rows}
     found, damaged = [], 0
     for held in holding:
-        own = sa.and_(table.c.execution_id == held.execution_id, table.c.key == held.key)
-        row = connection.execute(table.select().where(own)).one_or_none()
+        row = named.get((held.execution_id, held.key))
         if row is not None and is_whole(latest, held) and is_whole(table, row):
             found.append(dict(row._mapping))
         else:

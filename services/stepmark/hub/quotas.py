@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stepmark.hub.attempts import is_attempt
 from stepmark.hub.refusals import Refused, not_found
 from stepmark.hub.settings import Limits
 from stepmark.hub.tables import attempts, runs
@@ -47,16 +48,16 @@ def stored(connection: sa.Connection, namespace: str | None) -> int:
 
 
 def _attempt(connection: sa.Connection, run_id: str, number: int) -> sa.Row[Any]:
-    own = sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
-    row = connection.execute(attempts.select().where(own).with_for_update()).one_or_none()
+    query = attempts.select().where(is_attempt(run_id, number)).with_for_update()
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise not_found(f"attempt {number} of run {run_id}")
     return row
 
 
 def _add(connection: sa.Connection, run_id: str, number: int, **more: int) -> None:
-    own = sa.and_(attempts.c.run_id == run_id, attempts.c.number == number)
-    connection.execute(attempts.update().where(own).values({name: attempts.c[name] + n for name, n in more.items()}))
+    sums = {name: attempts.c[name] + n for name, n in more.items()}
+    connection.execute(attempts.update().where(is_attempt(run_id, number)).values(sums))
 
 
 def _over(message: str) -> Refused:

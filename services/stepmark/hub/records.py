@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from stepmark.hub.database import Database
 from stepmark.hub.ingest import opened, touch
 from stepmark.hub.refusals import Refused
 from stepmark.hub.rights import Principal
-from stepmark.hub.rows import added, insert_missing, sealed
+from stepmark.hub.rows import SEAL, added, insert_missing, sealed
 from stepmark.hub.settings import Limits
 from stepmark.hub.steps import checked_steps
 from stepmark.hub.tables import certificates, launches
@@ -49,19 +50,12 @@ def put_launch(
         if header.scenario_digest != execution.scenario_digest:
             raise Refused(422, "invalid", "header.scenario_digest: expected the execution's, found another")
         _check_place(execution.document, header, steps)
-        names = {"execution_id": execution_id, "launch_id": launch_id}
         values = {
             "block": header.block, "position": header.position, "header": text,
             "step_nanoseconds_npz": body.steps_npz, "body_sha256": body_sha256(text, steps), "received_at": time.time(),
         }  # fmt: skip
-        if not _stored(connection, launches, names, values, "body_sha256"):
-            touch(connection, execution, time.time())
-            return None
-        size = len(text) + len(body.steps_npz)
-        quotas.count_bytes(connection, limits, execution.run_id, execution.attempt, size)
-        total = added(execution.launches_sum, launch_id, sealed(launches, names | values)["row_sha256"])
-        touch(connection, execution, time.time(), revision=execution.revision + 1, launches_sum=total)
-    return int(steps.size)
+        row = _Row(launches, {"launch_id": launch_id}, values, "body_sha256", len(text) + len(body.steps_npz))
+        return int(steps.size) if _keep(connection, limits, execution, row) else None
 
 
 def body_sha256(header: str, steps: NDArray[np.int64]) -> str:
@@ -87,31 +81,48 @@ def put_certificate(
         execution = opened(connection, who, execution_id)
         if cell not in _plan_of(execution.document)[0]:
             raise Refused(422, "invalid", "cell: expected one of the execution's scenario, found another")
-        names, values = {"execution_id": execution_id, "cell": cell}, {"document": text}
-        if not _stored(connection, certificates, names, values, "document"):
-            touch(connection, execution, time.time())
-            return False
-        quotas.count_bytes(connection, limits, execution.run_id, execution.attempt, len(text))
-        total = added(execution.certificates_sum, cell, sealed(certificates, names | values)["row_sha256"])
-        touch(connection, execution, time.time(), revision=execution.revision + 1, certificates_sum=total)
+        row = _Row(certificates, {"cell": cell}, {"document": text}, "document", len(text))
+        return _keep(connection, limits, execution, row)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row that an execution sends.
+
+    `name` is its name within the execution, by column; `contents` is the column that tells a repeated call from a
+    conflict; `size` is what counts against quotas, in bytes.
+    """
+
+    table: sa.Table
+    name: dict[str, str]
+    values: dict[str, Any]
+    contents: str
+    size: int
+
+
+def _keep(connection: sa.Connection, limits: Limits, execution: sa.Row[Any], row: _Row) -> bool:
+    """Store a row, count its bytes, and add its digest to the execution's sum. Return whether the row is new.
+
+    Raises:
+        Refused: The row is known with other contents, or there is no room.
+    """
+    names = {"execution_id": execution.execution_id} | row.name
+    if not insert_missing(connection, row.table, **names, **row.values):
+        _refuse_other_contents(connection, row, names)
+        touch(connection, execution, time.time())
+        return False
+    quotas.count_bytes(connection, limits, execution.run_id, execution.attempt, row.size)
+    sum_name, [name] = f"{row.table.name}_sum", row.name.values()
+    total = added(getattr(execution, sum_name), name, sealed(row.table, names | row.values)[SEAL])
+    touch(connection, execution, time.time(), revision=execution.revision + 1, **{sum_name: total})
     return True
 
 
-def _stored(
-    connection: sa.Connection, table: sa.Table, names: dict[str, str], values: dict[str, Any], contents: str
-) -> bool:
-    """Return whether the row is new.
-
-    Raises:
-        Refused: The row is known with other contents.
-    """
-    if insert_missing(connection, table, **names, **values):
-        return True
-    which = sa.and_(*(table.c[name] == value for name, value in names.items()))
-    known = connection.execute(sa.select(table.c[contents]).where(which)).scalar_one()
-    if known != values[contents]:
+def _refuse_other_contents(connection: sa.Connection, row: _Row, names: dict[str, str]) -> None:
+    which = sa.and_(*(row.table.c[name] == value for name, value in names.items()))
+    known = connection.execute(sa.select(row.table.c[row.contents]).where(which)).scalar_one()
+    if known != row.values[row.contents]:
         raise conflict(f"{' '.join(names.values())} is known with other contents")
-    return False
 
 
 @lru_cache(maxsize=64)

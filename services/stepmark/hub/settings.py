@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stepmark.hub.logs import Format, Level
+from stepmark.terms import LogFormat, LogLevel
 
 Right = Literal["read", "register", "admin"]
 
@@ -71,8 +71,8 @@ class Settings(Limits):
     bodies_bytes_most: Bytes = 128 << 20
     body_seconds_most: Seconds = 30
     heartbeat_seconds: Seconds = 300
-    log_format: Format = "text"
-    log_level: Level = "info"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     @property
     def cookies_are_secure(self) -> bool:

@@ -11,8 +11,9 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from stepmark.hub.logs import Format, Level, configure
+from stepmark.hub.logs import configure
 from stepmark.hub.settings import Settings
+from stepmark.terms import LogFormat, LogLevel
 
 _START_SECONDS = 60.0
 _DATABASE_PATIENCE_SECONDS = 60.0
@@ -29,7 +30,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._url, self._bytes_most = settings.database_url, settings.derive_bytes_most
         self._seconds_most = settings.derive_seconds_most
-        self._log: tuple[Format, Level] = (settings.log_format, settings.log_level)
+        self._log: tuple[LogFormat, LogLevel] = (settings.log_format, settings.log_level)
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -101,7 +102,7 @@ class Worker:
         return Died(f"the worker ended with {signal.Signals(-code).name if code and code < 0 else code}")
 
 
-def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[Format, Level]) -> None:
+def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[LogFormat, LogLevel]) -> None:
     """Derive in the child until the hub closes its end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the hub ends this one
     from stepmark.hub.database import Database
