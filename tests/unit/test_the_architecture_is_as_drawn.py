@@ -17,7 +17,7 @@ def test_every_package_is_listed_once() -> None:
     assert sorted(listed()) == sorted(MAY_IMPORT.keys() - GROUND)
 
 
-def test_imports_go_down_the_list_but_for_the_type_checkers() -> None:
+def test_imports_go_down_the_list_except_those_for_the_type_checker() -> None:
     order = listed()
     upward = {
         (name, other)

@@ -18,7 +18,7 @@ def test_what_is_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -
     assert counter.left == ", about 5 min left"
 
 
-def test_a_stage_that_turns_out_longer_has_no_more_done_than_there_are() -> None:
+def test_a_stage_with_more_launches_than_planned_raises_its_total() -> None:
     counter = progress.Counter(1)
     for _ in range(2):
         counter.count()

@@ -34,7 +34,7 @@ def spec(folder: Path) -> LaunchSpec:
     )
 
 
-def test_a_launch_is_the_same_on_the_other_side_of_a_process(tmp_path: Path) -> None:
+def test_a_launch_spec_is_unchanged_by_writing_and_reading_it_as_json(tmp_path: Path) -> None:
     made = spec(tmp_path)
     assert LaunchSpec.model_validate_json(made.model_dump_json()) == made
 
@@ -69,7 +69,7 @@ def test_stderr_is_bounded_and_harmless(tmp_path: Path) -> None:
     assert all(line.isprintable() and len(line) <= 1000 for line in outcome.failure.stderr_tail)
 
 
-def test_a_rank_that_lost_another_while_the_parts_were_timed_leaves_the_reason_to_it(
+def test_a_rank_that_lost_another_rank_does_not_overwrite_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object) -> None:
