@@ -47,8 +47,10 @@ def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
         return f"{ours} and {theirs} need equally long steps {where}: no measurable difference, {one.reason}."
     slow, fast = (ours, theirs) if one.verdict == "slower" else (theirs, ours)
     factor = one.ratio if one.verdict == "slower" else _inverse(one.ratio)
-    interval = "" if factor.low is None or factor.high is None else f": {_times(factor.low)} to {_times(factor.high)}"
-    return f"{slow} needs {_times(factor.value)} times as long a step as {fast} {where}{interval}."
+    digits = 3 if factor.value < 1.1 else 2  # Two could not tell a small factor from 1.
+    known = factor.low is not None and factor.high is not None
+    interval = f": {factor.low:.{digits}f} to {factor.high:.{digits}f}" if known else ""
+    return f"{slow} needs {factor.value:.{digits}f} times as long a step as {fast} {where}{interval}."
 
 
 def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
@@ -62,11 +64,6 @@ def _inverse(ratio: Estimate) -> Estimate:
     if ratio.low is None or ratio.high is None:
         return Estimate(value=1 / ratio.value, low=None, high=None)
     return Estimate(value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
-
-
-def _times(factor: float) -> str:
-    """Return the factor, with three digits after the point where two could not tell it from 1."""
-    return f"{factor:.3f}" if factor < 1.1 else f"{factor:.2f}"
 
 
 def _pair(ours: str, theirs: str, found: list[Comparison]) -> str:
