@@ -173,7 +173,8 @@ class _Case:
             return replace(case, withheld=f"parity is required, and not proven: {parity}")
         blocks = len(case.common)
         if blocks < BLOCKS_LEAST:
-            return replace(case, withheld=f"{blocks} blocks have both, and a claim needs {BLOCKS_LEAST}")
+            have = "1 block has" if blocks == 1 else f"{blocks} blocks have"
+            return replace(case, withheld=f"{have} both, and a claim needs {BLOCKS_LEAST}")
         return case
 
     @property
