@@ -116,7 +116,7 @@ def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) 
 
 def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
     world.controller()
-    world.create("unwanted")
+    world.create("unwanted", measurement=MEASURED | {"minSeconds": 60})  # It is not complete before the cancel comes.
     world.measuring("unwanted")
     world.kubectl("patch", "scenario", "unwanted", "--type=merge", "-p", '{"spec": {"cancel": true}}')
     status = world.wait("unwanted", "jsonpath={.status.phase}=Cancelled", 120)

@@ -233,4 +233,5 @@ def test_kubectl_get_says_how_it_stands(objects: Any) -> None:
 
 
 def test_kubectl_explains_the_fields(objects: Any) -> None:
-    assert "On a cluster only `cancel` can change" in " ".join(done(objects("explain", "scenario.spec")).split())
+    told = " ".join(done(objects("explain", "scenario.spec")).split())
+    assert "On a cluster only `cancel` and `suspend` can change" in told

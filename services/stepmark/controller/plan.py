@@ -154,7 +154,7 @@ def _with_attempt(draft: Draft, attempt: Attempt, seen: Seen, accepted: Accepted
         draft.problem(seen.problem)
     elif attempt.ended_at is not None:
         return _ending(draft, attempt, ray_job, accepted)
-    elif draft.wants_cancel:
+    elif draft.wants_cancel and not _is_recorded(seen.hub):
         draft.end(attempt, End("Cancelled", ""), seen.hub)
     elif seen.problem is not None:
         draft.end(attempt, End("NameTaken", seen.problem.message), seen.hub)
@@ -163,6 +163,11 @@ def _with_attempt(draft: Draft, attempt: Attempt, seen: Seen, accepted: Accepted
     else:
         _go_on(draft, attempt, ray_job, seen, accepted, here)
     return []
+
+
+def _is_recorded(hub: HubView | None) -> bool:
+    """Return whether the hub has the whole result. It is too late then to cancel the attempt."""
+    return hub is not None and hub.execution is not None and hub.execution.recorded
 
 
 def _go_on(

@@ -99,6 +99,17 @@ def test_cancel_ends_the_job_and_tells_the_hub() -> None:
     assert len(run.status.attempts) == 1
 
 
+def test_a_cancel_that_comes_after_everything_was_recorded_changes_nothing() -> None:
+    run = Run().begun()
+    run.object["spec"]["cancel"] = True
+    recorded = hub(replace(MEASURING, outcome="complete"), settled=True)
+    run.see(RUNNING, hub=recorded)
+    assert run.condition("Running") == ("True", "Finishing")
+    run.see(replace(RUNNING, deployment="Complete", job_status="SUCCEEDED", ended_at=later(50)), hub=recorded)
+    assert run.condition("Complete") == ("True", "Complete")
+    assert run.status.attempts[0].validity == "valid"
+
+
 def test_cancel_before_anything_began_creates_nothing() -> None:
     run = Run(cancel=True)
     assert kinds(run.decide()) == ["PatchStatus"]
