@@ -1,4 +1,4 @@
-"""A real browser for tests, and pages that keep what they asked for and complained of.
+"""A real browser for tests, and pages that record their requests, console messages and errors.
 
 A test module asks for the fixture with `pytest_plugins = ["chromium"]`.
 """
@@ -16,7 +16,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium of the system. One at a time: playwright allows no second one."""
+    """Start the system's Chromium for a module, since playwright allows no second browser at the same time."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"needs a browser on PATH, one of {', '.join(BROWSERS)}")
@@ -30,7 +30,7 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Watched:
-    """What happened in all pages of a browser's context."""
+    """The requests and the complaints of all pages of a browser's context."""
 
     context: Any
     requests: list[str] = field(default_factory=list)
@@ -45,5 +45,5 @@ class Watched:
         return page
 
     def elsewhere(self, url: str) -> list[str]:
-        """Requests to anything but this address."""
+        """Return the requests that went to any other address than this one."""
         return [one for one in self.requests if not one.startswith((f"{url}/", "data:"))]

@@ -1,4 +1,4 @@
-"""Shared parts of the tests: scenario texts, the command line as a person starts it, processes that must be gone."""
+"""What tests share: scenario documents, the command line as a person starts it, and checks that processes ended."""
 
 import json
 import os
@@ -18,22 +18,23 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 
-# An example has no deadline: no test is a matter of speed, and a busy machine may stop any of them for a while.
+# Hypothesis sets no deadline for an example: no test is about speed, and a busy machine may delay any of them.
 hypothesis.settings.register_profile("stepmark", deadline=None)
 hypothesis.settings.load_profile("stepmark")
 
 
 def scenario_document(**changes: Any) -> dict[str, Any]:
-    """A small scenario of the sleeper; `changes` replaces keys of `spec`.
+    """Return a small scenario of the sleeper as a document; `changes` replaces keys of `spec`.
 
-    Unless it says otherwise nothing counts as disturbed, since tests run beside other work and count their launches.
+    Unless `changes` says otherwise, no launch counts as disturbed: tests run beside other work, and they count
+    launches.
     """
     spec: dict[str, Any] = {
         "workload": {"model": "scripted", "params": {"stepSeconds": 0.004}},
         "candidates": [{"name": "plain", "engine": "sleeper", "strategy": "parallel"}],
         "scale": {"workers": [1], "batchPerWorker": 8},
         "measurement": {"launches": 2, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
-        "parity": "skipped",  # a script has no weights to compare
+        "parity": "skipped",  # scripted steps have no weights to compare
     }
     spec |= changes
     spec["measurement"] = {"maxTakenShare": 1.0, "maxMadeAgain": 0} | spec["measurement"]
@@ -41,13 +42,13 @@ def scenario_document(**changes: Any) -> dict[str, Any]:
 
 
 def _heed_ctrl_c() -> None:
-    """A shell starts what it puts in the background with SIGINT ignored, and programs inherit that."""
+    """Restore the default action of SIGINT: shells ignore it for background jobs, and programs inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
 class CommandLine:
-    """`stepmark` in a folder of the test's own."""
+    """Runs `stepmark` in the test's own folder."""
 
     folder: Path
     started: "list[subprocess.Popen[str]]" = field(default_factory=list)
@@ -94,7 +95,7 @@ def stepmark(tmp_path: Path) -> Iterator[CommandLine]:
 
 
 def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:
-    """Read the process' progress until a line holds `text`."""
+    """Read the process' progress until a line holds `text`, and return that line; fail if the process ends first."""
     assert process.stderr is not None
     for line in process.stderr:
         if text in line:
@@ -107,7 +108,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil.Process:
-    """The first process below this one whose command line holds all the words, once there is one."""
+    """Wait for a descendant whose command line holds all the words, and return the first one found."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         for child in descendants(process):
@@ -121,7 +122,7 @@ def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil
 
 
 def assert_all_gone(processes: list[psutil.Process]) -> None:
-    """Every process has ended (a zombie has too: nobody reaps orphans in some containers)."""
+    """Assert that every process has ended. A zombie counts as ended: nobody reaps orphans in some containers."""
     _, alive = psutil.wait_procs(processes, timeout=30)
     left = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not left, [(p.pid, p.cmdline()) for p in left]

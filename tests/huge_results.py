@@ -1,4 +1,4 @@
-"""A launch as large as a hub takes: what a hostile runner may send for a scenario of its own making."""
+"""Launches as large as a hub accepts, which a hostile runner may send for a scenario of its own making."""
 
 import base64
 import json
@@ -14,11 +14,11 @@ from stepmark.results.store import Run
 from stepmark.scenario.load import scenario_from_object
 
 RANKS, STEPS = 800, 2 * WARMUP_STEPS_MOST
-"""64 MB unpacked: `wire.STEPS_BYTES_MOST` is a little more."""
+"""The step times take 64 MB unpacked, a little less than `wire.STEPS_BYTES_MOST`."""
 
 
 def huge(results: Results, launches: int) -> Results:
-    """So many launches of one cell of 800 workers, each as long as one may be."""
+    """Return this many launches of one cell with 800 workers, each with as many steps as a launch may have."""
     scenario = results.run.scenario | {"spec": _spec(results.run.scenario["spec"], launches)}
     parsed = scenario_from_object(scenario)
     known = results.run.model_dump() | {"scenario": scenario, "scenario_digest": parsed.digest()}

@@ -1,4 +1,4 @@
-"""Real hubs for tests: a `stepmark hub serve` process, on SQLite or on a PostgreSQL server of the tests' own.
+"""Real hubs for tests: `stepmark hub serve` processes, on SQLite or on a PostgreSQL server that the tests start.
 
 A test module asks for these fixtures with `pytest_plugins = ["running_hub"]`.
 """
@@ -40,7 +40,7 @@ STEPMARK = [sys.executable, "-m", "stepmark"]
 
 @dataclass
 class Hub:
-    """A hub that serves. `log`: what it writes."""
+    """A running hub. `log` is the file of its log."""
 
     url: str
     metrics_url: str
@@ -50,13 +50,13 @@ class Hub:
     process: "subprocess.Popen[bytes]"
 
     def client(self, token: str | None = None, **settings: Any) -> httpx2.Client:
-        """Calls with this token; with the admin's if it is not given, with none if it is empty."""
+        """Return a client that sends this token: the admin's token if None, no token if it is empty."""
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
 
     def session(self, token: str | None = None) -> str:
-        """The cookie of a browser that has logged in with this token."""
+        """Log in with this token (the admin's if None) and return the cookie of the browser."""
         with self.client("") as client:
             answer = client.post("/login", data={"token": token or self.admin_token})
         assert answer.status_code == 303, answer.text
@@ -69,30 +69,30 @@ class Hub:
         return answer.json()
 
     def runner(self, results: "Results", run_id: str | None = None, number: int = 1) -> "Runner":
-        """A registered attempt, by default at a new run."""
+        """Register an attempt, by default of a new run, and return its runner."""
         runner = Runner(self, results, run_id or f"run-{secrets.token_hex(6)}", number)
         assert runner.register().status_code in (200, 201)
         return runner
 
     def wait_until_derived(self, run_id: str) -> Any:
-        """The run's summary, once its figures stand on everything that was sent."""
+        """Wait until the run's figures are derived from everything that was sent, and return its summary."""
         return wait_for(lambda: self.get(f"/api/v1/runs/{run_id}")["settled"]) and self.get(
             f"/api/v1/runs/{run_id}/summary"
         )
 
     def end(self) -> int:
-        """SIGTERM; the exit code."""
+        """End the hub with SIGTERM and return its exit code."""
         self.process.terminate()
         return self.process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
 class Results:
-    """A real run's results: what a runner has to send."""
+    """The results of a real run, as a runner sends them."""
 
     folder: Path
     run: Run
-    rows: tuple[tuple[str, dict[str, Any]], ...]  # launch id, LaunchUpload as JSON
+    rows: tuple[tuple[str, dict[str, Any]], ...]  # of each launch: its id and its LaunchUpload as JSON
     certificates: tuple[Certificate, ...]
 
     @classmethod
@@ -109,13 +109,13 @@ class Results:
 
 
 def upload(header: str, blob: bytes) -> dict[str, Any]:
-    """LaunchUpload as JSON."""
+    """Return a LaunchUpload as JSON's own types."""
     return {"header": json.loads(header), "steps_npz": base64.b64encode(blob).decode()}
 
 
 @dataclass
 class Runner:
-    """What `stepmark run --hub` says to a hub, one call at a time."""
+    """Makes the calls of `stepmark run --hub` to a hub, one at a time."""
 
     hub: Hub
     results: Results
@@ -131,7 +131,7 @@ class Runner:
             return client.put(f"/api/v1/runs/{self.run_id}/attempts/{self.number}", content=body.model_dump_json())
 
     def put(self, path: str, body: Any, token: str | None = None) -> httpx2.Response:
-        """`body`: a model, or JSON's own types."""
+        """Send `body`, a model or JSON's own types, with this token: the runner's own if None."""
         sent = {"content": body.model_dump_json(by_alias=True)} if hasattr(body, "model_dump_json") else {"json": body}
         with self.hub.client(self.token if token is None else token) as client:
             return client.put(path, **sent)
@@ -152,7 +152,7 @@ class Runner:
         return self.put(f"{self.execution}/state", State(sequence=sequence, outcome=outcome, **more))
 
     def send_all(self, outcome: str = "complete") -> None:
-        """Everything once."""
+        """Send the claim, every launch, every certificate and the last state, each once."""
         answers = [self.claim(), *map(self.launch, range(len(self.results.rows)))]
         answers += map(self.certify, range(len(self.results.certificates)))
         answers.append(self.state(1, outcome, launches=len(self.results.rows)))
@@ -164,7 +164,7 @@ class Runner:
 
 
 def hub_command(*words: object) -> tuple[int, str]:
-    """`stepmark hub WORDS`, in this process: the exit code, and what is printed, or why not."""
+    """Run `stepmark hub WORDS` in this process; return the exit code and the output, or the error's message."""
     done = CliRunner().invoke(hub_main.app, [str(word) for word in words])
     if isinstance(done.exception, StepmarkError):
         return done.exception.exit_code, str(done.exception)
@@ -174,7 +174,7 @@ def hub_command(*words: object) -> tuple[int, str]:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Its first true value."""
+    """Call `condition` until its value is true, and return that value; fail the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -184,7 +184,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def serve(folder: Path, database_url: str, *options: str, **environment: str) -> Hub:
-    """Start one, and wait until it listens. The caller ends it."""
+    """Start a hub and wait until it listens. The caller ends it."""
     token_file, log, out = folder / "admin-token", folder / "hub.log", folder / "hub.out"
     if not token_file.exists():
         token_file.write_text(new_token())
@@ -206,7 +206,7 @@ def serve(folder: Path, database_url: str, *options: str, **environment: str) ->
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Of two candidates of the sleeper, at one and two workers."""
+    """Return the results of a run of two candidates of the sleeper, at one and at two workers."""
     folder = tmp_path_factory.mktemp("measured")
     two = [
         {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
@@ -221,7 +221,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One for all tests that break nothing; each uses runs of its own."""
+    """Start one hub for all tests that do not break it; each test uses runs of its own."""
     folder = tmp_path_factory.mktemp("hub")
     if request.param == "sqlite":
         url = f"sqlite:///{folder / 'hub.db'}"
@@ -234,7 +234,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database that is empty."""
+    """Return the URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'hub.db'}"
     return request.getfixturevalue("postgres").new_database()
@@ -242,7 +242,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def start_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
-    """`serve` in the test's folder; what it started is gone after the test."""
+    """Return `serve` for the test's own folder. The hubs that it started are killed after the test."""
     started: list[Hub] = []
 
     def start(database_url: str, *options: str, **environment: str) -> Hub:
@@ -256,7 +256,10 @@ def start_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
 
 
 class Postgres:
-    """A server on a free port, in a folder of its own; for root as the user `postgres`, since it refuses to be root."""
+    """A PostgreSQL server on a free port, in a folder of its own.
+
+    Root starts it as the user `postgres`, since PostgreSQL refuses to run as root.
+    """
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
@@ -275,12 +278,12 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        """At once, as when its machine fails."""
+        """Stop the server at once, as when its machine fails."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-m", "immediate", "stop")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """All of it stands still: connections are taken, and nothing is answered."""
+        """Suspend all of the server's processes: connections are accepted, and nothing is answered."""
         head = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
         everyone = [head, *head.children(recursive=True)]
         try:

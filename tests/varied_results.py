@@ -1,4 +1,4 @@
-"""Variations of a real run's results: slower, of another machine, with hostile texts; what a hub is shown in tests."""
+"""Variations of a real run's results that tests send to a hub: slower, of another machine, or failed with any text."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from stepmark.results.record import pack_steps, unpack_steps
 
 
 def slower(results: Results, factor: float, cells: str = "", seed: int = 0) -> Results:
-    """Every time of the cells whose key begins with `cells` is multiplied, and shaken a little for each launch."""
+    """Multiply every time of the cells whose key begins with `cells`, with a little noise for each launch."""
     random = np.random.default_rng(seed)
     rows = tuple((name, _scaled(body, factor * random.normal(1, 0.002), cells)) for name, body in results.rows)
     return replace(results, rows=rows)
@@ -32,14 +32,14 @@ def _scaled(body: dict[str, Any], factor: float, cells: str) -> dict[str, Any]:
 
 
 def elsewhere(results: Results, packages: dict[str, str] | None = None, **environment: Any) -> Results:
-    """The same figures with other facts about machine and software."""
+    """Return the same figures with other facts about the machine and its software."""
     known = results.run.environment
     changes = environment | {"packages": known.packages | (packages or {})}
     return replace(results, run=results.run.model_copy(update={"environment": known.model_copy(update=changes)}))
 
 
 def broken(results: Results, cause: str, launches: int) -> Results:
-    """The last launches failed, with this cause."""
+    """Return results in which the last `launches` launches failed with this cause."""
     rows = list(results.rows)
     for index in range(len(rows) - launches, len(rows)):
         name, body = rows[index]
