@@ -1,4 +1,4 @@
-"""Every verb, flag, target, link and path that a document names is there."""
+"""Every verb, option, make target, link and path that a document names exists."""
 
 import re
 import shlex
@@ -34,7 +34,7 @@ PLACEHOLDERS = re.compile(r"[A-Z]{3,}|[*<>{}$…]|\.\.\.")
 
 
 def code_of(path: Path) -> list[str]:
-    """Lines of fenced blocks, and what stands between backticks."""
+    """Return the lines of fenced blocks and the texts between backticks, without comments."""
     text = path.read_text()
     fenced = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
@@ -55,7 +55,7 @@ def command() -> typer.core.TyperGroup:
 
 
 def unknown_of_command(words: list[str]) -> list[str]:
-    """What of `stepmark WORDS` the command line does not have."""
+    """Return the verb or the options of `stepmark WORDS` that the command line does not have."""
     verb: object = command()
     options = {"--help"}
     rest = list(words)
@@ -75,7 +75,7 @@ def unknown_of_command(words: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_are_there(path: Path) -> None:
+def test_commands_that_a_document_names_exist(path: Path) -> None:
     wrong = []
     for line in code_of(path):
         for target in re.findall(r"(?:^|[;&|]\s*)make ([a-z][-a-z]*)\b", line):
@@ -95,7 +95,7 @@ def test_commands_are_there(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_and_paths_are_there(path: Path) -> None:
+def test_links_and_paths_that_a_document_names_exist(path: Path) -> None:
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text())]
     wrong = [link for link in links if link and ":" not in link and not (path.parent / link).exists()]
     for span in code_of(path):

@@ -1,4 +1,4 @@
-"""`make generate` was run after the last change of what a committed file is made of."""
+"""Every committed file that is generated is what `make generate` would write now."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ DOCUMENTS = documents(ROOT)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_generated_file_is_what_the_code_makes(path: Path) -> None:
+def test_a_generated_file_is_what_the_code_generates(path: Path) -> None:
     assert path.read_text() == DOCUMENTS[path], "stale: run make generate"
 
 
-def test_no_dashboard_is_left_over() -> None:
+def test_no_dashboard_is_committed_that_is_no_longer_generated() -> None:
     assert set((ROOT / "charts" / "stepmark" / "dashboards").glob("*.json")) <= DOCUMENTS.keys()
 
 

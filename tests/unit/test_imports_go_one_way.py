@@ -1,4 +1,4 @@
-"""DESIGN section 8 as a test: who may import whom, and which third parties where."""
+"""Section 8 of docs/design.md as tests: which package may import which, and where frameworks may be imported."""
 
 import ast
 import graphlib
@@ -13,7 +13,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "services" / "stepmark"
 
 GROUND = {"errors", "terms", "strict"}
-"""What everything may import; it imports nothing but itself."""
+"""What every package may import. These modules import only themselves."""
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in GROUND},
     "catalog": {"engines", "workloads"},  # their protocols, for the type checker only
@@ -36,13 +36,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("catalog", "interpreters", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
         *("telemetry", "publish", "hub", "controller"),
     },
-    "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # runs when files are made
+    "generate": {
+        "catalog",
+        "workloads",
+        "scenario",
+        "controller",
+        "telemetry",
+    },  # it runs only when files are generated
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
 
 
 def imports(path: Path, module_level_only: bool = False) -> list[tuple[int, str]]:
-    """(line, dotted name) of every import; optionally only those that run when the module is imported."""
+    """Return (line, dotted name) of every import, or only of those that run when the module is imported."""
     tree = ast.parse(path.read_text())
     if module_level_only:
         nodes = [n for top in tree.body if isinstance(top, ast.Import | ast.ImportFrom) for n in [top]]
@@ -65,7 +71,7 @@ FILES = [path for path in PACKAGE.rglob("*.py") if owner(path) not in ("__init__
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_package_imports_only_what_lies_before_it(path: Path) -> None:
+def test_a_package_imports_only_packages_that_the_table_allows(path: Path) -> None:
     for line, name in imports(path):
         if name.startswith("stepmark."):
             target = name.split(".")[1]
@@ -74,7 +80,7 @@ def test_a_package_imports_only_what_lies_before_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_imports_a_framework_when_it_is_imported(path: Path) -> None:
+def test_importing_a_module_imports_no_framework(path: Path) -> None:
     for line, name in imports(path, module_level_only=True):
         assert name.split(".")[0] not in FRAMEWORKS, f"{path}:{line} imports {name}"
 
@@ -82,7 +88,7 @@ def test_no_module_imports_a_framework_when_it_is_imported(path: Path) -> None:
 @pytest.mark.parametrize(
     "path", [p for p in FILES if owner(p) != "orchestrate"], ids=lambda p: str(p.relative_to(PACKAGE))
 )
-def test_only_orchestrate_knows_ray(path: Path) -> None:
+def test_only_orchestrate_imports_ray(path: Path) -> None:
     assert not [name for _, name in imports(path) if name.split(".")[0] == "ray"]
 
 
@@ -94,7 +100,7 @@ def test_every_package_is_in_the_table() -> None:
     assert {owner(path) for path in FILES} == set(MAY_IMPORT)
 
 
-def test_the_whole_slim_package_loads_without_a_framework() -> None:
+def test_the_command_line_and_the_hub_load_without_a_framework() -> None:
     code = (
         "import sys, stepmark.cli.run_verb, stepmark.cli.verbs, stepmark.cli.doctor, stepmark.hub.app\n"
         f"loaded = {FRAMEWORKS!r} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The two verbs, in this process: what they refuse, and with which exit code."""
+"""What the verbs `compare` and `forecast` refuse, and with which exit code. They run in this process."""
 
 import sys
 from collections.abc import Callable
@@ -26,27 +26,27 @@ def ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ended:
 
 
 @pytest.mark.parametrize("text", NO_COUNTS)
-def test_worker_counts_that_are_none_are_refused(ended: Ended, capfd: Capture, text: str) -> None:
+def test_a_text_that_is_no_list_of_worker_counts_is_refused(ended: Ended, capfd: Capture, text: str) -> None:
     assert ended("forecast", ".", f"--workers={text}") == 2
     assert "--workers: expected" in capfd.readouterr().err
 
 
-def test_worker_counts_keep_their_order_and_are_asked_for_once() -> None:
+def test_worker_counts_keep_their_order_and_duplicates_are_dropped() -> None:
     assert targets_of("16, 8,16") == (16, 8)
 
 
 @pytest.mark.parametrize("effect", ["nan", "-0.1", "2"])
-def test_an_effect_that_would_never_fail_a_gate_is_refused(ended: Ended, effect: str) -> None:
+def test_a_minimum_effect_outside_its_range_is_refused(ended: Ended, effect: str) -> None:
     assert ended("compare", ".", ".", f"--minimum-effect={effect}") == 2
 
 
 @pytest.mark.parametrize("command", [("compare", ".", "."), ("forecast", ".", "--workers=2")])
-def test_a_folder_without_results_ends_with_3(ended: Ended, capfd: Capture, command: tuple[str, ...]) -> None:
+def test_a_folder_without_results_ends_with_exit_code_3(ended: Ended, capfd: Capture, command: tuple[str, ...]) -> None:
     assert ended(*command) == 3
     assert "expected the results of a run" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["compare", "forecast"])
-def test_the_verbs_teach(ended: Ended, capfd: Capture, verb: str) -> None:
+def test_the_help_of_both_verbs_is_longer_than_ten_lines(ended: Ended, capfd: Capture, verb: str) -> None:
     assert ended(verb, "--help") == 0
     assert len(capfd.readouterr().out.splitlines()) > 10

@@ -1,11 +1,11 @@
-"""Progress says how many of how many, and about how long the rest takes."""
+"""Progress says how many launches of a stage are done, and about how long the others take."""
 
 import pytest
 
 from stepmark.cli import progress
 
 
-def test_what_is_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(progress, "monotonic", lambda: now)
     counter = progress.Counter(4)

@@ -1,4 +1,4 @@
-"""`stepmark hub serve` with values that no hub can have. The controller's: tests/unit/controller/test_serve.py."""
+"""`stepmark hub serve` with impossible values. The controller's options: tests/unit/controller/test_serve.py."""
 
 from typer.testing import CliRunner
 
@@ -17,7 +17,7 @@ def test_every_refused_option_is_named_with_its_variable() -> None:
     ]
 
 
-def test_a_user_without_a_right_is_refused() -> None:
+def test_a_user_of_token_review_without_a_right_is_refused() -> None:
     done = CliRunner().invoke(hub_main.app, ["serve", "--token-review-user", "system:serviceaccount:ci:runner"])
     assert isinstance(done.exception, CannotRun)
     assert "--token-review-user" in str(done.exception)

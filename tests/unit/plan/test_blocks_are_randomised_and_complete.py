@@ -26,7 +26,7 @@ def test_every_block_has_every_cell_once() -> None:
         assert sorted(launch.cell.key for launch in block) == sorted(cell.key for cell in plan().cells)
 
 
-def test_compared_cells_are_neighbours_and_turn_round_every_block() -> None:
+def test_compared_cells_are_adjacent_and_change_their_order_from_block_to_block() -> None:
     firsts = []
     for block in plan(measurement={"launches": 4}).blocks:
         pairs = list(zip(block[::2], block[1::2], strict=True))
@@ -36,7 +36,7 @@ def test_compared_cells_are_neighbours_and_turn_round_every_block() -> None:
     assert firsts[0] == firsts[2] != firsts[1] == firsts[3]
 
 
-def test_the_seed_decides_the_order() -> None:
+def test_the_seed_decides_the_order_of_launches() -> None:
     def order(seed: int) -> list[list[str]]:
         blocks = plan(measurement={"launches": 5, "seed": seed}).blocks
         return [[launch.cell.key for launch in block] for block in blocks]
@@ -45,7 +45,7 @@ def test_the_seed_decides_the_order() -> None:
     assert order(1) != order(2)
 
 
-def test_a_level_that_an_engine_lacks_is_a_result_with_its_reason() -> None:
+def test_an_execution_that_an_engine_lacks_is_a_result_with_its_reason() -> None:
     cells = plan(sweep={"execution": ["graph"]}).cells
     assert {cell.unsupported for cell in cells} == {"graph: the sleeper has no graph"}
     assert plan(sweep={"execution": ["graph"]}).blocks[0] == ()
@@ -57,7 +57,7 @@ def test_more_workers_than_places_are_unsupported_and_the_rest_is_measured() -> 
     assert all("only 1 fit here" in (cell.unsupported or "") for cell in made.cells if cell.workers == 2)
 
 
-def test_default_and_what_it_resolves_to_are_one_cell() -> None:
+def test_the_default_execution_and_the_one_that_it_resolves_to_are_one_cell() -> None:
     cells = plan(sweep={"execution": ["default", "eager"]}).cells
     assert {cell.levels for cell in cells} == {("default", "eager")}
 
@@ -70,7 +70,7 @@ def test_a_missing_compiler_makes_compiled_torch_unsupported_with_the_remedy() -
     assert "install a C++ compiler" in (compiled.unsupported or "")
 
 
-def test_single_does_not_run_on_two_workers() -> None:
+def test_the_strategy_single_is_unsupported_with_two_workers() -> None:
     single = [{"name": "s", "engine": "sleeper", "strategy": "single"}]
     assert [cell.unsupported is None for cell in plan(candidates=single).cells if cell.execution == "eager"] == [
         True,
@@ -95,7 +95,7 @@ WAYS = [
         ({"sweep": {"precision": ["tf32"]}}, [way["name"] for way in WAYS], "NVIDIA"),
     ],
 )
-def test_what_a_framework_computes_wrongly_is_refused_with_the_reason(
+def test_a_cell_that_its_framework_computes_wrongly_is_unsupported_with_the_reason(
     changes: dict, refused: list, reason: str
 ) -> None:
     made = plan(

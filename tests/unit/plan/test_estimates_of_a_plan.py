@@ -1,4 +1,4 @@
-"""How long a plan is said to take."""
+"""The estimate of how long a plan takes."""
 
 from conftest import scenario_document
 from stepmark.plan.blocks import make_plan
@@ -16,7 +16,7 @@ def seconds(step_seconds: float) -> float:
     return estimate_seconds(plan, 5, "bare", fresh_process=False)
 
 
-def test_steps_that_are_scripted_count_as_long_as_they_are() -> None:
-    """20 launches of 12 s were said to take a minute."""
+def test_scripted_steps_count_in_the_estimate_with_their_scripted_time() -> None:
+    """Before, 20 launches of 12 s each were estimated to take one minute."""
     cells = seconds(0.1) - seconds(0.001)
     assert cells > 5 * 100 * 0.099

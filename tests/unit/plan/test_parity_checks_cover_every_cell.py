@@ -1,4 +1,4 @@
-"""Which launches prove parity: one for each cell, against references that redo its work in one process."""
+"""Which launches check parity: one for each cell, against references that do its work again in one process."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ def plan(candidates: list[Any], model: str = "mlp", **changes: Any) -> Plan:
     return make_plan(scenario_from_object(document), Machine(places=2, programs=("c++",)))
 
 
-def test_every_measurable_cell_has_one() -> None:
+def test_every_measurable_cell_has_a_parity_check() -> None:
     made = plan([TORCH, KERAS], sweep={"execution": ["default", "compiled"]})
     assert [check.cell.key for check in checks(made)] == [cell.key for cell in made.measurable]
 
 
-def test_references_come_first_and_once() -> None:
+def test_references_are_launched_first_and_each_only_once() -> None:
     found = launches(checks(plan([TORCH, KERAS])))
     writes = [launch.probe.writes for launch in found if launch.probe]
     assert writes == sorted(writes, reverse=True)
@@ -67,7 +67,7 @@ def stages(candidates: list[Any], **changes: Any) -> dict[str, list[str]]:
     return {check.cell.key: [step.name for step in check.steps] for check in found}
 
 
-def test_two_frameworks_are_compared_in_float64_and_one_is_not() -> None:
+def test_candidates_of_two_frameworks_are_compared_in_float64_and_those_of_one_are_not() -> None:
     assert stages([TORCH, KERAS]) == {
         "torch.eager.float32.w1": ["as timed"],
         "keras.graph.float32.w1": ["float64", "as timed"],
@@ -83,7 +83,7 @@ def test_a_float64_cell_has_a_float64_reference() -> None:
     assert last(check).reference.cell.precision == "float64"
 
 
-def test_a_script_has_no_weights_and_no_check() -> None:
+def test_a_cell_with_scripted_steps_has_no_parity_check() -> None:
     sleeper = {"name": "s", "engine": "sleeper", "strategy": "parallel"}
     made = plan([sleeper], "scripted", parity="required")
     assert checks(made) == ()

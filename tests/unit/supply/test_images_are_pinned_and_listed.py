@@ -1,4 +1,4 @@
-"""What images are built from, what is said to be in them, and that SECURITY.md names tests that exist."""
+"""What images are built from, what their bills of materials list, and that SECURITY.md names tests that exist."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ def test_no_image_is_built_from_another_base_than_the_one_argument(file: Path) -
     assert "$BASE" not in bases or len(re.findall(r"^ARG BASE=\S+$", text, re.MULTILINE)) == 1
 
 
-def test_an_image_says_what_it_was_built_from() -> None:
+def test_both_images_have_a_label_that_names_their_base() -> None:
     assert DOCKERFILE.count('LABEL org.opencontainers.image.base.name="$BASE"') == 2
 
 
@@ -68,7 +68,7 @@ def test_a_bill_of_materials_lists_what_is_installed_and_nothing_else() -> None:
     assert made["dependencies"][1:] == [{"ref": "kubernetes@2", "dependsOn": []}]
 
 
-def test_an_installed_package_that_is_not_in_it_ends_the_build() -> None:
+def test_an_installed_package_that_the_bill_of_materials_lacks_ends_the_build() -> None:
     with pytest.raises(ValueError, match="found none of numpy"):
         sbom.bill(EXPORTED, ["numpy==2"], [])
 

@@ -1,4 +1,4 @@
-"""A snapshot made by hand."""
+"""Figures of a hub, made by hand: a cell, a comparison, the service, and a whole snapshot."""
 
 from typing import Any
 

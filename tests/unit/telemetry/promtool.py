@@ -1,4 +1,4 @@
-"""Programs that some of these tests need."""
+"""The path of promtool, which some of these tests need, and a mark that skips them without it."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The committed boards: fresh, as the SDK's own model reads them, on the grid, and every query of known names."""
+"""The committed boards: the SDK reads them, panels fill the grid, and every query uses known metric names."""
 
 import json
 import re
@@ -42,12 +42,12 @@ def variables(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
-def test_uids_never_change_since_links_name_them() -> None:
+def test_the_uids_of_boards_never_change_since_links_name_them() -> None:
     assert {board["uid"] for board in BOARDS.values()} == UIDS
 
 
 @each_board
-def test_the_sdk_reads_a_board_and_writes_the_same(board: dict[str, Any]) -> None:
+def test_the_sdk_reads_a_board_and_writes_the_same_board(board: dict[str, Any]) -> None:
     again = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
     assert again == board
 
@@ -65,7 +65,7 @@ def test_panels_fill_the_grid_and_do_not_overlap(board: dict[str, Any]) -> None:
 
 
 @each_board
-def test_ids_are_there_once_and_queries_have_letters_of_their_own(board: dict[str, Any]) -> None:
+def test_panels_have_unique_ids_and_their_queries_are_lettered_in_order(board: dict[str, Any]) -> None:
     ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids)
     for panel in panels(board):
@@ -74,7 +74,7 @@ def test_ids_are_there_once_and_queries_have_letters_of_their_own(board: dict[st
 
 
 @each_board
-def test_every_panel_is_explained_and_has_a_unit(board: dict[str, Any]) -> None:
+def test_every_panel_has_a_title_of_its_own_a_description_and_a_unit(board: dict[str, Any]) -> None:
     for panel in panels(board):
         assert panel["title"], panel["id"]
         assert panel["description"].endswith("."), panel["title"]
@@ -85,7 +85,7 @@ def test_every_panel_is_explained_and_has_a_unit(board: dict[str, Any]) -> None:
 
 
 @each_board
-def test_the_datasource_is_a_variable_everywhere(board: dict[str, Any]) -> None:
+def test_every_panel_query_and_variable_takes_the_datasource_from_a_variable(board: dict[str, Any]) -> None:
     ours = {"type": "prometheus", "uid": "${datasource}"}
     queries = [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
     targets = [target for panel in panels(board) for target in panel["targets"]]
@@ -94,14 +94,14 @@ def test_the_datasource_is_a_variable_everywhere(board: dict[str, Any]) -> None:
 
 
 @each_board
-def test_variables_that_are_used_are_defined_and_the_other_way_round(board: dict[str, Any]) -> None:
+def test_a_board_defines_exactly_the_variables_that_its_queries_use(board: dict[str, Any]) -> None:
     text = json.dumps([panels(board), [variable.get("query") for variable in board["templating"]["list"]]])
     used = set(re.findall(r"\$\{?([a-zA-Z_]+)", text)) - {"__rate_interval", "__value"}
     assert used == set(variables(board))
 
 
 @each_board
-def test_legends_use_labels_that_their_query_gives(board: dict[str, Any]) -> None:
+def test_legends_use_labels_that_some_metric_has(board: dict[str, Any]) -> None:
     known = {label for metric in METRICS for label in metric.labels} | {x for one in EXTERNAL for x in one.labels}
     for panel in panels(board):
         for target in panel["targets"]:
@@ -116,7 +116,7 @@ def test_boards_link_to_each_other(board: dict[str, Any]) -> None:
 
 
 @each_board
-def test_every_query_is_promql_over_names_of_the_table(board: dict[str, Any]) -> None:
+def test_every_query_is_promql_over_known_metric_names(board: dict[str, Any]) -> None:
     allowed = {name for metric in METRICS for name in (metric.name, f"{metric.name}_bucket")}
     allowed |= {one.name for one in EXTERNAL}
     for expression in expressions(board):
@@ -128,7 +128,7 @@ def test_every_query_is_promql_over_names_of_the_table(board: dict[str, Any]) ->
 
 
 def test_every_series_is_on_a_board_or_in_a_rule() -> None:
-    """What nobody looks at need not be there."""
+    """A series that no board and no rule uses need not exist."""
     rules = (ROOT / "charts" / "stepmark" / "rules" / "stepmark.rules.yaml").read_text()
     seen = json.dumps(list(BOARDS.values())) + rules
     missing = [metric.name for metric in METRICS if not re.search(rf"\b{metric.name}(_bucket)?\b", seen)]
@@ -136,7 +136,7 @@ def test_every_series_is_on_a_board_or_in_a_rule() -> None:
 
 
 def series(rates: dict[str, tuple[float, str]], scenario: str) -> Iterator[dict[str, str]]:
-    """Input of promtool: throughput and parity of each candidate."""
+    """Yield the input series of promtool: throughput and parity of each candidate."""
     for candidate, (rate, parity) in rates.items():
         labels = f'scenario="{scenario}", candidate="{candidate}"'
         yield {"series": f"stepmark_throughput_samples_per_second{{{labels}}}", "values": str(rate)}
@@ -144,7 +144,7 @@ def series(rates: dict[str, tuple[float, str]], scenario: str) -> Iterator[dict[
 
 
 @needs_promtool
-def test_the_fastest_of_a_scenario_is_none_that_parity_refused_or_left_open(tmp_path: Path) -> None:
+def test_the_fastest_candidate_of_a_scenario_is_never_one_that_parity_refused_or_left_open(tmp_path: Path) -> None:
     [panel] = [one for one in panels(BOARDS["stepmark-overview"]) if one["title"] == "Fastest of each scenario"]
     [target] = panel["targets"]
     required = {

@@ -1,4 +1,4 @@
-"""The table of names: Prometheus' conventions, and nothing on a series that grows without bound."""
+"""The table of metric names follows Prometheus' conventions, and no label grows without bound."""
 
 import re
 import subprocess
@@ -33,28 +33,28 @@ def text() -> str:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_a_name_says_its_unit_and_counters_end_in_total(metric: names.Metric) -> None:
+def test_a_metric_name_says_its_unit_and_only_counters_end_in_total(metric: names.Metric) -> None:
     assert re.fullmatch(r"stepmark_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
     assert metric.name.endswith(UNITS) or metric.name in COUNTS
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert metric.help.endswith(".")
 
 
-def test_every_name_is_there_once() -> None:
+def test_every_metric_name_is_unique() -> None:
     assert len({metric.name for metric in METRICS}) == len(METRICS)
 
 
-def test_no_label_grows_with_the_runs() -> None:
+def test_no_label_has_more_values_the_more_runs_there_are() -> None:
     assert not {"run", "run_id", "rank", "attempt", "trial", "step"} & {x for metric in METRICS for x in metric.labels}
 
 
-def test_a_hub_shows_every_name_of_the_table_and_no_other() -> None:
+def test_a_hub_exposes_every_metric_of_the_table_that_is_its_own_and_no_other() -> None:
     shown = set(re.findall(r"^# TYPE (\S+)", text(), flags=re.M))
     others = ("stepmark_live_", "stepmark_controller_")
     assert shown == {metric.name for metric in METRICS if not metric.name.startswith(others)}
 
 
-def test_a_controller_shows_what_the_table_says_of_it() -> None:
+def test_a_controllers_metrics_have_the_kind_help_and_labels_of_the_table() -> None:
     registry = CollectorRegistry()
     meters = Meters(registry)
     meters.ticked(0.1, {})
@@ -68,19 +68,19 @@ def test_a_controller_shows_what_the_table_says_of_it() -> None:
         assert (found.type, found.documentation, shown) == (metric.kind, metric.help, metric.labels)
 
 
-def test_endings_that_are_the_clusters_trouble_are_those_that_are_tried_again_and_refusals_of_our_objects() -> None:
+def test_irregular_endings_are_those_that_are_tried_again_and_refusals_of_our_objects() -> None:
     trouble = {reason for reason, ending in ENDINGS.items() if ending.then == "retry"} - {"Stopped"}
     assert set(ENDINGS) - set(names.REGULAR_ENDINGS.split("|")) == trouble | {"RejectedByKubeRay", "NameTaken"}
 
 
 @needs_promtool
-def test_promtool_finds_nothing_to_criticise() -> None:
+def test_promtool_accepts_the_exposed_metrics() -> None:
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text(), capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_names_are_written_out_nowhere_else() -> None:
-    """A name that is not of the table would not follow when the table changes."""
+def test_metric_names_are_written_out_only_in_the_table() -> None:
+    """A metric name that is written out elsewhere would not change with the table."""
     for path in (ROOT / "services").rglob("*.py"):
         if path.name != "names.py":
             found = re.findall(r"stepmark_(?:hub|live|step|run|throughput|verdict|parity)_[a-z_]+", path.read_text())

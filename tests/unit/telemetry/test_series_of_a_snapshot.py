@@ -1,4 +1,4 @@
-"""What /metrics shows of known figures; nothing hostile, nothing twice, never more than a bounded number."""
+"""The series that /metrics shows of known figures: no hostile labels, no duplicates, and never more than a limit."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ PAIR = {
 
 
 def scraped(given: Snapshot | None) -> dict[str, list[tuple[dict[str, str], float]]]:
-    """Name -> label sets with their values, through the text that Prometheus reads."""
+    """Return label sets with their values by metric name, parsed from the text that Prometheus reads."""
     registry = CollectorRegistry()
     registry.register(HubCollector(lambda: given))
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
@@ -41,7 +41,7 @@ def scraped(given: Snapshot | None) -> dict[str, list[tuple[dict[str, str], floa
 
 
 def left_out(found: dict[str, Any], what: str) -> dict[str, float]:
-    """Reason -> how many, where there are any."""
+    """Return how many of `what` were left out for each reason; a reason without any is absent."""
     rows = [(labels["reason"], value) for labels, value in found[names.LEFT_OUT.name] if labels["what"] == what]
     return {reason: value for reason, value in rows if value}
 
@@ -61,7 +61,7 @@ def test_a_cell_is_shown_with_its_figures(metric: Metric, more: dict[str, str], 
     assert scraped(snapshot())[metric.name] == [(CELL | more, value)]
 
 
-def test_step_times_are_told_apart_by_stat() -> None:
+def test_step_times_of_a_cell_differ_by_the_label_stat() -> None:
     expected = [(CELL | {"stat": stat}, value) for stat, value in (("p50", 0.032), ("p95", 0.034), ("p99", 0.05))]
     assert scraped(snapshot())[names.STEP.name] == expected
 
@@ -73,7 +73,7 @@ def test_a_comparison_is_shown_with_its_interval_and_verdict() -> None:
     assert found[names.PAIR_VERDICT.name] == [(PAIR | {"state": "no-measurable-difference"}, 1)]
 
 
-def test_the_hub_shows_how_it_stands() -> None:
+def test_the_hub_shows_its_database_runs_queue_and_version() -> None:
     found = scraped(snapshot())
     assert found[names.DATABASE_UP.name] == [({}, 1)]
     run = {"scenario": "cnn", "scenario_namespace": "", "outcome": "failed", "reason": "launch-failed"}
@@ -88,7 +88,7 @@ def test_the_hub_shows_how_it_stands() -> None:
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_what_is_unknown_or_no_number_is_absent(value: float | None) -> None:
+def test_a_figure_that_is_unknown_or_not_finite_is_absent(value: float | None) -> None:
     unknown = cell(samples_per_second=value, mfu=value, step_seconds_p99=value)
     found = scraped(snapshot(cells=(unknown,), service=service(unseen_seconds=None, schema_revision=None)))
     assert not {names.THROUGHPUT.name, names.MFU.name, names.UNSEEN.name, names.SCHEMA.name} & set(found)
@@ -96,7 +96,7 @@ def test_what_is_unknown_or_no_number_is_absent(value: float | None) -> None:
     assert found[names.SPEEDUP.name] == [(CELL, 1.8)]
 
 
-def test_a_database_that_is_away_is_said_and_nothing_else_is() -> None:
+def test_a_hub_whose_database_is_away_shows_that_and_no_figures() -> None:
     found = scraped(None)
     assert found[names.DATABASE_UP.name] == [({}, 0)]
     assert set(found) == {names.DATABASE_UP.name, names.READ_SECONDS.name}
@@ -121,7 +121,7 @@ def test_a_hostile_state_is_dropped_and_counted(label: str, value: str) -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_text_at_all_breaks_the_answer(scenario: str, verdict: str, reason: str) -> None:
+def test_no_text_in_a_snapshot_breaks_the_answer(scenario: str, verdict: str, reason: str) -> None:
     found = scraped(
         snapshot(
             cells=(cell(scenario=scenario, verdict=verdict),),
@@ -133,7 +133,7 @@ def test_no_text_at_all_breaks_the_answer(scenario: str, verdict: str, reason: s
     assert set(found) <= {metric.name for metric in names.METRICS}
 
 
-def test_the_same_labels_are_shown_once_with_the_newest_figure() -> None:
+def test_cells_with_the_same_labels_are_shown_once_with_the_newest_figure() -> None:
     found = scraped(snapshot(cells=(cell(samples_per_second=5.0), cell(verdict="steady"))))
     assert found[names.THROUGHPUT.name] == [(CELL, 5.0)]
     assert left_out(found, "cell") == {"duplicate": 1}
@@ -149,7 +149,7 @@ def many(count: int) -> Snapshot:
     )
 
 
-def test_a_full_hub_stays_within_the_limit_and_shows_the_newest() -> None:
+def test_a_full_hub_stays_within_the_limit_of_series_and_shows_the_newest_cells() -> None:
     registry = CollectorRegistry()
     HubMeters(registry)
     registry.register(HubCollector(lambda: many(400)))
@@ -168,13 +168,13 @@ def test_a_configuration_is_shown_whole_or_not_at_all() -> None:
         assert len(found[metric.name]) == len(found[names.THROUGHPUT.name])
 
 
-def test_comparisons_leave_their_room_to_cells_and_never_lose_it_to_them() -> None:
+def test_cells_may_use_the_room_that_comparisons_do_not_need_and_no_more() -> None:
     alone = scraped(snapshot(cells=many(400).cells, pairs=()))
     both = scraped(many(400))
     assert len(alone[names.THROUGHPUT.name]) > len(both[names.THROUGHPUT.name])
     assert len(both[names.PAIR_RATIO.name]) > 40
 
 
-def test_a_series_has_the_labels_of_the_table() -> None:
+def test_a_series_has_as_many_labels_as_its_metric_in_the_table() -> None:
     for metric, labels, _ in series(snapshot()):
         assert len(labels) == len(metric.labels)

@@ -1,4 +1,4 @@
-"""docs/metrics.md: its tables are what the code says, and every board and alert is described."""
+"""docs/metrics.md describes every series, board and alert, and is refused without the marks of its tables."""
 
 import pytest
 
@@ -17,6 +17,6 @@ def test_every_series_board_and_alert_is_described() -> None:
     assert [alert.name for alert in rules.ALERTS if f"### {alert.name}\n" not in PAGE] == []
 
 
-def test_a_page_without_its_marks_is_refused() -> None:
+def test_a_page_of_metrics_without_the_marks_of_its_tables_is_refused() -> None:
     with pytest.raises(ValueError, match="series"):
         with_parts("# Nothing here\n")

@@ -1,4 +1,4 @@
-"""Seeded documents and wire records, and those that once broke something. More of them: make fuzz."""
+"""Random documents and wire records from fixed seeds, and those that once broke a reader. `make fuzz` tries more."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ KEPT = sorted((ROOT / "tests" / "corpus" / "fuzzed").iterdir())
 
 
 @pytest.mark.parametrize("first", range(0, DOCUMENTS, AT_ONCE))
-def test_documents(first: int) -> None:
+def test_a_random_document_is_accepted_or_refused(first: int) -> None:
     answers = {documents.check(documents.document(seed)) for seed in range(first, first + AT_ONCE)}
     assert answers == {"accepted", "refused"}
 
 
 @pytest.mark.parametrize("first", range(0, RECORDS, 5 * AT_ONCE))
-def test_wire_records(first: int) -> None:
+def test_a_random_wire_record_is_accepted_or_refused(first: int) -> None:
     answers = {records.check(*records.record(seed)) for seed in range(first, first + 5 * AT_ONCE)}
     assert answers == {"accepted", "refused"}
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.name)
-def test_what_broke_something_once(file: Path) -> None:
+def test_an_input_that_once_broke_a_reader_is_accepted_or_refused(file: Path) -> None:
     if file.suffix == ".yaml":
         documents.check(file.read_bytes())
     else:
