@@ -1,4 +1,4 @@
-"""The table of a run's steps, as its readers find it: types, order, texts that are missing, and what is refused."""
+"""The Parquet table of a run's steps as its readers find it: types, order, missing texts, and what is refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ def table(folder: Path, columns: str = "*") -> duckdb.DuckDBPyRelation:
     return duckdb.sql(f"SELECT {columns} FROM '{folder / parquet.FILE}'")  # type: ignore[return-value]
 
 
-def test_columns_have_names_and_types(tmp_path: Path) -> None:
+def test_every_column_has_its_name_and_type(tmp_path: Path) -> None:
     parquet.write([row(0)], tmp_path)
     found = table(tmp_path)
     texts = ["launch_id", "candidate", "engine", "strategy", "variant", "execution", "precision"]
@@ -65,7 +65,7 @@ def test_rows_stand_in_the_order_of_launches_ranks_and_steps(tmp_path: Path, mon
     assert groups.fetchall() == [(7,)]  # type: ignore[union-attr]
 
 
-def test_missing_texts_and_lists_come_back(tmp_path: Path) -> None:
+def test_missing_texts_and_lists_are_read_as_they_were_written(tmp_path: Path) -> None:
     plain = CELL.model_copy(update={"variant": "plain", "options": ()})
     parquet.write([row(0), row(1, plain)], tmp_path)
     found = table(tmp_path, "DISTINCT block, variant, options").order("block")
@@ -77,7 +77,7 @@ def test_a_run_without_steps_is_an_empty_table(tmp_path: Path) -> None:
     assert table(tmp_path).fetchall() == []
 
 
-def test_what_goes_wrong_with_a_row_is_said_in_its_own_words(tmp_path: Path) -> None:
+def test_an_error_while_a_row_is_read_is_raised_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="a stored launch"):
         parquet.write([row(0), ("{}", b"")], tmp_path)
 

@@ -1,4 +1,4 @@
-"""Which right an address needs: whatever is not known needs the most."""
+"""Which right a method and an address need: an unknown one needs the admin's."""
 
 import pytest
 
@@ -22,5 +22,5 @@ from stepmark.hub.rights import needed
         ("TRACE", "/", "admin"),
     ],
 )
-def test_the_right_that_an_address_needs(method: str, path: str, right: str) -> None:
+def test_each_address_needs_its_right_and_an_unknown_one_the_admins(method: str, path: str, right: str) -> None:
     assert needed(method, path) == right

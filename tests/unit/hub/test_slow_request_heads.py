@@ -1,4 +1,4 @@
-"""A client that trickles the head of its request is cut off, also on a connection that is kept."""
+"""A client that sends the head of its request byte by byte is cut off, also on a connection that is kept open."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from stepmark.hub import connections
 
 
 async def _trickle(first_request: bytes) -> bytes:
-    """What the server says after the first request while the next one's head never ends."""
+    """Return what the server sends after the first request while the head of the next one never ends."""
     app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
     config = uvicorn.Config(app, port=0, http=connections.bounded(10), log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
@@ -36,6 +36,6 @@ async def _trickle(first_request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("first_request", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "kept"])
-def test_a_head_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch, first_request: bytes) -> None:
+def test_a_request_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch, first_request: bytes) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     assert asyncio.run(asyncio.wait_for(_trickle(first_request), 120)) == b""

@@ -23,7 +23,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def add(database: Database, name: str, ended_at: float, outcome: str = "complete", workers: int = 1) -> None:
-    """An execution with one cell."""
+    """Store an execution with one cell, and make it current if it is complete."""
     with database.write() as connection:
         insert(connection, runs, [{"run_id": name, "name": "s", "created_at": 0, "execution_id": name}])
         texts = {"document": "{}", "scenario_digest": "", "reason": "", "message": "", "outcome": outcome}
@@ -45,14 +45,14 @@ def holding(database: Database) -> dict[str, str]:
         return {row.configuration: row.execution_id for row in rows}
 
 
-def test_the_newest_that_ended_holds_whenever_it_was_derived(database: Database) -> None:
+def test_the_execution_that_ended_last_is_current_whenever_it_was_derived(database: Database) -> None:
     add(database, "second", 20)
     add(database, "first", 10)
     add(database, "two-workers", 5, workers=2)
     assert holding(database) == {"/s/c/e/t/eager/float32/1": "second", "/s/c/e/t/eager/float32/2": "two-workers"}
 
 
-def test_the_one_before_holds_again_once_the_newest_is_gone(database: Database) -> None:
+def test_the_execution_before_is_current_again_once_the_newest_is_gone(database: Database) -> None:
     add(database, "first", 10)
     add(database, "interrupted", 15, outcome="interrupted")
     add(database, "second", 20)
@@ -66,7 +66,7 @@ def test_the_one_before_holds_again_once_the_newest_is_gone(database: Database) 
     assert holding(database) == {}
 
 
-def test_only_a_silent_execution_that_says_it_runs_is_lost(database: Database) -> None:
+def test_only_a_silent_execution_that_is_still_running_is_marked_as_lost(database: Database) -> None:
     add(database, "silent", 10, outcome="running")
     add(database, "heard", 30, outcome="running")
     add(database, "ended", 10)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs up while it is being connected to is a database that is away, not a surprise."""
+"""A PostgreSQL server that resets a connection while it is being made counts as a database that is away."""
 
 import socket
 import struct
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from stepmark.hub.database import Database
 
-RESET_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+RESET_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 seconds
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def resetting_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_reset_while_connecting_is_the_databases_error(resetting_port: int) -> None:
+def test_a_reset_while_connecting_is_raised_as_an_error_of_the_database(resetting_port: int) -> None:
     database = Database(f"postgresql+pg8000://hub@127.0.0.1:{resetting_port}/hub")
     with pytest.raises(sa.exc.InterfaceError), database.read():
         pass
