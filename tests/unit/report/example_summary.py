@@ -1,4 +1,4 @@
-"""A whole summary made by hand: steady and undecided cells, and every way of having no figures."""
+"""A whole summary made by hand: cells that are steady, undecided or drifting, and cells without figures."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ def estimate(value: float, spread: float = 0.03) -> Estimate:
 
 
 def example(precisions: int = 1, more_candidates: int = 0) -> Summary:
-    """Sixteen cells; each further precision or candidate adds eight or more."""
+    """Return a summary of sixteen cells; each further precision or candidate adds eight or more."""
     names = ["torch", "keras", *(f"other-{index}" for index in range(more_candidates))]
     kinds = ["float32", "bfloat16", "float16", "float64"][:precisions]
     cells = tuple(
@@ -80,7 +80,7 @@ def cell(name: str, level: str, precision: str, workers: int, index: int) -> Cel
 
 
 def others(workers: int) -> Disturbance:
-    """The largest cells were disturbed once, and that launch was made again."""
+    """Return the disturbance of a cell: in the largest ones one launch was disturbed and made again."""
     once = int(workers == 8)
     return Disturbance(
         taken_share_median=0.012, taken_share_worst=0.31 if once else 0.02, launches_made=5 + once,
@@ -150,7 +150,7 @@ def parts(cell: CellResult, one: float, whole: float, rate: float) -> dict[str, 
 
 
 def compared(cells: tuple[CellResult, ...]) -> Iterator[Comparison]:
-    """Everything against torch. Wider at two workers, so that not everything can be decided."""
+    """Compare every cell with torch's; intervals are wider at two workers, so that not all comparisons are decided."""
     bases = {(c.levels, c.precision, c.workers): c for c in cells if c.candidate == "torch"}
     for one in cells:
         base = bases[one.levels, one.precision, one.workers]

@@ -40,7 +40,7 @@ def shown() -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_warnings_trust_and_what_was_left_out_are_always_there() -> None:
+def test_a_forecast_is_shown_with_its_warnings_its_trust_and_the_curves_left_out() -> None:
     text = shown()
     assert text.count("warning: of all") == 1
     assert "warning: at 4: of one" in text
@@ -49,7 +49,7 @@ def test_warnings_trust_and_what_was_left_out_are_always_there() -> None:
     assert "[8.00, 12.00]" in text
 
 
-def test_names_are_not_obeyed_and_an_unknown_interval_is_a_dash() -> None:
+def test_markup_in_a_name_is_shown_as_text_and_an_unknown_interval_as_a_dash() -> None:
     text = shown()
     assert "[bold]a[/]" in text
     assert "\x1b" not in text

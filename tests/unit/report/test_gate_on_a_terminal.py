@@ -34,7 +34,7 @@ def test_a_failed_gate_ends_with_every_cell_that_failed_it() -> None:
     assert "b: no longer runs: why" in end
 
 
-def test_what_changed_and_what_is_unlike_is_said() -> None:
+def test_changes_between_the_runs_and_unlike_machines_are_listed() -> None:
     unlike = (Difference(kind="machine", field="cpu_model", old="X", new="Y"),)
     text = shown(cell("a", "faster", False, 0.8), unlike=unlike)
     assert "changed: package torch: none -> 2" in text
@@ -43,13 +43,13 @@ def test_what_changed_and_what_is_unlike_is_said() -> None:
     assert "gate passed:" in shown(cell("a", "faster", False, 0.8))
 
 
-def test_a_note_of_many_cells_is_said_once() -> None:
+def test_a_note_that_many_cells_share_is_shown_once() -> None:
     text = shown(*(cell(f"c{i}", "inconclusive", False, 1, notes=("old: drifting",)) for i in range(5)))
     assert text.count("drifting") == 1
     assert "old: drifting (c0, c1, c2 and 2 more)" in text
 
 
-def test_no_markup_is_obeyed_and_far_ends_are_only_bounds() -> None:
+def test_markup_is_shown_as_text_and_far_ends_of_an_interval_as_bounds() -> None:
     text = shown(cell("[red]a[/]", "inconclusive", False, 1))
     assert "[bold]f[/]" in text
     assert "[red]a[/]" in text
@@ -58,7 +58,7 @@ def test_no_markup_is_obeyed_and_far_ends_are_only_bounds() -> None:
     assert "[99.9 %]" in text
 
 
-def test_the_history_and_what_it_lacks_stand_above_the_answer() -> None:
+def test_the_history_and_the_runs_left_out_of_it_are_shown_above_the_answer() -> None:
     known = GateHistory(
         used=("out/1", "out/2"), left_out=(LeftOut(folder="out/3", reason="machine: cpu_model: X -> Y"),)
     )

@@ -1,4 +1,4 @@
-"""Names and reasons come from documents and other processes: no markup of theirs is obeyed."""
+"""Names and reasons come from documents and other processes, so every report shows markup in them as text."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def summary() -> Summary:
     )  # fmt: skip
 
 
-def test_in_markdown(summary: Summary) -> None:
+def test_markdown_shows_hostile_markup_as_text(summary: Summary) -> None:
     text = markdown.render(summary)
     assert "<script>" not in text
     assert "\n# heading" not in text
@@ -48,7 +48,7 @@ def test_in_markdown(summary: Summary) -> None:
     assert row.replace("\\|", "").count("|") == 16
 
 
-def test_on_a_terminal(summary: Summary) -> None:
+def test_a_terminal_shows_hostile_markup_as_text(summary: Summary) -> None:
     console = Console(file=io.StringIO(), width=400)
     terminal.show(summary, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -56,11 +56,11 @@ def test_on_a_terminal(summary: Summary) -> None:
 
 
 STEERING = "\x1b[2J\x1b[H\x1b]52;c;eA==\x07\x1b\\ALL CELLS FASTER\r\b\x00\x7f\x9b31m\x85\u202eevil\u2066\ufeff\ud800"
-"""Clears a screen, writes a clipboard, turns text around: in C0, C1 and Unicode."""
+"""Characters of C0, C1 and Unicode that clear a screen, write a clipboard, and reverse the direction of text."""
 
 
 def steered(summary: Summary) -> Summary:
-    """The same with it in every text that a document or another process may have written."""
+    """Return the summary with STEERING in every text that a document or another process may have written."""
     [cell], [certificate] = summary.cells, summary.certificates
     facts = {"host": STEERING, "kernel": STEERING, "packages": {STEERING: STEERING}}
     return summary.model_copy(
@@ -75,7 +75,7 @@ def steered(summary: Summary) -> Summary:
     )
 
 
-def test_on_a_terminal_nothing_steers_it(summary: Summary) -> None:
+def test_a_report_on_a_terminal_has_no_control_characters(summary: Summary) -> None:
     console = Console(file=io.StringIO(), width=400)
     terminal.show(steered(summary), console)
     terminal.show_certificates(steered(summary).certificates, console)
@@ -84,12 +84,12 @@ def test_on_a_terminal_nothing_steers_it(summary: Summary) -> None:
     assert "\\x1b[2J" in "".join(lines)
 
 
-def test_in_markdown_nothing_steers_a_terminal(summary: Summary) -> None:
+def test_a_markdown_report_has_no_control_characters(summary: Summary) -> None:
     lines = markdown.render(steered(summary)).split("\n")
     assert all(line.isprintable() for line in lines)
 
 
-def test_in_records_it_is_replaced_when_they_come_in() -> None:
+def test_control_characters_in_records_are_replaced_when_they_are_read() -> None:
     failure = Failure.model_validate_json(json.dumps({"rank": 0, "cause": STEERING[:-1], "stderr_tail": ["\x1b[2J"]}))
     assert failure.cause.replace("\r", "").isprintable()
     assert failure.stderr_tail == ("\ufffd[2J",)
@@ -99,7 +99,7 @@ def test_in_records_it_is_replaced_when_they_come_in() -> None:
 
 
 class Elements(HTMLParser):
-    """Names of all elements and attributes, and all text."""
+    """Collects the names of all elements and attributes, and all text."""
 
     def __init__(self, document: str) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Elements(HTMLParser):
 
 
 def hostile_everywhere() -> Summary:
-    """Whatever a document or another process may have written, in a summary whose plots are all drawn."""
+    """Return a summary with all plots, in which every text of a document or another process is hostile."""
     plain = example()
     renamed = {"candidate": HOSTILE, "key": HOSTILE, "reason": HOSTILE, "precision": HOSTILE, "options": (HOSTILE,)}
     compared = {"candidate": HOSTILE, "reference": HOSTILE, "reason": HOSTILE, "parity": HOSTILE}
@@ -143,13 +143,13 @@ def test_in_html_no_text_becomes_an_element_or_an_attribute() -> None:
     assert "{{ 7 * 7 }}" in found.text
 
 
-def test_in_html_what_cannot_be_seen_or_turns_lines_around_is_replaced(summary: Summary) -> None:
+def test_in_html_invisible_characters_and_those_that_reverse_text_are_replaced(summary: Summary) -> None:
     text = html.render(summary.model_copy(update={"scenario": "a\x00\x1b\u202eb\ud800"}))
     assert "<h1>a\ufffd\ufffd\ufffdb\ufffd</h1>" in text
     assert text.encode()
 
 
-def test_what_is_unknown_is_a_dash_and_not_zero(summary: Summary) -> None:
+def test_an_unknown_figure_is_shown_as_a_dash_and_not_as_zero(summary: Summary) -> None:
     row = next(line for line in markdown.render(summary).splitlines() if "failed |" in line)
     assert row.count("–") >= 5
     assert " 0.00" not in row

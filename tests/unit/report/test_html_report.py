@@ -1,4 +1,4 @@
-"""One page to share: what must stand in it, whatever the run."""
+"""What the HTML report holds, whatever the run."""
 
 import re
 from html.parser import HTMLParser
@@ -14,7 +14,7 @@ VOID = {"meta", "link", "br"}
 
 
 class Outline(HTMLParser):
-    """Checks nesting, and keeps what the tests ask for."""
+    """Checks that elements are nested, and collects headings, images, titles and table heads without a scope."""
 
     def __init__(self, document: str) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ def text_of(page: str) -> str:
     return " ".join(re.sub("<[^>]*>", " ", page).split())
 
 
-def test_the_document_forbids_scripts_and_loads_nothing(page: str) -> None:
+def test_the_page_forbids_scripts_and_loads_nothing(page: str) -> None:
     assert "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
     assert "<script" not in page
     assert not re.search(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page)
 
 
-def test_it_can_be_read_without_eyes(page: str) -> None:
+def test_headings_images_and_tables_are_marked_for_screen_readers(page: str) -> None:
     outline = Outline(page)
     assert outline.headings[0] == 1
     assert outline.headings.count(1) == 1
@@ -73,18 +73,18 @@ def test_the_verdict_comes_first_and_in_words(page: str) -> None:
     assert order == sorted(order)
 
 
-def test_every_cell_has_its_verdict_and_undecided_is_no_error(page: str) -> None:
+def test_every_cell_has_its_verdict_and_undecided_is_not_shown_as_an_error(page: str) -> None:
     for word, kind in (("undecided", "open"), ("steady", "good"), ("failed", "bad"), ("unsupported", "none")):
         assert f'<span class="pill {kind}">{word}</span>' in page
     assert "rank 5 made no step for 60 s" in page
     assert "XLA compiles no all-reduce" in page
 
 
-def test_the_rule_of_the_first_ten_steps_stands_beside_the_median(page: str) -> None:
+def test_the_median_without_the_first_ten_steps_is_shown_beside_the_median(page: str) -> None:
     assert "14.20 [13.92, 14.48] first ten dropped: 14.36" in text_of(page)
 
 
-def test_speedups_are_named_by_their_mode(page: str) -> None:
+def test_speed_ups_are_named_after_the_mode_of_scaling(page: str) -> None:
     weak, strong = text_of(page), text_of(html.render(example().model_copy(update={"mode": "strong"})))
     assert "scaled speed-up (weak)" in weak
     assert "scaled serial fraction" in weak
@@ -93,7 +93,7 @@ def test_speedups_are_named_by_their_mode(page: str) -> None:
     assert "scaled serial fraction" not in strong
 
 
-def test_why_something_is_missing_is_said(page: str) -> None:
+def test_the_page_says_why_a_split_a_peak_or_a_break_even_is_missing(page: str) -> None:
     text = text_of(page)
     assert "this strategy cannot leave out its exchange (keras.compiled.float32.w1, keras.compiled.float32.w2)" in text
     assert "vendor's peak: unknown for these devices" in text.replace("&#39;", "'")
@@ -109,14 +109,14 @@ def nothing_measured() -> Summary:
     )
 
 
-def test_a_run_in_which_all_failed_has_a_report_too() -> None:
+def test_a_run_in_which_every_cell_failed_has_a_report() -> None:
     text = text_of(html.render(nothing_measured()))
     assert "One candidate: there is nothing to compare." in text
     assert "Nothing valid was measured." in text
     assert "Not checked: the scenario says parity: skipped." in text
 
 
-def test_many_cells_make_a_page_of_less_than_three_megabytes_and_fold_most_away() -> None:
+def test_a_page_of_many_cells_is_below_three_megabytes_and_folds_most_of_them() -> None:
     page = html.render(example(precisions=4, more_candidates=5))
     assert len(page.encode()) < 3e6
     assert "All 224 cells as a table" in page

@@ -1,4 +1,4 @@
-"""JUnit XML that any reader can read, whatever the texts in it."""
+"""The gate as JUnit XML, which stays well-formed whatever texts are in it."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -34,7 +34,7 @@ LOST = GateCell(key="lost", verdict="no longer runs", reason="failed: killed", f
 NEW = GateCell(key="new", verdict="not measured in old", reason="not asked for", fails=False)
 
 
-def test_every_cell_is_a_case_and_counts_agree() -> None:
+def test_every_cell_is_a_test_case_and_the_counts_of_the_suite_agree() -> None:
     suite = parsed(report(SLOWER, SAME, LOST, NEW)).find("testsuite")
     assert suite is not None
     assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "1"]
@@ -47,7 +47,7 @@ def test_every_cell_is_a_case_and_counts_agree() -> None:
     }
 
 
-def test_a_failure_says_what_how_much_and_what_changed() -> None:
+def test_a_failure_says_how_much_slower_the_cell_is_and_what_changed() -> None:
     failure = parsed(report(SLOWER)).find(".//failure")
     assert failure is not None
     assert "1.200 [1.100, 1.300]" in failure.get("message", "")
@@ -60,7 +60,7 @@ def test_a_comparison_of_unlike_runs_says_so_in_every_case() -> None:
     assert all("unlike machine" in "".join(case.itertext()) for case in cases)
 
 
-def test_a_warning_stands_in_every_case_and_in_the_suite() -> None:
+def test_a_warning_is_shown_in_every_case_and_in_the_suite() -> None:
     suite = parsed(report(SLOWER, SAME, NEW, warnings=("no history: give runs",))).find("testsuite")
     assert suite is not None
     assert all("no history: give runs" in "".join(case.itertext()) for case in suite.iter("testcase"))
@@ -70,7 +70,7 @@ def test_a_warning_stands_in_every_case_and_in_the_suite() -> None:
 
 @given(text=st.text(st.characters(categories=None), max_size=40))
 @pytest.mark.filterwarnings("ignore")
-def test_no_text_breaks_the_document(text: str) -> None:
+def test_no_text_makes_the_xml_malformed(text: str) -> None:
     hostile = GateCell(key=text, verdict="no longer runs", reason=f"<x>&]]>{text}\x00\x1b[31m\ud800\ufffe", fails=True)
     assert parsed(report(hostile)).find(".//failure") is not None
     unchecked = hostile.model_copy(update={"key": f"{text}\x00\ufffe", "reason": "\x0b"})

@@ -4,7 +4,7 @@ from stepmark.report import markdown
 from unit.report.example_summary import example
 
 
-def test_every_table_is_one() -> None:
+def test_every_table_has_as_many_columns_in_its_head_as_in_its_rows() -> None:
     lines = markdown.render(example()).splitlines()
     heads = [number for number, line in enumerate(lines) if re.fullmatch(r"\|(-+:?\|)+", line)]
     assert len(heads) == 7
@@ -13,7 +13,7 @@ def test_every_table_is_one() -> None:
         assert lines[number - 1].count("|") == lines[number + 1].count("|") == columns
 
 
-def test_all_that_is_known_of_a_run_is_in_it() -> None:
+def test_a_markdown_report_holds_every_kind_of_figure_and_reason_of_a_run() -> None:
     text = markdown.render(example())
     for part in (
         "Karp-Flatt serial fraction | scaled serial fraction |",

@@ -1,4 +1,4 @@
-"""The highest throughput is named among cells that train the reference's model, with how many do not compete."""
+"""The fastest cell is named among those that train the reference's model, with how many cells were left out."""
 
 import re
 
@@ -13,7 +13,7 @@ REFUSED = "not comparable: gradient off by 1.4e-02"
 
 
 def summary(*parities: str | None, required: str = "required") -> Summary:
-    """Cells of two workers, the first the slowest, with these parities."""
+    """Return a summary of cells at two workers with these parities, the slowest cell first."""
     whole = example()
     one = next(cell for cell in whole.cells if cell.workers == 2 and cell.samples_per_second)
     cells = tuple(_cell(one, index, parity) for index, parity in enumerate(parities))
@@ -38,14 +38,14 @@ def _cell(like: CellResult, index: int, parity: str | None) -> CellResult:
         ((REFUSED, None), "required", None, 2),
     ],
 )
-def test_what_parity_refused_or_left_open_where_it_is_required_does_not_compete(
+def test_a_cell_that_parity_refused_or_left_open_where_required_is_never_the_fastest(
     parities: tuple[str | None, ...], required: str, best: str | None, left_out: int
 ) -> None:
     [found] = words.fastest_cells(summary(*parities, required=required))
     assert (found.cell and found.cell.candidate, found.left_out) == (best, left_out)
 
 
-def test_how_many_were_left_out_is_said_on_the_terminal_and_in_the_page() -> None:
+def test_the_number_of_cells_left_out_is_shown_on_the_terminal_and_in_the_page() -> None:
     [line] = words.fastest(summary("certified", REFUSED, REFUSED))
     assert " with 2 workers by c0 " in line
     assert line.endswith("(2 cells are left out: not proven to train the reference's model)")
@@ -56,7 +56,7 @@ def test_how_many_were_left_out_is_said_on_the_terminal_and_in_the_page() -> Non
     assert "1 cell is left out" in html.render(summary(REFUSED))
 
 
-def test_the_ranking_has_them_below_all_that_compete() -> None:
+def test_the_ranking_lists_a_refused_cell_below_all_proven_ones() -> None:
     page = html.render(summary("certified", "certified", REFUSED))
     ranking = page[page.index('id="ranking"') :]
     names = re.findall(r"<b>(c\d)</b>", ranking)

@@ -1,4 +1,4 @@
-"""Every report says what others took, and how many launches do not count because of them."""
+"""Every report says what share of the cores others took, and how many launches do not count because of that."""
 
 import io
 
@@ -18,19 +18,19 @@ def on_a_terminal(summary: Summary) -> str:
 
 
 @pytest.mark.parametrize("render", [on_a_terminal, markdown.render, html.render])
-def test_in_a_sentence(render) -> None:  # type: ignore[no-untyped-def]
+def test_every_report_says_in_a_sentence_what_others_took(render) -> None:  # type: ignore[no-untyped-def]
     text = " ".join(render(example()).split())
     assert "Others took at most 31.0% of a rank" in text
     assert "3 of 73 launches were disturbed and do not count; 3 were made again." in text
 
 
-def test_each_cell_in_a_table() -> None:
+def test_a_table_shows_for_each_cell_what_others_took() -> None:
     rows = {row[0]: row[1:] for row in machine.rows(example())}
     assert rows["torch.eager.float32.w1"] == ["1.2%", "2.0%", "0", "0"]
     assert rows["torch.eager.float32.w8"] == ["1.2%", "31.0%", "1", "1"]
 
 
-def test_unknown_is_said() -> None:
+def test_a_share_that_is_unknown_is_called_unknown() -> None:
     summary = example()
     unknown = [cell.model_copy(update={"disturbance": Disturbance(launches_made=2)}) for cell in summary.cells]
     summary = summary.model_copy(update={"cells": tuple(unknown)})

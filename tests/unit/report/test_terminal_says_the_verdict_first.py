@@ -1,4 +1,4 @@
-"""What a person reads after a run: sentences first, then the table, then one note for each kind of trouble."""
+"""After a run, a person reads sentences first, then the table, then one note for each kind of trouble."""
 
 import io
 
@@ -51,18 +51,18 @@ def comparison(verdict: Verdict, value: float, reason: str = "", workers: int = 
         ),
     ],
 )
-def test_a_comparison_is_a_sentence(one: Comparison, told: str) -> None:
+def test_a_comparison_is_told_in_one_sentence(one: Comparison, told: str) -> None:
     assert headline.headlines([one]) == [told]
 
 
-def test_what_was_decided_comes_first_and_many_comparisons_are_counted() -> None:
+def test_decided_comparisons_come_first_and_many_comparisons_are_counted() -> None:
     left_open, decided = comparison("inconclusive", 1.0, "too wide"), comparison("slower", 2.0, workers=2)
     assert "times as long" in headline.headlines([left_open, decided])[0]
     [line] = headline.headlines([left_open] * 3 + [decided] * 2)
     assert line == "keras against torch: slower in 2, left open in 3 of 5 comparisons."
 
 
-def test_a_busy_machine_is_said_with_the_verdict() -> None:
+def test_a_busy_machine_is_mentioned_with_the_verdict() -> None:
     summary = example()
     cells = [
         one.model_copy(update={"disturbance": one.disturbance.model_copy(update={"taken_share_median": 0.64})})
