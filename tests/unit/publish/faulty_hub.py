@@ -1,6 +1,6 @@
-"""A small real HTTP server that takes what a runner sends, and fails in the ways that it is told to.
+"""A small real HTTP server that accepts what a runner sends, and fails in the ways that a test tells it.
 
-What a hub really answers is tested against a real one: tests/service/test_upload_*.py.
+The answers of a real hub are tested in tests/service/test_upload_*.py.
 """
 
 import json
@@ -27,7 +27,7 @@ STEPS = np.arange(6, dtype=np.int64).reshape(1, 6)
 
 @dataclass(frozen=True)
 class Fault:
-    """The answer to the next call whose path holds `where`; status 0 breaks the connection. `times`: to so many."""
+    """The answer to the next `times` calls whose path holds `where`. Status 0 breaks the connection."""
 
     where: str
     status: int
@@ -46,7 +46,7 @@ class Call:
 
 
 class FaultyHub:
-    """What was called, and what it keeps: launches and states of one execution."""
+    """The calls that it got, and what it keeps of them: launches, certificates and states of one execution."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        return None  # broken connections are what the tests are about
+        return None  # tests break connections on purpose
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def faulty_hub(port: int = 0) -> Iterator[FaultyHub]:
 
 
 class Folder:
-    """A folder with a run whose launches are stored one by one."""
+    """A folder with a run whose launches a test stores one by one."""
 
     def __init__(self, path: Path, launches: int = 0) -> None:
         self.path = path

@@ -10,23 +10,23 @@ from stepmark.publish.identity import FILE, Ended, identity_of
 URL = "https://hub.example.com"
 
 
-def test_a_token_of_the_environment_is_taken_out_of_it() -> None:
+def test_a_token_in_the_environment_is_removed_from_it_when_it_is_read() -> None:
     environment = {TOKEN_VARIABLE: "smk_x"}
     assert access(URL, None, None, environment).token == "smk_x"
     assert environment == {}
 
 
-def test_a_token_file_comes_first_and_may_end_with_a_newline(tmp_path: Path) -> None:
+def test_a_token_file_overrides_the_environment_and_may_end_with_a_newline(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("smk_file\n")
     assert access(URL, tmp_path / "token", None, {TOKEN_VARIABLE: "smk_x"}).token == "smk_file"
 
 
-def test_a_token_is_not_shown() -> None:
+def test_a_token_is_not_shown_when_its_access_is_printed() -> None:
     assert "smk_x" not in repr(access(URL, None, None, {TOKEN_VARIABLE: "smk_x"}))
 
 
 @pytest.mark.parametrize("token", ["", "two words", "smk_\x1b[31m", "x" * 5000])
-def test_a_token_that_is_none(tmp_path: Path, token: str) -> None:
+def test_a_text_that_is_no_token_is_refused_and_not_repeated(tmp_path: Path, token: str) -> None:
     (tmp_path / "token").write_text(token)
     with pytest.raises(CannotRun, match="expected a token") as found:
         access(URL, tmp_path / "token", None, {})
@@ -34,7 +34,7 @@ def test_a_token_that_is_none(tmp_path: Path, token: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_a_token_file_that_is_none(tmp_path: Path, content: bytes | None) -> None:
+def test_a_token_file_that_is_missing_or_not_text_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(CannotRun, match="Correct --hub-token-file"):
@@ -45,7 +45,7 @@ def test_a_token_file_that_is_none(tmp_path: Path, content: bytes | None) -> Non
     "url",
     ["hub.example.com", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h?a=b", "http://[", "http://h\n"],
 )
-def test_an_address_that_is_none(url: str) -> None:
+def test_a_text_that_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(CannotRun, match="expected an address such as"):
         access(url, None, None, {TOKEN_VARIABLE: "smk_x"})
 
@@ -67,18 +67,18 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated() -> None:
         ("https://hub.example.com", False),
     ],
 )
-def test_plain_http_beyond_this_machine_is_known(url: str, readable: bool) -> None:
+def test_only_plain_http_beyond_this_machine_is_readable_on_the_way(url: str, readable: bool) -> None:
     assert access(url, None, None, {TOKEN_VARIABLE: "t"}).is_readable_on_the_way is readable
 
 
-def test_an_attempt() -> None:
+def test_an_attempt_is_a_run_id_with_a_number_and_anything_else_is_refused() -> None:
     assert access(URL, None, "run-1/2", {TOKEN_VARIABLE: "t"}).attempt == Attempt("run-1", 2)
     for text in ("run-1", "run-1/", "/1", "Run/1", "run/0", "run/1/2", "run/x"):
         with pytest.raises(CannotRun, match="expected RUN_ID/NUMBER"):
             access(URL, None, text, {TOKEN_VARIABLE: "t"})
 
 
-def test_a_folder_stays_the_same_execution_and_holds_no_secret(tmp_path: Path) -> None:
+def test_a_folder_keeps_its_execution_and_holds_no_secret(tmp_path: Path) -> None:
     first = identity_of(tmp_path, "cnn", None)
     assert first.run_id.startswith("cnn-")
     assert identity_of(tmp_path, "cnn", None) == first
@@ -96,13 +96,13 @@ def test_another_attempt_is_another_execution(tmp_path: Path) -> None:
     assert identity_of(tmp_path, "cnn", None) == second
 
 
-def test_a_damaged_identity_is_said(tmp_path: Path) -> None:
+def test_a_damaged_identity_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}")
     with pytest.raises(CannotRun, match="Delete it"):
         identity_of(tmp_path, "cnn", None)
 
 
-def test_waits_grow_to_a_limit_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_grow_to_a_limit_and_begin_anew_after_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepmark.publish.backoff.random.uniform", lambda _, high: high)
     backoff = Backoff()
     assert [backoff.next_seconds(None) for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
@@ -111,7 +111,7 @@ def test_waits_grow_to_a_limit_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -
     assert backoff.next_seconds(None) == 0.5
 
 
-def test_what_the_hub_asks_for_comes_first_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_that_the_hub_asks_for_is_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepmark.publish.backoff.random.uniform", lambda low, _: low)
     assert Backoff().next_seconds(17) == 17
     assert Backoff().next_seconds(1e9) == 300

@@ -1,4 +1,4 @@
-"""The uploader against a hub with faults: everything arrives, nothing is raised, and what is wrong is said."""
+"""The uploader against a hub with faults: everything arrives, nothing is raised, and every fault is reported."""
 
 import hashlib
 import time
@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Run:
-    """A folder, its uploader, and what it said."""
+    """A folder with a run, its uploader, and what the uploader has said."""
 
     def __init__(self, tmp_path: Path, address: str, launches: int = 3, attempt: Attempt | None = None) -> None:
         self.folder = Folder(tmp_path / "run", launches)
@@ -77,14 +77,14 @@ def test_a_runner_registers_once_with_a_token_of_its_own(tmp_path: Path, hub: Fa
     assert {call.body["token_sha256"] for call in registrations} == {expected}
 
 
-def test_with_an_attempt_the_token_is_its_write_token(tmp_path: Path, hub: FaultyHub) -> None:
+def test_where_an_attempt_is_given_the_token_is_its_write_token(tmp_path: Path, hub: FaultyHub) -> None:
     run = Run(tmp_path, hub.address, attempt=Attempt("nightly", 2))
     assert run.finish() is None
     assert {call.token for call in hub.calls} == {"smk_register"}
     assert hub.calls[0].path == f"/api/v1/runs/nightly/attempts/2/executions/{run.identity.execution_id}"
 
 
-def test_launches_are_sent_as_they_are_stored(tmp_path: Path, hub: FaultyHub) -> None:
+def test_a_launch_is_sent_when_it_is_stored(tmp_path: Path, hub: FaultyHub) -> None:
     run = Run(tmp_path, hub.address, launches=0)
     for count in (1, 2):
         name = run.folder.measure()
@@ -95,7 +95,7 @@ def test_launches_are_sent_as_they_are_stored(tmp_path: Path, hub: FaultyHub) ->
     assert len(hub.paths("/launches/")) == 2
 
 
-def test_heartbeats_say_how_far_it_is_and_their_sequence_grows(tmp_path: Path, hub: FaultyHub) -> None:
+def test_heartbeats_report_the_progress_and_their_sequence_grows(tmp_path: Path, hub: FaultyHub) -> None:
     run = Run(tmp_path, hub.address, launches=0)
     run.waits_for(lambda: len(hub.states) >= 3)
     assert run.finish() is None
@@ -104,7 +104,7 @@ def test_heartbeats_say_how_far_it_is_and_their_sequence_grows(tmp_path: Path, h
     assert sequences == sorted(set(sequences))
 
 
-def test_what_the_hub_has_is_not_sent_again(tmp_path: Path, hub: FaultyHub) -> None:
+def test_a_launch_that_the_hub_has_is_not_sent_again(tmp_path: Path, hub: FaultyHub) -> None:
     hub.launches = {Folder(tmp_path / "other", 1).names[0]: {}}
     run = Run(tmp_path, hub.address)
     assert run.finish() is None
@@ -113,7 +113,7 @@ def test_what_the_hub_has_is_not_sent_again(tmp_path: Path, hub: FaultyHub) -> N
 
 @pytest.mark.parametrize("status", [503, 0])
 @pytest.mark.parametrize("where", ["/attempts/1", "/executions/", "received", "launches", "state"])
-def test_a_fault_that_passes_loses_nothing(tmp_path: Path, hub: FaultyHub, where: str, status: int) -> None:
+def test_a_fault_of_the_hub_that_passes_loses_nothing(tmp_path: Path, hub: FaultyHub, where: str, status: int) -> None:
     hub.faults = [Fault(where, status, times=2)]
     run = Run(tmp_path, hub.address)
     assert run.finish() is None
@@ -121,7 +121,7 @@ def test_a_fault_that_passes_loses_nothing(tmp_path: Path, hub: FaultyHub, where
     assert hub.states[-1]["outcome"] == "complete"
 
 
-def test_an_outage_is_said_once_and_its_end_too(tmp_path: Path, hub: FaultyHub) -> None:
+def test_an_outage_and_its_end_are_each_reported_once(tmp_path: Path, hub: FaultyHub) -> None:
     hub.faults = [Fault("/api", 503, times=4)]
     run = Run(tmp_path, hub.address)
     run.waits_for(lambda: bool(hub.states))
@@ -144,7 +144,7 @@ def test_a_record_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, hu
     assert hub.states[-1]["outcome"] == "complete"
 
 
-def test_a_launch_that_breaks_the_connection_comes_last(tmp_path: Path, hub: FaultyHub) -> None:
+def test_a_launch_that_breaks_the_connection_is_sent_last(tmp_path: Path, hub: FaultyHub) -> None:
     names = Folder(tmp_path / "other", 3).names
     hub.faults = [Fault(names[0], 0, times=3)]
     run = Run(tmp_path, hub.address)
@@ -153,7 +153,7 @@ def test_a_launch_that_breaks_the_connection_comes_last(tmp_path: Path, hub: Fau
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (403, "forbidden"), (404, "not-found")])
-def test_a_refusal_ends_the_uploads_and_is_said_while_measuring_goes_on(
+def test_a_refusal_ends_the_uploads_and_is_reported_while_measuring_goes_on(
     tmp_path: Path, hub: FaultyHub, status: int, code: str
 ) -> None:
     hub.faults = [Fault("/executions/", status, code)]
@@ -166,7 +166,7 @@ def test_a_refusal_ends_the_uploads_and_is_said_while_measuring_goes_on(
     why_not = run.finish()
     assert why_not is not None
     assert str(status) in why_not
-    assert "launches" not in why_not  # nobody has counted since
+    assert "launches" not in why_not  # how many the hub has is not known any more
     assert not run.uploader.superseded
 
 
@@ -184,7 +184,7 @@ def test_a_superseded_execution_sends_nothing_more(tmp_path: Path, hub: FaultyHu
     assert len(hub.calls) == calls
 
 
-def test_the_end_waits_no_longer_than_it_may(tmp_path: Path) -> None:
+def test_finishing_waits_no_longer_than_it_is_allowed_to(tmp_path: Path) -> None:
     with faulty_hub() as gone:
         address = gone.address
     run = Run(tmp_path, address)
@@ -194,14 +194,14 @@ def test_the_end_waits_no_longer_than_it_may(tmp_path: Path) -> None:
     assert "0 of 3 launches are there" in why_not
 
 
-def test_a_hub_that_comes_back_during_the_wait_gets_all(tmp_path: Path, hub: FaultyHub) -> None:
+def test_a_hub_that_comes_back_during_the_wait_gets_every_launch(tmp_path: Path, hub: FaultyHub) -> None:
     hub.faults = [Fault("/api", 503, times=3, headers={"Retry-After": "0"})]
     run = Run(tmp_path, hub.address)
     assert run.finish() is None
     assert len(hub.launches) == 3
 
 
-def test_nothing_that_goes_wrong_inside_is_raised(
+def test_an_error_inside_the_uploader_is_reported_and_not_raised(
     tmp_path: Path, hub: FaultyHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -214,8 +214,10 @@ def test_nothing_that_goes_wrong_inside_is_raised(
     assert why_not == "RuntimeError: a bug"
 
 
-def test_a_state_follows_the_last_that_the_hub_has_whatever_the_clock_says(tmp_path: Path, hub: FaultyHub) -> None:
-    """An earlier process told it by a clock that was ahead."""
+def test_the_sequence_of_a_state_is_above_the_last_that_the_hub_has_whatever_the_clock_says(
+    tmp_path: Path, hub: FaultyHub
+) -> None:
+    """An earlier process drew the last sequence from a clock that was ahead."""
     hub.states = [{"sequence": 2**52, "outcome": "interrupted", "progress": None}]
     run = Run(tmp_path, hub.address)
     assert run.finish() is None

@@ -43,7 +43,7 @@ def run(folder: Folder, address: str, error: BaseException | None, attempt: str 
         (RuntimeError("a bug"), "failed", "unknown"),
     ],
 )
-def test_an_error_is_told_and_goes_its_way(
+def test_an_error_is_told_to_the_hub_and_raised_unchanged(
     tmp_path: Path, hub: FaultyHub, error: BaseException, outcome: str, reason: str
 ) -> None:
     folder = Folder(tmp_path / "run", 2)
@@ -57,7 +57,7 @@ def test_an_error_is_told_and_goes_its_way(
 
 
 @pytest.mark.parametrize(("failed", "outcome", "reason"), [(False, "complete", ""), (True, "failed", "launch-failed")])
-def test_a_plan_at_its_end_is_told_as_it_was_measured(
+def test_a_finished_plan_is_told_as_complete_or_with_its_failed_launches(
     tmp_path: Path, hub: FaultyHub, failed: bool, outcome: str, reason: str
 ) -> None:
     folder = Folder(tmp_path / "run", 2)
@@ -77,7 +77,7 @@ def test_a_run_that_was_measured_is_complete_even_if_its_reports_cannot_be_writt
     assert hub.states[-1]["outcome"] == "complete"
 
 
-def test_a_superseded_run_of_a_cluster_stops(tmp_path: Path, hub: FaultyHub) -> None:
+def test_a_superseded_run_on_a_cluster_stops(tmp_path: Path, hub: FaultyHub) -> None:
     hub.faults = [Fault("executions", 409, "superseded")]
     folder = Folder(tmp_path / "run", 2)
     choices = HubChoices(hub.address, None, "nightly/1")
@@ -91,7 +91,7 @@ def test_a_superseded_run_of_a_cluster_stops(tmp_path: Path, hub: FaultyHub) -> 
     assert kept.reason == "superseded"
 
 
-def test_a_superseded_run_of_a_person_is_measured_to_its_end_and_then_says_it(
+def test_a_superseded_run_of_a_person_is_measured_to_its_end_and_then_says_so(
     tmp_path: Path, hub: FaultyHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.faults = [Fault("executions", 409, "superseded")]
@@ -101,7 +101,9 @@ def test_a_superseded_run_of_a_person_is_measured_to_its_end_and_then_says_it(
     assert "upload" not in capsys.readouterr().err
 
 
-def test_a_hub_that_refuses_changes_no_end(tmp_path: Path, hub: FaultyHub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hub_that_refuses_does_not_change_how_a_run_ends(
+    tmp_path: Path, hub: FaultyHub, capsys: pytest.CaptureFixture[str]
+) -> None:
     hub.faults = [Fault("attempts", 401, "unauthorized")]
     folder = Folder(tmp_path / "run", 2)
     run(folder, hub.address, None)
@@ -110,7 +112,7 @@ def test_a_hub_that_refuses_changes_no_end(tmp_path: Path, hub: FaultyHub, capsy
     assert f"Catch up with: stepmark upload {folder.path} --hub {hub.address}" in said
 
 
-def test_without_a_token_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_for_a_hub_does_not_begin_without_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN_VARIABLE)
     with pytest.raises(CannotRun, match="expected a token, found none"):
         run(Folder(tmp_path / "run", 2), "http://127.0.0.1:1", AssertionError("it began"))

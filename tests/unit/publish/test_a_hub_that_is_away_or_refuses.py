@@ -1,4 +1,4 @@
-"""The client tells a hub that is away from one that refuses, and neither says a secret."""
+"""The client distinguishes a hub that is away from one that refuses, and no message holds the token."""
 
 import email.utils
 import time
@@ -22,7 +22,7 @@ def hub() -> Iterator[FaultyHub]:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 408])
-def test_what_may_pass(hub: FaultyHub, status: int) -> None:
+def test_a_status_that_may_pass_means_that_the_hub_is_away(hub: FaultyHub, status: int) -> None:
     hub.faults = [Fault("state", status)]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Away, match=f"{status} as the test asked") as found:
         client.put_state("e", STATE)
@@ -43,7 +43,9 @@ def test_what_may_pass(hub: FaultyHub, status: int) -> None:
         (302, "", False, False),
     ],
 )
-def test_what_will_not(hub: FaultyHub, status: int, code: str, only_this_record: bool, superseded: bool) -> None:
+def test_a_status_that_will_not_pass_means_that_the_hub_refuses(
+    hub: FaultyHub, status: int, code: str, only_this_record: bool, superseded: bool
+) -> None:
     hub.faults = [Fault("state", status, code, {"Location": "http://127.0.0.1:1/elsewhere"})]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Refused, match="as the test asked") as found:
         client.put_state("e", STATE)
@@ -51,20 +53,20 @@ def test_what_will_not(hub: FaultyHub, status: int, code: str, only_this_record:
     assert TOKEN not in str(found.value)
 
 
-def test_nobody_listens() -> None:
+def test_a_port_without_a_listener_means_that_the_hub_is_away() -> None:
     with faulty_hub() as gone:
         address = gone.address
     with Hub(address, TOKEN) as client, pytest.raises(Away, match="Connection refused"):
         client.put_state("e", STATE)
 
 
-def test_a_connection_that_breaks_before_the_answer(hub: FaultyHub) -> None:
+def test_a_connection_that_breaks_before_the_answer_means_that_the_hub_is_away(hub: FaultyHub) -> None:
     hub.faults = [Fault("state", 0)]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Away):
         client.put_state("e", STATE)
 
 
-def test_what_the_hub_asks_for_is_known(hub: FaultyHub) -> None:
+def test_a_retry_after_is_read_as_seconds_or_a_date_and_is_unknown_otherwise(hub: FaultyHub) -> None:
     in_a_minute = email.utils.formatdate(time.time() + 60, usegmt=True)
     for text, low, high in (("17", 17, 17), (in_a_minute, 50, 61), ("soon", None, None), ("-5", None, None)):
         hub.faults = [Fault("state", 503, headers={"Retry-After": text})]
@@ -75,7 +77,7 @@ def test_what_the_hub_asks_for_is_known(hub: FaultyHub) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>proxy</html>", b"[" * 100_000, b'{"code": 3}', b"\xff"])
-def test_something_else_answers(hub: FaultyHub, body: bytes) -> None:
+def test_an_answer_that_is_not_a_hubs_is_a_refusal_or_an_outage(hub: FaultyHub, body: bytes) -> None:
     hub.faults = [Fault("received", 404, body=body)]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Refused, match="is the address that of a hub"):
         client.received("e")
@@ -92,7 +94,7 @@ def test_a_hostile_message_is_short_and_harmless(hub: FaultyHub) -> None:
     assert len(str(found.value)) < 700
 
 
-def test_names_stay_within_their_part_of_the_address(hub: FaultyHub) -> None:
+def test_a_name_stays_within_its_part_of_the_address(hub: FaultyHub) -> None:
     with Hub(hub.address, TOKEN) as client:
         client.put_launch("e", "b000.a/../b?c#d.w1", b"{}")
     assert hub.calls[0].path == "/api/v1/executions/e/launches/b000.a%2F..%2Fb%3Fc%23d.w1"
