@@ -27,27 +27,27 @@ def certificate(cell: Cell, badge: str) -> Certificate:
     return Certificate(cell=cell.key, reference="r", badge=badge, text=f"{badge}: because")
 
 
-def test_both_certified_is_a_verdict() -> None:
+def test_two_certified_cells_get_a_verdict() -> None:
     assert found("required", one="certified", two="certified") == ("slower", "certified")
 
 
-def test_within_limits_is_a_verdict_that_says_so() -> None:
+def test_a_cell_within_limits_gets_a_verdict_that_says_so() -> None:
     verdict, text = found("required", one="certified", two="within limits")
     assert verdict == "slower"
     assert "within limits" in text
 
 
-def test_one_side_that_is_not_comparable_is_none() -> None:
+def test_a_cell_that_is_not_comparable_gets_no_verdict() -> None:
     verdict, text = found("required", one="certified", two="not comparable")
     assert verdict == "inconclusive"
     assert "not comparable: because" in text
 
 
-def test_a_missing_certificate_is_none() -> None:
+def test_a_cell_without_a_certificate_gets_no_verdict() -> None:
     assert found("required", one="certified")[0] == "inconclusive"
 
 
-def test_reported_says_it_and_judges_all_the_same() -> None:
+def test_where_parity_is_only_reported_a_cell_that_is_not_comparable_gets_a_verdict_that_says_so() -> None:
     verdict, text = found("reported", one="certified", two="not comparable")
     assert verdict == "slower"
     assert "not comparable: because" in text

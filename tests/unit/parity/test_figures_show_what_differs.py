@@ -1,4 +1,4 @@
-"""Known differences between two traces, and what the figures make of them."""
+"""Known differences between two traces, and the figures and problems that they give."""
 
 import json
 
@@ -27,7 +27,7 @@ def figures(**changes: object) -> Figures:
     return compare(trace(), trace(**changes), slice(None))
 
 
-def test_the_same_is_zero_and_passes() -> None:
+def test_equal_traces_have_figures_of_zero_and_no_problem() -> None:
     assert figures().worst == 0
     assert problem(figures(), FLOAT32, (), distributed=False) == ""
 
@@ -46,7 +46,7 @@ def test_each_figure_by_itself_fails_the_check(change: str) -> None:
 def test_one_wrong_tensor_is_named() -> None:
     wrong = GRADIENTS | {"b.weight": GRADIENTS["b.weight"] + 4e-5 * np.sign(GRADIENTS["b.weight"])}
     found = figures(gradients=wrong)
-    assert found.gradient < 1e-5  # it hides among the others
+    assert found.gradient < 1e-5  # its error is too small to show among the other tensors
     assert "worst tensor b.weight" in problem(found, FLOAT32, (), distributed=False)
 
 
@@ -60,7 +60,7 @@ def test_noise_in_a_gradient_that_is_zero_in_theory_does_not_matter() -> None:
     assert problem(found, FLOAT32, (), distributed=False) == ""
 
 
-def test_a_scaled_gradient_is_told_from_a_wrong_one() -> None:
+def test_a_scaled_gradient_is_distinguished_from_a_wrong_one() -> None:
     found = figures(gradients={name: 2 * g for name, g in GRADIENTS.items()})
     assert found.gradient_scale == pytest.approx(2)
     assert found.gradient_rest < 1e-12
@@ -76,11 +76,11 @@ def test_a_tensor_on_one_side_only_is_named() -> None:
 
 
 @pytest.mark.parametrize("broken", [np.full((8, 4), np.nan), np.full((8, 4), np.inf), np.zeros((8, 5))])
-def test_what_is_not_a_number_or_of_another_shape_is_infinitely_off(broken: np.ndarray) -> None:
+def test_logits_that_are_not_finite_or_of_another_shape_are_infinitely_off(broken: np.ndarray) -> None:
     assert figures(logits=broken).forward == np.inf
 
 
-def test_infinity_survives_the_store_and_is_valid_json() -> None:
+def test_an_infinite_figure_survives_the_store_and_is_valid_json() -> None:
     found = figures(logits=np.full((8, 4), np.nan))
     text = found.model_dump_json()
     assert json.loads(text, parse_constant=pytest.fail)["forward"] == "Infinity"
@@ -89,7 +89,7 @@ def test_infinity_survives_the_store_and_is_valid_json() -> None:
 
 
 def test_an_update_is_judged_by_its_own_size() -> None:
-    """A thousandth of a small update hides in the weights."""
+    """An error of about a thousandth of a small update does not show in the weights."""
     shifted = {name: values + 2e-3 * 1e-3 / np.sqrt(values.size) for name, values in WEIGHTS.items()}
     found = compare(trace(moved=1e-3), trace(end=shifted), slice(None))
     assert found.weights < FLOAT32.weights
@@ -109,7 +109,7 @@ def test_without_logits_the_forward_pass_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize("precision", MIXED)
-def test_what_is_exact_is_not_mixed_precision(precision: str) -> None:
+def test_exact_figures_are_refused_as_those_of_mixed_precision(precision: str) -> None:
     for exact in (figures(), compare(trace(logits=None), trace(logits=None), slice(None))):
         assert "off by only 0.0e+00" in problem(exact, MIXED[precision], (), distributed=False)
 
@@ -122,12 +122,12 @@ def test_a_rank_is_compared_with_its_own_samples() -> None:
     assert compare(trace(), trace(logits=LOGITS[1::2]), slice(1, None, 2)).forward == 0
 
 
-def test_float64_limits_are_the_workloads_and_mixed_precision_never_gets_float32s() -> None:
+def test_limits_of_float64_are_the_workloads_and_mixed_or_compiled_cells_have_wider_ones_than_float32() -> None:
     assert limits_for("float64", "eager", 1e-12).gradient == 1e-12
     assert limits_for("bfloat16", "compiled", 1e-12).gradient > 1e-2
     assert limits_for("float32", "compiled", 1e-12) != FLOAT32
 
 
-def test_a_trace_survives_its_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_trace_is_the_same_after_saving_and_loading(tmp_path) -> None:  # type: ignore[no-untyped-def]
     trace().save(tmp_path / "t.npz")
     assert compare(trace(), Trace.load(tmp_path / "t.npz"), slice(None)).worst == 0
