@@ -1,4 +1,4 @@
-"""Every document of the corpus gets the answer that it says it gets. The API server's answers: tests/cluster."""
+"""Valid documents of the corpus load and invalid ones are refused. The API server's answers: tests/cluster."""
 
 from pathlib import Path
 
@@ -17,17 +17,17 @@ def layers(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sorted((CORPUS / "valid").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_valid_one_loads(path: Path) -> None:
+def test_a_valid_document_loads(path: Path) -> None:
     scenario_from_file(path)
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_one_is_refused(path: Path) -> None:
+def test_an_invalid_document_is_refused(path: Path) -> None:
     with pytest.raises(ScenarioErrors):
         scenario_from_file(path)
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_one_says_who_refuses_it(path: Path) -> None:
+def test_an_invalid_document_names_the_layers_that_refuse_it(path: Path) -> None:
     assert layers(path) <= {"schema", "cel", "pydantic"}
     assert "pydantic" in layers(path)

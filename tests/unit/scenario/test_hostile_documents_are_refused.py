@@ -53,7 +53,7 @@ def changed(path: str, value: object) -> str:
         ("a: " + "9" * 5000, "expected values of ordinary size"),
     ],
 )
-def test_dangerous_yaml(text: str, said: str) -> None:
+def test_dangerous_yaml_is_refused_with_the_reason(text: str, said: str) -> None:
     assert said in refusal(text)
 
 
@@ -89,7 +89,7 @@ def test_dangerous_yaml(text: str, said: str) -> None:
         ("spec.candidates", [], "spec.candidates: expected at least 1 entries"),
     ],
 )
-def test_wrong_values(path: str, value: object, said: str) -> None:
+def test_a_wrong_key_or_value_is_refused_with_its_path(path: str, value: object, said: str) -> None:
     assert said in refusal(changed(path, value))
 
 
@@ -102,7 +102,7 @@ def test_wrong_values(path: str, value: object, said: str) -> None:
         ({"engine": "../../etc"}, "spec.candidates[0].engine: expected one of the engines"),
     ],
 )
-def test_impossible_pairs(candidate: dict, said: str) -> None:
+def test_a_candidate_with_an_impossible_combination_is_refused(candidate: dict, said: str) -> None:
     assert said in refusal(changed("spec.candidates", [{"name": "a", **candidate}]))
 
 

@@ -32,15 +32,15 @@ def of_a_cluster(**spec: Any) -> dict[str, Any]:
     return document | {"status": {"phase": "Running", "anything": [1]}}
 
 
-def test_what_a_cluster_adds_is_not_measured() -> None:
+def test_fields_that_a_cluster_adds_do_not_change_the_digest() -> None:
     plain = scenario_from_object(scenario_document())
     told = of_a_cluster(cancel=True, runPolicy={"maxAttempts": 5})
     assert scenario_from_object(told).digest() == plain.digest()
     assert scenario_from_object(told).metadata.labels == {"team": "vision"}
 
 
-def test_the_digest_is_what_it_was_before_there_were_clusters() -> None:
-    """Results that were kept are continued and compared by it."""
+def test_the_digest_of_a_document_is_the_one_of_before_clusters_were_supported() -> None:
+    """Results that were kept are continued and compared by this digest."""
     document = scenario_document()
     del document["spec"]["measurement"]["maxTakenShare"], document["spec"]["measurement"]["maxMadeAgain"]
     digest = scenario_from_object(document).digest()
@@ -53,7 +53,7 @@ def test_the_canonical_text_is_a_scenario_with_the_same_digest() -> None:
 
 
 @pytest.mark.parametrize("key", ["image", "nodeName", "Labels"])
-def test_other_metadata_is_refused(key: str) -> None:
+def test_unknown_metadata_is_refused(key: str) -> None:
     document = of_a_cluster()
     document["metadata"][key] = "x"
     with pytest.raises(ScenarioErrors, match=f"metadata.{key}: expected one of the keys"):
@@ -69,12 +69,12 @@ def test_runs_of_one_generated_name_are_one_scenario() -> None:
 
 
 def test_a_whole_number_is_the_same_with_and_without_its_fraction() -> None:
-    """The API server gives 2.0 back as 2."""
+    """The API server returns 2.0 as 2."""
     ours, theirs = (scenario_document(workload={"model": "scripted", "params": {"stepSeconds": s}}) for s in (2.0, 2))
     assert scenario_from_object(ours).canonical_json() == scenario_from_object(theirs).canonical_json()
 
 
-def test_a_status_is_written_without_what_is_unknown_and_read_again() -> None:
+def test_a_status_is_written_without_unknown_fields_and_read_back_unchanged() -> None:
     now = datetime(2026, 11, 25, 15, 8, 24, tzinfo=UTC)
     status = ScenarioStatus(
         phase="Running",

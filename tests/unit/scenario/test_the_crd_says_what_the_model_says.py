@@ -1,4 +1,4 @@
-"""The generator knows every keyword that it lets through, and nothing of the model is lost on the way."""
+"""The generator of the CRD refuses what Kubernetes cannot express, and loses nothing of the model."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -43,7 +43,7 @@ def schema_of(annotation: Any, default: Any = ...) -> dict[str, Any]:
         (Tree, "spec.x.child: Tree within itself"),
     ],
 )
-def test_what_kubernetes_cannot_hold_is_an_error_that_names_the_field(annotation: Any, said: str) -> None:
+def test_a_type_that_kubernetes_cannot_express_is_an_error_that_names_the_field(annotation: Any, said: str) -> None:
     with pytest.raises(CannotExpress, match=said):
         schema_of(annotation)
 
@@ -58,7 +58,9 @@ def test_what_kubernetes_cannot_hold_is_an_error_that_names_the_field(annotation
         (bool, False, {"default": False}),
     ],
 )
-def test_what_kubernetes_says_otherwise_is_translated(annotation: Any, default: Any, expected: dict) -> None:
+def test_a_keyword_that_kubernetes_writes_differently_is_translated(
+    annotation: Any, default: Any, expected: dict
+) -> None:
     found = schema_of(annotation, default)
     assert found == found | expected
     assert "anyOf" not in found
@@ -70,7 +72,7 @@ def spec_schema() -> dict[str, Any]:
 
 
 def defaulted(value: Any, schema: dict[str, Any]) -> Any:
-    """As the API server fills defaults in."""
+    """Fill in the schema's defaults as the API server does."""
     if isinstance(value, list):
         return [defaulted(one, schema["items"]) for one in value]
     if not isinstance(value, dict) or "properties" not in schema:
@@ -80,7 +82,7 @@ def defaulted(value: Any, schema: dict[str, Any]) -> Any:
     return {key: defaulted(one, fields[key]) for key, one in filled.items()}
 
 
-def test_defaults_are_those_of_the_model() -> None:
+def test_the_defaults_of_the_crd_are_those_of_the_model() -> None:
     document = scenario_document()
     theirs = document | {"spec": defaulted(document["spec"], spec_schema())}
     ours = scenario_from_object(document).spec.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -96,9 +98,9 @@ def test_every_field_of_the_spec_is_immutable_but_cancel_and_suspend() -> None:
 
 
 def test_no_list_of_the_spec_is_a_set_or_a_map() -> None:
-    """To CEL those are equal in any order: candidates could change places, and with them the reference."""
+    """CEL calls those equal in any order, so candidates could change places, and with them the reference."""
     assert "x-kubernetes-list-type" not in json.dumps(spec_schema())
 
 
-def test_generating_it_twice_gives_the_same() -> None:
+def test_generating_the_crd_twice_gives_the_same_crd() -> None:
     assert crd() == crd()
