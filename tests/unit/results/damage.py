@@ -1,4 +1,4 @@
-"""What disks and people do to a file, from a seed."""
+"""Damage that disks and people do to a file, drawn from a seed."""
 
 import random
 import re
@@ -8,7 +8,7 @@ KINDS = ("bytes", "bit", "digit", "page")
 
 
 def damaged(data: bytes, kind: str, seed: int) -> bytes:
-    """Other bytes of the same length: up to 64 random ones, one bit, one digit of a text, or one page."""
+    """Return data of the same length with up to 64 bytes, one bit, one digit of a text, or one page changed."""
     chance, made = random.Random(f"{kind} {seed}"), bytearray(data)
     if kind == "bytes":
         length = chance.randint(1, 64)

@@ -1,4 +1,4 @@
-"""What all launches of a store belong to holds the scenario as a document, and as the scenario that it is."""
+"""A run holds its scenario as a document, and parses that document once."""
 
 from conftest import scenario_document
 from stepmark.plan.cells import Machine
@@ -6,7 +6,7 @@ from stepmark.results.environment import describe
 from stepmark.results.store import Run
 
 
-def test_a_copy_with_another_scenario_does_not_keep_the_parsed_one() -> None:
+def test_a_copy_of_a_run_with_another_scenario_parses_that_scenario() -> None:
     run = Run(
         stepmark_version="0", scenario=scenario_document(), scenario_digest="0" * 64,
         machine=Machine(places=1, programs=()), launcher="bare", forked=True, environment=describe(),

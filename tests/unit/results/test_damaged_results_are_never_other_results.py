@@ -20,7 +20,7 @@ OLD = sorted((ROOT / "tests" / "corpus" / "results").glob("*.db"))
 
 
 def copy(file: Path, folder: Path) -> Path:
-    """A run's folder with this file, which has digests now."""
+    """Make a run's folder with a copy of this file, and add digests to the copy."""
     folder.mkdir()
     shutil.copy(file, folder / FILE)
     SqliteStore.open_to_go_on(folder).close()
@@ -69,7 +69,7 @@ def test_of_200_damaged_files_each_is_refused_or_gives_what_was_measured(tmp_pat
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_file_without_digests_ends_with_a_sentence(tmp_path: Path, kind: str) -> None:
-    """Other figures are possible there, and it is said."""
+    """Without digests other figures are possible, of which a message warns."""
     data = OLD[-1].read_bytes()
     for seed in range(50):
         (tmp_path / FILE).write_bytes(damaged(data, kind, seed))
@@ -94,7 +94,7 @@ def test_a_damaged_file_without_digests_ends_with_a_sentence(tmp_path: Path, kin
         "pragma user_version = 2",
     ],
 )
-def test_what_is_lost_or_added_without_a_broken_page_is_missed(tmp_path: Path, lost: str) -> None:
+def test_a_row_that_is_lost_added_or_changed_without_a_broken_page_is_noticed(tmp_path: Path, lost: str) -> None:
     folder = copy(OLD[-1], tmp_path / "run")
     with closing(sqlite3.connect(folder / FILE)) as file, file:
         file.execute(lost)
@@ -103,7 +103,7 @@ def test_what_is_lost_or_added_without_a_broken_page_is_missed(tmp_path: Path, l
 
 
 @pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
-def test_a_file_of_an_older_version_is_read_and_said_to_have_no_digests(
+def test_a_file_of_an_older_version_is_read_with_a_warning_that_it_has_no_digests(
     tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(file, tmp_path / FILE)

@@ -20,25 +20,25 @@ OLD = """{"schema_version": 1, "launch_id": "b000.torch.eager.float32.w1", "scen
 )
 
 
-def test_a_record_of_schema_1_loads_for_ever() -> None:
+def test_a_record_of_schema_1_still_loads() -> None:
     header = LaunchHeader.model_validate_json(OLD)
     assert header.cell.key == "torch.eager.float32.w1"
     assert LaunchHeader.model_validate_json(header.model_dump_json()) == header
 
 
 @given(arrays.arrays(np.int64, st.tuples(st.integers(0, 4), st.integers(0, 50))))
-def test_steps_come_back_as_they_were(steps: np.ndarray) -> None:
+def test_packed_steps_are_unpacked_unchanged(steps: np.ndarray) -> None:
     np.testing.assert_array_equal(unpack_steps(pack_steps(steps)), steps)
 
 
 @pytest.mark.parametrize("blob", [b"", b"garbage", b"PK\x03\x04", pack_steps(np.zeros((1, 1), dtype=np.int64))[:-40]])
-def test_foreign_bytes_are_refused(blob: bytes) -> None:
+def test_bytes_that_are_no_packed_steps_are_refused(blob: bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
         unpack_steps(blob)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_crash_the_reader(blob: bytes) -> None:
+def test_random_bytes_are_refused_and_do_not_crash_the_reader(blob: bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
         unpack_steps(blob)
 
@@ -51,6 +51,6 @@ def test_no_bytes_crash_the_reader(blob: bytes) -> None:
         ('"block": 0', '"x": 0'),
     ],
 )
-def test_a_record_that_is_not_one_is_refused(old: str, new: str) -> None:
+def test_a_record_with_a_wrong_value_version_or_key_is_refused(old: str, new: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
         LaunchHeader.model_validate_json(OLD.replace(old, new))

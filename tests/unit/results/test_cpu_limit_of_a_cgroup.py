@@ -1,4 +1,4 @@
-"""The limit of a container, in the files of both versions of cgroups."""
+"""The CPU limit of a container, read from the files of both versions of cgroups."""
 
 from pathlib import Path
 
@@ -19,7 +19,9 @@ V2, V1 = "/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_{}_us"
         ({}, None),
     ],
 )
-def test_cores_of_a_quota(monkeypatch: pytest.MonkeyPatch, files: dict[str, str], limit: float | None) -> None:
+def test_a_quota_is_read_as_cores_and_is_none_where_there_is_no_limit(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], limit: float | None
+) -> None:
     def read(path: Path) -> str | None:
         return files.get(str(path))
 

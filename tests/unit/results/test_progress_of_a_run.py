@@ -1,4 +1,4 @@
-"""The board: what the driver writes is what the live endpoint and the heartbeat read."""
+"""The board of progress: the driver writes it, and the live endpoint and the heartbeats read it."""
 
 import numpy as np
 
@@ -29,14 +29,14 @@ def test_before_the_plan_begins_its_length_is_unknown() -> None:
     }
 
 
-def test_what_was_stored_before_counts() -> None:
+def test_launches_that_were_stored_before_count_as_done() -> None:
     board = Board("s", launches_done=3)
     board.planned(4)
     board.finished(record(10))
     assert (board.now().launches_done, board.now().launches_planned) == (4, 7)
 
 
-def test_throughput_is_that_of_all_workers_now_and_unknown_in_between() -> None:
+def test_throughput_is_that_of_all_workers_now_and_unknown_between_launches() -> None:
     board = Board("s", 0)
     board.planned(2)
     board.told(CELL, 0, 0.0)
@@ -48,7 +48,7 @@ def test_throughput_is_that_of_all_workers_now_and_unknown_in_between() -> None:
     assert (board.now().cell, board.now().global_samples_per_second) == (None, None)
 
 
-def test_every_step_counts_once_told_or_not() -> None:
+def test_every_step_counts_once_whether_it_was_reported_live_or_not() -> None:
     board = Board("s", 0)
     board.planned(3)
     board.told(CELL, 0, 0.0)
@@ -57,7 +57,7 @@ def test_every_step_counts_once_told_or_not() -> None:
     board.finished(record(30))
     board.told(CELL, 0, 0.0)
     board.told(CELL, 7, 1.0)
-    board.finished(record(0))  # it failed after 7 steps
+    board.finished(record(0))  # the launch failed after 7 steps
     assert board.now().steps == {CELL: 237}
 
 
