@@ -1,4 +1,4 @@
-"""Its end and its last words are said."""
+"""The error for a zygote that does not start says how it ended and what it said last."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from stepmark.launch.spawn import Zygote
         ("exit 0", "a zygote did not start: it ended with exit code 0: it said nothing"),
     ],
 )
-def test_why_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+def test_the_error_says_how_the_zygote_ended_and_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o700)

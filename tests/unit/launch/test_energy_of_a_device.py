@@ -1,4 +1,4 @@
-"""NVML's counter in joules, of the device that CUDA means; unknown wherever there is none."""
+"""The energy of a device is NVML's counter for the device that CUDA means, in joules; without one it is unknown."""
 
 import sys
 import types
@@ -9,7 +9,7 @@ from stepmark.launch.energy import energy_joules
 
 
 class Nvml(types.ModuleType):
-    """What energy.py calls of pynvml: two devices, the second too old to count. No GPU can be had here to fail."""
+    """What energy.py calls of pynvml, for two devices; the second is too old to count. Tests have no real GPU."""
 
     class NVMLError(Exception):
         pass
@@ -37,18 +37,20 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.mark.parametrize(("device", "joules"), [("cuda:0", 4.5), ("cuda", 4.5), ("cuda:1", None), ("cpu", None)])
-def test_the_counter_is_in_joules_and_unknown_where_there_is_none(
+def test_energy_is_in_joules_and_unknown_for_a_device_without_a_counter(
     nvml: pytest.MonkeyPatch, device: str, joules: float | None
 ) -> None:
     assert energy_joules(device) == joules
 
 
 @pytest.mark.parametrize(("visible", "joules"), [("1,0", None), ("GPU-b,GPU-a", None), ("0", 4.5)])
-def test_cuda_counts_only_visible_devices(nvml: pytest.MonkeyPatch, visible: str, joules: float | None) -> None:
+def test_device_numbers_of_cuda_count_only_visible_devices(
+    nvml: pytest.MonkeyPatch, visible: str, joules: float | None
+) -> None:
     nvml.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert energy_joules("cuda:0") == joules
 
 
-def test_without_nvml_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_energy_is_unknown_without_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert energy_joules("cuda:0") is None

@@ -1,4 +1,4 @@
-"""STEPMARK_ENGINE_PYTHONS: engines run in the interpreter of their extra, and that one is asked what it has."""
+"""With STEPMARK_ENGINE_PYTHONS an engine runs in the interpreter of its extra, which is asked what packages it has."""
 
 import sys
 import venv
@@ -13,12 +13,12 @@ from stepmark.cli import machine
 from stepmark.errors import CannotRun
 from stepmark.launch.spawn import FreshChild, Zygote, child_environment
 from stepmark.results import environment
-from unit.launch.test_what_a_child_leaves_behind import spec
+from unit.launch.test_files_of_a_child_are_not_trusted import spec
 
 
 @pytest.fixture
 def torch_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A real one with stepmark's sources, and with no package at all."""
+    """Make an interpreter for the extra torch with stepmark's sources and no package at all, and return its path."""
     venv.create(tmp_path / "torch", symlinks=True)
     packages = next((tmp_path / "torch").glob("lib/python3*/site-packages"))
     (packages / "stepmark.pth").write_text(str(ROOT / "services"))
@@ -38,7 +38,7 @@ def test_without_the_variable_every_engine_runs_in_this_interpreter(monkeypatch:
     assert interpreters.pythons() == [sys.executable]
 
 
-def test_that_interpreter_is_asked_what_is_missing(torch_python: Path) -> None:
+def test_missing_modules_are_those_that_the_engines_interpreter_lacks(torch_python: Path) -> None:
     assert machine.missing_modules("keras-torch") == ["torch", "keras"]
     assert interpreters.missing(str(torch_python), ["json", "nothing"]) == ["nothing"]
 
@@ -51,7 +51,7 @@ def test_a_package_of_two_versions_is_recorded_with_both(torch_python: Path) -> 
     assert environment.describe().packages["numpy"] == f"{here}, 0.1"
 
 
-def test_another_stepmark_in_it_is_refused(torch_python: Path) -> None:
+def test_an_interpreter_without_stepmark_or_with_another_version_is_refused(torch_python: Path) -> None:
     packages = next(torch_python.parent.parent.glob("lib/python3*/site-packages"))
     (packages / "stepmark.pth").unlink()
     with pytest.raises(CannotRun, match=f"expected stepmark {__version__}, found: .*No module named"):
@@ -66,7 +66,7 @@ def test_another_stepmark_in_it_is_refused(torch_python: Path) -> None:
 
 @pytest.fixture
 def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the sleeper, with an interpreter of its own, writes what it is started with."""
+    """Give the sleeper an interpreter of its own, and return the file in which that writes the module it runs."""
     sleeper = catalog.load_engine("sleeper")
     monkeypatch.setattr(sleeper, "SUPPORT", replace(sleeper.SUPPORT, extra="asleep"))
     python = tmp_path / "asleep" / "bin" / "python"
@@ -77,14 +77,14 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "started"
 
 
-def test_zygotes_are_started_with_it(started: Path, tmp_path: Path) -> None:
+def test_a_zygote_is_started_with_the_interpreter_of_its_engine(started: Path, tmp_path: Path) -> None:
     zygote = Zygote("sleeper", tmp_path / "socket", child_environment("sleeper", 1, tmp_path))
     zygote.wait_until_ready()
     zygote.stop()
     assert started.read_text() == "stepmark.launch.zygote\n"
 
 
-def test_fresh_children_are_started_with_it(started: Path, tmp_path: Path) -> None:
+def test_a_fresh_child_is_started_with_the_interpreter_of_its_engine(started: Path, tmp_path: Path) -> None:
     child = FreshChild(spec(tmp_path), child_environment("sleeper", 1, tmp_path))
     assert child.wait(60) is not None
     assert started.read_text() == "stepmark.launch.child\n"

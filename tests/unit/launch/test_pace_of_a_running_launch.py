@@ -1,4 +1,4 @@
-"""Steps and seconds are read off the stamps: what lies between two windows is no step, and nothing counts twice."""
+"""Steps and seconds are read from the stamps: the time between two windows is no step, and no step counts twice."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MS = 1_000_000
 
 
 def stamp(buffer: StampBuffer, at: int, begin: int, durations: list[int]) -> int:
-    """A window: where it begins, then the ends of its steps; the index behind it."""
+    """Write a window, its begin and then the ends of its steps, and return the index behind it."""
     buffer.words[at] = -begin
     for index, duration in enumerate(durations):
         begin += duration
@@ -27,14 +27,14 @@ def buffer(tmp_path: Path):  # type: ignore[no-untyped-def]
     found.close()
 
 
-def test_the_time_between_windows_is_no_steps(buffer: StampBuffer) -> None:
+def test_the_time_between_windows_counts_as_no_step(buffer: StampBuffer) -> None:
     end = stamp(buffer, 1, 1000 * MS, [10 * MS, 12 * MS])
     end = stamp(buffer, end, 9000 * MS, [14 * MS])
     assert buffer.steps_between(1, end) == (3, pytest.approx(0.036))
     assert buffer.steps_between(1, 2) == (0, 0.0)
 
 
-def test_parts_add_up_to_the_whole_wherever_they_are_cut(buffer: StampBuffer) -> None:
+def test_the_steps_and_seconds_of_two_parts_add_up_wherever_the_stamps_are_cut(buffer: StampBuffer) -> None:
     end = stamp(buffer, 1, 1000 * MS, [10 * MS, 12 * MS, 20 * MS])
     end = stamp(buffer, end, 5000 * MS, [14 * MS, 3 * MS])
     whole = buffer.steps_between(1, end)
@@ -44,7 +44,7 @@ def test_parts_add_up_to_the_whole_wherever_they_are_cut(buffer: StampBuffer) ->
         assert sum(seconds for _, seconds in parts) == pytest.approx(whole[1])
 
 
-def test_it_is_told_at_most_every_two_seconds_and_each_step_once(
+def test_the_pace_is_reported_at_most_every_two_seconds_and_each_step_once(
     buffer: StampBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, told = [0.0], []

@@ -1,4 +1,4 @@
-"""Whoever looks twice a second sees every stop of two seconds, of the rank alone or of everybody."""
+"""A supervisor that looks twice a second sees every stop of two seconds, of its rank alone or of all processes."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def seen(looks: list[tuple[float, bool, bool]]) -> float:
     return stops.seconds
 
 
-def test_a_rank_that_runs_is_never_stopped() -> None:
+def test_a_rank_that_runs_has_no_stopped_seconds() -> None:
     assert seen([(n / 2, False, True) for n in range(1, 20)]) == 0.0
 
 
@@ -27,19 +27,19 @@ def test_a_stop_counts_in_full_wherever_it_begins(start: float) -> None:
     assert (2.0 if start >= 0.5 else 1.5) <= seen(looks) <= 3.0
 
 
-def test_nobody_looked_for_long_since_everybody_was_stopped() -> None:
+def test_a_long_time_without_a_look_counts_as_a_stop_of_all_processes() -> None:
     assert seen([(0.5, False, True), (1.0, False, True), (21.0, False, True), (21.5, False, True)]) == 20.0
 
 
-def test_a_stop_before_the_steps_is_none_of_theirs() -> None:
+def test_a_stop_before_the_steps_does_not_count() -> None:
     assert seen([(0.5, False, False), (9.0, True, False), (9.5, False, False), (10.0, False, True)]) == 0.0
 
 
-def test_the_state_of_a_process_with_any_name() -> None:
+def test_the_state_of_a_process_is_read_whatever_its_name() -> None:
     assert state_of("7 (a) T (b) S 1 7 7 0 -1") == "S"
 
 
-def test_a_process_that_was_sent_to_sleep_is_stopped() -> None:
+def test_a_process_that_got_sigstop_is_stopped_until_it_ends() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert not is_stopped(child.pid)
     child.send_signal(signal.SIGSTOP)

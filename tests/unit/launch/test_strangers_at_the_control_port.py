@@ -1,4 +1,4 @@
-"""Whoever reaches rank 0's port while ranks join neither gets in, nor keeps ranks out, nor fails the launch."""
+"""A stranger at rank 0's port while ranks join neither gets in, nor keeps ranks out, nor fails the launch."""
 
 import socket
 import struct
@@ -55,7 +55,7 @@ def join(port: int, rank: int, groups: dict[int, ControlGroup]) -> threading.Thr
 
 @pytest.mark.parametrize("kind", STRANGERS)
 def test_ranks_join_beside_strangers(port: int, kind: str) -> None:
-    """More of them than rank 0 listens to at one time."""
+    """There are more strangers than rank 0 listens to at one time."""
     groups: dict[int, ControlGroup] = {}
     with ExitStack() as stack:
         threads = [join(port, 0, groups)]
@@ -76,7 +76,9 @@ def test_ranks_join_beside_strangers(port: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["silent", "half a token"])
-def test_a_stranger_has_seconds_and_not_the_launchs_time(port: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stranger_has_only_seconds_to_send_the_token_and_not_the_time_of_the_launch(
+    port: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(group, "_TOKEN_SECONDS", 0.01)
     groups: dict[int, ControlGroup] = {}
     rank0 = join(port, 0, groups)
@@ -89,6 +91,6 @@ def test_a_stranger_has_seconds_and_not_the_launchs_time(port: int, kind: str, m
     assert sorted(groups) == [0, 1, 2]
 
 
-def test_ranks_that_do_not_come_are_counted(port: int) -> None:
+def test_the_error_of_a_timeout_counts_the_ranks_that_have_joined(port: int) -> None:
     with pytest.raises(TimeoutError, match="timed out: 0 of 2 other ranks have joined"):
         ControlGroup.join(f"127.0.0.1:{port}", TOKEN, 0, RANKS, 0.01)

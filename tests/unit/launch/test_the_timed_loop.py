@@ -1,4 +1,4 @@
-"""The loop with a clock of our own: windows, floors, agreement, and what the buffer holds."""
+"""The timed loop with a simulated clock: windows, their lengths, agreement of ranks, and what the buffer holds."""
 
 import math
 import random
@@ -17,7 +17,7 @@ MS = 1_000_000
 
 
 class Clock:
-    """Nanoseconds that move only when a step takes them."""
+    """A clock in nanoseconds that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1
@@ -75,12 +75,16 @@ def limits(warmup_steps: int, warmup_seconds: float, min_steps: int, max_steps: 
 @pytest.mark.parametrize(
     ("measurement", "warmup", "measured"),
     [
-        (limits(5, 0, 20, 100, 0), 5, 20),  # floors of steps
-        (limits(1, 0.1, 1, 1000, 1.0), 11, 105),  # floors of seconds at 10 ms, and one in twenty more
-        (limits(1, 0, 1, 50, 10.0), 1, 50),  # the most steps win
+        (limits(5, 0, 20, 100, 0), 5, 20),  # the least numbers of steps decide
+        (
+            limits(1, 0.1, 1, 1000, 1.0),
+            11,
+            105,
+        ),  # the least seconds decide at 10 ms a step, and 5 % more steps are made
+        (limits(1, 0, 1, 50, 10.0), 1, 50),  # the largest number of steps that is allowed decides
     ],
 )
-def test_floors_and_the_ceiling(
+def test_a_window_has_its_least_steps_and_seconds_and_never_more_than_its_most_steps(
     clock: Clock, buffer: StampBuffer, measurement: Measurement, warmup: int, measured: int
 ) -> None:
     made = recorder(clock, buffer, [10])
@@ -100,7 +104,9 @@ def test_a_window_has_the_steps_of_the_rank_that_asks_for_most(clock: Clock, buf
     assert made.total("measured")[0] == 30
 
 
-def test_the_supervisor_sees_steps_from_outside(clock: Clock, buffer: StampBuffer, tmp_path: Path) -> None:
+def test_another_process_reads_steps_and_phase_from_the_file_of_the_buffer(
+    clock: Clock, buffer: StampBuffer, tmp_path: Path
+) -> None:
     other = StampBuffer(tmp_path / "stamps")
     made = recorder(clock, buffer, [1])
     made.window("warmup", 2)
@@ -111,7 +117,7 @@ def test_the_supervisor_sees_steps_from_outside(clock: Clock, buffer: StampBuffe
 
 
 def joined(world: int) -> list[ControlGroup]:
-    """All ranks of a group, joined from threads."""
+    """Join all ranks of a group, each in a thread, and return them in order."""
     groups: dict[int, ControlGroup] = {}
     with leased_ports(1) as [port]:
         threads = [
@@ -138,7 +144,7 @@ def test_ranks_agree_on_the_largest_value() -> None:
     assert answers == [2, 2, 2]
 
 
-def test_a_lost_peer_is_noticed_at_once_and_a_finished_one_is_not() -> None:
+def test_a_lost_peer_is_noticed_at_once_and_a_finished_peer_is_not_called_lost() -> None:
     first, second = joined(2)
     lost, finished = threading.Event(), threading.Event()
     first.watch(lost.set)

@@ -9,7 +9,7 @@ from stepmark.orchestrate.ray_train import RaySession
 from stepmark.scenario.load import scenario_from_object
 
 
-def test_what_the_handler_raises_arrives_though_ray_wraps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_the_signal_handler_is_raised_though_ray_wraps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs Ray")
 
     def get(_: object) -> Any:

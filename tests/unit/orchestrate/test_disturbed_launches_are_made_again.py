@@ -1,4 +1,4 @@
-"""Which launches are made again: with what they are compared with, once, and no more than may be."""
+"""Disturbed launches are made again once, with those that they are compared with, up to the scenario's limit."""
 
 from conftest import scenario_document
 from stepmark.orchestrate.remaining import Remaining
@@ -34,20 +34,20 @@ def after_first_block(disturbed: set[str], failed: str = "", **measurement: int)
     return made, remaining
 
 
-def test_an_undisturbed_block_is_done() -> None:
+def test_an_undisturbed_block_has_no_launches_left() -> None:
     made, remaining = after_first_block(set())
     assert remaining.of_block(made.blocks[0]) == ()
     assert remaining.of_block(made.blocks[1]) == made.blocks[1]
 
 
-def test_what_is_compared_is_made_again_together_under_the_same_block() -> None:
+def test_a_disturbed_launch_and_those_compared_with_it_are_made_again_in_the_same_block() -> None:
     made, remaining = after_first_block({"a.eager.float32.w2"})
     again = remaining.of_block(made.blocks[0])
     assert {launch.id for launch in again} == {"b000a1.a.eager.float32.w2", "b000a1.b.eager.float32.w2"}
     assert {launch.block for launch in again} == {0}
 
 
-def test_it_is_made_again_once() -> None:
+def test_a_disturbed_launch_is_made_again_only_once() -> None:
     made, remaining = after_first_block({"a.eager.float32.w2"})
     for launch in remaining.of_block(made.blocks[0]):
         remaining.finished(header(launch))
@@ -59,19 +59,19 @@ def test_a_failed_launch_is_not_made_again() -> None:
     assert [launch.id for launch in remaining.of_block(made.blocks[0])] == ["b000a1.a.eager.float32.w2"]
 
 
-def test_no_more_are_made_again_than_may_be() -> None:
+def test_no_more_launches_are_made_again_than_the_scenario_allows() -> None:
     both = {"a.eager.float32.w1", "b.eager.float32.w2"}
     for most, expected in ((0, 0), (1, 0), (2, 2), (3, 2), (4, 4)):
         made, remaining = after_first_block(both, maxMadeAgain=most)
         assert len(remaining.of_block(made.blocks[0])) == expected
 
 
-def test_half_of_the_plan_may_be_unless_the_scenario_says_how_many() -> None:
+def test_half_of_the_plan_may_be_made_again_unless_the_scenario_says_how_many() -> None:
     made, remaining = after_first_block({"a.eager.float32.w1", "b.eager.float32.w2"})
     assert len(remaining.of_block(made.blocks[0])) == 4 == sum(map(len, made.blocks)) // 2
 
 
-def test_a_run_that_goes_on_completes_what_was_begun_and_remembers_what_it_spent() -> None:
+def test_a_resumed_run_makes_the_rest_of_a_pair_again_and_counts_what_was_made_again_before() -> None:
     made, remaining = after_first_block({"a.eager.float32.w1"})
     again = remaining.of_block(made.blocks[0])
     stored = [header(launch) for launch in (*made.blocks[0], again[0])]

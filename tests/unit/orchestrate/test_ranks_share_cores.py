@@ -1,4 +1,4 @@
-"""Whatever pods, machines and quotas a session is spread over: shares of one size, and disjoint while cores suffice."""
+"""On any pods, machines and quotas, all ranks get shares of one size, disjoint while there are enough cores."""
 
 import math
 
@@ -17,33 +17,33 @@ def cpus(of: list[Seat]) -> list[tuple[int, ...]]:
     return [share_of(rank, of).cpus() for rank in range(len(of))]
 
 
-def test_ranks_of_a_machine_halve_its_cores() -> None:
+def test_two_ranks_of_one_machine_get_half_of_its_cores_each() -> None:
     assert cpus(seats(("a", FOUR), ("a", FOUR))) == [(0, 1), (2, 3)]
 
 
-def test_a_rank_for_itself_has_all_of_them() -> None:
+def test_a_rank_alone_on_its_machine_gets_all_of_its_cores() -> None:
     assert cpus(seats(("a", FOUR), ("b", FOUR))) == [FOUR, FOUR]
 
 
-def test_pods_with_exclusive_cores_keep_their_own() -> None:
+def test_pods_with_exclusive_cores_keep_their_own_cores() -> None:
     assert cpus(seats(("a", (0, 1)), ("a", (6, 7)))) == [(0, 1), (6, 7)]
 
 
-def test_the_fullest_machine_sets_the_size_for_all() -> None:
+def test_the_machine_with_the_most_ranks_sets_the_size_of_all_shares() -> None:
     assert cpus(seats(("a", FOUR), ("b", FOUR), ("b", FOUR))) == [(0, 1), (0, 1), (2, 3)]
 
 
-def test_ranks_of_a_machine_need_not_follow_each_other() -> None:
+def test_ranks_of_one_machine_need_not_have_consecutive_numbers() -> None:
     assert cpus(seats(("a", (0, 1)), ("b", (0, 1)), ("a", (0, 1)))) == [(0,), (0,), (1,)]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(2, 2), (2.9, 2), (0.25, 1), (64, 4)])
-def test_nobody_has_more_than_its_quota(limit: float, count: int) -> None:
+def test_a_share_has_the_whole_cores_of_the_quota_and_at_least_one(limit: float, count: int) -> None:
     shares = cpus(seats(("a", EIGHT), ("a", EIGHT), limit=limit))
     assert shares == [EIGHT[:count], EIGHT[count : 2 * count]]
 
 
-def test_ranks_beyond_the_cores_have_one_each_again_from_the_first() -> None:
+def test_more_ranks_than_cores_get_one_core_each_and_begin_again_at_the_first() -> None:
     assert cpus(seats(*[("a", (3, 5))] * 3)) == [(3,), (5,), (3,)]
 
 

@@ -1,4 +1,4 @@
-"""Which rank is blamed when several fail: the one that died, not those that noticed."""
+"""When several ranks fail, the one that died is blamed, not those that noticed."""
 
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import RankOutcome
@@ -16,20 +16,20 @@ def blamed(*causes: str | None, steps: tuple[int, ...] = (9, 9, 9)) -> int | Non
     return failure.rank
 
 
-def test_a_killed_rank_before_the_peer_that_lost_it() -> None:
+def test_a_killed_rank_is_blamed_before_the_peer_that_lost_it() -> None:
     assert blamed("RuntimeError: Connection closed by peer", "killed by signal 9 after step 3") == 1
     assert blamed(PEER_GONE, "killed by signal 9 after step 3") == 1
 
 
-def test_an_exception_before_its_echo() -> None:
+def test_an_exception_is_blamed_before_the_abort_that_it_causes_elsewhere() -> None:
     assert blamed("UnavailableError: Collective ops is aborted by: recvmsg", "ValueError: boom") == 1
 
 
-def test_of_two_that_hang_the_one_that_came_less_far() -> None:
+def test_of_two_ranks_that_hang_the_one_with_fewer_steps_is_blamed() -> None:
     hang = "no step for 60 s (stepTimeoutSeconds)"
     assert blamed(hang, hang, steps=(5, 4, 0)) == 1
     assert blamed(hang, hang, steps=(5, 5, 0)) is None
 
 
-def test_the_only_failure_is_the_cause() -> None:
+def test_the_only_rank_that_failed_is_blamed() -> None:
     assert blamed(None, None, "ValueError: boom") == 2

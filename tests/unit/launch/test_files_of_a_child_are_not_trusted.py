@@ -1,4 +1,4 @@
-"""A child's files are foreign: whatever they hold, the supervisor makes a bounded, printable outcome of them."""
+"""A child's files are not trusted: whatever they hold, the supervisor makes a bounded, printable outcome of them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +52,9 @@ def test_a_launch_spec_is_unchanged_by_writing_and_reading_it_as_json(tmp_path: 
         (1, b'{"cause": "\\u001b[31m red"}'),
     ],
 )
-def test_nonsense_is_a_failure_with_a_short_printable_cause(tmp_path: Path, exit_code: int, report: bytes) -> None:
+def test_a_report_that_makes_no_sense_is_a_failure_with_a_short_printable_cause(
+    tmp_path: Path, exit_code: int, report: bytes
+) -> None:
     (tmp_path / child.REPORT).write_bytes(report)
     outcome = _outcome(spec(tmp_path), exit_code, None, 0)
     assert outcome.failure is not None
@@ -60,7 +62,7 @@ def test_nonsense_is_a_failure_with_a_short_printable_cause(tmp_path: Path, exit
     assert len(outcome.failure.cause) <= 1000
 
 
-def test_stderr_is_bounded_and_harmless(tmp_path: Path) -> None:
+def test_the_tail_of_stderr_is_bounded_and_printable(tmp_path: Path) -> None:
     (tmp_path / child.STDERR).write_bytes(b"\x1b[31mred\n" * 100_000 + b"y" * 5000 + b"\n")
     outcome = _outcome(spec(tmp_path), -9, None, 7)
     assert outcome.failure is not None

@@ -17,7 +17,7 @@ from stepmark.orchestrate.folders import leased_ports, own_folders, owned, ray_f
 from stepmark.orchestrate.guard import guarded, users_of
 
 
-def test_a_leased_port_is_not_given_twice() -> None:
+def test_a_leased_port_is_not_leased_twice() -> None:
     with leased_ports(20) as first, leased_ports(20) as second:
         assert len({*first, *second}) == 40
 
@@ -38,7 +38,7 @@ def test_a_port_that_somebody_listens_on_is_passed_over(monkeypatch: pytest.Monk
             assert ports == [free]
 
 
-def test_folders_are_private_and_removed() -> None:
+def test_folders_of_a_run_are_private_and_removed_at_its_end() -> None:
     with own_folders("test-0123456789"):
         assert stat.S_IMODE(run_folder("test-0123456789").stat().st_mode) == 0o700
     assert not run_folder("test-0123456789").exists()
@@ -46,7 +46,7 @@ def test_folders_are_private_and_removed() -> None:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go, for this test."""
+    """Return the folder for temporary files, which is the test's own."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(folders, "_SHARED_MEMORY", tmp_path / "none")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
@@ -98,7 +98,7 @@ def test_a_place_for_locks_that_somebody_else_has_taken_is_not_used(
     assert not place.is_dir() or not list(place.iterdir())
 
 
-def test_what_a_killed_owner_left_is_removed_at_the_next_start(temporary: Path) -> None:
+def test_folders_that_a_killed_owner_left_are_removed_at_the_next_start(temporary: Path) -> None:
     code = (
         "import sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
         "from stepmark.orchestrate.folders import owned, ray_folder\n"
@@ -127,7 +127,9 @@ def test_a_folder_whose_owner_is_unknown_is_left_alone(temporary: Path) -> None:
     ("ending", "said"),
     [("os._exit(1)", True), ("os.kill(os.getpid(), 9)", True), ("pass", False), ("raise KeyboardInterrupt", False)],
 )
-def test_the_guard_says_the_last_words_of_a_driver_that_cannot(ending: str, said: bool) -> None:
+def test_the_guard_says_the_last_message_of_a_driver_that_ended_abruptly_and_of_no_other(
+    ending: str, said: bool
+) -> None:
     code = f"""
 import os
 from contextlib import suppress
@@ -139,7 +141,9 @@ with suppress(KeyboardInterrupt), guarded([], "cut off; go on with --resume"):
     assert done.stderr == ("cut off; go on with --resume\n" if said else "")
 
 
-def test_the_guard_goes_on_where_a_process_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guard_removes_a_folder_though_the_process_that_used_it_has_ended_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     process = psutil.Process(ended.pid)
     ended.wait()
