@@ -1,4 +1,4 @@
-"""What the controller relies on of an API server: asserted of the fake one here, and of a real one in tests/cluster."""
+"""What the controller relies on in an API server: asserted of the fake one here, of a real one in tests/cluster."""
 
 import base64
 from typing import Any
@@ -24,26 +24,26 @@ def new_scenario(name: str) -> dict[str, Any]:
     return {**document, "metadata": {"name": name, "namespace": NAMESPACE}}
 
 
-def a_name_is_taken_once(api: Api) -> None:
+def an_object_of_a_name_that_is_taken_is_a_conflict(api: Api) -> None:
     api.create(kube.CONFIG_MAPS, NAMESPACE, config_map("once"))
     with pytest.raises(kube.Conflict):
         api.create(kube.CONFIG_MAPS, NAMESPACE, config_map("once"))
 
 
-def what_is_not_there_is_not_found(api: Api) -> None:
+def an_object_that_does_not_exist_is_not_found(api: Api) -> None:
     with pytest.raises(kube.NotFound):
         api.get(kube.CONFIG_MAPS, NAMESPACE, "never")
     with pytest.raises(kube.NotFound):
         api.delete(kube.CONFIG_MAPS, NAMESPACE, "never", "u")
 
 
-def an_object_gets_uid_version_and_time(api: Api) -> None:
+def a_created_object_gets_a_uid_a_version_and_a_time(api: Api) -> None:
     made = api.create(kube.CONFIG_MAPS, NAMESPACE, config_map("stamped"))
     assert {"uid", "resourceVersion", "creationTimestamp"} <= made["metadata"].keys()
     assert api.get(kube.CONFIG_MAPS, NAMESPACE, "stamped")["metadata"]["uid"] == made["metadata"]["uid"]
 
 
-def a_status_is_written_only_to_what_was_read(api: Api) -> None:
+def a_status_is_written_only_to_the_version_that_was_read(api: Api) -> None:
     made = api.create(kube.SCENARIOS, NAMESPACE, new_scenario("status"))
     assert "status" not in made
     version = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}}
@@ -57,7 +57,7 @@ def a_status_is_written_only_to_what_was_read(api: Api) -> None:
     assert api.get(kube.SCENARIOS, NAMESPACE, "status")["status"]["phase"] == "Pending"
 
 
-def a_status_patch_changes_nothing_else_and_the_other_no_status(api: Api) -> None:
+def a_patch_of_the_status_changes_only_the_status_and_another_patch_never_does(api: Api) -> None:
     api.create(kube.SCENARIOS, NAMESPACE, new_scenario("apart"))
     both = {"spec": {"cancel": True}, "status": {"phase": "Queued"}}
     assert not api.patch(kube.SCENARIOS, NAMESPACE, "apart", both, status=True)["spec"].get("cancel", False)
@@ -76,14 +76,14 @@ def lists_are_selected_by_label(api: Api) -> None:
     assert list(api.every_of(kube.CONFIG_MAPS, NAMESPACE, UID, [])) == []
 
 
-def only_the_object_that_was_meant_is_deleted(api: Api) -> None:
+def an_object_is_deleted_only_by_its_own_uid(api: Api) -> None:
     made = api.create(kube.CONFIG_MAPS, NAMESPACE, config_map("meant"))
     with pytest.raises(kube.Conflict):
         api.delete(kube.CONFIG_MAPS, NAMESPACE, "meant", "another-uid")
     api.delete(kube.CONFIG_MAPS, NAMESPACE, "meant", made["metadata"]["uid"])
 
 
-def a_replaced_object_must_be_the_one_that_was_read(api: Api) -> None:
+def an_object_is_replaced_only_at_the_version_that_was_read(api: Api) -> None:
     made = api.create(kube.CONFIG_MAPS, NAMESPACE, config_map("replaced"))
     second = api.replace(kube.CONFIG_MAPS, NAMESPACE, "replaced", {**made, "data": {"a": "2"}})
     assert second["data"] == {"a": "2"}
@@ -91,8 +91,8 @@ def a_replaced_object_must_be_the_one_that_was_read(api: Api) -> None:
         api.replace(kube.CONFIG_MAPS, NAMESPACE, "replaced", {**made, "data": {"a": "3"}})
 
 
-def every_child_is_taken_as_we_make_it(api: Api) -> None:
-    """With strict field validation: nothing of ours is unknown to the server, and nothing is dropped."""
+def every_child_is_stored_as_the_controller_makes_it(api: Api) -> None:
+    """With strict field validation the server knows every field of a child and drops none."""
     owner, world = api.create(kube.SCENARIOS, NAMESPACE, new_scenario("owner")), here()
     token = {"data": {"token": base64.b64encode(b"smk_x").decode()}}
     children = [
@@ -109,13 +109,13 @@ def every_child_is_taken_as_we_make_it(api: Api) -> None:
 
 
 CONTRACT = [
-    a_name_is_taken_once,
-    what_is_not_there_is_not_found,
-    an_object_gets_uid_version_and_time,
-    a_status_is_written_only_to_what_was_read,
-    a_status_patch_changes_nothing_else_and_the_other_no_status,
+    an_object_of_a_name_that_is_taken_is_a_conflict,
+    an_object_that_does_not_exist_is_not_found,
+    a_created_object_gets_a_uid_a_version_and_a_time,
+    a_status_is_written_only_to_the_version_that_was_read,
+    a_patch_of_the_status_changes_only_the_status_and_another_patch_never_does,
     lists_are_selected_by_label,
-    only_the_object_that_was_meant_is_deleted,
-    a_replaced_object_must_be_the_one_that_was_read,
-    every_child_is_taken_as_we_make_it,
+    an_object_is_deleted_only_by_its_own_uid,
+    an_object_is_replaced_only_at_the_version_that_was_read,
+    every_child_is_stored_as_the_controller_makes_it,
 ]

@@ -1,4 +1,4 @@
-"""A scenario over several decisions of plan(), and the facts that its tests show it."""
+"""A scenario over several decisions of plan(), and the facts that tests show it."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -42,7 +42,7 @@ class Run:
         return actions
 
     def begun(self, world_job: RayJob = RUNNING) -> "Run":
-        """With its first attempt running."""
+        """Bring the newest attempt to running, and return the run."""
         self.decide()
         self.decide(
             Seen(replace(world_job, name=self.status.attempts[-1].ray_job_name), (HEAD, WORKER), hub(MEASURING))
@@ -50,7 +50,7 @@ class Run:
         return self
 
     def see(self, job: RayJob | None, *pods: Pod, hub: HubView | None = QUIET, after: float = 60) -> list[Action]:
-        """Look at this world until nothing changes; what was decided."""
+        """Decide on these facts until nothing changes or more than the status does, and return all actions."""
         named = None if job is None else replace(job, name=self.status.attempts[-1].ray_job_name)
         every: list[Action] = []
         while actions := self.decide(Seen(named, pods or (HEAD, WORKER), hub), later(after)):

@@ -1,4 +1,4 @@
-"""A small API server for what a real one cannot be made to do on demand: fail at any call, before or after it commits.
+"""A small API server that can fail at any call, before or after it commits, as no real one does on demand.
 
 `tests/cluster/test_controller_contract.py` runs the same assertions against it and against a real API server.
 """
@@ -18,16 +18,20 @@ Key = tuple[str, str, str]
 
 
 class Killed(BaseException):
-    """The process of the controller ends here."""
+    """Raised at the call at which the process of the controller ends."""
 
 
 @dataclass
 class FakeApi:
-    """Objects by resource, namespace and name. `on_call` may raise, before a call (committed False) and after it."""
+    """Holds objects by resource, namespace and name.
+
+    `on_call` gets verb, resource, and whether the call was committed: False before every call, True after a write.
+    It may raise.
+    """
 
     on_call: Callable[[str, str, bool], None] = lambda verb, resource, committed: None
     refusals: dict[str, int] = field(default_factory=dict)
-    """Status with which every call about a namespace is refused."""
+    """By namespace: the HTTP status with which every call about it is refused."""
     objects: dict[Key, Object] = field(default_factory=dict)
     log: list[tuple[str, str, str]] = field(default_factory=list)
     _versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -87,7 +91,7 @@ class FakeApi:
             raise kind(status, f"no {resource} for you", verb, resource, None)
 
     def _remove(self, key: Key, found: Object) -> None:
-        """With all that it owns."""
+        """Remove an object with all that it owns."""
         self.objects.pop(key, None)
         for other, one in list(self.objects.items()):
             owners = one["metadata"].get("ownerReferences") or ()
@@ -119,7 +123,7 @@ class FakeApi:
         return copied
 
     def only(self, resource: str, namespace: str = "runs") -> list[Object]:
-        """Objects of a kind, without a call being counted."""
+        """Return the objects of a kind. This does not count as a call."""
         return [copy.deepcopy(one) for key, one in sorted(self.objects.items()) if key[:2] == (resource, namespace)]
 
 
@@ -143,7 +147,7 @@ def _selected(one: Object, selector: str) -> bool:
 
 
 def _merged(old: Object, change: Object) -> Object:
-    """RFC 7386."""
+    """Apply a JSON merge patch (RFC 7386)."""
     new = dict(old)
     for key, value in change.items():
         if value is None:

@@ -31,7 +31,7 @@ PROFILE = "default: {image: 'runner:1'}\n"
 
 
 class World:
-    """One scenario on a cluster. `controller` makes a new process of it each time."""
+    """One scenario on a cluster. `controller` makes a new controller each time, as a new process does."""
 
     def __init__(self, folder: Path, **spec: Any) -> None:
         (folder / "profiles.yaml").write_text(PROFILE)
@@ -58,7 +58,7 @@ class World:
         return (self.scenario.get("status") or {}).get("phase", "")
 
     def settle(self, steps: int = 12) -> None:
-        """Undisturbed from here on: a controller, and KubeRay."""
+        """Let a new controller and KubeRay take this many steps, without faults from here on."""
         ticker = self.controller()
         for _ in range(steps):
             ticker.tick()
@@ -85,7 +85,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 class Countdown:
-    """Raises at one call of all."""
+    """Raises an error at one of all calls."""
 
     def __init__(self, call: int, committed: bool, error: Callable[[], BaseException] = Killed) -> None:
         self.left, self._committed, self._error = call, committed, error
@@ -97,7 +97,7 @@ class Countdown:
                 raise self._error()
 
 
-def test_undisturbed_it_completes(world: World) -> None:
+def test_a_scenario_completes_where_nothing_fails(world: World) -> None:
     world.settle()
     world.assert_one_good_run()
     said = [event["reason"] for event in world.api.only(kube.EVENTS)]
@@ -112,7 +112,9 @@ def calls_of_a_run(folder: Path, committed: bool) -> int:
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_killed_at_any_call_the_next_controller_goes_on(tmp_path: Path, committed: bool) -> None:
+def test_after_a_controller_is_killed_at_any_call_the_next_one_completes_the_run(
+    tmp_path: Path, committed: bool
+) -> None:
     total = calls_of_a_run(tmp_path, committed)
     assert total > 8
     for call in range(1, total + 1):
@@ -163,7 +165,7 @@ def test_whatever_fails_in_whatever_order_two_controllers_make_one_run(tmp_path:
                 controllers[detail].tick()
         elif what == "fault":
             call, committed, error = detail
-            # A server that was told to refuse does so before it commits; only silence and death leave it open.
+            # A server refuses before it commits; only a missing answer and a killed controller may come after that.
             world.api.on_call = Countdown(call, committed and error().__class__ in (Killed, kube.ApiError), error)
         elif what == "kuberay":
             world.kuberay.step()
@@ -178,7 +180,7 @@ def test_whatever_fails_in_whatever_order_two_controllers_make_one_run(tmp_path:
 
 
 def test_two_controllers_that_interleave_at_every_call_make_one_run(tmp_path: Path) -> None:
-    """The second one runs a whole tick in the middle of the first one's, at each call in turn."""
+    """The second controller runs a whole tick in the middle of the first one's, at each call in turn."""
     for call in range(1, calls_of_a_run(tmp_path, False) + 1):
         world = World(tmp_path)
         other = world.controller()
@@ -189,7 +191,7 @@ def test_two_controllers_that_interleave_at_every_call_make_one_run(tmp_path: Pa
             left -= not committed
             if left == 0 and not nested:
                 nested = True
-                other.pool = ThreadPoolExecutor(1)  # the first one's has its only thread in use
+                other.pool = ThreadPoolExecutor(1)  # the only thread of the first one's pool is in use
                 other.tick()
                 other.pool.shutdown()
 
@@ -199,7 +201,7 @@ def test_two_controllers_that_interleave_at_every_call_make_one_run(tmp_path: Pa
         world.pool.shutdown()
 
 
-def test_cancel_at_any_moment_leaves_no_job(tmp_path: Path) -> None:
+def test_a_cancel_at_any_moment_leaves_no_job_running(tmp_path: Path) -> None:
     for ticks in range(4):
         world = World(tmp_path)
         ticker = world.controller()
@@ -218,7 +220,7 @@ def test_cancel_at_any_moment_leaves_no_job(tmp_path: Path) -> None:
         world.pool.shutdown()
 
 
-def test_a_rayjob_that_a_paused_controller_made_too_late_is_swept_away(world: World) -> None:
+def test_a_rayjob_that_a_paused_controller_made_too_late_is_deleted(world: World) -> None:
     before = world.scenario
     world.settle()
     world.assert_one_good_run()
@@ -231,7 +233,7 @@ def test_a_rayjob_that_a_paused_controller_made_too_late_is_swept_away(world: Wo
     assert not world.api.only(kube.RAYJOBS)
 
 
-def test_a_job_that_is_suspended_while_the_hub_is_asked_was_preempted_and_not_stopped(world: World) -> None:
+def test_a_job_that_is_suspended_while_the_hub_is_asked_counts_as_preempted_and_not_as_stopped(world: World) -> None:
     world.settle(2)
     ended = Execution("e-1", "interrupted", reason="stopped")
 
@@ -247,7 +249,7 @@ def test_a_job_that_is_suspended_while_the_hub_is_asked_was_preempted_and_not_st
 
 
 @pytest.mark.parametrize(("lost", "reason"), [(True, "PodReplaced"), (False, "SessionBroke")])
-def test_a_pod_that_is_lost_while_the_hub_is_asked_is_why_the_driver_ended(
+def test_a_pod_that_is_lost_while_the_hub_is_asked_is_the_reason_of_the_drivers_end(
     world: World, lost: bool, reason: str
 ) -> None:
     world.settle(2)

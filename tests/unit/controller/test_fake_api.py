@@ -10,5 +10,5 @@ from stepmark.controller.ports import Api
 
 
 @pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
-def test_the_fake(promise: Callable[[Api], None]) -> None:
+def test_the_fake_api_server_keeps_the_contract(promise: Callable[[Api], None]) -> None:
     promise(FakeApi())

@@ -50,7 +50,7 @@ def test_an_attempt_is_registered_by_the_hash_of_its_token(tmp_path: Path) -> No
     assert "smk_write" not in asked[0].content.decode()
 
 
-def test_silence_is_measured_by_the_hubs_own_clock(tmp_path: Path) -> None:
+def test_the_silence_of_a_driver_is_measured_by_the_hubs_own_clock(tmp_path: Path) -> None:
     view = client(tmp_path, lambda request: httpx2.Response(200, json=RUN, headers=DATE)).view("r", 1)
     assert view is not None
     assert view.execution is not None
@@ -59,7 +59,7 @@ def test_silence_is_measured_by_the_hubs_own_clock(tmp_path: Path) -> None:
     assert view.verdict == ("torch is faster",)
 
 
-def test_another_attempts_executions_are_not_this_ones(tmp_path: Path) -> None:
+def test_the_view_of_an_attempt_has_no_executions_of_another_attempt(tmp_path: Path) -> None:
     view = client(tmp_path, lambda request: httpx2.Response(200, json=RUN, headers=DATE)).view("r", 2)
     assert view is not None
     assert view.executions == ()
@@ -75,14 +75,14 @@ def test_another_attempts_executions_are_not_this_ones(tmp_path: Path) -> None:
         (httpx2.Response(200, json={"run": {}, "attempts": "none"}), False),
     ],
 )
-def test_only_a_hub_that_answers_says_that_nothing_was_claimed(
+def test_a_run_that_the_hub_does_not_know_has_an_empty_view_and_a_failed_call_has_none(
     tmp_path: Path, answer: httpx2.Response, known: bool
 ) -> None:
     view = client(tmp_path, lambda request: answer).view("r", 1)
     assert (view is not None) is known
 
 
-def test_a_hub_that_is_away_is_an_error_without_the_token(tmp_path: Path) -> None:
+def test_the_error_of_a_hub_that_is_away_does_not_hold_the_token(tmp_path: Path) -> None:
     def away(request: httpx2.Request) -> Any:
         raise httpx2.ConnectError("refused")
 
@@ -93,7 +93,7 @@ def test_a_hub_that_is_away_is_an_error_without_the_token(tmp_path: Path) -> Non
     assert hub.view("r", 1) is None
 
 
-def test_a_refusal_is_said_in_the_hubs_words(tmp_path: Path) -> None:
+def test_a_refusal_has_the_hubs_message(tmp_path: Path) -> None:
     refusal = {"code": "conflict", "message": "another scenario has this run"}
     hub = client(tmp_path, lambda request: httpx2.Response(409, json=refusal))
     with pytest.raises(Refused, match="another scenario has this run"):
@@ -111,7 +111,7 @@ def test_how_long_a_hub_has_answered_begins_anew_after_it_was_away(
     assert [view and view.answering_seconds for view in seen] == [1, 2, None, 1]
 
 
-def test_a_token_that_is_replaced_is_used_from_then_on(tmp_path: Path) -> None:
+def test_a_token_that_is_replaced_in_its_file_is_used_from_then_on(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -125,7 +125,7 @@ def test_a_token_that_is_replaced_is_used_from_then_on(tmp_path: Path) -> None:
     assert asked == ["Bearer smk_secret", "Bearer smk_new"]
 
 
-def test_a_token_that_is_missing_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_of_the_token_is_an_error_that_asks_for_a_token(tmp_path: Path) -> None:
     hub = HubClient("http://hub", tmp_path / "none", httpx2.MockTransport(lambda request: httpx2.Response(200)))
     with pytest.raises(Away, match="expected a token of the hub"):
         hub.register(scenario(), 1, "smk_write")
@@ -148,13 +148,15 @@ def test_an_attempts_end_is_told_with_the_controllers_token(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("status", "passes"), [(200, True), (403, True), (404, True), (409, True), (401, False)])
-def test_what_the_hub_need_not_hear_of_is_no_error(tmp_path: Path, status: int, passes: bool) -> None:
+def test_an_end_that_the_hub_knows_or_may_not_take_is_no_error_and_a_wrong_token_is(
+    tmp_path: Path, status: int, passes: bool
+) -> None:
     hub = client(tmp_path, lambda request: httpx2.Response(status))
     with nullcontext() if passes else pytest.raises(Refused):
         hub.end("r-1", 2, END)
 
 
-def test_a_hub_that_is_away_hears_of_an_end_later(tmp_path: Path) -> None:
+def test_telling_an_end_to_a_hub_that_is_away_raises_away(tmp_path: Path) -> None:
     with pytest.raises(Away):
         client(tmp_path, lambda request: httpx2.Response(503)).end("r-1", 2, END)
 

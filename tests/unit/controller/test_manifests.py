@@ -102,7 +102,7 @@ def test_workers_are_told_which_node_they_are_on() -> None:
     assert told in templates(ray_job())["worker"]["spec"]["containers"][0]["env"]
 
 
-def test_whole_cores_are_limits_and_parts_of_one_are_not() -> None:
+def test_whole_cores_are_limited_and_parts_of_a_core_are_only_requested() -> None:
     found = {role: t["spec"]["containers"][0]["resources"] for role, t in templates(ray_job()).items()}
     assert found["worker"]["requests"]["cpu"] == found["worker"]["limits"]["cpu"] == "8000m"
     assert found["head"]["requests"]["cpu"] == "500m"
@@ -117,7 +117,7 @@ def test_a_claim_template_is_claimed_by_the_workers_pod() -> None:
     assert spec["containers"][0]["resources"]["claims"] == [{"name": "devices"}]
 
 
-def test_what_the_installed_kuberay_can_do_is_used_and_the_rest_is_said_explicitly() -> None:
+def test_features_of_the_installed_kuberay_are_used_and_missing_token_auth_is_said_explicitly() -> None:
     old, new = ray_job(), ray_job(can=Capabilities(auth_options=True, pre_running_deadline=True))
     assert "authOptions" not in old["spec"]["rayClusterSpec"]
     assert "preRunningDeadlineSeconds" not in old["spec"]
@@ -129,14 +129,14 @@ def test_what_the_installed_kuberay_can_do_is_used_and_the_rest_is_said_explicit
         assert off not in templates(new)[role]["spec"]["containers"][0]["env"]
 
 
-def test_the_admins_labels_are_on_the_job_and_ours_win() -> None:
+def test_the_admins_labels_are_on_the_job_and_stepmarks_own_labels_win() -> None:
     labels = ray_job()["metadata"]["labels"]
     assert labels["team"] == "vision"
     assert labels["kueue.x-k8s.io/queue-name"] == "gpus"
     assert labels["stepmark.dev/attempt"] == "1"
 
 
-def test_the_network_policy_names_everyone_who_may() -> None:
+def test_the_network_policy_names_every_peer_that_may_connect() -> None:
     peers = {
         "hub_peer": Peer(
             namespace_labels={"kubernetes.io/metadata.name": "stepmark"}, pod_labels={"a": "hub"}, port=8080
@@ -159,7 +159,7 @@ def test_the_network_policy_names_everyone_who_may() -> None:
 @pytest.mark.parametrize(
     ("url", "port"), [("http://hub:8080", 8080), ("https://hub.example.com", 443), ("http://hub/path", 80)]
 )
-def test_a_hub_elsewhere_is_reached_by_its_port(url: str, port: int) -> None:
+def test_the_network_policy_allows_the_port_of_a_hub_without_a_known_peer(url: str, port: int) -> None:
     egress = manifests.network_policy(scenario(), 1, settings(hub_url=url))["spec"]["egress"]
     assert egress[-1] == {"ports": [{"protocol": "TCP", "port": port}]}
 
@@ -174,7 +174,7 @@ def test_a_secret_holds_no_token_before_it_is_created() -> None:
     assert "data" not in manifests.secret(scenario(), 1)
 
 
-def test_head_and_submitter_go_where_the_head_may_be_and_workers_where_they_may() -> None:
+def test_head_and_submitter_are_placed_by_the_settings_of_the_head_and_workers_by_their_own() -> None:
     place = Head(node_selector={"kind": "cpu"}, tolerations=(Toleration(key="cpu-only", operator="Exists"),))
     found = templates(ray_job(GPU.model_copy(update={"head": place})))
     for role in ("head", "submitter"):

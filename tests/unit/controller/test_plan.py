@@ -12,7 +12,7 @@ from stepmark.controller.plan import Seen
 from stepmark.controller.profiles import Limits, Profile
 
 
-def test_the_attempt_is_written_down_before_anything_of_it_is_created() -> None:
+def test_an_attempt_is_in_the_status_before_any_of_its_objects_is_created() -> None:
     run = Run()
     assert kinds(run.decide()) == ["PatchStatus"]
     assert run.status.attempts[0].state == "Creating"
@@ -50,7 +50,7 @@ def test_a_run_that_goes_well_is_complete_and_has_a_result() -> None:
         ({"workload": {"model": "resnet9000"}}, "InvalidSpec"),
     ],
 )
-def test_what_may_not_run_is_refused_for_good_and_has_no_child(spec: Any, reason: str) -> None:
+def test_a_scenario_that_may_not_run_is_refused_for_good_and_has_no_child(spec: Any, reason: str) -> None:
     run = Run(here(Profile(image="r:1", limits=Limits(max_workers=1, max_cells=2, max_seconds=86400))))
     run.object["spec"] |= spec
     assert kinds(run.decide()) == ["PatchStatus"]
@@ -59,7 +59,7 @@ def test_what_may_not_run_is_refused_for_good_and_has_no_child(spec: Any, reason
     assert run.decide() == []
 
 
-def test_without_kuberay_it_waits_and_says_so() -> None:
+def test_a_scenario_waits_for_kuberay_where_it_is_missing_and_says_so() -> None:
     run = Run(here(can=Capabilities(rayjobs=False)))
     run.decide()
     assert run.condition("Admitted") == ("Unknown", "KubeRayMissing")
@@ -69,7 +69,7 @@ def test_without_kuberay_it_waits_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("reason", ["Forbidden", "QueueUnavailable", "ServerUnavailable", "KubeRayMissing"])
-def test_a_call_that_fails_is_said_and_nothing_is_over(reason: str) -> None:
+def test_a_call_that_fails_is_shown_in_the_status_and_ends_nothing(reason: str) -> None:
     run = Run()
     run.decide()
     assert kinds(run.decide(Seen(problem=Problem(reason, "may not create rayjobs")))) == ["PatchStatus"]
@@ -78,7 +78,7 @@ def test_a_call_that_fails_is_said_and_nothing_is_over(reason: str) -> None:
     assert kinds(run.decide()) == ["ConfigMap", "Secret", "NetworkPolicy", "RayJob"]
 
 
-def test_a_child_of_somebody_else_ends_the_scenario() -> None:
+def test_an_object_of_somebody_else_under_a_childs_name_fails_the_scenario() -> None:
     run = Run()
     run.decide()
     run.decide(Seen(problem=Problem("NameTaken", "Secret x")))
@@ -86,14 +86,14 @@ def test_a_child_of_somebody_else_ends_the_scenario() -> None:
     assert run.condition("Failed") == ("True", "NameTaken")
 
 
-def test_a_rayjob_of_our_name_without_our_owner_is_not_ours() -> None:
+def test_a_rayjob_under_the_name_of_ours_with_another_owner_is_not_ours() -> None:
     run = Run()
     run.decide()
     foreign = replace(RUNNING, name=run.status.attempts[0].ray_job_name, owner_uid="somebody")
     assert "RayJob" in kinds(run.decide(Seen(foreign)))
 
 
-def test_what_kuberay_rejects_is_deleted_and_not_tried_again() -> None:
+def test_a_rayjob_that_kuberay_rejects_is_deleted_and_not_tried_again() -> None:
     run = Run().begun(replace(JOB, deployment="Initializing", started_at=NOON))
     actions = run.see(replace(JOB, deployment="ValidationFailed", reason="ValidationFailed", message="no entrypoint"))
     assert kinds(actions)[-1] == "DeleteRayJob"
@@ -107,7 +107,9 @@ def test_a_job_that_waits_for_quota_waits_without_end() -> None:
     assert run.status.phase == "Queued"
     run.see(replace(JOB, suspend=True, deployment="Suspended", started_at=NOON), after=1_000_000)
     assert run.condition("Admitted") == ("False", "Queued")
-    run.see(replace(JOB, deployment="Suspended", started_at=NOON), after=1_000_000)  # admitted: KubeRay has not seen it
+    run.see(
+        replace(JOB, deployment="Suspended", started_at=NOON), after=1_000_000
+    )  # KubeRay has not seen yet that it is admitted
     assert run.status.phase == "Queued"
     begun = later(1_000_001)
     run.see(replace(JOB, deployment="Initializing", started_at=begun), after=1_000_010)
@@ -128,7 +130,7 @@ def test_pods_that_never_start_end_the_attempt_and_it_is_tried_once_more() -> No
     assert run.status.attempts[1].ray_job_name != run.status.attempts[0].ray_job_name
 
 
-def test_a_submitter_that_never_starts_does_the_same_though_kuberay_calls_the_job_running() -> None:
+def test_a_submitter_that_never_starts_ends_the_attempt_though_kuberay_calls_the_job_running() -> None:
     run = Run().begun()
     stuck = Pod("submitter", "submitter", NOON, trouble="ErrImageNeverPull: no such image")
     run.see(RUNNING, HEAD, WORKER, stuck, after=1000)
@@ -137,7 +139,7 @@ def test_a_submitter_that_never_starts_does_the_same_though_kuberay_calls_the_jo
     assert run.status.attempts[0].reason == "StartTimeout"
 
 
-def test_kuberays_own_start_deadline_means_the_same() -> None:
+def test_kuberays_own_start_deadline_ends_the_attempt_as_a_start_timeout() -> None:
     run = Run().begun(replace(JOB, deployment="Initializing", started_at=NOON))
     run.see(replace(JOB, deployment="Failed", reason="PreRunningDeadlineExceeded", ended_at=later(50)))
     assert run.status.attempts[0].reason == "StartTimeout"
@@ -149,7 +151,7 @@ def test_a_job_that_could_not_be_submitted_is_tried_again_if_nobody_claimed_it()
     assert [a.reason for a in run.status.attempts] == ["SubmissionFailed", None]
 
 
-def test_a_lost_log_does_not_end_a_run_whose_driver_speaks() -> None:
+def test_a_lost_log_does_not_end_a_run_whose_driver_still_reports() -> None:
     run = Run().begun()
     run.see(failed("SubmissionFailed", after=600), hub=hub(MEASURING))
     assert run.status.attempts[-1].ended_at is None
@@ -175,7 +177,7 @@ def test_failed_launches_are_a_result_and_not_tried_again() -> None:
     assert "NCCL error" in run.status.message
 
 
-def test_an_image_that_cannot_do_it_is_not_tried_again() -> None:
+def test_an_image_that_lacks_an_engine_is_not_tried_again() -> None:
     run = Run().begun()
     record = replace(MEASURING, outcome="failed", reason="cannot-run", message="engine torch: found none")
     run.see(failed("AppFailed"), hub=hub(record))
@@ -192,7 +194,7 @@ def test_an_image_that_cannot_do_it_is_not_tried_again() -> None:
         (replace(WORKER, disrupted="EvictionByEvictionAPI"), "Preempted"),
     ],
 )
-def test_a_pod_that_is_replaced_restarted_or_evicted_makes_the_attempt_worthless(pod: Pod, reason: str) -> None:
+def test_a_pod_that_is_replaced_restarted_or_evicted_makes_the_attempt_invalid(pod: Pod, reason: str) -> None:
     run = Run().begun()
     assert kinds(run.see(RUNNING, HEAD, pod, hub=hub(MEASURING)))[-1] == "DeleteRayJob"
     run.see(None, hub=hub(MEASURING))

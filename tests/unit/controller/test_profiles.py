@@ -1,4 +1,4 @@
-"""Profiles: what the chart mounts is read whole, or refused in words that name the place."""
+"""The profiles that the chart mounts are read whole, or refused with a message that names the place."""
 
 import json
 from pathlib import Path
@@ -49,13 +49,13 @@ def test_a_profile_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert found["gpu"].devices == profiles.Devices(extended_resource="nvidia.com/gpu")
 
 
-def test_yaml_and_json_mean_the_same() -> None:
+def test_a_profile_in_yaml_and_the_same_in_json_are_equal() -> None:
     assert profiles.profiles_from_text("default:\n  image: runner:1\n  cpuPerWorker: 0.5") == read(
         default={"image": "runner:1", "cpuPerWorker": "0.5"}
     )
 
 
-def test_every_decision_changes_the_digest_and_writing_out_a_default_does_not() -> None:
+def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_does_not() -> None:
     one, same, other = (
         read(default=GPU | changes)["default"].digest()
         for changes in ({}, {"imagePullPolicy": "IfNotPresent", "cpuPerWorker": "8"}, {"schedulerName": "kai"})
@@ -85,7 +85,7 @@ def test_every_decision_changes_the_digest_and_writing_out_a_default_does_not() 
         ({"pricePerWorkerHour": -1}, "profiles.default.pricePerWorkerHour: expected a number above 0"),
     ],
 )
-def test_a_mistake_is_refused_with_its_place(changes: dict[str, Any], said: str) -> None:
+def test_a_mistake_in_a_profile_is_refused_with_its_place(changes: dict[str, Any], said: str) -> None:
     assert said in refusal(**changes)
 
 
@@ -100,7 +100,7 @@ def test_each_profile_is_refused_by_itself_with_all_of_its_mistakes() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "default", "a: [", "&a [*a]"])
-def test_what_is_no_mapping_of_profiles_is_refused(text: str) -> None:
+def test_a_text_that_is_no_mapping_of_profiles_is_refused(text: str) -> None:
     with pytest.raises(CannotRun, match="profiles"):
         profiles.profiles_from_text(text)
 
@@ -122,10 +122,10 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(("text", "millis"), [("4", 4000), ("0.5", 500), ("250m", 250), ("1.25", 1250)])
-def test_cores_are_counted(text: str, millis: int) -> None:
+def test_cores_are_read_as_thousandths_of_a_core(text: str, millis: int) -> None:
     assert profiles.millicores(text) == millis
 
 
 @pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("2Gi", 2 << 30), ("3G", 3 * 10**9), ("1k", 1000)])
-def test_memory_is_counted(text: str, size: int) -> None:
+def test_memory_is_read_as_bytes(text: str, size: int) -> None:
     assert profiles.memory_bytes(text) == size

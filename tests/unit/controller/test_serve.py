@@ -1,4 +1,4 @@
-"""The loop around it: health by the age of the last look, back-off, the Lease, settings from the command line."""
+"""The controller's loop: health by the age of the last look, back-off, the Lease, settings from the command line."""
 
 import json
 import threading
@@ -64,7 +64,7 @@ def profiles(tmp_path: Path) -> Path:
 
 
 def served(api: FakeApi, profiles: Path, until: str) -> Controller:
-    """A controller that has run until a call of this verb and kind was made."""
+    """Run a controller until it has made a call of this verb and kind, and return it."""
     controller = Controller(settings(profiles, tick_seconds=0.01), api, FakeHub())
     seen = threading.Event()
 
@@ -82,7 +82,7 @@ def served(api: FakeApi, profiles: Path, until: str) -> Controller:
     return controller
 
 
-def test_it_looks_again_and_again_and_counts(profiles: Path) -> None:
+def test_a_controller_looks_again_and_again_and_counts_its_looks(profiles: Path) -> None:
     api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     api.create(kube.SCENARIOS, "runs", scenario())
@@ -92,7 +92,9 @@ def test_it_looks_again_and_again_and_counts(profiles: Path) -> None:
     assert controller.registry.get_sample_value("stepmark_controller_active") == 1
 
 
-def test_a_look_that_fails_is_said_counted_and_not_the_end(profiles: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_look_that_fails_is_logged_and_counted_and_the_next_one_succeeds(
+    profiles: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     text = profiles.read_text()
@@ -122,7 +124,7 @@ def test_scenarios_are_counted_by_phase(profiles: Path) -> None:
 @pytest.mark.parametrize(
     ("failures", "asked", "least", "most"), [(1, None, 0.5, 1), (4, None, 4, 8), (99, None, 30, 60)]
 )
-def test_patience_grows_is_jittered_and_heeds_the_server(
+def test_waits_grow_with_failures_are_random_and_last_as_long_as_the_server_asks(
     failures: int, asked: float | None, least: float, most: float
 ) -> None:
     patience = kube.Patience()
@@ -157,7 +159,7 @@ def test_a_controller_that_lost_the_lease_creates_nothing_more(profiles: Path) -
     assert not api.only(kube.RAYJOBS)
 
 
-def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_are_read_from_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(controller_verb, "serve", lambda found: given.update(found.model_dump()))
     variables = {
@@ -175,7 +177,7 @@ def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert given["lease_namespace"] == "stepmark"
 
 
-def test_what_nobody_sets_has_the_default_of_the_settings_which_the_help_says(
+def test_an_option_that_is_not_given_has_the_default_that_the_help_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: list[Settings] = []
@@ -218,7 +220,7 @@ def test_capabilities_are_those_of_the_served_version() -> None:
     assert not of_crd({"spec": {"versions": []}}).rayjobs
 
 
-def test_a_pods_troubles_are_the_schedulers_or_the_kubelets_words() -> None:
+def test_the_trouble_of_a_pod_is_the_schedulers_or_the_kubelets_message() -> None:
     pod = {
         "metadata": {"name": "p", "creationTimestamp": "2026-11-25T12:00:00Z", "labels": {"stepmark.dev/role": "head"}}
     }

@@ -1,4 +1,4 @@
-"""`stepmark submit` and `cancel` against the tests' API server: what is created, what is said, how it ends."""
+"""`stepmark submit` and `stepmark cancel` with the fake API server: what they create, print, and end with."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def named(api: FakeApi) -> None:
-    """The real server draws the five characters; this one is told a name."""
+    """Let the fake server append fixed characters to a prefix of names, where a real one draws five."""
     create = api.create
 
     def with_name(resource: str, namespace: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def named(api: FakeApi) -> None:
     api.create = with_name
 
 
-def test_the_files_name_is_the_prefix_of_a_new_one(
+def test_the_name_in_the_file_is_the_prefix_of_the_created_scenarios_name(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named(api)
@@ -59,21 +59,21 @@ def test_the_files_name_is_the_prefix_of_a_new_one(
     assert "stepmark cancel test-x2x4z -n bench" in said
 
 
-def test_a_name_that_is_taken_is_refused_with_the_way_out(api: FakeApi, file: Path) -> None:
+def test_a_name_that_is_taken_is_refused_with_a_remedy(api: FakeApi, file: Path) -> None:
     submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
     assert api.only(kube.SCENARIOS, "default")
     with pytest.raises(CannotRun, match="choose another --name"):
         submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
 
 
-def test_what_we_refuse_never_reaches_the_cluster(api: FakeApi, file: Path) -> None:
+def test_a_scenario_that_submit_refuses_never_reaches_the_cluster(api: FakeApi, file: Path) -> None:
     file.write_text(yaml.safe_dump(scenario_document(parity="maybe")))
     with pytest.raises(ScenarioErrors, match="parity"):
         submit_verb.submit(file, Target(None), False, NO_HUB)
     assert not api.log
 
 
-def test_what_the_cluster_refuses_has_the_exit_code_of_a_refused_scenario(api: FakeApi, file: Path) -> None:
+def test_a_refusal_by_the_cluster_has_the_exit_code_of_a_refused_scenario(api: FakeApi, file: Path) -> None:
     def refuse(verb: str, resource: str, committed: bool) -> None:
         raise kube.ApiError(422, "spec.workload: Invalid value", "create", resource, None)
 
@@ -90,7 +90,7 @@ def test_what_the_cluster_refuses_has_the_exit_code_of_a_refused_scenario(api: F
         ("exceeded quota: stepmark, used: count/scenarios.stepmark.dev=500", "Delete scenarios that are over"),
     ],
 )
-def test_what_one_may_not_is_said_with_the_way_to_it(api: FakeApi, file: Path, message: str, way_out: str) -> None:
+def test_a_submit_that_is_forbidden_ends_with_a_remedy(api: FakeApi, file: Path, message: str, way_out: str) -> None:
     def refuse(verb: str, resource: str, committed: bool) -> None:
         raise kube.ApiError(403, message, verb, resource, None)
 
@@ -119,7 +119,7 @@ def ended(phase: str, reason: str, **more: Any) -> dict[str, Any]:
         (ended("Cancelled", "Cancelled"), 1),
     ],
 )
-def test_watch_ends_as_a_local_run_would(
+def test_watch_ends_with_the_exit_code_of_a_local_run(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str], status: dict[str, Any], code: int
 ) -> None:
     def end(verb: str, resource: str, committed: bool) -> None:
@@ -155,7 +155,7 @@ def test_watch_waits_for_a_cluster_that_does_not_answer(
     assert "the cluster does not answer, waiting" in capsys.readouterr().err
 
 
-def test_cancel_sets_it_and_says_where_there_is_nothing_to_end(
+def test_cancel_marks_the_scenario_and_says_where_there_is_nothing_to_cancel(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
@@ -169,7 +169,7 @@ def test_cancel_sets_it_and_says_where_there_is_nothing_to_end(
 
 
 def watched(api: FakeApi, file: Path, *statuses: dict[str, Any] | None) -> None:
-    """Watch a scenario that has these statuses at one look after the other, until the last one."""
+    """Watch a scenario that has these statuses at one look after the other, and then is complete."""
     looks = iter([*statuses, ended("Complete", "Complete")])
 
     def next_one(verb: str, resource: str, committed: bool) -> None:
@@ -196,7 +196,7 @@ def test_watch_says_why_an_attempt_ended_though_the_next_one_has_begun(
     assert said.count("attempt 1 has ended, StartTimeout: no \\x1b[2Jnode") == 1
 
 
-def test_watch_says_that_nobody_looks_after_a_scenario(
+def test_watch_says_that_no_controller_has_looked_at_a_scenario(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submit_verb, "_UNSEEN_SECONDS", 0.0)

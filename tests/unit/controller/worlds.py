@@ -70,7 +70,7 @@ def later(seconds: float) -> datetime:
 
 @dataclass
 class FakeHub:
-    """Knows attempts, and what tests have it say of them."""
+    """A hub that knows attempts and says of them what a test tells it."""
 
     away: bool = False
     tokens: dict[tuple[str, int], set[str]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class FakeHub:
 
 @dataclass
 class FakeKubeRay:
-    """The operator and the driver, as far as their objects and records show them: one transition for each step."""
+    """Plays the operator and the driver, as far as objects and records show them, with one transition a step."""
 
     api: FakeApi
     hub: FakeHub
@@ -130,7 +130,7 @@ class FakeKubeRay:
             self.say(job, jobDeploymentStatus="Complete", jobStatus="SUCCEEDED", endTime=now())
 
     def say(self, job: Object, **status: Any) -> None:
-        """As KubeRay's own status writes: no call of the controller's."""
+        """Write a job's status as KubeRay does, which is no call of the controller."""
         found = self.api.objects[kube.RAYJOBS, "runs", job["metadata"]["name"]]
         found["status"] = (found.get("status") or {}) | status
         found["metadata"]["resourceVersion"] += "0"

@@ -1,4 +1,4 @@
-"""The failure matrix, row by row: what makes an attempt worthless, and how a scenario ends."""
+"""The failure matrix, row by row: what makes an attempt invalid, and how a scenario ends."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from stepmark.controller.facts import HubView, Pod
 from stepmark.controller.profiles import Profile
 
 
-def test_a_head_that_is_lost_is_noticed_by_its_silence() -> None:
+def test_a_lost_head_is_noticed_by_the_silence_of_its_driver() -> None:
     run = Run().begun()
     silent = hub(replace(MEASURING, silent_seconds=45))
     run.see(RUNNING, replace(HEAD, ready=False), WORKER, hub=silent)
@@ -29,7 +29,7 @@ def test_a_head_that_is_lost_is_noticed_by_its_silence() -> None:
         ((HEAD, WORKER), None),
     ],
 )
-def test_a_driver_that_says_first_that_it_lost_a_pod_is_asked_why(
+def test_the_reason_of_a_driver_that_ended_early_is_its_lost_pod_or_else_its_own(
     reason: str, pods: tuple[Pod, ...], ended: str | None
 ) -> None:
     run = Run().begun()
@@ -39,7 +39,7 @@ def test_a_driver_that_says_first_that_it_lost_a_pod_is_asked_why(
 
 
 @pytest.mark.parametrize(("silent", "answering", "lost"), [(45, 1000, False), (400, 1000, True), (400, 10, False)])
-def test_a_silent_driver_in_a_good_pod_has_time_and_more_after_the_hub_was_away(
+def test_a_silent_driver_in_a_ready_pod_is_lost_only_after_minutes_in_which_the_hub_answered(
     silent: float, answering: float, lost: bool
 ) -> None:
     run = Run().begun()
@@ -47,7 +47,7 @@ def test_a_silent_driver_in_a_good_pod_has_time_and_more_after_the_hub_was_away(
     assert (run.status.attempts[0].reason == "HeartbeatLost") is lost
 
 
-def test_a_job_that_was_submitted_twice_is_worthless_even_if_it_completes() -> None:
+def test_a_job_that_was_submitted_twice_is_invalid_even_if_it_completes() -> None:
     run = Run().begun()
     second = replace(MEASURING, execution_id="e-2", outcome="complete")
     finished = replace(RUNNING, deployment="Complete", job_status="SUCCEEDED", ended_at=later(50))
@@ -56,7 +56,7 @@ def test_a_job_that_was_submitted_twice_is_worthless_even_if_it_completes() -> N
     assert run.status.result is None
 
 
-def test_a_preempted_attempt_does_not_count_up_to_a_cap() -> None:
+def test_preempted_attempts_do_not_count_as_attempts_up_to_a_limit() -> None:
     run = Run(here(Profile(image="r:1", queue_name="gpus")), runPolicy={"maxAttempts": 1})
     for number in range(1, 6):
         run.begun()
@@ -78,14 +78,14 @@ def test_a_job_that_is_preempted_after_everything_was_recorded_does_not_begin_ag
     assert run.status.attempts[0].validity == "valid"
 
 
-def test_a_deadline_fails_the_scenario_for_good() -> None:
+def test_an_exceeded_deadline_fails_the_scenario_for_good() -> None:
     run = Run().begun()
     run.see(failed("DeadlineExceeded"), hub=hub(MEASURING))
     assert run.condition("Failed") == ("True", "DeadlineExceeded")
     assert len(run.status.attempts) == 1
 
 
-def test_cancel_ends_the_job_and_tells_the_hub() -> None:
+def test_a_cancel_ends_the_job_and_tells_the_hub() -> None:
     run = Run().begun()
     run.object["spec"]["cancel"] = True
     actions = run.see(RUNNING, hub=hub(MEASURING))
@@ -110,7 +110,7 @@ def test_a_cancel_that_comes_after_everything_was_recorded_changes_nothing() -> 
     assert run.status.attempts[0].validity == "valid"
 
 
-def test_cancel_before_anything_began_creates_nothing() -> None:
+def test_a_cancel_before_anything_began_creates_nothing() -> None:
     run = Run(cancel=True)
     assert kinds(run.decide()) == ["PatchStatus"]
     assert run.status.phase == "Cancelled"
@@ -133,7 +133,7 @@ def test_a_hub_that_is_away_at_the_end_is_waited_for() -> None:
     assert run.condition("Complete") == ("True", "Complete")
 
 
-def test_a_hub_that_is_away_while_it_runs_disturbs_nothing() -> None:
+def test_a_hub_that_is_away_while_an_attempt_runs_does_not_end_it() -> None:
     run = Run().begun()
     run.see(RUNNING, hub=None, after=5000)
     assert run.status.phase == "Running"
@@ -142,7 +142,7 @@ def test_a_hub_that_is_away_while_it_runs_disturbs_nothing() -> None:
     assert run.condition("ResultRecorded") == ("False", "NotYet")
 
 
-def test_a_good_job_without_a_whole_record_is_no_result() -> None:
+def test_a_completed_job_without_a_whole_record_has_no_result() -> None:
     run = Run().begun()
     finished = replace(RUNNING, deployment="Complete", job_status="SUCCEEDED", ended_at=later(50))
     partial = hub(replace(MEASURING, outcome="complete", launches=3, launches_expected=4, silent_seconds=500))
@@ -153,7 +153,7 @@ def test_a_good_job_without_a_whole_record_is_no_result() -> None:
     assert len(run.status.attempts) == 2
 
 
-def test_a_verdict_is_waited_for_but_not_for_ever() -> None:
+def test_a_verdict_is_waited_for_only_for_a_limited_time() -> None:
     run = Run().begun()
     finished = replace(RUNNING, deployment="Complete", job_status="SUCCEEDED", ended_at=later(50))
     unsettled = hub(replace(MEASURING, outcome="complete"))
@@ -215,7 +215,7 @@ def test_a_status_that_cannot_be_read_counts_as_none() -> None:
     assert run.status.attempts[0].number == 1
 
 
-def test_foreign_words_come_into_the_status_on_one_line_and_cut() -> None:
+def test_messages_of_others_are_cleaned_and_shortened_in_the_status() -> None:
     run = Run().begun()
     run.see(replace(RUNNING, deployment="Failed", reason="AppFailed", message="\x1b[31mno\n" * 900, ended_at=NOON))
     assert "\x1b" not in str(run.object["status"])
@@ -232,7 +232,7 @@ def test_foreign_words_come_into_the_status_on_one_line_and_cut() -> None:
         ("cancelled", "", "Stopped"),
     ],
 )
-def test_a_plan_that_did_not_come_to_its_end_is_no_result_whatever_was_measured(
+def test_a_plan_that_did_not_come_to_its_end_has_no_result_whatever_was_measured(
     outcome: str, reason: str, ended: str
 ) -> None:
     run = Run().begun()
@@ -250,7 +250,7 @@ KUBERAYS_WORDS = (
 )
 
 
-def test_an_image_that_cannot_do_it_is_tried_once_and_says_what_it_lacks() -> None:
+def test_an_image_that_lacks_an_engine_is_tried_once_and_the_status_says_what_it_lacks() -> None:
     run = Run().begun()
     ended = replace(MEASURING, outcome="failed", reason="cannot-run", message=JAX)
     run.see(failed("AppFailed"), hub=hub(ended))

@@ -1,4 +1,4 @@
-"""A namespace that cannot be listed, an object that makes no sense, a scenario that breaks us: the others go on."""
+"""A namespace that cannot be listed, a hostile object, or a scenario that raises an error does not stop the others."""
 
 import json
 import logging
@@ -53,7 +53,7 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 0])
-def test_a_namespace_that_is_refused_stops_no_other(
+def test_a_namespace_that_cannot_be_listed_stops_no_other(
     world: World, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.api.refusals["broken"] = status
@@ -87,7 +87,7 @@ def test_where_jobs_cannot_be_listed_the_scenario_says_so_and_no_attempt_is_lost
         assert f"in namespace {place}" in found["status"]["message"]
 
 
-def test_only_where_every_namespace_is_refused_has_the_look_failed(world: World) -> None:
+def test_a_look_fails_only_where_every_namespace_is_refused(world: World) -> None:
     world.api.refusals = dict.fromkeys(PLACES, 403)
     with pytest.raises(kube.ApiError):
         world.ticker.tick()
@@ -107,7 +107,7 @@ def test_a_rayjob_with_a_hostile_label_stops_nothing_and_is_left_alone(world: Wo
 
 
 @pytest.mark.parametrize("error", [AssertionError, RecursionError, IndexError, OverflowError, RuntimeError, ValueError])
-def test_a_scenario_that_breaks_us_is_logged_with_where_and_the_other_goes_on(
+def test_a_scenario_that_raises_an_error_is_logged_with_its_place_and_the_other_goes_on(
     world: World, error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     as_ever = work.plan  # type: ignore[attr-defined]
@@ -148,20 +148,20 @@ def test_a_swept_job_that_cannot_be_deleted_stops_no_other(world: World) -> None
     assert world.count("errors_total", kind="sweep") == 1
 
 
-def test_a_look_that_breaks_is_no_end_of_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_that_raises_an_error_does_not_end_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     controller = Controller(world.settings, world.api, world.hub)
     monkeypatch.setattr(controller._ticker, "tick", lambda: 1 // 0)
     assert controller._look() > 0
     assert controller.registry.get_sample_value("stepmark_controller_errors_total", {"kind": "tick"}) == 1
 
 
-def test_counters_are_there_before_anything_has_happened(world: World) -> None:
+def test_counters_are_exposed_before_anything_has_happened(world: World) -> None:
     names = {(one.name, *one.labels.values()) for found in world.registry.collect() for one in found.samples}
     assert ("stepmark_controller_errors_total", "sweep") in names
     assert ("stepmark_controller_attempts_ended_total", "StartTimeout") in names
 
 
-def test_the_log_tells_the_life_of_a_scenario_and_no_token(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_events_of_a_scenario_and_no_token(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     world.ticker.tick()
     world.ticker.tick()

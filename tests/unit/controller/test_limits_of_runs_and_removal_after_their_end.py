@@ -1,4 +1,4 @@
-"""How many runs of a namespace there are at once, what holds one back, and what is left some time after its end."""
+"""How many runs of a namespace go on at once, what holds a run back, and what is left some time after its end."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ class World:
             self.kuberay.step()
 
     def age(self, name: str, seconds: float) -> None:
-        """As if its end was so long ago."""
+        """Make the scenario's end this many seconds old."""
         then = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
         for condition in self.api.objects[kube.SCENARIOS, "runs", name]["status"]["conditions"]:
             condition["lastTransitionTime"] = then
@@ -70,7 +70,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_a_namespace_has_so_many_runs_at_once_and_the_oldest_that_waits_is_next(tmp_path: Path) -> None:
+def test_a_namespace_has_no_more_runs_at_once_than_allowed_and_the_oldest_that_waits_is_next(tmp_path: Path) -> None:
     world = World(tmp_path, max_runs_per_namespace=2)
     for name in ("a", "b", "c", "d"):
         world.create(name)
@@ -86,7 +86,7 @@ def test_a_namespace_has_so_many_runs_at_once_and_the_oldest_that_waits_is_next(
     assert world.phases("a", "b", "c", "d") == ["Complete"] * 4
 
 
-def test_runs_in_a_queue_of_kueues_take_no_place(tmp_path: Path) -> None:
+def test_runs_in_a_queue_of_kueue_do_not_count_towards_the_limit(tmp_path: Path) -> None:
     world = World(tmp_path, max_runs_per_namespace=1)
     for name in ("a", "b", "c"):
         world.create(name, profile="queued")
@@ -95,7 +95,7 @@ def test_runs_in_a_queue_of_kueues_take_no_place(tmp_path: Path) -> None:
     assert len(world.api.only(kube.RAYJOBS)) == 3
 
 
-def test_what_cannot_begin_takes_no_place_from_others(tmp_path: Path) -> None:
+def test_a_scenario_that_cannot_begin_does_not_count_towards_the_limit(tmp_path: Path) -> None:
     world = World(tmp_path, max_runs_per_namespace=1)
     world.create("a", suspend=True)
     world.create("b", profile="wrong")
@@ -104,7 +104,7 @@ def test_what_cannot_begin_takes_no_place_from_others(tmp_path: Path) -> None:
     assert [job["metadata"]["name"][:2] for job in world.api.only(kube.RAYJOBS)] == ["c-"]
 
 
-def test_a_suspended_scenario_waits_until_it_no_longer_is(world: World) -> None:
+def test_a_suspended_scenario_waits_until_it_is_resumed(world: World) -> None:
     world.create("cnn", suspend=True)
     world.ticker.tick()
     assert world.phases("cnn") == ["Queued"]
@@ -123,7 +123,7 @@ def test_a_profile_may_be_for_some_namespaces_only(world: World) -> None:
     assert world.api.only(kube.RAYJOBS, "team")
 
 
-def test_a_profile_that_makes_no_sense_is_waited_for_and_stops_no_other(world: World) -> None:
+def test_a_scenario_with_an_invalid_profile_waits_and_stops_no_other(world: World) -> None:
     world.create("patient", profile="wrong")
     world.create("fine")
     world.ticker.tick()
@@ -138,7 +138,7 @@ def test_a_profile_that_makes_no_sense_is_waited_for_and_stops_no_other(world: W
     assert len(world.api.only(kube.RAYJOBS)) == 2
 
 
-def test_some_time_after_its_end_a_scenario_and_its_verdict_are_left_alone(world: World) -> None:
+def test_an_hour_after_its_end_the_children_of_a_scenario_are_removed_and_its_verdict_stays(world: World) -> None:
     world.create("cnn")
     world.settle()
     assert world.left() == [1, 1, 1, 1]
@@ -156,7 +156,7 @@ def test_some_time_after_its_end_a_scenario_and_its_verdict_are_left_alone(world
     assert len(world.api.log) == calls
 
 
-def test_what_somebody_else_has_under_an_attempts_name_stays(world: World) -> None:
+def test_an_object_of_somebody_else_under_an_attempts_name_is_not_removed(world: World) -> None:
     world.create("cnn")
     world.settle()
     name = world.status("cnn")["attempts"][0]["rayJobName"]
@@ -166,7 +166,7 @@ def test_what_somebody_else_has_under_an_attempts_name_stays(world: World) -> No
     assert world.left() == [0, 1, 0, 0]
 
 
-def test_a_scenario_goes_itself_where_its_policy_says_so(world: World) -> None:
+def test_a_scenario_is_removed_itself_where_its_policy_says_so(world: World) -> None:
     world.create("cnn", runPolicy={"ttlSecondsAfterFinished": 60})
     world.settle()
     world.age("cnn", 61)
@@ -174,7 +174,7 @@ def test_a_scenario_goes_itself_where_its_policy_says_so(world: World) -> None:
     assert not world.api.only(kube.SCENARIOS)
 
 
-def test_a_removal_that_fails_is_made_again(world: World) -> None:
+def test_a_removal_that_fails_is_tried_again(world: World) -> None:
     world.create("cnn")
     world.settle()
     world.age("cnn", 3601)
@@ -194,7 +194,7 @@ def test_a_removal_that_fails_is_made_again(world: World) -> None:
 
 
 def timed_out(world: World) -> None:
-    """A scenario whose only attempt never started."""
+    """Create a scenario whose only attempt never started."""
     world.create("cnn", runPolicy={"startTimeoutSeconds": 10, "maxAttempts": 1})
     world.ticker.tick()
     (job,) = world.api.only(kube.RAYJOBS)
@@ -212,7 +212,7 @@ def test_the_hub_hears_of_an_attempt_that_never_had_a_driver(world: World) -> No
     assert "the pods were not ready" in world.status("cnn")["attempts"][0]["message"]
 
 
-def test_a_hub_that_was_away_hears_of_it_later_though_the_scenario_is_over(world: World) -> None:
+def test_a_hub_that_was_away_hears_of_the_end_later_though_the_scenario_is_over(world: World) -> None:
     timed_out(world)
     world.hub.away = True
     for _ in range(4):
@@ -225,7 +225,7 @@ def test_a_hub_that_was_away_hears_of_it_later_though_the_scenario_is_over(world
     assert [end.reason for end in world.hub.ends.values()] == ["start-timeout"]
 
 
-def test_the_hub_hears_nothing_more_of_what_its_driver_has_told(world: World) -> None:
+def test_the_hub_hears_nothing_more_of_an_end_that_the_driver_has_told(world: World) -> None:
     world.create("cnn")
     world.settle()
     assert world.phases("cnn") == ["Complete"]
