@@ -24,7 +24,7 @@ ENVIRONMENT = Environment(
 
 
 def cell(key: str, means: Sequence[float], **changes: Any) -> CellResult:
-    """A steady cell, or with no launches a failed one."""
+    """Return a steady cell, or a failed one if there are no means."""
     result = CellResult(
         key=key, candidate="a", engine="sleeper", strategy="parallel", variant=None, execution="eager",
         levels=("default",), precision="float32", options=(), workers=1, processes=1, batch_per_worker=8,
@@ -59,7 +59,7 @@ def side(
     facts: Mapping[str, Mapping[str, str]] | None = None,
     **changes: Any,
 ) -> Side:
-    """`changes`: of the environment, or of the scenario's spec."""
+    """Return one side of a gate. `changes` are those of the environment or of the scenario's spec."""
     results = [cell(key, means) for key, means in cells.items()] if isinstance(cells, Mapping) else cells
     run = _run(json.dumps(changes))
     summary = Summary.model_construct(  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Synthetic ranks whose parts are known, among them one that is 15 ms late."""
+"""The breakdown of synthetic ranks whose parts are known; one of the ranks is 15 ms late."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,10 @@ LATE, EXCHANGE, FORWARD_BACKWARD, UPDATE, INPUT = 0.015, 0.013, 0.018, 0.002, 0.
 def timed(
     ranks: int, jitter: float = 0.02, hidden: float = 0.0, samples: int = 60, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """Samples of every variant, shape (ranks, samples); the last rank is late, `hidden` seconds are overlapped."""
+    """Return seconds of every variant of the step, each of shape (ranks, samples).
+
+    The last rank is late, and `hidden` seconds of the exchange are overlapped by compute.
+    """
     rng = np.random.default_rng([ranks, seed])
 
     def noisy(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -34,12 +37,12 @@ def timed(
 
 
 def one(split: LaunchSplit) -> Breakdown:
-    """The breakdown of a single launch, whose window's steps are as long as the split's."""
+    """Return the breakdown of a single launch, whose window's steps are as long as the split's."""
     return breakdown([split], [split.step])
 
 
 @pytest.mark.parametrize("ranks", [2, 8, 64])
-def test_a_straggler_of_15_ms_is_told_from_communication(ranks: int) -> None:
+def test_a_straggler_of_15_ms_is_distinguished_from_communication(ranks: int) -> None:
     found = one(launch_split(**timed(ranks), reduced_bytes=16_000_000))
     assert found.exposed_communication_seconds.value == pytest.approx(EXCHANGE, rel=0.1)
     assert found.rank_wait_seconds[:-1] == pytest.approx([LATE] * (ranks - 1), rel=0.1)
@@ -49,8 +52,8 @@ def test_a_straggler_of_15_ms_is_told_from_communication(ranks: int) -> None:
     assert found.notes == ()
 
 
-def test_what_the_reference_measurement_says_is_recovered() -> None:
-    """Two gloo ranks, one delayed by 15 ms, medians in ms: 13 of exchange and 15 of waiting, not 28 and 13."""
+def test_the_exchange_and_the_waiting_of_a_known_measurement_are_recovered() -> None:
+    """Two gloo ranks, one delayed by 15 ms, have medians of 13 ms of exchange and 15 ms of waiting, not 28 and 13."""
     found = launch_split(
         step=[0.0502, 0.0514], step_without_reduce=[0.0222, 0.0381], isolated_all_reduce=[0.0115, 0.0118]
     )
@@ -87,25 +90,25 @@ def test_the_update_is_the_step_without_exchange_less_the_step_without_update() 
     assert found.compute == pytest.approx(0.0296)
 
 
-def test_overlap_is_the_share_that_compute_hides() -> None:
+def test_the_overlap_is_the_share_of_the_exchange_that_compute_hides() -> None:
     found = launch_split(**timed(4, jitter=0.001, hidden=0.75 * EXCHANGE))  # type: ignore[arg-type]
     assert found.overlap == pytest.approx(0.75, abs=0.03)
 
 
-def test_what_was_not_measured_is_unknown() -> None:
+def test_a_part_that_was_not_measured_is_unknown() -> None:
     found = one(launch_split(step=[0.05, 0.05], step_without_reduce=[0.03, 0.03]))
     assert (found.input_seconds, found.update_seconds, found.overlap) == (None,) * 3
     assert found.compute_seconds.value == pytest.approx(0.03)
     assert found.bus_bytes_per_second is None
 
 
-def test_bus_bandwidth_is_that_of_nccl_tests() -> None:
+def test_the_bus_bandwidth_is_computed_as_nccl_tests_do() -> None:
     assert bus_bytes_per_second(8_000_000_000, 0.04, 8) == pytest.approx(350e9)
     assert bus_bytes_per_second(8_000_000_000, 0.04, 1) is None
 
 
 def test_launches_give_each_part_an_interval_that_may_hold_zero() -> None:
-    """The update of 2 ms is clear; without an exchange its part is noise around zero."""
+    """The update of 2 ms is clear; the part of an exchange that is wholly hidden is noise around zero."""
     splits = [launch_split(**timed(2, hidden=EXCHANGE, seed=seed)) for seed in range(5)]  # type: ignore[arg-type]
     found = breakdown(splits, [split.step for split in splits])
     update, exposed = found.update_seconds, found.exposed_communication_seconds
@@ -113,13 +116,13 @@ def test_launches_give_each_part_an_interval_that_may_hold_zero() -> None:
     assert update is not None
     assert update.low is not None
     assert 0 < update.low < UPDATE < (update.high or 0)
-    assert not exposed.excludes(0) or exposed.value < 0  # the smallest of two ranks' noise
+    assert not exposed.excludes(0) or exposed.value < 0  # it is the smaller noise of two ranks
     alone = breakdown(splits[:1], [splits[0].step])
     assert (alone.launches, alone.step_seconds.low) == (1, None)
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.8])
-def test_the_interval_of_a_part_covers_its_truth_as_often_as_it_says(confidence: float) -> None:
+def test_the_interval_of_a_part_covers_the_true_value_as_often_as_its_confidence_says(confidence: float) -> None:
     rng, covered, trials = np.random.default_rng(1), 0, 400
     for _ in range(trials):
         updates = 0.001 + 0.004 * rng.standard_normal(5)  # launches differ by more than the part, and its sign changes
@@ -140,7 +143,7 @@ def test_the_interval_of_a_part_covers_its_truth_as_often_as_it_says(confidence:
         ("placing the batch", {"input_wait": [0.04, 0.04]}),
     ],
 )
-def test_a_doubtful_split_says_so(words: str, changes: dict[str, list[float]]) -> None:
+def test_a_doubtful_split_has_a_note_that_says_why(words: str, changes: dict[str, list[float]]) -> None:
     times = {"step": [0.05, 0.05], "step_without_reduce": [0.03, 0.03]} | changes
     assert words in "; ".join(one(launch_split(**times)).notes)  # type: ignore[arg-type]
 
@@ -154,7 +157,7 @@ def test_a_doubtful_split_says_so(words: str, changes: dict[str, list[float]]) -
         ((0.0225,), ""),
     ],
 )
-def test_a_split_of_other_steps_than_the_cells_says_so(own: tuple[float, ...], said: str) -> None:
+def test_a_split_of_steps_that_are_longer_than_the_windows_says_so(own: tuple[float, ...], said: str) -> None:
     splits = [launch_split(step=[0.0241], step_without_reduce=[0.0241])] * len(own)
     notes = "; ".join(breakdown(splits, own).notes)
     assert said in notes
@@ -162,6 +165,6 @@ def test_a_split_of_other_steps_than_the_cells_says_so(own: tuple[float, ...], s
 
 
 @pytest.mark.parametrize("wrong", [[0.03], [[]], [0.03, float("nan")]])
-def test_times_of_other_ranks_or_none_are_refused(wrong: list[float]) -> None:
+def test_times_of_other_ranks_no_times_and_unknown_times_are_refused(wrong: list[float]) -> None:
     with pytest.raises(ValueError, match=r"ranks"):
         launch_split(step=[0.05, 0.05], step_without_reduce=wrong)

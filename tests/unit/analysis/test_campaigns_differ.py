@@ -1,4 +1,4 @@
-"""How much campaigns differ is told from earlier runs, with no more certainty than so few campaigns give."""
+"""How much campaigns differ is estimated from earlier runs, and only as precisely as few campaigns allow."""
 
 import sys
 from collections.abc import Sequence
@@ -44,12 +44,12 @@ def test_launches_alone_give_no_variance_between_campaigns_on_average() -> None:
     assert found.variance < 0.1 * 0.005**2
 
 
-def test_many_cells_know_no_more_of_campaigns_than_one() -> None:
+def test_many_cells_give_no_more_degrees_of_freedom_for_campaigns_than_one_cell() -> None:
     cells = {f"c{i}": [launches(shift) for shift in (0.0, 0.01, -0.01)] for i in range(50)}
     assert {one.degrees for one in between(cells).values()} == {2.0}
 
 
-def test_few_campaigns_of_a_cell_are_pooled_and_many_speak_for_themselves() -> None:
+def test_the_variance_of_a_cell_with_few_campaigns_is_pooled_and_with_many_it_is_its_own() -> None:
     def share(count: int) -> float:
         quiet, wild = ([launches(size * s, 1e-6) for s in (1, -1) * count] for size in (0.001, 0.01))
         found = between({"quiet": quiet, "wild": wild})
@@ -59,18 +59,18 @@ def test_few_campaigns_of_a_cell_are_pooled_and_many_speak_for_themselves() -> N
     assert share(20) < 0.1
 
 
-def test_a_cell_without_a_history_of_its_own_is_lent_that_of_the_others() -> None:
+def test_a_cell_without_a_history_of_its_own_gets_the_variance_of_the_others() -> None:
     found = between({"old": [launches(s) for s in SHIFTS], "new": [launches(0.0)]})
     assert found["new"].variance == pytest.approx(found["old"].variance)
     assert (found["new"].degrees, found["new"].campaigns) == (5.0, 1)
 
 
-def test_without_two_campaigns_of_two_launches_nothing_is_known() -> None:
+def test_the_variance_is_unknown_without_two_campaigns_of_two_launches() -> None:
     assert between({"c": [launches(0)]}) == {}
     assert between({"c": [(1.0,), (1.1,)]}) == {}
 
 
-def test_a_test_with_campaigns_has_their_variance_twice_and_degrees_between_both() -> None:
+def test_a_welch_test_with_campaigns_adds_their_variance_twice_and_has_degrees_between_both() -> None:
     plain = welch(launches(0), launches(0))
     assert plain.with_campaigns(0.0, 2).standard_error == pytest.approx(plain.standard_error)
     wide = plain.with_campaigns(0.01**2, 3)
@@ -78,7 +78,7 @@ def test_a_test_with_campaigns_has_their_variance_twice_and_degrees_between_both
     assert 3 <= wide.degrees < plain.degrees
 
 
-def test_luck_between_campaigns_fails_a_gate_without_a_history_and_none_with_one() -> None:
+def test_chance_between_campaigns_fails_a_gate_without_a_history_and_no_gate_with_one() -> None:
     old, new, *earlier = (campaign(shift) for shift in (0.0, 0.02, *SHIFTS))
     without, with_them = gate(old, new), gate(old, new, None, earlier)
     assert not without.passed
@@ -93,7 +93,7 @@ def test_a_slowdown_beyond_what_campaigns_differ_by_is_found() -> None:
     assert not gate(campaign(0.0), campaign(0.1), None, [campaign(shift) for shift in SHIFTS]).passed
 
 
-def test_without_a_history_or_with_a_short_one_the_report_warns_and_says_what_to_do() -> None:
+def test_a_report_without_a_history_or_with_a_short_one_warns_and_says_what_to_do() -> None:
     old, new = campaign(0), campaign(0)
     [none] = gate(old, new).warnings
     assert none.startswith("no history: campaigns may differ by more than launches show; give 3 or more runs")
@@ -116,7 +116,7 @@ def test_a_history_holds_alike_runs_once_and_neither_side_of_the_gate() -> None:
     ]
 
 
-def test_a_history_in_which_nothing_can_be_used_is_none() -> None:
+def test_a_history_in_which_no_run_can_be_used_counts_as_no_history() -> None:
     report = gate(campaign(0), campaign(0), None, [campaign(0, cpu_model="Y")])
     assert report.warnings[0].startswith("no history")
 
@@ -127,5 +127,5 @@ def test_gates_without_a_change_fail_in_at_most_5_percent_where_campaigns_differ
     assert rate(World(kind, 0.01, earlier), gates=100) <= 0.05
 
 
-def test_without_a_history_they_fail_far_more_often_which_is_why_it_warns() -> None:
+def test_gates_without_a_history_fail_far_more_often_where_campaigns_differ() -> None:
     assert rate(World("one effect", 0.01, 0), gates=100) > 0.2

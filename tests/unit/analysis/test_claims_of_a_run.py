@@ -16,7 +16,7 @@ Rows = Sequence[float]
 def run(
     *candidates: Measured, reference: Measured, minimum_effect: float = 0.01
 ) -> tuple[list[Comparison], FamilyFacts | None]:
-    """Every candidate against the reference, in one run without a word on parity."""
+    """Compare every candidate with the reference in one run in which parity is only reported."""
     names = ["reference", *(f"candidate-{index}" for index in range(len(candidates)))]
     document = scenario_document(
         candidates=[{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in names],
@@ -37,7 +37,7 @@ STEADY = [0.100, 0.101, 0.099, 0.1005, 0.0995]
 
 
 def times(factor: float, noise: Rows = (0, 0.004, -0.004, 0.002, -0.002)) -> list[float]:
-    """The steady reference times this, with noise of its own."""
+    """Return the steady reference's times multiplied by `factor`, with noise of their own."""
     return [one * factor * (1 + own) for one, own in zip(STEADY, noise, strict=True)]
 
 
@@ -78,14 +78,14 @@ def test_nothing_is_claimed_below_five_blocks(factor: float) -> None:
     assert family is None
 
 
-def test_slow_steps_that_turn_the_sign_withhold_the_claim_and_both_are_shown() -> None:
-    """Every 20th step five times as long, and the others 2 % faster: the job takes 17.5 % longer."""
+def test_slow_steps_that_turn_the_sign_withhold_the_claim_and_both_ratios_are_shown() -> None:
+    """Every 20th step is five times as long and the others are 2 % faster, so the job takes 17.5 % longer."""
     [one], _ = run(of(times(1.175), times(0.98)), reference=of(STEADY))
     assert one.verdict == "inconclusive"
     assert "x 1.175 with slow steps, x 0.980 in the median" in one.reason
 
 
-def test_slow_steps_alone_are_no_claim_and_no_equality() -> None:
+def test_a_difference_in_slow_steps_alone_is_neither_claimed_nor_called_equal() -> None:
     [slower], _ = run(of(times(1.10), times(1.0)), reference=of(STEADY))
     [equal], _ = run(of(times(1.0, (0,) * 5), times(1.10)), reference=of(STEADY))
     assert [one.verdict for one in (slower, equal)] == ["inconclusive", "inconclusive"]
@@ -101,7 +101,13 @@ def test_a_large_difference_stands_where_mean_and_median_differ_in_size_only() -
     assert (round(one.ratio.value, 2), round(one.median_ratio.value, 2)) == (1.43, 1.40)
 
 
-FALLING = [-0.010, -0.012, -0.009, -0.011, -0.010]  # log change over a window of each launch
+FALLING = [
+    -0.010,
+    -0.012,
+    -0.009,
+    -0.011,
+    -0.010,
+]  # for each launch: the change of the logarithm of its step times over one window
 
 
 def test_a_cell_that_still_becomes_faster_is_not_called_slower() -> None:
@@ -111,12 +117,12 @@ def test_a_cell_that_still_becomes_faster_is_not_called_slower() -> None:
     assert "candidate-0.eager.float32.w1 by -1.0%" in one.reason
 
 
-def test_a_reference_that_still_becomes_faster_does_not_hold_back_that_a_candidate_is_slower() -> None:
+def test_a_reference_that_still_becomes_faster_does_not_withhold_that_a_candidate_is_slower() -> None:
     [one], _ = run(of(times(1.10)), reference=of(STEADY, slopes=FALLING))
     assert one.verdict == "slower"
 
 
-def test_slopes_without_a_common_direction_hold_nothing_back() -> None:
+def test_slopes_without_a_common_direction_withhold_no_claim() -> None:
     [one], _ = run(of(times(1.10), slopes=[-0.01, 0.012, -0.011, 0.009, 0.001]), reference=of(STEADY))
     assert one.verdict == "slower"
 
@@ -126,7 +132,7 @@ def test_a_difference_far_beyond_what_the_change_explains_is_claimed() -> None:
     assert one.verdict == "slower"
 
 
-def test_ratios_at_two_levels_are_no_claim_from_five_blocks() -> None:
+def test_ratios_at_two_levels_are_not_claimed_from_five_blocks() -> None:
     [one], _ = run(of(times(1.0, (0.100, 0.101, 0.100, 0.250, 0.251))), reference=of(STEADY))
     assert one.verdict == "inconclusive"
     assert "launches lie at two levels, x 1.100 in 3 blocks and x 1.250 in 2" in one.reason

@@ -22,7 +22,7 @@ def record(
     compiled: tuple[int, int] = (1, 1),
     flags: dict[str, str] | None = None,
 ) -> LaunchRecord:
-    """Ranks with one warm-up step and then measured ones; durations in ms."""
+    """Return a record of ranks with one warm-up step and then measured ones; durations are in ms."""
     ranks = tuple(
         RankReport(
             rank=rank,
@@ -73,7 +73,7 @@ def test_a_steps_job_time_ends_when_the_last_rank_has_ended_it() -> None:
         (record(GOOD[:1]), "1 reports and 1 rows of steps for 2 processes"),
     ],
 )
-def test_contradictions_are_named(broken: LaunchRecord, reason: str) -> None:
+def test_a_contradiction_in_a_record_is_named(broken: LaunchRecord, reason: str) -> None:
     assert reason in (invalid(broken) or "")
 
 

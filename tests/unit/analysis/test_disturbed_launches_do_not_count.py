@@ -58,7 +58,7 @@ def launch(counted: dict[str, Any], block: int = 0, attempt: int = 0, steps: lis
     return reduced(record, None)
 
 
-def test_more_than_the_declared_share_disturbs() -> None:
+def test_a_launch_is_disturbed_where_others_took_more_than_the_declared_share() -> None:
     assert disturbed_because(header(rank(0, seen(**BUSY)))) == (
         "others took 30.0% of the cores of rank 0 (maxTakenShare 5.0%)"
     )
@@ -67,22 +67,22 @@ def test_more_than_the_declared_share_disturbs() -> None:
 
 
 @pytest.mark.parametrize("harmless", [{"run_delay_seconds": 0.0}, {"own_cpu_seconds": 10.0}])
-def test_others_where_the_rank_did_not_wait_and_waiting_for_oneself_disturb_nothing(harmless: dict[str, float]) -> None:
+def test_a_launch_is_not_disturbed_where_its_rank_did_not_wait_or_waited_for_itself(harmless: dict[str, float]) -> None:
     assert disturbed_because(header(rank(0, seen(**BUSY | harmless)))) is None
 
 
 @pytest.mark.parametrize("name", ["steal_seconds", "throttled_seconds"])
-def test_what_the_hypervisor_and_the_cgroup_took_counts_whole(name: str) -> None:
+def test_time_that_the_hypervisor_or_the_cgroup_took_counts_in_full(name: str) -> None:
     assert "others took 11.0%" in (disturbed_because(header(rank(0, seen(**QUIET | {name: 1.0})))) or "")
 
 
-def test_the_worst_rank_is_named() -> None:
+def test_the_rank_from_which_others_took_the_most_is_named() -> None:
     ranks = [rank(0, seen(**BUSY | {"run_delay_seconds": 1.0})), rank(1, seen(**BUSY), cpus=(2, 3)), rank(2, None)]
     assert "rank 1" in (disturbed_because(header(*ranks)) or "")
     assert taken_share(header(*ranks)) == pytest.approx(0.3)
 
 
-def test_ranks_of_one_launch_on_the_same_core_are_no_others() -> None:
+def test_ranks_of_the_same_launch_on_the_same_core_do_not_count_as_others() -> None:
     half = seen(cores=1, busy_cpu_seconds=5.0, own_cpu_seconds=2.5, run_delay_seconds=2.5)
     together = [rank(0, half, cpus=(0,)), rank(1, half, cpus=(0,))]
     apart = [rank(0, half, cpus=(0,)), rank(1, half, cpus=(0,), host="elsewhere")]
@@ -90,23 +90,23 @@ def test_ranks_of_one_launch_on_the_same_core_are_no_others() -> None:
     assert disturbed_because(header(*apart)) is not None
 
 
-def test_a_few_ticks_of_a_short_window_are_no_finding() -> None:
+def test_a_few_ticks_of_the_counters_in_a_short_window_do_not_disturb_a_launch() -> None:
     short = seen(seconds=0.08, cores=1, busy_cpu_seconds=0.08, own_cpu_seconds=0.04, run_delay_seconds=0.04)
     assert disturbed_because(header(rank(0, short))) is None
 
 
 @pytest.mark.parametrize("found", [None, seen(), seen(own_cpu_seconds=1.0, run_delay_seconds=3.0)])
-def test_what_is_unknown_is_no_finding_and_no_zero(found: Interference | None) -> None:
+def test_an_unknown_share_disturbs_no_launch_and_is_not_zero(found: Interference | None) -> None:
     assert disturbed_because(header(rank(0, found))) is None
     assert taken_share(header(rank(0, found))) is None
 
 
-def test_a_stop_of_two_seconds_disturbs_whatever_else_is_known() -> None:
+def test_a_stop_of_two_seconds_disturbs_a_launch_whatever_else_is_known() -> None:
     assert disturbed_because(header(rank(0, seen(stopped_seconds=2.0)))) == "rank 0 was stopped for 2.0 s"
     assert disturbed_because(header(rank(0, seen(stopped_seconds=1.9)))) is None
 
 
-def test_a_disturbed_launch_is_neither_good_nor_bad_even_where_its_numbers_contradict_each_other() -> None:
+def test_a_disturbed_launch_has_no_figures_and_no_failure_even_where_its_numbers_contradict_each_other() -> None:
     found = launch(BUSY, steps=[1_000, *[2_000_000] * 30])
     assert (found.figures, found.why_bad) == (None, None)
     assert found.disturbed
@@ -125,7 +125,7 @@ def test_a_launch_that_failed_when_it_was_made_again_has_failed() -> None:
     assert [one.why_bad for one in counting([launch(BUSY), failed])] == ["failed: rank 0: oh"]
 
 
-def test_a_cell_says_what_was_taken_of_it_and_how_many_launches_do_not_count() -> None:
+def test_a_cell_says_what_others_took_from_it_and_how_many_launches_do_not_count() -> None:
     result = cell_result(
         header(rank(0, None)).cell, [launch(BUSY), launch(QUIET, attempt=1), launch(QUIET, 1)], None, FACTS
     )
@@ -136,18 +136,18 @@ def test_a_cell_says_what_was_taken_of_it_and_how_many_launches_do_not_count() -
     assert "1 of 3 launches was disturbed and does not count: others took 30.0%" in result.reason
 
 
-def test_a_cell_of_which_nothing_counts_is_not_measured() -> None:
+def test_a_cell_whose_every_launch_was_disturbed_is_not_measured() -> None:
     result = cell_result(header(rank(0, None)).cell, [launch(BUSY), launch(BUSY, 1)], None, FACTS)
     assert result.state.startswith("not measured: 2 of 2 launches were disturbed")
     assert result.step_seconds is None
 
 
-def test_without_counters_the_shares_are_unknown() -> None:
+def test_the_shares_that_others_took_are_unknown_without_counters() -> None:
     assert disturbance([launch({})]).taken_share_worst is None
 
 
 @pytest.mark.parametrize(("longest_ms", "said"), [(1_500, True), (900, False)])
-def test_a_step_that_took_far_longer_than_the_others_gets_a_sentence(longest_ms: int, said: bool) -> None:
+def test_a_step_that_took_far_longer_than_the_others_is_named_in_the_reason(longest_ms: int, said: bool) -> None:
     ms = 1_000_000
     steps = [5_000 * ms, *[10 * ms] * 29, longest_ms * ms]
     windows = (

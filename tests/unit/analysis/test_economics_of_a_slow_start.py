@@ -24,7 +24,7 @@ POSITIVE = st.floats(0.001, 100)
 
 
 @given(s1=POSITIVE, t1=POSITIVE, s2=POSITIVE, t2=POSITIVE)
-def test_from_the_break_even_on_the_slower_start_is_ahead_and_not_before(
+def test_the_candidate_with_the_slower_start_is_ahead_from_the_break_even_on_and_not_before(
     s1: float, t1: float, s2: float, t2: float
 ) -> None:
     found = between((s1, t1), (s2, t2))
@@ -51,20 +51,20 @@ def test_the_order_of_the_candidates_does_not_matter() -> None:
     assert one == break_even("b", about(25), about(0.02), "a", about(5), about(0.025))
 
 
-def test_slower_in_both_never_catches_up() -> None:
+def test_a_candidate_with_a_slower_start_and_no_faster_steps_never_catches_up() -> None:
     found = between((5, 0.020), (25, 0.020))
     assert (found.steps, found.seconds) == (None, None)
     assert "never catches up" in found.text
 
 
-def test_the_ends_of_the_intervals_take_the_break_even_along() -> None:
+def test_the_interval_of_the_break_even_follows_from_the_ends_of_the_other_intervals() -> None:
     found = between((5, 0.030), (25, 0.020), spread=0.05)
     assert found.low == math.ceil((25 * 0.95 - 5 * 1.05) / (0.030 * 1.05 - 0.020 * 0.95))
     assert found.high == math.ceil((25 * 1.05 - 5 * 0.95) / (0.030 * 0.95 - 0.020 * 1.05))
     assert found.bounded
 
 
-def test_an_interval_may_allow_never() -> None:
+def test_the_interval_of_a_break_even_may_have_no_upper_end() -> None:
     found = between((5, 0.025), (25, 0.020), spread=0.15)
     assert found.steps == 4000
     assert found.high is None
@@ -72,7 +72,7 @@ def test_an_interval_may_allow_never() -> None:
     assert "to never" in found.text
 
 
-def test_without_intervals_there_are_no_ends() -> None:
+def test_a_break_even_of_figures_without_intervals_has_no_interval() -> None:
     found = between((5, 0.025), (25, 0.020), spread=None)
     assert (found.steps, found.low, found.high, found.bounded) == (4000, None, None, False)
 

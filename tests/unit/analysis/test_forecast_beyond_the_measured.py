@@ -1,4 +1,4 @@
-"""Laws that a forecast keeps on any curve, truths that it recovers, and what it warns of."""
+"""Laws that a forecast keeps on any curve, known curves that it recovers, and what it warns of."""
 
 import math
 
@@ -54,7 +54,7 @@ def test_no_forecast_beats_ideal_scaling_and_bands_are_nested(
     assert math.isfinite(found.high_95)
 
 
-def test_a_measured_count_is_given_back_with_its_interval() -> None:
+def test_a_measured_worker_count_is_forecast_with_its_measured_interval() -> None:
     found = forecast([Point(1, 1.0), Point(2, 1.1, 1.0, 1.21), Point(4, 1.2)], [2], 8)[0]
     assert found.step_seconds == pytest.approx(1.1)
     assert found.low_95 == pytest.approx(1.0, rel=0.02)
@@ -64,7 +64,7 @@ def test_a_measured_count_is_given_back_with_its_interval() -> None:
 @pytest.mark.parametrize(
     ("mode", "law", "between"), [("weak", {1: 1.0, 4: 1.21}, 1.1), ("strong", {1: 1.0, 4: 0.25}, 0.5)]
 )
-def test_between_measured_counts_it_interpolates_along_ideal_scaling(
+def test_a_forecast_between_measured_counts_interpolates_along_ideal_scaling(
     mode: Mode, law: dict[int, float], between: float
 ) -> None:
     found = forecast(of(law), [2], 8, mode)[0]
@@ -73,12 +73,12 @@ def test_between_measured_counts_it_interpolates_along_ideal_scaling(
     assert found.boundary == "not needed"
 
 
-def test_flat_stays_nearly_flat() -> None:
+def test_a_flat_curve_is_forecast_to_stay_nearly_flat() -> None:
     found = forecast(of({1: 1.0, 8: 1.0, 16: 1.0, 32: 1.0}), [64, 256], 8)
     assert all(1 <= prediction.step_seconds < 1.04 for prediction in found)
 
 
-def test_a_ring_between_nodes_is_recovered_once_it_was_seen() -> None:
+def test_the_cost_of_a_ring_between_nodes_is_recovered_once_the_boundary_was_crossed() -> None:
     found = forecast(of({1: 1.0, 8: 1.0, 16: ring(2), 32: ring(4)}), [48, 64], 8)
     for prediction, nodes in zip(found, (6, 8), strict=True):
         assert prediction.step_seconds == pytest.approx(ring(nodes), rel=0.07)
@@ -127,7 +127,7 @@ def test_past_a_boundary_that_was_never_crossed_a_network_adds_time() -> None:
     assert across / inside > 1.05
 
 
-def test_throughput_and_step_time_say_the_same() -> None:
+def test_a_forecast_from_throughputs_is_the_same_as_from_step_times() -> None:
     rates = {1: 100.0, 2: 190.0, 4: 360.0}
     times = [Point(n, 32 * n / rate, 32 * n / (1.1 * rate), 32 * n / (0.9 * rate)) for n, rate in rates.items()]
     given_rates = [point_of_throughput(n, rate, 32 * n, 0.9 * rate, 1.1 * rate) for n, rate in rates.items()]
@@ -172,7 +172,7 @@ GOOD = {1: 1.0, 4: 1.02, 8: 1.03, 16: 1.05}
         ("the models want three", {1: 1.0, 8: 1.03}, 8, 8, "weak"),
     ],
 )
-def test_what_speaks_against_a_forecast_is_said(
+def test_a_doubtful_forecast_has_a_warning_that_says_why(
     words: str, law: dict[int, float], target: int, per_node: int | None, mode: Mode
 ) -> None:
     assert words in warned(of(law), target, per_node, mode)
@@ -192,6 +192,6 @@ def test_noise_within_the_intervals_is_not_called_non_monotone() -> None:
     ("points", "target"),
     [([], 8), ([Point(4, 1.0)], 2), ([Point(1, 1.0)] * 2, 8), ([Point(1, 0.0)], 8), ([Point(1, math.inf)], 2)],
 )
-def test_nonsense_is_refused(points: list[Point], target: int) -> None:
+def test_impossible_points_and_targets_are_refused(points: list[Point], target: int) -> None:
     with pytest.raises(ValueError, match=r"worker|times"):
         forecast(points, [target])

@@ -41,14 +41,14 @@ def holds(judged: Judged) -> np.ndarray:
     return np.array([p.low_80 <= case.truth <= p.high_80 for case, p in judged])
 
 
-def test_errors_where_the_boundary_was_seen(judged: Judged) -> None:
+def test_errors_are_small_where_the_boundary_was_seen(judged: Judged) -> None:
     seen = errors(of_kind(judged, "seen"))
     assert np.median(seen) <= 0.03
     assert np.percentile(seen, 90) <= 0.09
 
 
-def test_the_models_beat_taking_the_last_point(judged: Judged) -> None:
-    """Without what is added for networks that these curves lack."""
+def test_the_models_have_smaller_errors_than_taking_the_last_point(judged: Judged) -> None:
+    """The time that a forecast adds for networks that these curves lack is taken out."""
     weak = [(case, p) for case, p in judged if case.mode == "weak"]
     naive = np.array([abs(case.seconds[-1] / case.truth - 1) for case, _ in weak])
     added = [np.exp(bands.network(c.target / c.per_node)) if c.boundary == "unseen" else 1.0 for c, _ in weak]
@@ -57,7 +57,7 @@ def test_the_models_beat_taking_the_last_point(judged: Judged) -> None:
 
 
 @each_kind
-def test_a_sentence_says_what_was_seen_on_machines_left_out(
+def test_a_sentence_of_trust_has_the_errors_seen_on_machines_left_out(
     grid: dict[Case, np.ndarray], boundary: Boundary, mode: Mode
 ) -> None:
     kind = [case for case in grid if (case.boundary, case.mode) == (boundary, mode)]

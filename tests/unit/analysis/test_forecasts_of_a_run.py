@@ -1,4 +1,4 @@
-"""Every curve of a run with its own points, and none without what speaks against it."""
+"""Every curve of a run is forecast from its own points, with warnings of what speaks against it."""
 
 import pytest
 from gate_sides import cell
@@ -48,7 +48,7 @@ def test_the_report_says_how_far_to_trust_each_kind_of_forecast_in_it() -> None:
     ]  # fmt: skip
 
 
-def test_curves_are_not_mixed() -> None:
+def test_each_curve_is_forecast_from_its_own_points() -> None:
     cells = (at(1, 0.01), at(2, 0.01), at(1, 0.03, "b"), at(2, 0.03, "b"), at(1, 0.05, precision="bfloat16"))
     report = forecasts(run(*cells), [4])
     assert [(curve.candidate, curve.precision) for curve in report.curves] == [
@@ -79,7 +79,7 @@ def test_a_target_below_one_curves_points_leaves_out_that_curve_only() -> None:
     assert "smallest measured worker count, 4" in report.left_out[0].reason
 
 
-def test_what_cannot_be_forecast_is_refused() -> None:
+def test_a_target_below_every_curve_and_a_run_without_curves_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 2, the smallest measured"):
         forecasts(run(at(2, 0.01)), [1])
     with pytest.raises(CannotRun, match="found none"):

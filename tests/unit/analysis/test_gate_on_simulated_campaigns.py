@@ -15,7 +15,7 @@ SPREAD, LAUNCHES = 0.01, 5
 
 
 def campaigns(gates: int, cells: int, slowdown: float = 1.0) -> Iterator[GateReport]:
-    """Both sides with launches that vary by 1 %; the first cell of the new side is slower."""
+    """Yield gates of sides whose launches vary by 1 %; the first cell of the new side is slower."""
     rng = np.random.default_rng(7)
     for _ in range(gates):
         old, new = np.exp(rng.normal(0, SPREAD, (2, cells, LAUNCHES)))
@@ -33,7 +33,7 @@ def test_a_slowdown_of_5_percent_is_found_at_5_launches_a_side() -> None:
     assert np.mean(found) >= 0.95
 
 
-def test_it_is_found_among_ten_cells_as_well() -> None:
+def test_a_slowdown_of_5_percent_is_found_among_ten_cells_as_well() -> None:
     found = [report.cells[0].verdict == "slower" for report in campaigns(400, cells=10, slowdown=1.05)]
     assert np.mean(found) >= 0.95
 
@@ -46,7 +46,7 @@ def test_a_slowdown_below_the_minimum_effect_fails_no_gate() -> None:
     assert report.cells[0].p_value < 1e-6
 
 
-def test_welch_is_that_of_scipy() -> None:
+def test_welchs_test_agrees_with_scipys() -> None:
     rng = np.random.default_rng(3)
     old, new = np.exp(rng.normal(0, 0.01, 4)), np.exp(rng.normal(0.02, 0.05, 7))
     ours = welch(old, new)
@@ -56,19 +56,19 @@ def test_welch_is_that_of_scipy() -> None:
     assert (np.log(ratio.low), np.log(ratio.high)) == (pytest.approx(interval.low), pytest.approx(interval.high))  # type: ignore[arg-type]
 
 
-def test_launches_without_any_spread_are_no_division_by_zero() -> None:
+def test_launches_without_any_spread_cause_no_division_by_zero() -> None:
     assert welch([1.0, 1.0], [1.0, 1.0]).p_value == 1.0
     ratio = welch([1.0, 1.0], [1.2, 1.2]).ratio(0.95)
     assert ratio.low == pytest.approx(1.2, rel=1e-6)
 
 
-def test_two_wild_launches_leave_an_interval_that_json_can_hold() -> None:
+def test_two_launches_far_apart_have_an_interval_that_json_can_hold() -> None:
     ratio = welch([1e-9, 1e9], [1e9, 1e-9]).ratio(0.9999)
     assert np.isfinite(ratio.high or np.inf)
     assert gate(side({"c": [1e-9, 1e9]}), side({"c": [1e9, 1e-9]})).model_dump_json()
 
 
-def test_holm_is_the_textbooks() -> None:
+def test_holms_correction_agrees_with_the_textbook() -> None:
     adjusted, _ = holm([0.01, 0.04, 0.03, 0.005], 0.05)
     assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
 

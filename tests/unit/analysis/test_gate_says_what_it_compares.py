@@ -1,4 +1,4 @@
-"""What refuses a comparison, what is only listed, and which cells fail it without being slower."""
+"""Which differences a gate refuses, which it only lists, and which cells fail it without being slower."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def test_an_allowed_difference_is_compared_and_stays_in_the_report() -> None:
     assert [one.field for one in report.unlike] == ["cpu_model"]
 
 
-def test_what_people_gate_on_is_listed_and_refuses_nothing() -> None:
+def test_changes_of_packages_and_kernel_are_listed_and_refuse_nothing() -> None:
     new = side({"c": STEADY}, packages={"torch": "2.14", "jax": "1"}, kernel="6.2", memory_bytes=int(1.02 * (64 << 30)))
     report = gate(side({"c": STEADY}), new)
     assert report.passed
@@ -69,7 +69,7 @@ def test_another_batch_is_refused_once_for_all_cells_that_have_it() -> None:
         gate(side({f"c{i}": STEADY for i in range(5)}), side(cells))
 
 
-def test_devices_and_threads_refuse_and_defaults_of_frameworks_do_not() -> None:
+def test_another_device_is_refused_and_another_default_of_a_framework_is_only_listed() -> None:
     old = side({"c": STEADY}, {"c": {"device_name": "A", "tf32": "off"}})
     report = gate(old, side({"c": STEADY}, {"c": {"device_name": "A", "tf32": "on"}}))
     assert [(one.field, one.cells) for one in report.changed] == [("tf32", ("c",))]
@@ -98,7 +98,7 @@ def test_a_cell_that_is_not_asked_for_any_more_fails_unless_that_is_allowed() ->
     assert gate(*sides, Choices(allow_missing=True)).passed
 
 
-def test_new_cells_and_cells_that_never_ran_fail_nothing() -> None:
+def test_new_cells_and_cells_that_never_ran_fail_no_gate() -> None:
     old = side([cell("c", STEADY), cell("never", []), cell("mended", [])])
     new = side([cell("c", STEADY), cell("never", []), cell("mended", SLOW), cell("more", SLOW)])
     report = gate(old, new)
@@ -110,7 +110,7 @@ def test_new_cells_and_cells_that_never_ran_fail_nothing() -> None:
     ]
 
 
-def test_one_launch_is_inconclusive_and_leaves_the_other_cells_their_level() -> None:
+def test_a_cell_with_one_launch_is_inconclusive_and_leaves_the_other_cells_their_confidence() -> None:
     report = gate(side({"c": STEADY, "one": [1.0]}), side({"c": STEADY, "one": SLOW}))
     assert report.interval_level == pytest.approx(0.95)
     one = report.cells[1]
@@ -119,7 +119,7 @@ def test_one_launch_is_inconclusive_and_leaves_the_other_cells_their_level() -> 
     assert (one.ratio.value, one.ratio.low) == (pytest.approx(1.2, rel=1e-3), None)
 
 
-def test_nothing_in_common_passes_no_gate() -> None:
+def test_runs_without_a_common_measured_cell_are_refused() -> None:
     with pytest.raises(Unlike, match="found none in common"):
         gate(side({"a": STEADY}), side({"b": STEADY}), Choices(allow_missing=True))
     with pytest.raises(CannotRun, match="expected measured cells"):
@@ -137,7 +137,7 @@ def test_campaigns_that_added_blocks_are_judged_more_strictly() -> None:
     assert gate(side({"c": STEADY}), new).interval_level == pytest.approx(0.96)
 
 
-def test_doubts_about_a_cell_stand_beside_its_verdict() -> None:
+def test_doubts_about_a_cell_are_shown_beside_its_verdict() -> None:
     doubtful = {"verdict": "drifting", "reason": "+3 %", "parity": "not comparable: bias"}
     report = gate(side([cell("c", STEADY, **doubtful)]), side([cell("c", SLOW, **doubtful | {"parity": None})]))
     assert report.cells[0].verdict == "slower"

@@ -1,4 +1,4 @@
-"""A scenario's runs over time: marks are the gate's claims, and what differs is named once."""
+"""A scenario's runs over time: marks are the gate's claims, and each change is named once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def shifted(shift: float, **changes: Any) -> Side:
     return run({"a": tuple(shift * factor for factor in (1.0, 1.0002, 0.9999))}, **changes)
 
 
-def test_luck_between_campaigns_is_not_marked_once_enough_runs_tell_of_it() -> None:
+def test_chance_between_campaigns_is_not_marked_once_there_are_enough_runs() -> None:
     luck = (1.0, 1.012, 0.991, 1.011, 0.993, 1.009, 0.99)
     found = over_time(*map(shifted, luck), shifted(1.2))
     assert changes_of(found, "a")[-4:] == [None, None, None, "slower"]
@@ -49,7 +49,7 @@ def test_a_mark_that_has_a_reason_ends_the_history_and_one_without_does_not() ->
     assert changes_of(same, "a")[-2:] == ["slower", None]
 
 
-def test_what_is_too_small_to_matter_is_not_marked() -> None:
+def test_a_difference_too_small_to_matter_is_not_marked() -> None:
     found = over_time(run({"a": STEADY}), run({"a": tuple(1.005 * value for value in STEADY)}))
     assert changes_of(found, "a") == [None, None]
 
@@ -72,7 +72,7 @@ def test_versions_and_machine_are_named_where_they_change_and_a_new_host_is_not(
     ]  # fmt: skip
 
 
-def test_a_run_that_measured_nothing_breaks_no_history() -> None:
+def test_a_run_that_measured_nothing_does_not_break_the_history() -> None:
     found = over_time(run({"a": STEADY}), run({"a": ()}), run({"a": STEADY}))
     assert changes_of(found, "a") == [None, "no longer runs", None]
     assert len(found.runs) == 3

@@ -21,8 +21,8 @@ def ends(estimate: Estimate | None) -> tuple[float, float, float]:
     return estimate.low, estimate.value, estimate.high
 
 
-def test_it_is_students_interval_on_logarithms() -> None:
-    """Logs 0, 1, 2: mean 1, standard error 1 / sqrt 3, t(0.975; 2) = 4.302653 (any table)."""
+def test_the_interval_is_students_interval_on_logarithms() -> None:
+    """Logarithms 0, 1, 2 have mean 1 and standard error 1 / sqrt 3; t(0.975; 2) is 4.302653 in any table."""
     low, value, high = ends(geometric_mean(np.exp([0.0, 1.0, 2.0])))
     half = 4.302653 / math.sqrt(3)
     assert np.log([low, value, high]) == pytest.approx([1 - half, 1, 1 + half])
@@ -34,7 +34,7 @@ def test_one_block_has_no_interval() -> None:
 
 @quick
 @given(values=FIGURES, unit=st.floats(1e-3, 1e3))
-def test_the_unit_only_scales_it(values: list[float], unit: float) -> None:
+def test_another_unit_only_scales_the_interval(values: list[float], unit: float) -> None:
     scaled = ends(geometric_mean(unit * np.array(values)))
     assert scaled == pytest.approx([unit * end for end in ends(geometric_mean(np.array(values)))])
 
@@ -48,7 +48,7 @@ def test_the_order_of_blocks_does_not_matter(values: list[float], seed: int) -> 
 
 @quick
 @given(values=FIGURES)
-def test_the_value_lies_inside_and_in_the_middle_of_the_logarithms(values: list[float]) -> None:
+def test_the_value_lies_inside_its_interval_and_in_the_middle_of_the_logarithms(values: list[float]) -> None:
     low, value, high = ends(geometric_mean(np.array(values)))
     assert low <= value * (1 + 1e-12)
     assert math.log(low) + math.log(high) == pytest.approx(2 * math.log(value), abs=1e-6)
@@ -72,7 +72,7 @@ def test_more_confidence_is_never_a_narrower_interval(values: list[float], level
 
 @quick
 @given(pairs=PAIRS)
-def test_a_ratio_turned_round_is_its_reciprocal(pairs: dict[int, tuple[float, float]]) -> None:
+def test_the_ratio_of_swapped_sides_is_the_reciprocal(pairs: dict[int, tuple[float, float]]) -> None:
     ours, theirs = ({block: pair[side] for block, pair in pairs.items()} for side in (0, 1))
     low, value, high = ends(paired_ratio(ours, theirs))
     assert ends(paired_ratio(theirs, ours)) == pytest.approx((1 / high, 1 / value, 1 / low))
@@ -80,7 +80,7 @@ def test_a_ratio_turned_round_is_its_reciprocal(pairs: dict[int, tuple[float, fl
 
 @quick
 @given(pairs=PAIRS, machine=st.lists(st.floats(0.1, 10), min_size=31, max_size=31))
-def test_what_a_block_does_to_both_sides_cancels(pairs: dict[int, tuple[float, float]], machine: list[float]) -> None:
+def test_a_factor_of_both_sides_of_a_block_cancels(pairs: dict[int, tuple[float, float]], machine: list[float]) -> None:
     ours, theirs = ({block: pair[side] for block, pair in pairs.items()} for side in (0, 1))
     slower = [{block: value * machine[block] for block, value in side.items()} for side in (ours, theirs)]
     assert ends(paired_ratio(*slower)) == pytest.approx(ends(paired_ratio(ours, theirs)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""When there are enough blocks, and how many forks a zygote is worth. tests/truth has what it does to coverage."""
+"""When there are enough blocks, and how many forks a zygote should serve. The coverage is tested in tests/truth."""
 
 import numpy as np
 import pytest
@@ -30,23 +30,23 @@ def test_widths_are_those_of_the_interval_over_the_first_blocks(values: list[flo
         assert widths[n - 1] == pytest.approx(expected, abs=1e-6)
 
 
-def test_it_takes_five_blocks_at_least() -> None:
+def test_a_run_may_stop_after_five_blocks_at_the_earliest() -> None:
     assert may_stop(np.ones(6), 0.01).tolist() == [False, False, False, False, True, True]
 
 
-def test_looking_precise_once_is_not_enough() -> None:
-    """First three blocks agree by chance and two show the spread; then the other way round."""
+def test_blocks_that_are_precise_only_once_are_not_enough() -> None:
+    """In the first case three blocks agree by chance and two show the spread; the second is the other way round."""
     assert not enough([1.0, 1.0, 1.0, 1.1, 0.9], 0.01)
     assert not enough([1.01, 0.99, 1.0, 1.0, 1.0], 0.012)
 
 
-def test_precise_and_still_precise_two_blocks_later_is_enough() -> None:
+def test_blocks_that_are_still_precise_two_blocks_later_are_enough() -> None:
     assert enough([1.0, 1.001, 0.999, 1.0, 1.001], 0.01)
     assert not enough([1.0, 1.001, 0.999, 1.0, 1.001], 0.0001)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2])
-def test_hardly_any_block_is_not_enough(blocks: int) -> None:
+def test_fewer_than_three_blocks_are_not_enough(blocks: int) -> None:
     assert not enough(np.ones(blocks), 1.0)
 
 
@@ -56,7 +56,7 @@ def test_hardly_any_block_is_not_enough(blocks: int) -> None:
     unit=st.floats(1e-3, 1e3),
     precision=st.floats(1e-3, 0.2),
 )
-def test_the_unit_does_not_matter_and_less_precision_needs_no_more(
+def test_the_unit_does_not_matter_and_less_precision_needs_no_more_blocks(
     values: list[float], unit: float, precision: float
 ) -> None:
     assert (may_stop(values, precision) <= may_stop(values, 1.01 * precision)).all()
@@ -66,21 +66,23 @@ def test_the_unit_does_not_matter_and_less_precision_needs_no_more(
 
 
 @pytest.mark.parametrize(("most", "level"), [(None, 0.95), (5, 0.95), (6, 0.96)])
-def test_only_a_run_that_may_add_blocks_draws_wider(most: int | None, level: float) -> None:
+def test_only_a_run_that_may_add_blocks_has_wider_intervals(most: int | None, level: float) -> None:
     assert confidence(5, most) == level
 
 
-def test_forks_by_the_formula() -> None:
-    """sqrt(100 / 1 * 4 / 1) = 20: Kalibera and Jones, ISMM 2013."""
+def test_the_number_of_forks_follows_the_published_formula() -> None:
+    """The formula is that of Kalibera and Jones, ISMM 2013: sqrt(100 / 1 * 4 / 1) = 20."""
     assert optimal_forks(1.0, 4.0, 100.0, 1.0) == 20
 
 
-def test_costly_launches_and_unlike_zygotes_are_not_worth_forks() -> None:
+def test_one_fork_is_best_where_launches_are_costly_and_zygotes_differ() -> None:
     assert optimal_forks(9.0, 1.0, 5.0, 5.0) == 1
 
 
 @pytest.mark.parametrize(("within", "forks"), [(1.0, 100), (0.0, 1)])
-def test_zygotes_that_do_not_differ_leave_all_to_forks(within: float, forks: int) -> None:
+def test_zygotes_that_do_not_differ_serve_the_most_forks_or_one_if_forks_do_not_differ(
+    within: float, forks: int
+) -> None:
     assert optimal_forks(0.0, within, 5.0, 1.0) == forks
     assert optimal_forks(-0.1, within, 5.0, 1.0) == forks
 
@@ -109,8 +111,8 @@ def test_variances_are_found_whatever_the_number_of_forks(sizes: list[int]) -> N
     assert found == pytest.approx((9, 4), rel=0.1)
 
 
-def test_variances_by_hand() -> None:
-    """Zygote means 1 and 5, within variance 2: between = var(1, 5) - 2 / 2 = 7."""
+def test_variances_agree_with_a_calculation_by_hand() -> None:
+    """With zygote means 1 and 5 and a variance of 2 within, the variance between is var(1, 5) - 2 / 2 = 7."""
     assert nested_variances([[0.0, 2.0], [4.0, 6.0]]) == pytest.approx((7.0, 2.0))
 
 

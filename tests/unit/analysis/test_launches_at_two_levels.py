@@ -1,4 +1,4 @@
-"""Launches at two levels are seen, said, and have an interval that holds; one level is left alone."""
+"""Launches at two levels are found and have an interval that covers the truth; chance rarely makes two levels."""
 
 import numpy as np
 import pytest
@@ -21,18 +21,18 @@ def test_chance_alone_rarely_looks_like_two_levels(launches: int) -> None:
     assert np.mean(seen) <= 0.065
 
 
-def test_a_small_gap_is_not_worth_a_word() -> None:
+def test_a_small_gap_between_launches_is_not_reported() -> None:
     assert two_levels([1.0, 1.0001, 1.0002, 1.0001, 1.015]) is None
 
 
-def test_fewer_than_five_launches_have_no_levels_and_no_such_interval() -> None:
+def test_fewer_than_five_launches_have_no_levels_and_no_interval_of_the_median() -> None:
     assert two_levels([1.0, 1.0, 1.0, 2.0]) is None
     assert median_interval(np.ones(4)) is None
 
 
 @pytest.mark.parametrize(("share", "slower"), [(0.08, 0.15), (0.3, 0.1), (0.5, 0.1)])
 @pytest.mark.parametrize("launches", [5, 10])
-def test_the_interval_of_a_typical_launch_holds_with_rare_slow_and_bimodal_launches(
+def test_the_interval_of_a_typical_launch_covers_the_truth_with_rare_slow_and_bimodal_launches(
     share: float, slower: float, launches: int
 ) -> None:
     rng = np.random.default_rng(7)
@@ -44,8 +44,8 @@ def test_the_interval_of_a_typical_launch_holds_with_rare_slow_and_bimodal_launc
     assert np.mean([not typical(run).excludes(truth) for run in drawn]) >= 0.90
 
 
-def test_a_t_interval_alone_would_not_hold() -> None:
-    """The control: half of the launches 10 % slower, ten launches, and the median launch."""
+def test_a_t_interval_alone_would_not_cover_the_truth() -> None:
+    """The control: of ten launches 30 % are 10 % slower, and the truth is the median launch."""
     rng = np.random.default_rng(8)
     drawn = np.exp(0.003 * rng.standard_normal((1000, 10))) * (1 + 0.1 * (rng.random((1000, 10)) < 0.3))
     assert np.mean([not geometric_mean(run).excludes(1.0) for run in drawn]) < 0.8

@@ -1,4 +1,4 @@
-"""On all cores, and in the same order and with the same figures as one after another."""
+"""Launches are reduced on all cores, in the same order and with the same figures as one after another."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Closed forms: Amdahl's and Gustafson's laws go in, their serial fractions come out."""
+"""The serial fractions of Amdahl's and Gustafson's laws are recovered from speed-ups that follow these laws."""
 
 import math
 
@@ -30,14 +30,16 @@ def test_karp_flatt_recovers_amdahls_serial_fraction(serial: float, workers: int
 
 
 @given(serial=st.floats(0, 1), workers=st.integers(2, 4096))
-def test_the_scaled_fraction_recovers_gustafsons(serial: float, workers: int) -> None:
+def test_the_scaled_serial_fraction_recovers_gustafsons_serial_fraction(serial: float, workers: int) -> None:
     found = scaling.scaled_serial_fraction(exact(workers - serial * (workers - 1)), workers)
     assert found is not None
     assert found.value == pytest.approx(serial, abs=1e-9)
 
 
 @given(value=st.floats(0.5, 100), down=st.floats(0.5, 1), up=st.floats(1, 2), workers=st.integers(2, 512))
-def test_an_interval_stays_an_interval_around_its_value(value: float, down: float, up: float, workers: int) -> None:
+def test_the_intervals_of_efficiency_and_serial_fraction_hold_their_values(
+    value: float, down: float, up: float, workers: int
+) -> None:
     speedup = Estimate(value=value, low=value * down, high=value * up)
     for found in (scaling.efficiency(speedup, workers), scaling.karp_flatt(speedup, workers)):
         assert found is not None
@@ -52,7 +54,7 @@ def test_the_ends_of_the_serial_fraction_are_the_swapped_ends_of_the_speed_up() 
     assert (found.low, found.high) == (pytest.approx(0), pytest.approx(1 / 3))
 
 
-def test_what_a_block_shares_cancels() -> None:
+def test_a_factor_of_both_cells_in_a_block_cancels() -> None:
     machine = {block: 100 + 40 * block for block in range(5)}
     found = scaling.scaling_of(cell(4), cell(1), "weak", {b: 3 * m for b, m in machine.items()}, machine)
     assert found is not None
@@ -70,7 +72,7 @@ def test_one_block_gives_figures_without_intervals() -> None:
 
 
 @pytest.mark.parametrize(("mode", "batch"), [("weak", 4), ("strong", 8)])
-def test_weak_and_strong_are_never_mixed(mode: scaling.Mode, batch: int) -> None:
+def test_weak_and_strong_scaling_are_never_mixed(mode: scaling.Mode, batch: int) -> None:
     assert scaling.scaling_of(cell(2, batch), cell(1, 8), mode, {0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0}) is None
 
 

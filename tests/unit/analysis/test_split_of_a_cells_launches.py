@@ -1,4 +1,4 @@
-"""From the parts in records to the split: one launch after another, of this schema and of an older one."""
+"""The split of a cell's step from the parts in its records, of this schema and of an older one."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SCHEMA_3: dict[PartName, int] = {
 
 
 def launch(block: int, parts: list[dict[PartName, int] | None], missing: str = "") -> LaunchParts | None:
-    """Milliseconds of each rank's parts, the same in 16 samples; None: a rank that timed none."""
+    """Return a launch's parts from milliseconds of each rank, the same in 16 samples; None: a rank without parts."""
     ranks = [
         RankReport(
             rank=rank, host=f"node-{rank}", cpus=(0,), peak_memory_bytes=None, first_loss=None, last_loss=None,
@@ -46,7 +46,7 @@ def test_every_launch_counts_once() -> None:
 
 
 def test_a_record_of_schema_3_is_split_by_the_same_differences() -> None:
-    """Its update, timed by itself, took 9 ms; the step without exchange has room for 2."""
+    """Timed by itself the update took 9 ms, but the step without exchange has room for only 2 ms."""
     split, _ = time_split(launches(launch(0, [SCHEMA_3])), 0.95)
     assert split is not None
     assert split.update_seconds is not None
@@ -69,7 +69,7 @@ def test_ranks_without_parts_make_no_split() -> None:
     assert "not every rank" in time_split(launches(launch(0, [NOW, {"step": 1}])), 0.95)[1]
 
 
-def test_slow_ranks_are_sought_in_all_launches_and_named_with_their_host() -> None:
+def test_slow_ranks_are_found_over_all_launches_and_named_with_their_host() -> None:
     late: dict[PartName, int] = NOW | {"step_without_reduce": 19}
     report = stragglers(launches(launch(0, [NOW, late]), launch(2, [NOW, late])))
     assert report is not None

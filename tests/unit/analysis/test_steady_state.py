@@ -1,4 +1,4 @@
-"""Shapes of step times, and what must be said of them. tests/truth has the rates over generated series."""
+"""Series of step times of known shapes, and their verdicts. Rates over generated series are in tests/truth."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_a_slow_beginning_is_left_out(seed: int) -> None:
     assert abs(state.start - 60) <= 5
 
 
-def test_the_weak_foot_of_a_warmup_is_left_out_with_it() -> None:
+def test_the_slow_end_of_a_decaying_warm_up_is_left_out_with_it() -> None:
     decay = 1 + 0.5 * np.exp(-np.arange(1000) / 40)
     states = [steady_state(noisy(decay, seed)) for seed in range(30)]
     assert sum(state.verdict == "steady" for state in states) >= 28
@@ -47,13 +47,13 @@ def test_a_later_and_slower_level_is_a_slowdown(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_levels_within_one_per_cent_are_one(seed: int) -> None:
+def test_levels_within_one_per_cent_are_one_level(seed: int) -> None:
     state = steady_state(noisy(np.concatenate([np.ones(150), np.full(150, 1.007)]), seed, 0.001))
     assert (state.verdict, state.start) == ("steady", 0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_faster_beginning_is_no_level_unless_it_held(seed: int) -> None:
+def test_a_short_faster_beginning_is_no_level_of_its_own(seed: int) -> None:
     assert steady_state(noisy(np.concatenate([np.full(6, 0.5), np.ones(94)]), seed, 0.005)).verdict == "steady"
 
 
@@ -66,7 +66,7 @@ def test_a_change_near_the_end_is_no_steady_state(seed: int, factor: float) -> N
 
 @pytest.mark.parametrize("total", [0.9, 1.03])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_drift_is_named_with_its_size(seed: int, total: float) -> None:
+def test_a_drift_is_named_with_its_direction(seed: int, total: float) -> None:
     state = steady_state(noisy(np.linspace(1, total, 400), seed))
     assert state.verdict == "drifting"
     assert ("-" if total < 1 else "+") in state.reason
@@ -82,7 +82,7 @@ def test_a_warmup_does_not_hide_a_drift_behind_it() -> None:
     assert all(steady_state(noisy(warm, seed)).verdict == "drifting" for seed in SEEDS)
 
 
-def test_the_change_is_measured_and_bounded() -> None:
+def test_the_change_over_a_window_is_measured_and_bounded() -> None:
     states = [steady_state(noisy(np.linspace(1, 1.04, 400), seed)) for seed in range(20)]
     changes = [state.change for state in states if state.change is not None]
     assert len(changes) == 20
@@ -98,14 +98,14 @@ def test_a_short_and_noisy_window_is_undecided_and_says_what_it_could_not_see() 
     assert "60 steps" in state.reason
 
 
-def test_what_is_material_decides_what_must_be_excluded() -> None:
+def test_the_size_of_a_material_change_decides_between_steady_and_undecided() -> None:
     seconds = flat(100, 4, spread=0.02)
     assert steady_state(seconds, material=0.05).verdict == "steady"
     assert steady_state(seconds, material=0.005).verdict == "undecided"
 
 
-def test_memory_widens_what_cannot_be_excluded() -> None:
-    """Autocorrelation 0.9 makes 400 steps worth 21."""
+def test_autocorrelation_widens_the_change_that_cannot_be_excluded() -> None:
+    """With an autocorrelation of 0.9, 400 steps are worth 21 independent ones."""
     noise = np.zeros(400)
     for step, innovation in enumerate(np.random.default_rng(5).standard_normal(400)):
         noise[step] = 0.9 * noise[step - 1] + 0.436 * innovation
@@ -123,8 +123,8 @@ def test_outliers_do_not_move_the_start() -> None:
     assert state.change_below == pytest.approx(steady_state(flat(100, 3)).change_below, abs=0.01)
 
 
-def test_two_modes_in_turn_are_one_state() -> None:
-    """A step in ten is slower, now and then for a few steps: a median filter alone would make levels of them."""
+def test_steps_that_alternate_between_two_durations_are_one_state() -> None:
+    """A third of the steps is 10 % slower, a few in a row: a median filter alone would make levels of them."""
     verdicts = []
     for seed in range(20):
         slow = np.repeat(np.random.default_rng(seed).random(150) < 0.35, 2)
@@ -133,7 +133,7 @@ def test_two_modes_in_turn_are_one_state() -> None:
 
 
 @pytest.mark.parametrize("steps", [20, 40, 99, 100, 101, 5000])
-def test_steps_that_all_take_as_long_are_steady(steps: int) -> None:
+def test_steps_that_all_take_equally_long_are_steady(steps: int) -> None:
     state = steady_state(np.full(steps, 0.02))
     assert (state.verdict, state.start, state.change_below) == ("steady", 0, pytest.approx(0, abs=1e-4))
 
@@ -149,13 +149,13 @@ def test_a_long_series_is_classified_as_a_short_one() -> None:
     assert abs(state.start - 1000) <= 50
 
 
-def test_the_rule_of_dropping_the_first_ten_is_beside_it() -> None:
+def test_the_median_without_the_first_ten_steps_is_given_as_well() -> None:
     seconds = np.concatenate([np.full(10, 3.0), np.full(30, 1.0)])
     assert steady_state(seconds).median_after_first_seconds == 1.0
     assert steady_state(seconds[:10]).median_after_first_seconds is None
 
 
-def test_launches_exclude_together_what_none_could_alone() -> None:
+def test_launches_together_exclude_a_change_that_none_could_exclude_alone() -> None:
     launches = [steady_state(flat(100, seed, spread=0.03)) for seed in range(20)]
     assert all(launch.verdict == "undecided" for launch in launches)
     below = pooled_change_below(launches)
@@ -163,14 +163,14 @@ def test_launches_exclude_together_what_none_could_alone() -> None:
     assert below < 0.02
 
 
-def test_launches_that_drift_alike_are_not_pooled_away() -> None:
+def test_a_drift_that_all_launches_share_is_not_pooled_away() -> None:
     launches = [steady_state(noisy(np.linspace(1, 1.03, 100), seed, 0.03)) for seed in range(20)]
     below = pooled_change_below(launches)
     assert below is not None
     assert below > 0.03
 
 
-def test_one_launch_has_nothing_to_pool() -> None:
+def test_one_launch_has_no_pooled_bound_of_change() -> None:
     assert pooled_change_below([steady_state(flat(100, 0))]) is None
 
 

@@ -45,12 +45,14 @@ def test_ranks_that_agree_and_pass_prove_a_launch() -> None:
         (None, "a rank ended before its proof"),
     ],
 )
-def test_what_is_missing_or_off_on_any_rank_is_said(second: Proof | None, words: str) -> None:
+def test_a_proof_that_is_missing_or_off_on_any_rank_is_named(second: Proof | None, words: str) -> None:
     assert words in problem(FIRST, second)
 
 
 @pytest.mark.parametrize(("last", "words"), [(None, "from 2 to no finite number"), (4.5, "from 2 to 4.5")])
-def test_a_loss_that_went_wrong_in_the_timed_run_is_said_and_costs_no_proof(last: float | None, words: str) -> None:
+def test_a_loss_that_went_wrong_in_the_timed_run_is_noted_and_does_not_fail_the_proof(
+    last: float | None, words: str
+) -> None:
     report = RankReport.model_construct(proof=FIRST, first_loss=2.0, last_loss=last)  # type: ignore[call-arg]
     found = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=(report,)))  # type: ignore[call-arg]
     assert found is not None
@@ -59,7 +61,7 @@ def test_a_loss_that_went_wrong_in_the_timed_run_is_said_and_costs_no_proof(last
     assert words in judged(found).text
 
 
-def test_records_of_older_versions_were_not_proven_and_keep_what_they_had() -> None:
+def test_records_of_older_versions_have_no_proof_and_keep_their_certificate() -> None:
     assert of_ranks(None, schema=3) is None
     assert judged(None) == CERTIFICATE
 
@@ -90,5 +92,5 @@ def test_a_launch_without_figures_does_not_count() -> None:
     assert judged(TimedProof(0, "it ended before its proof", None), counted=False) == CERTIFICATE
 
 
-def test_a_launch_without_a_proof_is_no_proof() -> None:
+def test_a_launch_without_a_proof_costs_the_certificate() -> None:
     assert judged(TimedProof(0, "it ended before its proof", None)).badge == "not comparable"

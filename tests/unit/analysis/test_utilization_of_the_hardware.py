@@ -1,4 +1,4 @@
-"""FLOPs, energy and cost against hand-made numbers; unknown stays unknown."""
+"""FLOPs, energy and cost agree with numbers made by hand, and what is unknown stays unknown."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_mfu_is_the_models_flops_over_all_workers_peak() -> None:
     assert "datasheet" in (found.peak_source or "")
 
 
-def test_a_product_measured_on_the_same_workers_is_the_second_denominator() -> None:
+def test_a_matrix_product_measured_on_the_same_workers_is_the_second_denominator() -> None:
     found = utilization(cell(), 10**6, 1e6, [used([None, None], [None, None])], None)
     assert found.matmul_flops_per_second == pytest.approx(1e12 + 2e12)
     assert found.matmul_utilization == pytest.approx(1e12 / 3e12)
@@ -88,7 +88,7 @@ def test_cost_is_the_price_of_all_workers_over_their_samples() -> None:
         ("NVIDIA B200", "bfloat16", 2250),
     ],
 )
-def test_peaks_are_dense_and_of_the_right_model(device: str, precision: str, tera: float) -> None:
+def test_the_peak_of_a_device_is_the_dense_one_of_its_own_model(device: str, precision: str, tera: float) -> None:
     found = peak_flops_per_second(device, precision)
     assert found is not None
     assert found[0] == tera * 1e12
@@ -103,6 +103,6 @@ def test_peaks_are_dense_and_of_the_right_model(device: str, precision: str, ter
         *("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", "GRID A100-10C"),
     ],
 )
-def test_a_relative_slice_or_namesake_has_no_peak(device: str) -> None:
+def test_a_device_of_a_similar_name_or_a_slice_of_a_device_has_no_peak(device: str) -> None:
     found = {precision: peak_flops_per_second(device, precision) for precision in ("float32", "bfloat16", "float16")}
     assert set(found.values()) == {None}

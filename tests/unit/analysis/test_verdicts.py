@@ -16,24 +16,24 @@ from stepmark.analysis.intervals import Estimate, geometric_mean, paired_ratio
         (0.97, 0.995, 0.999, "inconclusive"),
     ],
 )
-def test_a_difference_needs_the_interval_and_the_minimum_effect(
+def test_a_difference_is_claimed_if_its_interval_excludes_1_and_it_exceeds_the_minimum_effect(
     low: float, value: float, high: float, verdict: str
 ) -> None:
     assert judge(Estimate(value=value, low=low, high=high), 0.01)[0] == verdict
 
 
-def test_one_block_is_no_interval_and_no_verdict() -> None:
+def test_one_block_gives_no_interval_and_no_claim() -> None:
     ratio = paired_ratio({0: 1.0}, {0: 2.0})
     assert ratio is not None
     assert (ratio.value, ratio.low, ratio.high) == (0.5, None, None)
     assert judge(ratio, 0.01)[0] == "inconclusive"
 
 
-def test_no_common_block_is_no_ratio() -> None:
+def test_sides_without_a_common_block_have_no_ratio() -> None:
     assert paired_ratio({0: 1.0}, {1: 1.0}) is None
 
 
-def test_pairing_cancels_what_a_block_shares() -> None:
+def test_pairing_cancels_a_factor_that_a_block_shares() -> None:
     machine = {block: 1.0 + 0.3 * block for block in range(5)}
     ratio = paired_ratio({b: 0.9 * m for b, m in machine.items()}, machine)
     assert ratio is not None

@@ -1,4 +1,4 @@
-"""The sentence of trust is that of the boundary and the mode, and says where too few curves stand behind it."""
+"""The sentence of trust depends on boundary and mode, and says where too few curves stand behind it."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from stepmark.analysis.trust import sentences
         ("unknown", "strong", "a guess. Measure two nodes"),
     ],
 )
-def test_each_kind_has_its_own(boundary: Boundary, mode: Mode, words: str) -> None:
+def test_each_kind_of_forecast_has_a_sentence_of_its_own(boundary: Boundary, mode: Mode, words: str) -> None:
     [told] = sentences([(boundary, mode), (boundary, mode)])
     assert words in told
 
