@@ -36,13 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("catalog", "interpreters", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
         *("telemetry", "publish", "hub", "controller"),
     },
-    "generate": {
-        "catalog",
-        "workloads",
-        "scenario",
-        "controller",
-        "telemetry",
-    },  # it runs only when files are generated
+    "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # it only generates files
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
 

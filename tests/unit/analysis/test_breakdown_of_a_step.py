@@ -116,7 +116,7 @@ def test_launches_give_each_part_an_interval_that_may_hold_zero() -> None:
     assert update is not None
     assert update.low is not None
     assert 0 < update.low < UPDATE < (update.high or 0)
-    assert not exposed.excludes(0) or exposed.value < 0  # it is the smaller noise of two ranks
+    assert not exposed.excludes(0) or exposed.value < 0  # the part is the smaller noise of two ranks
     alone = breakdown(splits[:1], [splits[0].step])
     assert (alone.launches, alone.step_seconds.low) == (1, None)
 

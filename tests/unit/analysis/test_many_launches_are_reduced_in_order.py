@@ -26,7 +26,7 @@ def row(record: LaunchRecord) -> Row:
     return record.header.model_dump_json(), pack_steps(np.zeros((0, 0), np.int64))
 
 
-def test_many_rows_give_what_one_after_another_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_reduced_on_all_cores_give_the_same_as_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [failed(block) for block in range(7)]
     monkeypatch.setattr(many, "_MANY", 3)
     monkeypatch.setattr(many, "_CHUNK", 2)

@@ -90,7 +90,7 @@ def test_the_change_over_a_window_is_measured_and_bounded() -> None:
     assert all(state.change_below is not None and state.change_below > 0.03 for state in states)
 
 
-def test_a_short_and_noisy_window_is_undecided_and_says_what_it_could_not_see() -> None:
+def test_a_short_and_noisy_window_is_undecided_with_a_bound_on_its_change() -> None:
     state = steady_state(flat(60, 1, spread=0.1))
     assert state.verdict == "undecided"
     assert state.change_below is not None

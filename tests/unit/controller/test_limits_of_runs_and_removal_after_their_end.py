@@ -166,7 +166,7 @@ def test_an_object_of_somebody_else_under_an_attempts_name_is_not_removed(world:
     assert world.left() == [0, 1, 0, 0]
 
 
-def test_a_scenario_is_removed_itself_where_its_policy_says_so(world: World) -> None:
+def test_a_scenario_is_deleted_after_its_end_where_its_policy_says_so(world: World) -> None:
     world.create("cnn", runPolicy={"ttlSecondsAfterFinished": 60})
     world.settle()
     world.age("cnn", 61)

@@ -86,7 +86,7 @@ def test_an_object_of_somebody_else_under_a_childs_name_fails_the_scenario() -> 
     assert run.condition("Failed") == ("True", "NameTaken")
 
 
-def test_a_rayjob_under_the_name_of_ours_with_another_owner_is_not_ours() -> None:
+def test_a_rayjob_of_the_attempts_name_with_another_owner_is_not_the_attempts() -> None:
     run = Run()
     run.decide()
     foreign = replace(RUNNING, name=run.status.attempts[0].ray_job_name, owner_uid="somebody")
@@ -107,9 +107,8 @@ def test_a_job_that_waits_for_quota_waits_without_end() -> None:
     assert run.status.phase == "Queued"
     run.see(replace(JOB, suspend=True, deployment="Suspended", started_at=NOON), after=1_000_000)
     assert run.condition("Admitted") == ("False", "Queued")
-    run.see(
-        replace(JOB, deployment="Suspended", started_at=NOON), after=1_000_000
-    )  # KubeRay has not seen yet that it is admitted
+    # The job is admitted now, and KubeRay has not seen that yet.
+    run.see(replace(JOB, deployment="Suspended", started_at=NOON), after=1_000_000)
     assert run.status.phase == "Queued"
     begun = later(1_000_001)
     run.see(replace(JOB, deployment="Initializing", started_at=begun), after=1_000_010)

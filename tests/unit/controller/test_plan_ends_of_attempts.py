@@ -177,7 +177,7 @@ def test_a_rayjob_that_vanished_without_a_record_is_tried_again() -> None:
     assert [a.reason for a in run.status.attempts] == ["RayJobVanished", None]
 
 
-def test_another_rayjob_under_the_name_of_ours_is_not_taken_for_it() -> None:
+def test_another_rayjob_under_the_attempts_name_is_not_the_attempts() -> None:
     run = Run().begun()
     run.see(replace(RUNNING, uid="job-2"), hub=hub(MEASURING))
     assert run.status.attempts[0].reason == "RayJobVanished"

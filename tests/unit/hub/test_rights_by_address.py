@@ -22,5 +22,7 @@ from stepmark.hub.rights import needed
         ("TRACE", "/", "admin"),
     ],
 )
-def test_each_address_needs_its_right_and_an_unknown_one_the_admins(method: str, path: str, right: str) -> None:
+def test_each_address_needs_its_own_right_and_an_unknown_address_that_of_the_admin(
+    method: str, path: str, right: str
+) -> None:
     assert needed(method, path) == right

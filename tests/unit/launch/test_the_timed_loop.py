@@ -76,11 +76,7 @@ def limits(warmup_steps: int, warmup_seconds: float, min_steps: int, max_steps: 
     ("measurement", "warmup", "measured"),
     [
         (limits(5, 0, 20, 100, 0), 5, 20),  # the least numbers of steps decide
-        (
-            limits(1, 0.1, 1, 1000, 1.0),
-            11,
-            105,
-        ),  # the least seconds decide at 10 ms a step, and 5 % more steps are made
+        (limits(1, 0.1, 1, 1000, 1.0), 11, 105),  # the least seconds decide, at 10 ms a step and with 5 % more steps
         (limits(1, 0, 1, 50, 10.0), 1, 50),  # the largest number of steps that is allowed decides
     ],
 )

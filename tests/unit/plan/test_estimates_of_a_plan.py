@@ -17,6 +17,6 @@ def seconds(step_seconds: float) -> float:
 
 
 def test_scripted_steps_count_in_the_estimate_with_their_scripted_time() -> None:
-    """Before, 20 launches of 12 s each were estimated to take one minute."""
+    """An earlier estimate was one minute for 20 launches of 12 s each."""
     cells = seconds(0.1) - seconds(0.001)
     assert cells > 5 * 100 * 0.099

@@ -106,7 +106,7 @@ def test_a_candidate_with_an_impossible_combination_is_refused(candidate: dict, 
     assert said in refusal(changed("spec.candidates", [{"name": "a", **candidate}]))
 
 
-def test_all_refusals_of_a_document_come_at_once() -> None:
+def test_all_refusals_of_a_document_are_reported_at_once() -> None:
     document = scenario_document(scale={"workers": [0], "batchPerWorker": 0})
     with pytest.raises(ScenarioErrors) as caught:
         scenario_from_object(document)
