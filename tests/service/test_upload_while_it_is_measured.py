@@ -1,4 +1,4 @@
-"""`stepmark run --hub` against a real hub: it comes and goes, the run does not notice, and nothing is lost."""
+"""`stepmark run --hub` against a real hub: every launch arrives, and the measurement is the same as without a hub."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ runpy.run_module("stepmark.interpreters", run_name="__main__")
 
 @dataclass
 class House:
-    """A hub at an address that stays the same, whether it is there or not."""
+    """A hub at an address that stays the same, whether the hub runs or not."""
 
     folder: Path
     port: int = field(default_factory=lambda: free_port())
@@ -57,12 +57,12 @@ class House:
             self.hub.process.wait()
 
     def run(self, folder: Path) -> Any:
-        """What the hub says of the folder's run."""
+        """Return the hub's view of the folder's run."""
         assert self.hub is not None
         return self.hub.get(f"/api/v1/runs/{identity(folder)['run_id']}")
 
     def launches(self, folder: Path) -> int:
-        """How many launches the hub has of the only execution of the folder's run."""
+        """Return how many launches the hub has of the only execution of the folder's run."""
         [attempt] = self.run(folder)["attempts"]
         [execution] = attempt["executions"]
         return execution["launches"]
@@ -86,7 +86,7 @@ def stored(folder: Path) -> set[str]:
 
 
 def build(folder: Path) -> House:
-    """Nobody is at home yet, but the token is known."""
+    """Make a hub that does not run yet and whose token is known."""
     folder.mkdir()
     (folder / "admin-token").write_text("smk_" + "t" * 43)
     return House(folder)
@@ -101,7 +101,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A hub that nobody kills."""
+    """Yield a hub that runs for as long as the tests of this module."""
     found = build(tmp_path_factory.mktemp("open") / "hub")
     found.begin()
     yield found
@@ -117,7 +117,7 @@ def start(stepmark: CommandLine) -> Callable[..., "subprocess.Popen[str]"]:
     return begin
 
 
-def test_a_run_is_whole_in_the_hub_and_its_report_there_is_the_same(
+def test_an_uploaded_run_is_complete_and_its_report_is_the_local_one(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     running = start(*open_house.options)
@@ -139,7 +139,7 @@ def test_a_run_is_whole_in_the_hub_and_its_report_there_is_the_same(
     assert open_house.launches(out) == 4
 
 
-def test_what_is_measured_is_the_same_with_a_hub_and_without(
+def test_a_run_measures_the_same_with_a_hub_and_without(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     for out, options in (("with", open_house.options), ("without", ())):
@@ -150,7 +150,7 @@ def test_what_is_measured_is_the_same_with_a_hub_and_without(
     assert "hub.json" not in os.listdir(stepmark.folder / "without")
 
 
-def test_a_hub_that_comes_late_gets_all(
+def test_a_hub_that_starts_late_gets_every_launch(
     stepmark: CommandLine, house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     running = start(*house.options)
@@ -162,7 +162,7 @@ def test_a_hub_that_comes_late_gets_all(
     assert house.launches(stepmark.folder / "out") == 4
 
 
-def test_a_hub_that_is_killed_and_comes_back_has_lost_nothing(
+def test_a_hub_that_is_killed_and_restarted_gets_every_launch(
     stepmark: CommandLine, house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     house.begin()
@@ -178,7 +178,7 @@ def test_a_hub_that_is_killed_and_comes_back_has_lost_nothing(
     assert house.run(stepmark.folder / "out")["run"]["outcome"] == "complete"
 
 
-def test_a_hub_that_is_away_at_the_end_changes_nothing_and_upload_catches_up(
+def test_a_run_whose_hub_is_away_at_the_end_succeeds_and_is_uploaded_later(
     stepmark: CommandLine, house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     house.begin()
@@ -200,7 +200,7 @@ def test_a_hub_that_is_away_at_the_end_changes_nothing_and_upload_catches_up(
     assert house.run(stepmark.folder / "out")["run"]["outcome"] == "complete"
 
 
-def test_a_run_that_is_stopped_and_resumed_is_one_execution(
+def test_a_run_that_was_stopped_and_resumed_is_one_execution_at_the_hub(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     out = stepmark.folder / "out"
@@ -220,7 +220,7 @@ def test_a_run_that_is_stopped_and_resumed_is_one_execution(
     assert open_house.launches(out) == 4
 
 
-def test_what_a_killed_run_has_left_can_be_uploaded(
+def test_the_results_of_a_killed_run_can_be_uploaded(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     out = stepmark.folder / "out"
@@ -236,7 +236,7 @@ def test_what_a_killed_run_has_left_can_be_uploaded(
 
 
 def registered(stepmark: CommandLine, house: House, run: str) -> tuple[object, ...]:
-    """Options of the driver of this run's first attempt, of which the hub knows."""
+    """Register the run's first attempt at the hub; return the options of its driver."""
     token = stepmark.folder / "write-token"
     token.write_text("smk_" + hashlib.sha256(run.encode()).hexdigest()[:43])
     registration = Registration(name="test", token_sha256=hashlib.sha256(token.read_bytes()).hexdigest())
@@ -247,7 +247,7 @@ def registered(stepmark: CommandLine, house: House, run: str) -> tuple[object, .
     return ("--hub", house.url, "--hub-token-file", token, "--hub-attempt", f"{run}/1")
 
 
-def test_a_second_execution_supersedes_the_first_which_stops(
+def test_an_execution_that_is_superseded_stops(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     options = registered(stepmark, open_house, "nightly")
@@ -270,7 +270,7 @@ def test_a_second_execution_supersedes_the_first_which_stops(
 
 
 def shape(folder: Path) -> list[Any]:
-    """Everything of all launches but times, addresses and losses."""
+    """Return everything of all launches but times, addresses and losses."""
     store = SqliteStore.open(folder)
     try:
         found = []
@@ -287,7 +287,7 @@ def shape(folder: Path) -> list[Any]:
         store.close()
 
 
-def test_an_attempt_whose_engine_is_not_installed_says_so_at_the_hub(
+def test_an_attempt_without_its_engine_reports_that_to_the_hub(
     stepmark: CommandLine, open_house: House, start: Callable[..., "subprocess.Popen[str]"],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
