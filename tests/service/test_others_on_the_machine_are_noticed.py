@@ -19,7 +19,7 @@ from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 
 TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
-# Steps are so short that the sleeper does not sleep in them but watches the clock.
+# Steps are so short that the sleeper never sleeps and only watches the clock.
 SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}
 NEIGHBOURS = 3
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from running_hub import Hub, Postgres, Results, Runner, wait_for
+from running_hub import Hub, Results, Runner, wait_for
+from running_postgres import Postgres
 
 pytest_plugins = ["running_hub"]
 StartHub = Callable[..., Hub]

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from running_hub import Postgres, hub_command
+from running_hub import hub_command
+from running_postgres import Postgres
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
 from stepmark.hub.tables import metadata

@@ -9,7 +9,8 @@ import pg8000.native
 import pytest
 
 from conftest import ROOT
-from running_hub import Hub, Postgres, Results, Runner, hub_command
+from running_hub import Hub, Results, Runner, hub_command
+from running_postgres import Postgres
 from stepmark.analysis.summary import summarize_run
 from stepmark.plan.cells import cells
 from stepmark.results.store import SqliteStore
