@@ -1,4 +1,4 @@
-"""Real hubs for tests: a `stepmark hub serve` process, on SQLite or on a PostgreSQL server of the tests' own.
+"""Real hubs for tests: a `stepmark hub serve` process on SQLite or on the tests' own PostgreSQL server.
 
 A test module asks for these fixtures with `pytest_plugins = ["running_hub"]`.
 """
@@ -34,7 +34,7 @@ STEPMARK = [sys.executable, "-m", "stepmark"]
 
 @dataclass
 class Hub:
-    """A hub that serves. `log`: what it writes."""
+    """A hub that serves. `log`: the file that it writes its log to."""
 
     url: str
     metrics_url: str
@@ -44,13 +44,13 @@ class Hub:
     process: "subprocess.Popen[bytes]"
 
     def client(self, token: str | None = None, **settings: Any) -> httpx2.Client:
-        """Calls with this token; with the admin's if it is not given, with none if it is empty."""
+        """Return a client that sends this token; the admin's if it is None, and none if it is empty."""
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
 
     def session(self, token: str | None = None) -> str:
-        """The cookie of a browser that has logged in with this token."""
+        """Log in with this token (None: the admin's) as a browser does, and return the cookie."""
         with self.client("") as client:
             answer = client.post("/login", data={"token": token or self.admin_token})
         assert answer.status_code == 303, answer.text
@@ -63,26 +63,26 @@ class Hub:
         return answer.json()
 
     def runner(self, results: "Results", run_id: str | None = None, number: int = 1) -> "Runner":
-        """A registered attempt, by default at a new run."""
+        """Register an attempt, by default of a new run, and return its runner."""
         runner = Runner(self, results, run_id or f"run-{secrets.token_hex(6)}", number)
         assert runner.register().status_code in (200, 201)
         return runner
 
     def wait_until_derived(self, run_id: str) -> Any:
-        """The run's summary, once its figures stand on everything that was sent."""
+        """Wait until the run's figures are derived from everything that was sent, and return its summary."""
         return wait_for(lambda: self.get(f"/api/v1/runs/{run_id}")["settled"]) and self.get(
             f"/api/v1/runs/{run_id}/summary"
         )
 
     def end(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         self.process.terminate()
         return self.process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
 class Results:
-    """A real run's results: what a runner has to send."""
+    """The results of a real run, which a runner has to send."""
 
     folder: Path
     run: Run
@@ -103,13 +103,13 @@ class Results:
 
 
 def upload(header: str, blob: bytes) -> dict[str, Any]:
-    """LaunchUpload as JSON."""
+    """Return a LaunchUpload as JSON."""
     return {"header": json.loads(header), "steps_npz": base64.b64encode(blob).decode()}
 
 
 @dataclass
 class Runner:
-    """What `stepmark run --hub` says to a hub, one call at a time."""
+    """A runner that sends what `stepmark run --hub` does, one call at a time."""
 
     hub: Hub
     results: Results
@@ -125,7 +125,7 @@ class Runner:
             return client.put(f"/api/v1/runs/{self.run_id}/attempts/{self.number}", content=body.model_dump_json())
 
     def put(self, path: str, body: Any, token: str | None = None) -> httpx2.Response:
-        """`body`: a model, or JSON's own types."""
+        """Send a body to the hub: a model, or a value of JSON's own types."""
         sent = {"content": body.model_dump_json(by_alias=True)} if hasattr(body, "model_dump_json") else {"json": body}
         with self.hub.client(self.token if token is None else token) as client:
             return client.put(path, **sent)
@@ -146,7 +146,7 @@ class Runner:
         return self.put(f"{self.execution}/state", State(sequence=sequence, outcome=outcome, **more))
 
     def send_all(self, outcome: str = "complete") -> None:
-        """Everything once."""
+        """Send the claim, all launches and certificates, and the end of the run."""
         answers = [self.claim(), *map(self.launch, range(len(self.results.rows)))]
         answers += map(self.certify, range(len(self.results.certificates)))
         answers.append(self.state(1, outcome, launches=len(self.results.rows)))
@@ -158,7 +158,7 @@ class Runner:
 
 
 def hub_command(*words: object) -> tuple[int, str]:
-    """`stepmark hub WORDS`, in this process: the exit code, and what is printed, or why not."""
+    """Run `stepmark hub WORDS` in this process; return the exit code, and what it prints or why it failed."""
     done = CliRunner().invoke(hub_main.app, [str(word) for word in words])
     if isinstance(done.exception, StepmarkError):
         return done.exception.exit_code, str(done.exception)
@@ -168,7 +168,7 @@ def hub_command(*words: object) -> tuple[int, str]:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Its first true value."""
+    """Wait for the condition's first true value and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -178,7 +178,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def serve(folder: Path, database_url: str, *options: str, **environment: str) -> Hub:
-    """Start one, and wait until it listens. The caller ends it."""
+    """Start a hub, and wait until it listens. The caller ends it."""
     token_file, log, out = folder / "admin-token", folder / "hub.log", folder / "hub.out"
     if not token_file.exists():
         token_file.write_text(new_token())
@@ -200,7 +200,7 @@ def serve(folder: Path, database_url: str, *options: str, **environment: str) ->
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Of two candidates of the sleeper, at one and two workers."""
+    """Measure two candidates of the sleeper at one and two workers."""
     folder = tmp_path_factory.mktemp("measured")
     two = [
         {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
@@ -215,7 +215,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One for all tests that break nothing; each uses runs of its own."""
+    """Serve a hub for all tests that break nothing. Each of them uses runs of its own."""
     folder = tmp_path_factory.mktemp("hub")
     if request.param == "sqlite":
         url = f"sqlite:///{folder / 'hub.db'}"
@@ -228,7 +228,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database that is empty."""
+    """Return the address of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'hub.db'}"
     return request.getfixturevalue("postgres").new_database()
@@ -236,7 +236,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def start_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
-    """`serve` in the test's folder; what it started is gone after the test."""
+    """Return `serve` in the test's folder. The hubs that it started are killed after the test."""
     started: list[Hub] = []
 
     def start(database_url: str, *options: str, **environment: str) -> Hub:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 
 class Postgres:
-    """A server on a free port, in a folder of its own; for root as the user `postgres`, since it refuses to be root."""
+    """A server on a free port, in its own folder. Root runs it as the user `postgres`, since it refuses to be root."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
@@ -35,12 +35,12 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        """At once, as when its machine fails."""
+        """Stop the server at once, as a failing machine does."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-m", "immediate", "stop")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """All of it stands still: connections are taken, and nothing is answered."""
+        """Stop all its processes for the block: connections are accepted, and nothing is answered."""
         head = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
         everyone = [head, *head.children(recursive=True)]
         try:
