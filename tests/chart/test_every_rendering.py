@@ -125,7 +125,7 @@ def test_no_role_has_a_wildcard_creates_pods_or_lists_secrets(case: str) -> None
 
 
 @ALL
-def test_cluster_wide_rights_name_the_one_object_they_are_for(case: str) -> None:
+def test_cluster_wide_rights_are_for_named_objects_only(case: str) -> None:
     """A token review is left out: it is a question, and not an object that could be named."""
     bound = {binding["roleRef"]["name"] for binding in kind(objects(case), "ClusterRoleBinding").values()}
     roles = kind(objects(case), "ClusterRole")

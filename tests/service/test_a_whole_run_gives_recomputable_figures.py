@@ -95,7 +95,7 @@ def steady(steps: np.ndarray) -> np.ndarray:
     return steps[steady_state(steps).start :]
 
 
-def test_default_is_shown_as_what_it_resolved_to(summary: dict[str, Any]) -> None:
+def test_the_default_execution_is_shown_as_what_it_resolves_to(summary: dict[str, Any]) -> None:
     levels = {(cell["candidate"], cell["execution"]): cell["levels"] for cell in summary["cells"]}
     assert levels[("torch", "eager")] == ["default"]
     assert levels[("keras", "graph")] == ["default", "graph"]

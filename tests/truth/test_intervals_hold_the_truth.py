@@ -29,7 +29,7 @@ def test_intervals_of_blocks_added_until_they_are_precise_hold_the_truth(
     assert launches <= blocks <= most
 
 
-def test_intervals_of_runs_that_stop_as_soon_as_they_look_precise_would_not() -> None:
+def test_intervals_of_runs_that_stop_as_soon_as_they_look_precise_miss_the_truth_too_often() -> None:
     share, _ = coverage(np.random.default_rng(3), Rule(3, 30, repaired=False), 0.016, RUNS)
     assert share < 0.92
 

@@ -45,7 +45,7 @@ def test_an_attempt_that_was_ended_by_its_registrar_is_not_waited_for(hub: Hub, 
     assert line(runner) == ("complete", "")
 
 
-def test_an_end_closes_an_execution_that_has_none_to_its_driver(hub: Hub, results: Results) -> None:
+def test_an_end_by_the_registrar_closes_a_running_execution_to_its_driver(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     assert end(runner, reason="driver-failed") == 201

@@ -112,7 +112,7 @@ def _trickle(connections: list[socket.socket], ended: threading.Event) -> None:
                 continue
 
 
-def test_endless_headers_are_cut_off(hub: Hub) -> None:
+def test_a_request_with_endless_headers_is_cut_off(hub: Hub) -> None:
     with connect(hub) as to_hub, grows_by_at_most(hub, 16 * MIB):
         to_hub.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
         with pytest.raises(OSError, match=r"reset|pipe|closed"):  # noqa: PT012
