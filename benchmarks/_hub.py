@@ -1,4 +1,4 @@
-"""What the benchmarks of the hub share: a hub on a new SQLite file, and the records of a real run to send."""
+"""Shared parts of the benchmarks of the hub: a hub on a new SQLite file, and the records of a real run to send."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ class Measured:
 
 
 def measure(folder: Path, workers: tuple[int, ...], steps: int, launches: int) -> Measured:
-    """Of two candidates of the sleeper, whose steps take half a millisecond."""
+    """Measure two candidates of the sleeper, whose steps take half a millisecond."""
     spec = {
         "workload": {"model": "scripted", "params": {"stepSeconds": 0.0005}},
         "candidates": [
@@ -74,7 +74,7 @@ class Hub:
         return httpx2.Client(base_url=self.url, headers=headers, timeout=120, verify=False)
 
     def send(self, client: httpx2.Client, measured: Measured) -> str:
-        """All of it, as a new run; returns the run's id."""
+        """Send all results as a new run; return the run's id."""
         run_id, execution, token = f"run-{secrets.token_hex(8)}", f"ex-{secrets.token_hex(8)}", new_token()
         write = {"Authorization": f"Bearer {token}"}
         attempt = f"/api/v1/runs/{run_id}/attempts/1"
@@ -94,7 +94,7 @@ def _put(client: httpx2.Client, path: str, body: Any, headers: dict[str, str]) -
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Hub]:
-    """A hub, for as long as the block lasts."""
+    """Run a hub for as long as the block lasts."""
     token = new_token()
     (folder / "token").write_text(token)
     listen = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--admin-token-file", "token")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: engines in this process, specs for single launches, and a ratio with its interval."""
+"""Shared parts of the benchmarks: engines in this process, specs for single launches, and a ratio with its interval."""
 
 import os
 import secrets
@@ -27,7 +27,7 @@ from stepmark.workloads import _batches
 
 
 def engine_here(name: str, execution: ExecutionLevel, model: str, params: dict[str, Any], batch: int) -> Engine:
-    """A built engine of one worker in this very process."""
+    """Return a built engine of one worker in this very process."""
     module, workload = catalog.load_engine(name), catalog.load_workload(model)
     os.environ.update(module.SUPPORT.environment)
     module.import_framework()
@@ -40,7 +40,7 @@ def engine_here(name: str, execution: ExecutionLevel, model: str, params: dict[s
 
 
 class Lab:
-    """Single launches of one worker, forked or fresh, without a scenario around them."""
+    """A place for single launches of one worker, forked or fresh, without a scenario around them."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id, self._count = run_id, 0
@@ -50,7 +50,7 @@ class Lab:
         return child_environment(engine, 1, scratch_folder(self._run_id))
 
     def launch(self, engine: str, zygote: Path | None, core: int, params: dict[str, Any]) -> np.ndarray:
-        """Measured step seconds of one launch of an mlp, shape (steps,)."""
+        """Return the measured step seconds of one launch of an mlp, shape (steps,)."""
         self._count += 1
         cell = Cell(
             candidate=f"l{self._count}", engine=engine, strategy="single", variant=None,
@@ -91,7 +91,7 @@ def lab() -> Iterator[Lab]:
 
 
 def ratio(numerators: list[float], denominators: list[float]) -> Estimate:
-    """Geometric mean of the pairs' ratios with its 95 % interval."""
+    """Return the geometric mean of the pairs' ratios, with its 95 % interval."""
     return geometric_mean(np.array(numerators) / np.array(denominators))
 
 

@@ -1,11 +1,11 @@
-"""How fast the controller makes RayJobs of scenarios, and what it costs when nothing happens. On a real API server.
+"""How fast the controller makes RayJobs of scenarios, and what it costs while nothing happens, on a real API server.
 
     python benchmarks/controller_rate.py [--scenarios 300] [--rounds 5] [--finished 1000]
 
 The cluster is that of KUBECONFIG, with the definitions of Scenario and RayJob; KubeRay's operator should not run
 (`kubectl scale deployment/kuberay-operator --replicas=0`), since it would work on the RayJobs at the same time. The hub
-is a double in this process. Beside the controller's rate stands the API server's own: the very same calls, with nothing
-decided in between. Rounds alternate between the two, since a shared machine is not as fast all the time.
+is a double in this process. The controller's rate is compared with the API server's own, for the very same calls with
+nothing decided in between. Rounds alternate between the two, since a shared machine changes its speed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Write = tuple[str, tuple[Any, ...]]
 
 
 class NoHub:
-    """Takes everything, at once."""
+    """A hub that accepts every call at once."""
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None:
         return None
@@ -53,7 +53,7 @@ class NoHub:
 
 
 class Recorder:
-    """Passes calls on and keeps those that write, so that they can be made again without a controller."""
+    """An API that passes calls on and keeps those that write, so that they can be made again without a controller."""
 
     def __init__(self, api: kube.Kube) -> None:
         self._api = api
@@ -87,7 +87,7 @@ def scenario(name: str) -> dict[str, Any]:
 
 
 def timed(count: int, calls: Iterable[Callable[[], Any]], pool: ThreadPoolExecutor) -> float:
-    """Things a second, where all the calls together make `count` of them."""
+    """Make all the calls; return things per second, where all calls together make `count` of them."""
     started = time.perf_counter()
     list(pool.map(lambda call: call(), calls))
     return count / (time.perf_counter() - started)
@@ -137,7 +137,7 @@ def _print_rates(what: str, rates: list[float]) -> None:
 
 
 def _rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) -> tuple[float, list[Write]]:
-    """Scenarios a second, and what was written for them."""
+    """Return the scenarios per second, and what was written for them."""
     place, recorder = _filled(api, "rate", count, pool), Recorder(api)
     ticker = controller(recorder, folder, place, pool)
     cpu, started = cpu_seconds(), time.perf_counter()
@@ -153,7 +153,7 @@ def _rate(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecutor) ->
 
 
 def _alone(api: kube.Kube, writes: list[Write], count: int, pool: ThreadPoolExecutor) -> float:
-    """The same writes into a namespace of their own: what the API server alone takes for them."""
+    """Make the same writes in a namespace of their own; return the scenarios per second of the API server alone."""
     place = _filled(api, "plain", count, pool)
     return timed(count, [_call(api, place, name, arguments) for name, arguments in writes], pool)
 
@@ -169,7 +169,7 @@ def _call(api: kube.Kube, place: str, name: str, arguments: tuple[Any, ...]) -> 
     if name == "patch":
         change = {"status": more[0]["status"]}
         return lambda: api.patch(resource, place, third, change, status=True)
-    # Without owners, which are not there: the garbage collector would be at work, too.
+    # Owners do not exist here, so they are left out: otherwise the garbage collector would be at work, too.
     metadata = {key: value for key, value in third["metadata"].items() if key != "ownerReferences"}
     manifest = {**third, "metadata": {**metadata, "namespace": place}}
     if "involvedObject" in manifest:
@@ -198,7 +198,7 @@ def measure_idle(api: kube.Kube, folder: Path, count: int, pool: ThreadPoolExecu
 
 
 def _finished_status(api: kube.Kube, place: str, folder: Path, pool: ThreadPoolExecutor) -> dict[str, Any]:
-    """That of a run that went well: as long as they are."""
+    """Return the status of a run that went well, as long as such a status is."""
     api.create(kube.SCENARIOS, place, scenario("model"))
     ticker = controller(api, folder, place, pool)
     ticker.tick()

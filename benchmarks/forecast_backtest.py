@@ -1,11 +1,11 @@
 """How far off forecasts are on published curves, and how often their bands hold, on machines and sources left out.
 
-python benchmarks/forecast_backtest.py        80 % bands hold 75 to 88 % wherever there are curves enough
+python benchmarks/forecast_backtest.py        80 % bands hold 75 to 88 % wherever there are enough curves
 
-Weak scaling: every prefix of at least two points of a curve with every later point. Strong scaling: the table has no
-such curve, but the same work at two batches per worker, b and 2 b, for each worker count. A device's time is linear in
-its batch, so these give the step times at the global batch that is b on the most workers: measured there and at half as
-many workers, extrapolated to larger batches per worker below.
+Weak scaling: every prefix of at least two points of a curve is forecast to every later point. Strong scaling: the table
+has no such curve, but the same work at two batches per worker, b and 2 b, for each worker count. A device's time is
+linear in its batch, so these give the step times at the global batch that is b on the most workers: measured there and
+at half as many workers, extrapolated to larger batches per worker below.
 """
 
 import csv
@@ -38,7 +38,7 @@ GRIDS: dict[Mode, list[curves.Settings]] = {
 }
 KINDS: tuple[tuple[Boundary, Mode], ...] = tuple(product(("not needed", "seen", "unseen"), ("weak", "strong")))
 NAMES = {"not needed": "inside one node", "seen": "boundary crossed before", "unseen": "boundary never crossed"}
-ENOUGH = 4  # machines: with fewer, leaving one out says little
+ENOUGH = 4  # This counts machines. With fewer, leaving one out says little.
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +64,19 @@ class Case:
 
     @property
     def scale(self) -> float:
-        """What the band is in proportion to."""
+        """The load that the width of the band is proportional to."""
         load = self.seconds * (self.workers if self.mode == "strong" else 1)
         return bands.scale(float(np.log(load[-1] / load[0])), self.target / float(self.workers[-1]))
 
     @property
     def prediction(self) -> Prediction:
-        """As shipped."""
+        """The forecast of the shipped models."""
         points = [Point(int(n), float(t)) for n, t in zip(self.workers, self.seconds, strict=True)]
         return forecast(points, [self.target], self.per_node, self.mode)[0]
 
     @property
     def holds(self) -> bool:
-        """Whether the shipped 80 % band does."""
+        """Whether the shipped 80 % band holds the true point."""
         return self.prediction.low_80 <= self.truth <= self.prediction.high_80
 
     def error(self, method: Callable[["Case"], float]) -> float:
@@ -84,7 +84,7 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """All of weak scaling, then all of strong scaling."""
+    """Return all cases of weak scaling, then all of strong scaling."""
     with DATA.open() as file:
         rows = list(csv.DictReader(file))
     return [*_weak(rows), *_strong(rows)]
@@ -104,7 +104,8 @@ def _strong(rows: list[Row]) -> Iterator[Case]:
         seconds = [_seconds_per_step(group, batch) for batch in batches]
         if len(batches) == 2 and len(both := sorted(seconds[0].keys() & seconds[1].keys())) >= 3:
             growth = {n: (seconds[1][n] - seconds[0][n]) / (batches[1] - batches[0]) for n in both}
-            more = {n: batches[0] * (both[-1] / n - 1) for n in both}  # samples per worker above the smaller batch
+            # These are samples per worker above the smaller batch.
+            more = {n: batches[0] * (both[-1] / n - 1) for n in both}
             yield from _of_curve(group[0], "strong", {n: seconds[0][n] + growth[n] * more[n] for n in both})
 
 
@@ -132,7 +133,7 @@ def _of_curve(row: Row, mode: Mode, seconds_of: dict[int, float]) -> Iterator[Ca
 
 
 def ensemble(case: Case, settings: curves.Settings | None = None) -> float:
-    """The models with these constants."""
+    """Return the forecast of the models with these constants."""
     model = curves.weak if case.mode == "weak" else curves.strong
     logs, weights = model(case.workers, case.seconds, case.per_node, np.array([float(case.target)]), settings)
     unseen = case.mode == "weak" and case.boundary == "unseen"
@@ -141,12 +142,12 @@ def ensemble(case: Case, settings: curves.Settings | None = None) -> float:
 
 
 def linear_from_last(case: Case) -> float:
-    """Throughput grows with the workers: the step time stays that of the largest measured point."""
+    """Let throughput grow with the workers: the step time stays that of the largest measured point."""
     return float(case.seconds[-1])
 
 
 def amdahl(case: Case) -> float:
-    """Amdahl's law fitted by least squares on 1/speed-up, through the largest point."""
+    """Fit Amdahl's law by least squares on 1/speed-up, through the largest point."""
     n = case.workers / case.workers[0]
     inverse = case.seconds / case.seconds[0] / n
     serial = max((1 - 1 / n) @ (inverse - 1 / n) / ((1 - 1 / n) @ (1 - 1 / n)), 0.0)
@@ -154,7 +155,7 @@ def amdahl(case: Case) -> float:
 
 
 def usl(case: Case) -> float:
-    """Universal Scalability Law (Gunther 1993): contention and coherence by non-negative least squares."""
+    """Fit the Universal Scalability Law (Gunther 1993): contention and coherence by non-negative least squares."""
     n = case.workers / case.workers[0]
     (contention, coherence), _ = nnls(np.column_stack([n - 1, n * (n - 1)]), case.seconds / case.seconds[0] - 1)
     return _through_last(case, lambda x: 1 + contention * (x - 1) + coherence * x * (x - 1))
@@ -171,7 +172,7 @@ def percents(errors: Array) -> str:
 
 
 def show_methods(all_cases: list[Case]) -> None:
-    """Weak scaling, shipped constants, beside other laws."""
+    """Print weak scaling with the shipped constants, beside other laws."""
     methods = (linear_from_last, amdahl, usl, ensemble)
     print(f"weak scaling, absolute error in %, median / p90\n{'':33}" + "".join(f"{m.__name__:>18}" for m in methods))
     for boundary, name in NAMES.items():
@@ -182,14 +183,14 @@ def show_methods(all_cases: list[Case]) -> None:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Of cases of one kind: log errors, and whether bands hold, each judged by what the other folds gave."""
+    """Log errors of cases of one kind, and whether bands hold, each judged by what the other folds gave."""
 
     errors: Array
     holds: dict[bands.Level, NDArray[np.bool_]]
 
 
 def grid_errors(all_cases: list[Case]) -> dict[Case, Array]:
-    """Log errors of each case with each constants of its mode's grid."""
+    """Return the log errors of each case, with each setting of constants in the grid of its mode."""
     return {case: np.array([_error(case, settings) for settings in GRIDS[case.mode]]) for case in all_cases}
 
 
@@ -198,12 +199,12 @@ def _error(case: Case, settings: curves.Settings) -> float:
 
 
 def best_of(errors: dict[Case, Array]) -> int:
-    """The constants that are off least on average."""
+    """Return the index of the constants with the smallest mean error."""
     return int(np.argmin(np.mean([np.abs(found) for found in errors.values()], axis=0)))
 
 
 def fitted(errors: dict[Case, Array], boundary: Boundary, mode: Mode) -> tuple[int, dict[bands.Level, float]]:
-    """Constants of the models, and quantiles of the band, from these cases; 0 where none is of this kind.
+    """Return the best constants of the models and the quantiles of the band; 0 where no case is of this kind.
 
     Strong scaling has so few curves that its band inside a node is no narrower than weak scaling's.
     """
@@ -218,7 +219,7 @@ def fitted(errors: dict[Case, Array], boundary: Boundary, mode: Mode) -> tuple[i
 
 
 def held_out(kind: list[Case], errors: dict[Case, Array], fold: Callable[[Case], str]) -> HeldOut:
-    """Each case with what was chosen on all folds but its own."""
+    """Judge each case by what was chosen on all folds but its own."""
     found, holds = np.empty(len(kind)), {level: np.zeros(len(kind), dtype=bool) for level in bands.HELD}
     for name in sorted({fold(case) for case in kind}):
         others = {case: of_case for case, of_case in errors.items() if fold(case) != name}
@@ -232,7 +233,7 @@ def held_out(kind: list[Case], errors: dict[Case, Array], fold: Callable[[Case],
 
 
 def show_held_out(all_cases: list[Case], errors: dict[Case, Array]) -> None:
-    """By boundary and mode, first with machines and then with sources left out."""
+    """Print the errors by boundary and mode, first with machines and then with sources left out."""
     print("\nheld out: constants and bands chosen without the case's machine, or without its source")
     print("worst: the machine (source) whose 80 % bands hold least; sources have down to one forecast")
     print("* too few machines to fit a band: how often the shipped one holds, which is that of another kind")
@@ -259,7 +260,7 @@ def _line(kind: list[Case], errors: dict[Case, Array], fold: Callable[[Case], st
 
 
 def show_scores(errors: dict[Case, Array]) -> None:
-    """What `bands.SCORES` and `curves.Settings` are."""
+    """Print the values that `bands.SCORES` and `curves.Settings` are to have."""
     print("\nfrom all cases: bands.SCORES, and the constants of the models that are off least")
     for boundary, mode in bands.SCORES:
         best, limits = fitted(errors, boundary, mode)

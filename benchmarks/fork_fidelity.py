@@ -1,11 +1,11 @@
-"""Do forked launches measure what fresh processes measure? And how far do zygotes differ from each other?
+"""Whether forked launches measure what fresh processes measure, and how far zygotes differ from each other.
 
     python benchmarks/fork_fidelity.py [ROUNDS]        target: no difference beyond the interval
 
-For each engine, in every round: a fresh zygote, forked launches and fresh-process launches in ABBA order, all on one
-core. The ratio is paired within rounds. The variance between zygotes and between forks of one zygote comes from the
-forked launches by one-way analysis of variance; from these and the costs follows the best number of forks per zygote
-(Kalibera and Jones, ISMM 2013).
+For each engine, every round has a fresh zygote, and forked and fresh-process launches in ABBA order, all on one core.
+The ratio is paired within rounds. The variance between zygotes and between forks of one zygote comes from the forked
+launches by one-way analysis of variance; these and the costs give the best number of forks per zygote (Kalibera and
+Jones, ISMM 2013).
 """
 
 import math
@@ -23,7 +23,7 @@ ORDER = ("fork", "fresh", "fresh", "fork")
 
 
 def one_round(here: Lab, engine: str, number: int, core: int) -> tuple[dict[str, list[float]], float, float]:
-    """Launch medians of both ways; seconds to start a zygote, and seconds of a fork beyond its windows."""
+    """Return the launch medians of both ways, the seconds of starting a zygote, and of a fork beyond its windows."""
     started = time.monotonic()
     path = here.folder / f"{engine}-{number}.sock"
     zygote = Zygote(engine, path, here.environment(engine))

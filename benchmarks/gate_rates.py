@@ -21,7 +21,7 @@ CELLS, LAUNCHES, LAUNCH_SPREAD, MINIMUM_EFFECT, ALPHA = 8, 5, 0.005, 0.01, 0.05
 HISTORIES, EFFECTS = (0, 1, 2, 3, 5, 10), (0.0, 0.005, 0.01)
 UNEVEN = np.repeat((0.5, 2.0), CELLS // 2)
 
-# Campaign effects of unit spread: (campaigns,) -> shape (campaigns, cells)
+# Campaign effects of unit spread: (campaigns,) -> shape (campaigns, cells).
 WORLDS: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "one effect": lambda rng, campaigns: np.repeat(rng.standard_normal((campaigns, 1)), CELLS, axis=1),
     "of each cell": lambda rng, campaigns: rng.standard_normal((campaigns, CELLS)),
@@ -39,7 +39,7 @@ class World:
     slower: int = 0
 
     def campaigns(self, rng: np.random.Generator) -> Array:
-        """Launch means, shape (campaigns, cells, launches): the earlier runs, the old one, the new one."""
+        """Return launch means, shape (campaigns, cells, launches): of the earlier runs, the old one and the new one."""
         count = self.earlier + 2
         logs = rng.normal(0, LAUNCH_SPREAD, (count, CELLS, LAUNCHES))
         logs += self.effect * WORLDS[self.kind](rng, count)[:, :, None]
@@ -48,7 +48,7 @@ class World:
 
 
 def fails(means: Array) -> Array:
-    """Whether the gate would call each cell slower; `means` as of `World.campaigns`."""
+    """Return whether the gate would call each cell slower; `means` as of `World.campaigns`."""
     before, new = means[:-1].transpose(1, 0, 2), means[-1]
     known = between({str(c): list(before[c]) for c in range(CELLS)}) if len(means) > 2 else {}
     tests, level = tested({str(c): (before[c, -1], new[c]) for c in range(CELLS)}, known, ALPHA)
@@ -56,7 +56,7 @@ def fails(means: Array) -> Array:
 
 
 def rate(world: World, gates: int) -> float:
-    """Share of gates that fail; with slower cells, the share of these that are found."""
+    """Return the share of gates that fail; with slower cells, the share of these that are found."""
     rng = np.random.default_rng(5)
     found = np.array([fails(world.campaigns(rng)) for _ in range(gates)])
     return float(found[:, : world.slower].mean() if world.slower else found.any(axis=1).mean())

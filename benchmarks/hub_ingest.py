@@ -2,9 +2,9 @@
 
 python benchmarks/hub_ingest.py [SECONDS]
 
-Records are those of a real run: launches of two ranks and 4,000 steps. Four clients send them again and again as new
-runs; every launch is parsed, checked, unpacked, hashed and committed before it is acknowledged, and every run that has
-ended is derived meanwhile. Clients share the cores with the hub.
+The records are those of a real run: launches of two ranks and 4,000 steps. Four clients send them again and again as
+new runs; every launch is parsed, checked, unpacked, hashed and committed before it is acknowledged, and every run that
+has ended is derived meanwhile. Clients share the cores with the hub.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""A hub in a memory cgroup of 1 GiB, and a runner that sends launches that unpack to the limit: does it live on?
+"""Whether a hub in a memory cgroup of 1 GiB survives a runner that sends launches that unpack to the limit.
 
 Sends LAUNCHES of 64 MB, then starts the hub STARTS times on what is stored, whose figures are derived anew each time;
-an innocent run is sent and must get its figures. Needs root, for the cgroup (v1 or v2).
+an innocent run is sent and must get its figures. It needs root, for the cgroup (v1 or v2).
 
     .venv/bin/python benchmarks/hub_memory.py [LAUNCHES [STARTS]]
 """
@@ -55,13 +55,13 @@ def main(launches: int, starts: int) -> int:
 
 
 def _problem(hub: Hub, run_id: str) -> str:
-    """Why it has no figures, once that is known."""
+    """Return why the run has no figures, once that is known."""
     wait_for(lambda: hub.get(f"/api/v1/runs/{run_id}")["settled"], 300)
     return str(hub.get(f"/api/v1/runs/{run_id}")["problem"])
 
 
 def _forget_figures(url: str, execution_id: str) -> None:
-    """So that the next start has to derive them again."""
+    """Mark the execution as not derived, so that the next start has to derive it again."""
     database = Database(url)
     with database.write() as connection:
         row = connection.execute(executions.select().where(executions.c.execution_id == execution_id)).one()

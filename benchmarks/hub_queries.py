@@ -3,7 +3,7 @@
 python benchmarks/hub_queries.py [RUNS]
 
 One real run is sent and derived; copies of all its rows, under other names, make the rest. Then one client asks for
-runs by chance, first alone, then while another client sends runs as fast as it can.
+random runs, first alone, then while another client sends runs as fast as it can.
 """
 
 import os
@@ -42,7 +42,7 @@ def main(runs: int = 10_000) -> None:
 
 
 def _copy(hub: Hub, runs: int) -> list[str]:
-    """Every copy a second later than the one before."""
+    """Copy all rows of the run; each copy is a second later than the one before."""
     with closing(sqlite3.connect(hub.database)) as database:
         database.execute("PRAGMA foreign_keys = OFF")
         for table in COPIED:
@@ -97,7 +97,7 @@ def _seconds(client: httpx2.Client, path: str) -> float:
 
 
 class _Sending:
-    """Runs are sent for as long as the block lasts."""
+    """A thread that sends runs for as long as the block lasts."""
 
     def __init__(self, hub: Hub, measured: Measured) -> None:
         self.runs, self._ended = 0, threading.Event()

@@ -20,9 +20,10 @@ from stepmark.analysis.intervals import CONFIDENCE, paired_ratio
 from stepmark.analysis.stopping import confidence, may_stop, nested_variances, optimal_forks, relative_half_widths
 
 Array = NDArray[np.float64]
-PRECISION = 0.01  # relativePrecision
+PRECISION = 0.01  # It is the scenario's relativePrecision.
 MINIMUM_EFFECT = 0.01
-SPREADS = (0.002, 0.003, 0.005, 0.007, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04)  # of launches, on the log scale
+# The spreads are of launches, on the log scale.
+SPREADS = (0.002, 0.003, 0.005, 0.007, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04)
 DLPERF = (0.0040, 0.0097, 0.0152)
 
 Effects = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -35,7 +36,7 @@ SHAPES: dict[str, Effects] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """From `launches` to `most` blocks. `repaired`: as stepmark does; otherwise stop as soon as it looks precise."""
+    """From `launches` to `most` blocks. `repaired`: stop as stepmark does, else as soon as the result looks precise."""
 
     launches: int
     most: int
@@ -46,7 +47,7 @@ class Rule:
         return confidence(self.launches, self.most) if self.repaired else CONFIDENCE
 
     def blocks(self, values: Array) -> NDArray[np.int64]:
-        """Blocks taken by each run; values of shape (runs, cells, blocks): every cell must be precise."""
+        """Return the blocks taken by each run; values of shape (runs, cells, blocks): every cell must be precise."""
         plain = relative_half_widths(values, CONFIDENCE) <= PRECISION
         stop = np.asarray((may_stop(values, PRECISION) if self.repaired else plain).all(axis=1))
         stop[:, : self.launches - 1] = False
@@ -57,7 +58,7 @@ class Rule:
 def coverage(
     rng: np.random.Generator, rule: Rule, spread: float, runs: int, cells: int = 1, effects: Effects = SHAPES["normal"]
 ) -> tuple[float, float]:
-    """Share of the first cell's intervals that hold the truth, and the mean number of blocks."""
+    """Return the share of the first cell's intervals that hold the truth, and the mean number of blocks."""
     values = np.exp(spread * effects(rng, (runs, cells, rule.most)))
     blocks = rule.blocks(values)
     widths = relative_half_widths(values[:, 0], rule.confidence)
@@ -67,9 +68,10 @@ def coverage(
 
 
 def claims(rng: np.random.Generator, rule: Rule, spread: float, effect: float, runs: int) -> float:
-    """Share of runs that call a candidate faster or slower whose true step time is (1 + effect) of the reference's.
+    """Return the share of runs that call a candidate faster or slower.
 
-    Half of the block's variance is common to both, and cancels; `spread` is what does not.
+    Its true step time is (1 + effect) of the reference's. Half of the block's variance is common to both, and cancels;
+    `spread` is what does not.
     """
     logs = spread * (rng.standard_normal((runs, 2, rule.most)) + rng.standard_normal((runs, 1, rule.most)))
     logs[:, 1] += np.log1p(effect)
@@ -82,7 +84,7 @@ def _claimed(run: Array, rule: Rule, blocks: int) -> bool:
     return judge(paired_ratio(candidate, reference, rule.confidence), MINIMUM_EFFECT)[0] in ("faster", "slower")
 
 
-# How the spreads of a run's comparisons differ: factors by which the last ones exceed the others'.
+# Ways in which the spreads of a run's comparisons differ: factors by which the last ones exceed the others'.
 SPREADS_OF_A_FAMILY: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "equal": lambda rng, size: np.ones(size),
     "log-normal, sd 0.5": lambda rng, size: np.exp(0.5 * rng.standard_normal(size)),
@@ -90,14 +92,14 @@ SPREADS_OF_A_FAMILY: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "one five times as large": lambda rng, size: np.where(np.arange(size), 1.0, 5.0),
     "a quarter three times as large": lambda rng, size: np.where(np.arange(size) % 4, 1.0, 3.0),
 }
-FAMILY_SPREAD = 0.02  # of launches; the minimum effect of 1 % holds back little there
-GROUP = 4  # comparisons that share their reference
+FAMILY_SPREAD = 0.02  # It is of launches; the minimum effect of 1 % holds back little there.
+GROUP = 4  # So many comparisons share their reference.
 
 
 def family_claims(
     rng: np.random.Generator, rule: Rule, size: int, runs: int, effect: float = 0.0, shape: str = "equal"
 ) -> float:
-    """Share of runs with a claim where there is no `effect`; with one, the share of comparisons that are claimed.
+    """Return the share of runs with a claim where there is no `effect`; with one, the share of claimed comparisons.
 
     Every `GROUP` comparisons share a reference, as candidates at one worker count do.
     """
@@ -139,7 +141,7 @@ def main() -> None:
 
 
 def _families(rng: np.random.Generator, rule: Rule, runs: int) -> float:
-    """The highest family-wise rate of false claims."""
+    """Print the rates of families; return the highest family-wise rate of false claims."""
     worst = 0.0
     for size in (1, 4, 16, 48):
         lies = {shape: family_claims(rng, rule, size, runs, shape=shape) for shape in SPREADS_OF_A_FAMILY}
@@ -165,7 +167,7 @@ def _sequential(rng: np.random.Generator, rule: Rule, runs: int) -> tuple[float,
 
 
 def _comparisons(rng: np.random.Generator, runs: int) -> tuple[float, float]:
-    """The highest rate of false claims, and the power at DLPerf's upper quartile with ten launches."""
+    """Return the highest rate of false claims, and the power at DLPerf's upper quartile with ten launches."""
     rules = [Rule(3, 3), Rule(5, 5), Rule(10, 10), Rule(3, 20), Rule(5, 20), Rule(10, 30)]
     worst, power = 0.0, 0.0
     for rule in rules:
@@ -179,7 +181,7 @@ def _comparisons(rng: np.random.Generator, runs: int) -> tuple[float, float]:
 
 
 def _forks() -> None:
-    """Zygotes as measured on two cores: means 528 us apart where 178 would be by chance."""
+    """Print the best number of forks for zygotes as measured on two cores: means 528 us apart, by chance 178."""
     rng = np.random.default_rng(2)
     between, within = 528e-6**2 - 178e-6**2, 6 * 178e-6**2
     values = [rng.normal(rng.normal(0, between**0.5), within**0.5, 6) for _ in range(1000)]

@@ -2,9 +2,9 @@
 
 python benchmarks/launch_levels.py [runs per figure, default 4,000]
 
-Truth: the median of the distribution that launches are drawn from. Beside it what a t-interval on logarithms holds of
-the same, and how often both levels were seen. The mean over very many launches is another quantity: where none of five
-launches is of the rare kind, which is so in 66 % of runs at a share of 8 %, nothing in them tells of it.
+Truth: the median of the distribution that launches are drawn from. Beside it stand the coverage of a t-interval on
+logarithms, and how often both levels were seen. The mean over very many launches is another quantity: where none of
+five launches is of the rare kind, as in 66 % of runs at a share of 8 %, nothing in them tells of it.
 """
 
 import sys
@@ -14,14 +14,15 @@ import numpy as np
 from stepmark.analysis.intervals import geometric_mean, typical
 from stepmark.analysis.levels import two_levels
 
-MIXTURES = ((0.08, 0.15), (0.02, 0.5), (0.2, 0.15), (0.3, 0.1), (0.5, 0.1), (0.4, 0.05))  # share, slower by
+# Each is the share of slow launches, and by how much they are slower.
+MIXTURES = ((0.08, 0.15), (0.02, 0.5), (0.2, 0.15), (0.3, 0.1), (0.5, 0.1), (0.4, 0.05))
 SPREADS = (0.003, 0.005, 0.01, 0.02)
 
 
 def held(
     rng: np.random.Generator, share: float, slower: float, spread: float, launches: int, runs: int
 ) -> tuple[float, float, float]:
-    """Shares of runs: our interval holds the truth, a t-interval does, and two levels were seen."""
+    """Return shares of runs: our interval holds the truth, a t-interval does, and two levels were seen."""
 
     def draw(*shape: int) -> np.ndarray:
         return np.exp(spread * rng.standard_normal(shape)) * (1 + slower * (rng.random(shape) < share))

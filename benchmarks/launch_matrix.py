@@ -41,7 +41,7 @@ def scenario(blocks: int) -> dict[str, Any]:
 
 
 def by_stepmark(folder: Path, blocks: int) -> float:
-    """Seconds of the whole command; prints where they went."""
+    """Run the whole command with stepmark; print where its seconds went, and return them."""
     (folder / "scenario.yaml").write_text(json.dumps(scenario(blocks)))
     started = time.monotonic()
     command = [sys.executable, "-m", "stepmark", "run", str(folder / "scenario.yaml"), "--out", str(folder / "out")]
@@ -76,7 +76,8 @@ def print_split(out: Path, total: float) -> None:
     print("stepmark: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in split.items()))
 
 
-STEP_SECONDS = 0.008  # about what a step takes here; ranks must agree on the number of steps, so it is fixed
+# A step takes about as long here. It is fixed, since ranks must agree on the number of steps.
+STEP_SECONDS = 0.008
 
 
 def _agreed(step: Any) -> float:
@@ -132,7 +133,7 @@ def train_keras() -> float:
 
 
 def by_fit(folder: Path, blocks: int) -> float:
-    """Seconds of one Ray start and a `fit` for every launch."""
+    """Return the seconds of one Ray start and a `fit` for every launch."""
     os.environ.update({"RAY_TRAIN_V2_ENABLED": "1", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "benchmark"})
     started = time.monotonic()
     import ray

@@ -1,14 +1,14 @@
-"""What the live view costs those it watches: the time of a step with it over that without it, within one launch.
+"""What the live view costs the steps that it watches: a step's time with it over that without it, within one launch.
 
     python benchmarks/live_view.py [LAUNCHES [RATE]]     target: 1.005 at most at rate 1; 6 launches, 7 minutes
 
-Real launches: PyTorch DDP on two workers. While one runs, watching is switched on and off every six seconds, in ABBA
-order. On is all of it: rank 0's supervisor reads the stamps and tells the driver, the driver writes the board, and a
+The launches are real: PyTorch DDP on two workers. While one runs, watching is switched on and off every six seconds, in
+ABBA order. When it is on, rank 0's supervisor reads the stamps and tells the driver, the driver writes the board, and a
 client scrapes the endpoint every second. An interval's figure is the mean of its steps, since what disturbs one step in
 a hundred does not move a median; the ratio is that of neighbouring intervals, so that what drifts, drifts for both.
 
-RATE: tells and scrapes that many times as often. Each is one event that does not know of the others, so a cost that
-is too small to be seen at rate 1 is a tenth of that at rate 10.
+RATE: progress is told and scraped that many times as often. Each such event is independent of the others, so a cost
+that is too small to be seen at rate 1 is a tenth of that at rate 10.
 """
 
 import sys
@@ -73,13 +73,13 @@ class Kept:
 
 
 class Switch:
-    """In the place of `Pace.look`: watching and not watching by turns. Keeps the mean step of every interval."""
+    """A replacement of `Pace.look` that watches and rests by turns, and keeps the mean step of every interval."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
         self._look = Pace.look
         self.launches: list[list[tuple[bool, float]]] = []
-        """Of every launch: whether it was watched, and its mean step in seconds, by interval."""
+        """For every launch, by interval: whether it was watched, and its mean step in seconds."""
         self._pace: Pace | None = None
 
     def look(self, pace: Pace, cursor: int) -> None:
@@ -101,12 +101,12 @@ class Switch:
 
     def _keep(self, pace: Pace, cursor: int) -> None:
         steps, seconds = pace._buffer.steps_between(self._from, cursor) if cursor > self._from else (0, 0.0)
-        if seconds > 0.9 * INTERVAL_SECONDS:  # less: imports, compiling, the timing of parts
+        if seconds > 0.9 * INTERVAL_SECONDS:  # A shorter interval holds imports, compiling, or the timing of parts.
             self.launches[-1].append((self._on(), seconds / steps))
 
 
 class Client:
-    """Scrapes once a second at rate 1, while it may."""
+    """A client that scrapes once a second at rate 1, while it may."""
 
     def __init__(self, url: str, rate: float) -> None:
         self._url, self._rate, self.scrapes = url, rate, 0
@@ -123,7 +123,7 @@ class Client:
 
 
 def pairs(launches: list[list[tuple[bool, float]]]) -> tuple[list[float], list[float]]:
-    """Neighbours of which one was watched: the steps with it, and those without."""
+    """Return the mean steps of neighbouring intervals of which one was watched: those with it, and those without."""
     with_it, without = [], []
     for intervals in launches:
         rest = list(intervals)

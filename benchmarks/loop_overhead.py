@@ -1,4 +1,4 @@
-"""What the product's loop costs: its median step against a hand-written loop's, the same model and optimiser objects.
+"""What stepmark's loop costs: its median step against a hand-written loop's, with the same model and optimiser objects.
 
     python benchmarks/loop_overhead.py [torch|keras-tensorflow]        target: <= 1.01
 
@@ -105,5 +105,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         main(sys.argv[1])
     else:
-        for engine_name in ("torch", "keras-tensorflow"):  # frameworks do not share a process
+        for engine_name in ("torch", "keras-tensorflow"):  # Frameworks do not share a process.
             subprocess.run([sys.executable, __file__, engine_name], check=True)

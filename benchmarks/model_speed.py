@@ -2,10 +2,10 @@
 
     python benchmarks/model_speed.py [NAME...]        needs requirements/bench.txt (make .venv/bench)
 
-Both in one process, one core, the same batch, loss and SGD with momentum. Turns of a few steps in ABBA order, so that a
-machine that changes speed meets both sides; a process' figure is the ratio of the medians. Processes differ by a few
-percent, each true to itself, so the interval is over processes. Where the public model is not quite ours, the ratio is
-of seconds per FLOP, and says so.
+Both train in one process, on one core, with the same batch, loss and SGD with momentum. They take turns of a few steps
+in ABBA order, so that a machine that changes speed meets both sides; a process' figure is the ratio of the medians.
+Processes differ by a few percent, each true to itself, so the interval is over processes. Where the public model is not
+quite ours, the ratio is of seconds per FLOP, and the output says so.
 """
 
 import json
@@ -54,7 +54,7 @@ def torch_step(model: Any, batch: Any, logits: Callable[[Any], Any] = lambda out
 
 
 def torch_public(name: str, params: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """torchvision's ResNet-50; a plain nn.LSTM; nn.TransformerEncoder; transformers' GPT-2."""
+    """Return torchvision's ResNet-50, a plain nn.LSTM, an nn.TransformerEncoder, or transformers' GPT-2."""
     import torch
     from torch import nn
 
@@ -120,7 +120,7 @@ def keras_step(model: Any, batch: Any) -> Step:
 
 
 def keras_public(name: str, params: Any) -> Any:
-    """keras.applications' ResNet-50; an LSTM and a transformer as in Keras' own examples (keras.io)."""
+    """Return keras.applications' ResNet-50, or an LSTM or transformer as in Keras' own examples (keras.io)."""
     import keras
     from keras import layers, ops
 
@@ -155,7 +155,7 @@ def keras_public(name: str, params: Any) -> Any:
 
 
 def sides(name: str) -> tuple[Step, Step, float]:
-    """Our step, the public one, and the public model's FLOPs over ours."""
+    """Return our step, the public one, and the public model's FLOPs over ours."""
     model, given, batch_size = CASES[name]
     workload: Any = catalog.load_workload(model)
     params = workload.parse(given)
@@ -176,7 +176,7 @@ def sides(name: str) -> tuple[Step, Step, float]:
 
 
 def flops_of(model: Any) -> float:
-    """Multiply-adds of a Keras model's convolutions, from their kernels and outputs."""
+    """Return the multiply-adds of a Keras model's convolutions, from their kernels and outputs."""
     convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
     return float(sum(np.prod(c.kernel.shape) * c.output.shape[1] * c.output.shape[2] for c in convolutions))
 
@@ -191,7 +191,7 @@ def seconds_of(step: Step) -> list[float]:
 
 
 def one_process(name: str) -> None:
-    """Prints our median step time, and the public one for the same FLOPs."""
+    """Print our median step time, and the public one for the same FLOPs."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     *both, flops = sides(name)
     for step in both:

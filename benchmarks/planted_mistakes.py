@@ -2,7 +2,8 @@
 
 python benchmarks/planted_mistakes.py
 
-The plants, and how they are trained, are those of tests/contract. What is right must pass: that is the control.
+The plants, and how they are trained, are those of tests/contract. The control is models without a mistake, which must
+pass.
 """
 
 import sys

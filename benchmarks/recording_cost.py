@@ -2,7 +2,7 @@
 
     python benchmarks/recording_cost.py        target: <= 2 us
 
-The same empty step, in the timed loop (stamps into the shared buffer) and in a bare `for`; their difference is the
+The same empty step runs in the timed loop (stamps into the shared buffer) and in a bare `for`; the difference is the
 recording. Then the interpreter's own profiler lists every function that a window calls.
 """
 

@@ -41,7 +41,7 @@ SCENARIO = {
 
 
 def fill(folder: Path, steps: int) -> int:
-    """Write a store; the number of its launches."""
+    """Write a store; return the number of its launches."""
     scenario, machine = scenario_from_object(SCENARIO), Machine(places=64, programs=())
     digest, rng, count = scenario.digest(), np.random.default_rng(0), 0
     run = Run(

@@ -1,10 +1,10 @@
-"""What a scrape of a hub costs that has finished 10,000 trials, and how many series it gives.
+"""What a scrape costs of a hub with 10,000 finished trials, and how many series it gives.
 
     python benchmarks/scrape.py [DATABASE_URL]        target: <= 20 ms and <= 1,000 series
 
 Each trial is a run with one execution, whose cells and comparisons are stored; every tenth configuration is new. The
 time is of the whole answer: queries, collector, text. On a machine that others use, the processor time says more. An
-empty database given as an argument is filled; without one a SQLite file is made and thrown away.
+empty database given as an argument is filled; without one a SQLite file is made and deleted at the end.
 """
 
 import random
@@ -29,7 +29,7 @@ from stepmark.telemetry.hub_meters import HubMeters
 
 TRIALS, ROUNDS = 10_000, 50
 SCENARIOS = 1000
-DOCUMENT = '{"scenario": "' + "x" * 3000 + '"}'  # as long as a real run's
+DOCUMENT = '{"scenario": "' + "x" * 3000 + '"}'  # It is as long as a real run's.
 
 
 def main(url: str) -> None:
@@ -56,7 +56,7 @@ def main(url: str) -> None:
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds, seconds of the processor, and what came of it."""
+    """Return the seconds, the processor's seconds, and the result of the work."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     return time.perf_counter() - wall, time.process_time() - cpu, found
@@ -97,7 +97,7 @@ def _run(trial: int, scenario: str, at: float, draw: random.Random) -> tuple[dic
 def _results(
     execution_id: str, scenario: str, at: float, draw: random.Random
 ) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-    """What, row, labels."""
+    """Yield the kind of row, the row, and its labels."""
     for candidate in ("torch", "keras"):
         for workers in (1, 2):
             shared = {

@@ -1,4 +1,4 @@
-"""Throughput and efficiency that are known by construction, through the whole product: Ray, zygotes, loop, analysis.
+"""Throughput and efficiency known by construction, measured by all of stepmark: Ray, zygotes, loop, analysis.
 
 python benchmarks/sleeper_truth.py        target: within 0.5 %
 """

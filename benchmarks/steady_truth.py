@@ -1,4 +1,4 @@
-"""What is said of step times whose truth is known: shapes, noise with a memory, outliers; 40 to 5,000 steps.
+"""Verdicts of the analysis on step times of known truth: shapes, noise with a memory, outliers; 40 to 5,000 steps.
 
 python benchmarks/steady_truth.py [series, default 1,000] [seed, default 1]
 
@@ -36,7 +36,7 @@ from stepmark.analysis.change_points import best_fit
 from stepmark.analysis.steady import DROPPED_FIRST, MATERIAL, SteadyState, steady_state
 
 Array = NDArray[np.float64]
-_SETTLED = 0.001  # a warm-up below this is over
+_SETTLED = 0.001  # A warm-up below this is over.
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Case:
 
     @property
     def start(self) -> int:
-        """First step of the steady part; 0 if there is none."""
+        """The first step of the steady part; 0 if there is none."""
         late = np.flatnonzero(np.abs(self.shape) > _SETTLED)
         return int(late[-1]) + 1 if self.steady and self.kind != "flat, 0.2 % drift" and len(late) else 0
 
 
 def cases(series: int, seed: int) -> Iterator[Case]:
-    """As many series as asked for, six kinds of steady ones and six of others in turn."""
+    """Yield as many series as asked for, six kinds of steady ones and six of others in turn."""
     rng = np.random.default_rng(seed)
     kinds = [(name, True, shape) for name, shape in STEADY.items()]
     kinds += [(name, False, shape) for name, shape in UNSTEADY.items()]
@@ -78,7 +78,7 @@ def noisy(rng: np.random.Generator, kind: str, steady: bool, shape: Array) -> Ca
 
 
 def autoregressive(rng: np.random.Generator, steps: int, memory: float) -> Array:
-    """A stationary AR(1) series of unit variance."""
+    """Return a stationary AR(1) series of unit variance."""
     innovations = rng.standard_normal(steps) * np.sqrt(1 - memory**2)
     innovations[0] /= np.sqrt(1 - memory**2)
     return signal.lfilter([1.0], [1.0, -memory], innovations)
@@ -145,7 +145,7 @@ def _late_change(rng: np.random.Generator, steps: int) -> Array:
 
 
 def _endless_decay(rng: np.random.Generator, steps: int) -> Array:
-    """It still falls by `_size` from the window's middle to its end."""
+    """Return a decay that still falls by `_size` from the window's middle to its end."""
     curve = np.exp(-np.linspace(0, rng.uniform(0.5, 3), steps))
     return _size(rng) * curve / (curve[steps // 2] - curve[-1])
 
@@ -181,19 +181,19 @@ UNSTEADY: dict[str, Shape] = {
 
 
 def bias(case: Case, start: int) -> float:
-    """Absolute log error of the median of the mixture of levels kept: what is left however many steps there are."""
+    """Return the absolute log error of the median of the mixture of levels kept, which no number of steps removes."""
     kept = case.shape[start:]
     low, high = kept.min() - 1e-9, kept.max() + 1e-9
     return abs(float(optimize.brentq(lambda m: special.ndtr((m - kept) / case.spread).mean() - 0.5, low, high)))
 
 
 def against_oracle(case: Case, start: int) -> float:
-    """Absolute log ratio of the median found to that over the true steady part, on the same noise."""
+    """Return the absolute log ratio of the median found to that over the true steady part, on the same noise."""
     return abs(float(np.log(np.median(case.seconds[start:]) / np.median(case.seconds[case.start :]))))
 
 
 def ideally_undecided(case: Case) -> float:
-    """Probability that an observer who knows everything but the change cannot bound it."""
+    """Return the probability that an observer who knows everything but the change cannot bound it."""
     steps = len(case.seconds) - case.start
     error = case.spread * np.sqrt(12 * (1 + case.memory) / (1 - case.memory) / steps)
     margin = np.log1p(MATERIAL) / error - stats.norm.ppf(0.98)
@@ -202,7 +202,7 @@ def ideally_undecided(case: Case) -> float:
 
 @dataclass(frozen=True)
 class Judged:
-    """One series and what was said of it. `dropped`: the bias if the first ten steps were dropped instead."""
+    """One series and its verdict. `dropped`: the bias if the first ten steps were dropped instead."""
 
     case: Case
     state: SteadyState
@@ -225,9 +225,8 @@ def judged(series: int, seed: int) -> list[Judged]:
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares. Of steady series: bias and error against the oracle within 0.3 %, called not steady, left undecided.
-
-    Of the others: called steady, left undecided.
+    """Shares of series: biased or off the oracle by at most 0.3 %, called not steady, left undecided, of steady series;
+    called steady, left undecided, of the others.
     """
 
     unbiased: float
@@ -257,7 +256,7 @@ def rates(found: list[Judged]) -> Rates:
 
 
 def inventions(rng: np.random.Generator, steps: int, memory: float, runs: int) -> float:
-    """Share of series of nothing but noise in which a change or a slope is found."""
+    """Return the share of series of pure noise in which a change or a slope is found."""
     fits = [best_fit(autoregressive(rng, steps, memory), 5) for _ in range(runs)]
     return float(np.mean([len(fit.starts) > 1 or fit.sloped for fit in fits]))
 

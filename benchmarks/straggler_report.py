@@ -1,11 +1,11 @@
-"""How often a slow rank is found, how often one is invented, and whether the size said to be detectable is; the time.
+"""How often a slow rank is found, how often one is invented, whether the stated detectable size is right; and the time.
 
 python benchmarks/straggler_report.py [scale]     false alarms <= 1 %; of the stated size about 80 % or more are found
 
 Step times are log-normal: jitter of 2 or 5 % per rank with a memory (AR(1) up to 0.9), noise shared by all ranks of a
 step, lone spikes of up to 20 times, and a speed of its own for each rank's process that lasts for its launch (a
-standard deviation of 0.5 %). First at the numbers of samples that launches supply, then for single long recordings.
-`scale` multiplies the number of campaigns.
+standard deviation of 0.5 %). The numbers of samples are first those that launches supply, then those of single long
+recordings. `scale` multiplies the number of campaigns.
 """
 
 import sys
@@ -25,7 +25,7 @@ Launches = list[np.ndarray]
 
 
 def simulate(rng: np.random.Generator, ranks: int, steps: int, jitter: float, memory: float) -> np.ndarray:
-    """Seconds, shape (ranks, steps)."""
+    """Return seconds, shape (ranks, steps)."""
     start = rng.standard_normal((ranks, 1))
     noise = np.sqrt(1 - memory**2) * rng.standard_normal((ranks, steps))
     own, _ = lfilter([1], [1, -memory], noise, axis=1, zi=memory * start)
@@ -36,7 +36,7 @@ def simulate(rng: np.random.Generator, ranks: int, steps: int, jitter: float, me
 
 
 def campaign(rng: np.random.Generator, ranks: int, samples: int, blocks: int, jitter: float) -> Launches:
-    """The launches of one cell."""
+    """Return the launches of one cell."""
     speeds = np.exp(PROCESS * rng.standard_normal((blocks, ranks, 1)))
     return [simulate(rng, ranks, samples, jitter, MEMORY) * speed for speed in speeds]
 
@@ -48,13 +48,13 @@ def slowed(launches: Launches, rank: int, slower: float) -> Launches:
 
 
 def found(report: StragglerReport, rank: int) -> tuple[bool, bool]:
-    """Whether this rank is called slow in all launches, and whether any other one is called slow in any way."""
+    """Return whether this rank is called slow in all launches, and whether any other one is called slow in any way."""
     always = {one.rank for one in report.slow if one.block is None}
     return rank in always, bool({one.rank for one in report.slow} - {rank})
 
 
 def upper(hits: int, trials: int) -> float:
-    """One-sided 95 % bound of a rate (Clopper and Pearson 1934)."""
+    """Return the one-sided 95 % bound of a rate (Clopper and Pearson 1934)."""
     return float(beta.ppf(0.95, hits + 1, trials - hits)) if hits < trials else 1.0
 
 

@@ -5,7 +5,7 @@ python benchmarks/time_split.py [torch|keras-tensorflow ...]      each within 10
 The wait is known from the sleep that was put in. The exchange is known in two ways, and neither is perfect: from
 launches with nobody late, which take turns with the others (TensorFlow's ring takes 15 ms in one launch and 22 in the
 next); and from the same buckets alone, after the same sleep, in the same processes (DDP copies them too, and overlaps).
-The update is a difference of two steps; beside it stands the same update called by itself, with all its arguments.
+The update is a difference of two steps; it is compared with the same update called by itself, with all its arguments.
 """
 
 import json
@@ -29,7 +29,7 @@ LATE_SECONDS, ROUNDS, SAMPLES_SECONDS = 0.015, 5, 20.0
 
 
 def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> None:
-    """One rank: prints its parts as JSON."""
+    """Run one rank; print its parts as JSON."""
     module, workload = catalog.load_engine(name), catalog.load_workload("mlp")
     group = ControlGroup.join(f"127.0.0.1:{ports[0]}", "token", rank, 2, 60)
 
@@ -39,7 +39,7 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
             super().step(index)
 
         def step_without_reduce(self, index: int) -> None:
-            if name != "torch":  # torch's calls `step`, which is late already
+            if name != "torch":  # torch's step without exchange calls `step`, which is late already.
                 sleep_exactly(late_seconds)
             super().step_without_reduce(index)
 
@@ -71,7 +71,7 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
 
 
 def _update_alone(engine: Any, name: str) -> Callable[[int], None]:
-    """With gradients that are there: of torch those of the last step, of Keras zeros."""
+    """Return the update called by itself, with gradients: those of torch's last step, or zeros for Keras."""
     if name == "torch":
         return lambda _: engine._update()
     import tensorflow as tf
@@ -81,7 +81,7 @@ def _update_alone(engine: Any, name: str) -> Callable[[int], None]:
 
 
 def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subprocess.Popen[str]":
-    """On a core of its own, in the engine's environment."""
+    """Start a rank on a core of its own, in the engine's environment."""
     variables = [f"{key}={value}" for key, value in catalog.load_engine(name).SUPPORT.environment.items()]
     program = [sys.executable, __file__, "rank", name, str(rank), str(late_seconds), json.dumps(ports)]
     command = ["taskset", "-c", str(rank), "env", *variables, *program]
@@ -89,7 +89,7 @@ def _start(name: str, rank: int, late_seconds: float, ports: list[int]) -> "subp
 
 
 def split(name: str, late_seconds: float) -> dict[str, float]:
-    """Seconds: the exchange and the update as the split finds them, the same alone, and the first rank's wait."""
+    """Return seconds: exchange and update as the split finds them, the same alone, and the first rank's wait."""
     with leased_ports(3) as ports:
         ranks = [_start(name, rank, late_seconds if rank else 0.0, ports) for rank in range(2)]
         parts = [

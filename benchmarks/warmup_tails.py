@@ -24,8 +24,8 @@ from stepmark.scenario.model import Measurement
 Array = NDArray[np.float64]
 WINDOW = 100
 AMPLITUDES, TAUS = (0.05, 0.2, 0.5), (5, 20, 50, 100, 300, 1000)
-NOISES = ((0.005, 0.003), (0.01, 0.003), (0.03, 0.01))  # jitter of steps, spread of launches
-SLOW, SLOWEST = 300, 1000  # three windows and ten
+NOISES = ((0.005, 0.003), (0.01, 0.003), (0.03, 0.01))  # Each is the jitter of steps, and the spread of launches.
+SLOW, SLOWEST = 300, 1000  # These are three windows and ten.
 
 LIMITS = Measurement(warmup_steps=10, warmup_seconds=0, min_steps=WINDOW, max_steps=WINDOW, min_seconds=0)
 
@@ -48,7 +48,7 @@ CELLS = cells(SCENARIO, Machine(places=1, programs=()))
 
 
 class Simulated:
-    """As much of a `loop.Recorder` as a warm-up needs: the steps of one launch, drawn as they are made."""
+    """A recorder with as much as a warm-up needs: the steps of one launch, drawn as they are made."""
 
     def __init__(self, rng: np.random.Generator, amplitude: float, tau: float, jitter: float) -> None:
         self._rng, self._amplitude, self._tau, self._jitter = rng, amplitude, tau, jitter
@@ -76,7 +76,7 @@ class Simulated:
 def launches(
     rng: np.random.Generator, count: int, amplitude: float, tau: float, noise: tuple[float, float], factor: float = 1.0
 ) -> Measured:
-    """What a comparison sees of a cell."""
+    """Return the launches of a cell, as a comparison sees them."""
     means, medians, slopes = {}, {}, []
     for block in range(count):
         made = Simulated(rng, amplitude, tau, noise[0])
@@ -91,7 +91,7 @@ def launches(
 
 
 def claimed(candidate: Measured, reference: Measured) -> bool:
-    """Whether one is called faster or slower than the other."""
+    """Return whether one cell is called faster or slower than the other."""
     measured = {CELLS[0].key: reference, CELLS[1].key: candidate}
     [one], _ = comparisons(SCENARIO.model_copy(deep=True), CELLS, measured, {})
     return one.verdict in ("faster", "slower")
@@ -100,7 +100,7 @@ def claimed(candidate: Measured, reference: Measured) -> bool:
 def rate(
     rng: np.random.Generator, count: int, amplitude: float, tau: float, noise: tuple[float, float], runs: int
 ) -> tuple[float, float]:
-    """Share of runs that call equal cells different: as stepmark does, and without its rule."""
+    """Return the share of runs that call equal cells different: as stepmark does, and without its rule."""
     found = []
     for _ in range(runs):
         tailed, plain = launches(rng, count, amplitude, tau, noise), launches(rng, count, 0.0, 1.0, noise)
@@ -111,7 +111,7 @@ def rate(
 
 
 def power(rng: np.random.Generator, count: int, effect: float, noise: tuple[float, float], runs: int) -> float:
-    """Share of runs that claim a true effect between cells without tails."""
+    """Return the share of runs that claim a true effect between cells without tails."""
     sides = ((launches(rng, count, 0, 1, noise, 1 + effect), launches(rng, count, 0, 1, noise)) for _ in range(runs))
     return float(np.mean([claimed(*both) for both in sides]))
 

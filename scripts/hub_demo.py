@@ -1,7 +1,7 @@
 """A hub and a Prometheus on this machine, a scenario run into both, and the addresses to open. Ctrl-C ends all of it.
 
-`make hub-demo` calls it; `python scripts/hub_demo.py scenarios/lstm-precision.yaml` takes another scenario. Everything
-listens on the loopback only and lies in out/hub-demo, results of earlier demos included.
+`make hub-demo` calls it; `python scripts/hub_demo.py scenarios/lstm-precision.yaml` takes another scenario. All
+services listen on the loopback only and keep their files in out/hub-demo, results of earlier demos included.
 """
 
 import os
@@ -36,7 +36,8 @@ scrape_configs:
 def main() -> int:
     scenario = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "scenarios/quickstart.yaml")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # else the services would outlive a closed terminal
+    # Without this the services would outlive a closed terminal.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     with ExitStack() as services:
         hub = ["hub", "serve", "--listen", HUB, "--metrics-listen", METRICS, "--database", DATABASE, "--anonymous-read"]
@@ -97,7 +98,7 @@ def say_addresses(has_prometheus: bool) -> None:
 
 
 def run_scenario(scenario: Path) -> int:
-    """Each demo is a run of its own in the hub, so that its history grows."""
+    """Run the scenario as a new run of the hub, so that the history of the demos grows; return the exit code."""
     create = ["hub", "token", "create", f"demo-{int(time.time())}", "--right", "register", "--database", DATABASE]
     token = subprocess.run([*STEPMARK, *create], check=True, capture_output=True, text=True).stdout.strip()
     out = FOLDER / f"run-{time.strftime('%Y%m%d-%H%M%S')}"

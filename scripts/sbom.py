@@ -1,8 +1,8 @@
-"""A bill of materials, CycloneDX 1.5 as JSON, of what is installed in an image.
+"""Write a bill of materials, CycloneDX 1.5 as JSON, of what is installed in an image.
 
-`pip freeze | sbom.py NAME [PACKAGES]` writes it to standard output. The versions are what stands on standard input, one
-NAME==VERSION a line, as the requirements pin them; uv finds addresses and hashes again. PACKAGES: a file with Debian's
-packages, `name version architecture` a line.
+`pip freeze | sbom.py NAME [PACKAGES]` writes it to standard output. Standard input has the versions, one NAME==VERSION
+a line, as the requirements pin them; uv finds addresses and hashes again. PACKAGES: a file with Debian's packages,
+`name version architecture` a line.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def project(name: str, pins: list[str]) -> str:
-    """The pyproject.toml of a project that needs exactly these."""
+    """Return the pyproject.toml of a project that needs exactly these packages."""
     python = f"=={sys.version_info.major}.{sys.version_info.minor}.*"
     return (
         f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "{python}"\ndependencies = {json.dumps(pins)}\n'
@@ -25,7 +25,7 @@ def project(name: str, pins: list[str]) -> str:
 
 
 def exported(name: str, pins: list[str]) -> dict[str, Any]:
-    """What uv says of them."""
+    """Return the document that uv exports for these packages."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text(project(name, pins))
         subprocess.run(["uv", "lock", "--quiet", "--project", folder], check=True)  # noqa: S607  (of the stage's PATH)
@@ -34,7 +34,7 @@ def exported(name: str, pins: list[str]) -> dict[str, Any]:
 
 
 def bill(document: dict[str, Any], pins: list[str], debian: list[str]) -> dict[str, Any]:
-    """The document with what is installed, and nothing that packages merely ask for.
+    """Return the document with what is installed, and nothing that packages merely ask for.
 
     Raises:
         ValueError: a package that is installed is missing in it.
@@ -60,7 +60,7 @@ def _of_debian(line: str) -> dict[str, str]:
 
 
 def _same_name(name: str) -> str:
-    """As PEP 503 compares names."""
+    """Return the name as PEP 503 compares names."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

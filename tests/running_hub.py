@@ -1,4 +1,4 @@
-"""Real hubs for tests: `stepmark hub serve` processes, on SQLite or on a PostgreSQL server that the tests start.
+"""Real hubs for tests: a `stepmark hub serve` process on SQLite or on the tests' own PostgreSQL server.
 
 A test module asks for these fixtures with `pytest_plugins = ["running_hub"]`.
 """
@@ -6,24 +6,17 @@ A test module asks for these fixtures with `pytest_plugins = ["running_hub"]`.
 import base64
 import json
 import os
-import pwd
 import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 import pytest
-import sqlalchemy as sa
 import yaml
 from typer.testing import CliRunner
 
@@ -35,12 +28,13 @@ from stepmark.results.certificate import Certificate
 from stepmark.results.store import Run, SqliteStore
 from stepmark.results.wire import Claim, Registration, State, new_token, token_sha256
 
+pytest_plugins = ["running_postgres"]
 STEPMARK = [sys.executable, "-m", "stepmark"]
 
 
 @dataclass
 class Hub:
-    """A running hub. `log` is the file of its log."""
+    """A hub that serves. `log`: the file that it writes its log to."""
 
     url: str
     metrics_url: str
@@ -50,13 +44,13 @@ class Hub:
     process: "subprocess.Popen[bytes]"
 
     def client(self, token: str | None = None, **settings: Any) -> httpx2.Client:
-        """Return a client that sends this token: the admin's token if None, no token if it is empty."""
+        """Return a client that sends this token; the admin's if it is None, and none if it is empty."""
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
 
     def session(self, token: str | None = None) -> str:
-        """Log in with this token (the admin's if None) and return the cookie of the browser."""
+        """Log in with this token (None: the admin's) as a browser does, and return the cookie."""
         with self.client("") as client:
             answer = client.post("/login", data={"token": token or self.admin_token})
         assert answer.status_code == 303, answer.text
@@ -81,18 +75,18 @@ class Hub:
         )
 
     def end(self) -> int:
-        """End the hub with SIGTERM and return its exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         self.process.terminate()
         return self.process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a real run, as a runner sends them."""
+    """The results of a real run, which a runner has to send."""
 
     folder: Path
     run: Run
-    rows: tuple[tuple[str, dict[str, Any]], ...]  # of each launch: its id and its LaunchUpload as JSON
+    rows: tuple[tuple[str, dict[str, Any]], ...]  # launch id, LaunchUpload as JSON
     certificates: tuple[Certificate, ...]
 
     @classmethod
@@ -109,13 +103,13 @@ class Results:
 
 
 def upload(header: str, blob: bytes) -> dict[str, Any]:
-    """Return a LaunchUpload as JSON's own types."""
+    """Return a LaunchUpload as JSON."""
     return {"header": json.loads(header), "steps_npz": base64.b64encode(blob).decode()}
 
 
 @dataclass
 class Runner:
-    """Makes the calls of `stepmark run --hub` to a hub, one at a time."""
+    """A runner that sends what `stepmark run --hub` does, one call at a time."""
 
     hub: Hub
     results: Results
@@ -131,7 +125,7 @@ class Runner:
             return client.put(f"/api/v1/runs/{self.run_id}/attempts/{self.number}", content=body.model_dump_json())
 
     def put(self, path: str, body: Any, token: str | None = None) -> httpx2.Response:
-        """Send `body`, a model or JSON's own types, with this token: the runner's own if None."""
+        """Send a body to the hub: a model, or a value of JSON's own types."""
         sent = {"content": body.model_dump_json(by_alias=True)} if hasattr(body, "model_dump_json") else {"json": body}
         with self.hub.client(self.token if token is None else token) as client:
             return client.put(path, **sent)
@@ -152,7 +146,7 @@ class Runner:
         return self.put(f"{self.execution}/state", State(sequence=sequence, outcome=outcome, **more))
 
     def send_all(self, outcome: str = "complete") -> None:
-        """Send the claim, every launch, every certificate and the last state, each once."""
+        """Send the claim, all launches and certificates, and the end of the run."""
         answers = [self.claim(), *map(self.launch, range(len(self.results.rows)))]
         answers += map(self.certify, range(len(self.results.certificates)))
         answers.append(self.state(1, outcome, launches=len(self.results.rows)))
@@ -164,7 +158,7 @@ class Runner:
 
 
 def hub_command(*words: object) -> tuple[int, str]:
-    """Run `stepmark hub WORDS` in this process; return the exit code and the output, or the error's message."""
+    """Run `stepmark hub WORDS` in this process; return the exit code, and what it prints or why it failed."""
     done = CliRunner().invoke(hub_main.app, [str(word) for word in words])
     if isinstance(done.exception, StepmarkError):
         return done.exception.exit_code, str(done.exception)
@@ -174,7 +168,7 @@ def hub_command(*words: object) -> tuple[int, str]:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Call `condition` until its value is true, and return that value; fail the test after `seconds`."""
+    """Wait for the condition's first true value and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -184,7 +178,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def serve(folder: Path, database_url: str, *options: str, **environment: str) -> Hub:
-    """Start a hub and wait until it listens. The caller ends it."""
+    """Start a hub, and wait until it listens. The caller ends it."""
     token_file, log, out = folder / "admin-token", folder / "hub.log", folder / "hub.out"
     if not token_file.exists():
         token_file.write_text(new_token())
@@ -206,7 +200,7 @@ def serve(folder: Path, database_url: str, *options: str, **environment: str) ->
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Return the results of a run of two candidates of the sleeper, at one and at two workers."""
+    """Measure two candidates of the sleeper at one and two workers."""
     folder = tmp_path_factory.mktemp("measured")
     two = [
         {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
@@ -221,7 +215,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Start one hub for all tests that do not break it; each test uses runs of its own."""
+    """Serve a hub for all tests that break nothing. Each of them uses runs of its own."""
     folder = tmp_path_factory.mktemp("hub")
     if request.param == "sqlite":
         url = f"sqlite:///{folder / 'hub.db'}"
@@ -234,7 +228,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
+    """Return the address of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'hub.db'}"
     return request.getfixturevalue("postgres").new_database()
@@ -242,7 +236,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def start_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
-    """Return `serve` for the test's own folder. The hubs that it started are killed after the test."""
+    """Return `serve` in the test's folder. The hubs that it started are killed after the test."""
     started: list[Hub] = []
 
     def start(database_url: str, *options: str, **environment: str) -> Hub:
@@ -253,82 +247,3 @@ def start_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
     for one in started:
         one.process.kill()
         one.process.wait()
-
-
-class Postgres:
-    """A PostgreSQL server on a free port, in a folder of its own.
-
-    Root starts it as the user `postgres`, since PostgreSQL refuses to run as root.
-    """
-
-    def __init__(self, programs: Path) -> None:
-        self._programs = programs
-        self.folder = Path(tempfile.mkdtemp(prefix="stepmark-postgres-"))
-        self._user = [] if os.geteuid() else ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
-        if self._user:
-            account = pwd.getpwnam("postgres")
-            os.chown(self.folder, account.pw_uid, account.pw_gid)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self._run("initdb", "-D", str(self.folder), "-U", "stepmark", "-A", "trust", "-E", "UTF8", "--no-sync")
-        self._databases = 0
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
-        self._run("pg_ctl", "-D", str(self.folder), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
-
-    def stop(self) -> None:
-        """Stop the server at once, as when its machine fails."""
-        self._run("pg_ctl", "-D", str(self.folder), "-w", "-m", "immediate", "stop")
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Suspend all of the server's processes: connections are accepted, and nothing is answered."""
-        head = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
-        everyone = [head, *head.children(recursive=True)]
-        try:
-            for one in everyone:
-                one.suspend()
-            yield
-        finally:
-            for one in everyone:
-                with suppress(psutil.NoSuchProcess):
-                    one.resume()
-
-    def new_database(self) -> str:
-        self._databases += 1
-        name = f"hub{self._databases}"
-        engine = sa.create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
-        return self._url(name)
-
-    def _url(self, name: str) -> str:
-        return f"postgresql+pg8000://stepmark@127.0.0.1:{self.port}/{name}"
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._user, str(self._programs / program), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self.folder)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    found = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if found is None:
-        pytest.skip("needs PostgreSQL's initdb and pg_ctl (Debian: postgresql)")
-    if os.geteuid() == 0 and not _has_user("postgres"):
-        pytest.skip("needs the user postgres, since PostgreSQL does not run as root")
-    server = Postgres(Path(found).parent)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
-
-
-def _has_user(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True

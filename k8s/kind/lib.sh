@@ -1,31 +1,31 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this folder: where things are kept, and how the scripts speak (on stderr).
+# The scripts of this folder source this file. It says where things are kept, and how the scripts report (on stderr).
 CACHE=${STEPMARK_CLUSTERS:-$HOME/.cache/stepmark-clusters}
 BIN=$CACHE/bin
-LOG=$CACHE/log-${0##*/} # of its own, as the images of Debian are made while Go compiles
+LOG=$CACHE/log-${0##*/} # Each script has its own log, since the images of Debian are made while Go compiles.
 export PATH=$BIN:$PATH DOCKER_BUILDKIT=1
 mkdir -p "$BIN"
 
 say() { echo "kind: $*" >&2; }
 fail() { say "$*"; exit 3; }
 
-steps() { # steps COUNT: of which `step` says the number
+steps() { # steps COUNT: announce how many steps `step` will count
   export STEPMARK_KIND_STEPS=$1
   STEP=0
 }
 
-step() { # step WHAT: what follows, until the next one
+step() { # step WHAT: announce the next step
   STEP=$((STEP + 1))
   say "step $STEP of $STEPMARK_KIND_STEPS, after $((SECONDS / 60)) min $((SECONDS % 60)) s: $*"
 }
 
-beat() { # beat WHAT START: a line every 30 s, until it is killed. It starts no other program, which would outlive it
+beat() { # beat WHAT START: print a line every 30 s until it is killed. It starts no other program, since that would outlive it
   local never
   exec {never}<> <(:)
   while ! read -rt 30 -u "$never"; do say "$1: $((SECONDS - $2)) s so far"; done
 }
 
-timed() { # timed WHAT PROGRAM...: run it with its output in the log, and say how long it took (no function: errexit would be off in it)
+timed() { # timed WHAT PROGRAM...: run it with its output in the log, and print how long it took (no function: errexit would be off in it)
   local what=$1 start=$SECONDS beat code=0
   shift
   say "$what ..."
@@ -40,7 +40,7 @@ timed() { # timed WHAT PROGRAM...: run it with its output in the log, and say ho
   say "$what: $((SECONDS - start)) s"
 }
 
-kueue_answers() { # its pod is ready before its webhook listens, which is asked about what others create, too
+kueue_answers() { # Its pod is ready before its webhook listens, which is asked about other objects, too.
   local flavor='{"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "asked-for-an-answer"}}'
   local answers="until echo '$flavor' | kubectl create --dry-run=server --filename -; do sleep 1; done"
   timed "Kueue's webhook, until it answers" timeout 180 bash -c "$answers"
@@ -57,7 +57,7 @@ need_docker() {
       "eval \"\$(.ci/engine)\" (if that was tried, its lines above say why none was started)"
 }
 
-one_at_a_time() { # two at once would build the same thing twice, into the same place
+one_at_a_time() { # Two scripts at a time would build the same thing twice, into the same place.
   exec 9>"$CACHE/lock"
   flock -n 9 || { say "another of these scripts is running; waiting for it"; flock 9; }
 }

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("running_hub", "chromium")  # conftest.py imports them before they are plugins
+pytest.register_assert_rewrite("running_hub", "chromium")  # conftest.py imports both before they are plugins.

@@ -1,4 +1,4 @@
-"""A hub that asks who comes, and someone who has logged in, for the files of this folder."""
+"""A hub that asks for a login, and a browser that has logged in, for the files of this folder."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from stepmark.hub import rights
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One that asks who comes."""
+    """Yield a hub that asks for a login."""
     folder = tmp_path_factory.mktemp("hub")
     started = serve(folder, f"sqlite:///{folder / 'hub.db'}")
     yield started
@@ -26,7 +26,7 @@ def token(hub: Hub) -> str:
 
 @pytest.fixture
 def inside(browser: Any, hub: Hub, token: str) -> Iterator[Watched]:
-    """Someone who has logged in."""
+    """Yield a browser that has logged in. At the end no page has complained, or loaded anything from elsewhere."""
     watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
     how = {"url": hub.url, "httpOnly": True, "sameSite": "Strict"}
     cookie = {"name": rights.COOKIE, "value": hub.session(token), **how}

@@ -1,4 +1,4 @@
-"""What is measured of a page, in its own words: contrast of its texts, and whether it fits the window."""
+"""Programs that measure a page in the browser: the contrast of its texts, and whether it fits the window."""
 
 CONTRAST = """
 texts => {

@@ -38,7 +38,7 @@ SOUND = {"titles": 1, "landmarks": [], "unnamed": [], "bare": 0, "unscoped": 0, 
 
 @pytest.fixture(scope="module")
 def stored(hub: Hub, results: Results) -> dict[str, Runner]:
-    """Runs of one scenario, oldest first, all derived."""
+    """Send runs of one scenario, oldest first, and wait for their figures."""
     variations = {
         "plain": elsewhere(results, {"torch": "2.13.0"}),
         "slower": elsewhere(slower(results, 2), {"torch": "2.14.0"}),
@@ -82,7 +82,7 @@ def test_a_person_logs_in_finds_a_run_and_opens_it(
     watched.context.close()
 
 
-def test_two_ticked_runs_are_compared_the_older_one_as_the_old(
+def test_two_ticked_runs_are_compared_with_the_older_one_as_the_old(
     inside: Watched, hub: Hub, stored: dict[str, Runner]
 ) -> None:
     page = inside.page()
@@ -96,7 +96,7 @@ def test_two_ticked_runs_are_compared_the_older_one_as_the_old(
     assert page.locator("svg.strip rect.range.bad").count() > 0
 
 
-def test_unlike_machines_are_not_compared_until_someone_asks_for_it(
+def test_runs_of_unlike_machines_are_compared_only_on_request(
     inside: Watched, hub: Hub, stored: dict[str, Runner]
 ) -> None:
     page = inside.page()
@@ -111,9 +111,7 @@ def test_unlike_machines_are_not_compared_until_someone_asks_for_it(
     assert "compared across unlike machine" in page.locator("main").inner_text()
 
 
-def test_a_scenarios_history_marks_what_became_slower_and_what_changed(
-    inside: Watched, hub: Hub, stored: dict[str, Runner]
-) -> None:
+def test_a_history_marks_slower_runs_and_changed_packages(inside: Watched, hub: Hub, stored: dict[str, Runner]) -> None:
     page = inside.page()
     page.goto(f"{hub.url}/runs/plain-run")
     page.get_by_role("link", name="History of this scenario").click()
@@ -125,7 +123,7 @@ def test_a_scenarios_history_marks_what_became_slower_and_what_changed(
     assert page.url.endswith("/compare?old=plain-run&new=slower-run")
 
 
-def test_everything_of_a_run_can_be_taken_away(
+def test_every_file_of_a_run_can_be_downloaded(
     inside: Watched, hub: Hub, stored: dict[str, Runner], tmp_path: Path
 ) -> None:
     page = inside.page()
@@ -176,7 +174,7 @@ PAGES = {
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_a_page_is_sound_fits_and_breaks_no_rule(
+def test_a_page_has_a_sound_outline_and_fits_its_window(
     inside: Watched, hub: Hub, stored: dict[str, Runner], path: str, width: int
 ) -> None:
     page = inside.page()
@@ -201,7 +199,9 @@ def test_all_text_stands_out_from_its_background(
         assert {name: round(ratio, 2) for name, ratio in worst.items() if ratio < 4.5} == {}, path
 
 
-def test_everything_can_be_done_with_the_keyboard(inside: Watched, hub: Hub, stored: dict[str, Runner]) -> None:
+def test_a_run_can_be_ticked_and_opened_with_the_keyboard_alone(
+    inside: Watched, hub: Hub, stored: dict[str, Runner]
+) -> None:
     page = inside.page()
     page.goto(f"{hub.url}/?search=r-run")
     page.keyboard.press("Tab")
@@ -226,7 +226,7 @@ def _tab_to(page: Any, condition: str) -> None:
     pytest.fail(f"never: {condition}")
 
 
-def test_without_a_script_everything_is_there_after_a_reload(
+def test_without_scripts_a_reload_shows_everything(
     browser: Any, hub: Hub, stored: dict[str, Runner], token: str
 ) -> None:
     context = browser.new_context(java_script_enabled=False, extra_http_headers={"Authorization": f"Bearer {token}"})

@@ -1,4 +1,4 @@
-"""Pages that are left open: they follow their hub, and ask no more than they must."""
+"""Pages that are left open show what is new at their hub, and ask it no more often than they must."""
 
 import time
 from typing import Any
@@ -30,7 +30,7 @@ window.fetch = async (...given) => {
 """
 
 
-def test_a_run_appears_and_ends_without_a_reload(inside: Watched, hub: Hub, results: Results) -> None:
+def test_an_open_list_shows_a_run_that_begins_and_ends(inside: Watched, hub: Hub, results: Results) -> None:
     page = inside.page()
     page.add_init_script(COUNTING)
     page.clock.install()
@@ -79,9 +79,7 @@ def test_a_run_appears_and_ends_without_a_reload(inside: Watched, hub: Hub, resu
     assert page.evaluate("asked") == asked
 
 
-def test_a_lost_run_that_is_heard_of_again_comes_back_on_its_open_page(
-    inside: Watched, hub: Hub, results: Results
-) -> None:
+def test_the_open_page_of_a_lost_run_shows_that_it_reports_again(inside: Watched, hub: Hub, results: Results) -> None:
     runner = hub.runner(results, "lost-run")
     runner.claim()
     runner.launch(0)
@@ -106,7 +104,7 @@ def test_a_lost_run_that_is_heard_of_again_comes_back_on_its_open_page(
 
 
 def _run_until(page: Any, role: str, name: str) -> None:
-    """Figures of a running run come when the hub has derived them."""
+    """Wait for the figures of a running run, which come when the hub has derived them."""
     wanted = page.get_by_role(role, name=name)
     for _ in range(200):
         page.clock.run_for(2100)
@@ -116,7 +114,7 @@ def _run_until(page: Any, role: str, name: str) -> None:
 
 
 def _run_until_nothing_is_asked(page: Any) -> None:
-    """For once as long as a page waits between two questions; those under way are answered first."""
+    """Wait for as long as a page pauses between two requests. Requests that are under way are answered first."""
     for _ in range(200):
         wait_for(lambda: page.evaluate("underWay === 0"))
         asked = page.evaluate("asked")
@@ -126,7 +124,7 @@ def _run_until_nothing_is_asked(page: Any) -> None:
     pytest.fail("the page goes on asking")
 
 
-def test_ticks_and_focus_survive_when_the_list_changes(inside: Watched, hub: Hub, results: Results) -> None:
+def test_an_open_list_keeps_ticks_and_focus_when_it_changes(inside: Watched, hub: Hub, results: Results) -> None:
     page = inside.page()
     page.clock.install()
     hub.runner(results, "ticked-one")
@@ -140,7 +138,7 @@ def test_ticks_and_focus_survive_when_the_list_changes(inside: Watched, hub: Hub
     assert page.evaluate("document.activeElement.value") == "ticked-one"
 
 
-def test_a_hub_that_does_not_answer_is_said_and_forgotten_when_it_does(browser: Any, hub: Hub, token: str) -> None:
+def test_an_open_page_says_that_its_hub_is_away_until_it_answers(browser: Any, hub: Hub, token: str) -> None:
     watched = Watched(browser.new_context(extra_http_headers={"Authorization": f"Bearer {token}"}))
     page = watched.page()
     page.clock.install()

@@ -1,4 +1,4 @@
-"""The report as a real browser shows it: nothing is loaded, nothing is cut off, everything can be read."""
+"""The HTML report in a real browser: it loads nothing, cuts nothing off, and everything in it can be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @contextmanager
 def opened(browser: Any, file: Path, width: int, scheme: str = "light") -> Iterator[tuple[Any, Watched]]:
-    """A page with everything unfolded, and what it asked for or complained of."""
+    """Open a page with everything unfolded; return it with its requests and complaints."""
     watched = Watched(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
     page = watched.page()
     page.goto(file.as_uri())
@@ -42,7 +42,7 @@ def opened(browser: Any, file: Path, width: int, scheme: str = "light") -> Itera
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", ["plain", "hostile"])
-def test_nothing_is_loaded_and_the_body_does_not_scroll_sideways(
+def test_the_report_loads_nothing_and_does_not_scroll_sideways(
     browser: Any, files: dict[str, Path], name: str, width: int
 ) -> None:
     with opened(browser, files[name], width) as (page, watched):
@@ -62,9 +62,7 @@ def test_all_text_stands_out_from_its_background(browser: Any, files: dict[str, 
     assert (background == "rgb(244, 246, 248)") == (scheme == "light")
 
 
-def test_the_policy_stops_a_script_that_would_come_through(
-    browser: Any, files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_the_policy_stops_a_script_in_the_report(browser: Any, files: dict[str, Path], tmp_path: Path) -> None:
     planted = tmp_path / "planted.html"
     text = files["plain"].read_text(encoding="utf-8")
     planted.write_text(text.replace("</main>", "<script>alert('ran')</script></main>"), encoding="utf-8")

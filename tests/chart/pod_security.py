@@ -19,7 +19,7 @@ _HOST = ("hostNetwork", "hostPID", "hostIPC")
 
 
 def violations(pod: dict[str, Any]) -> list[str]:
-    """What of this pod's spec `restricted` refuses."""
+    """Return what `restricted` refuses of this pod's spec."""
     found = [name for name in _HOST if pod.get(name)]
     found += [f"volume {v['name']}" for v in pod.get("volumes", ()) if not _VOLUMES & v.keys()]
     for container in [*pod.get("initContainers", ()), *pod["containers"]]:

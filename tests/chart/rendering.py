@@ -1,4 +1,4 @@
-"""What Helm makes of the chart, as plain objects. The cases are the values that all rules must hold for."""
+"""The chart as Helm renders it, in plain objects, and the cases: values that all rules must hold for."""
 
 import functools
 import json
@@ -61,7 +61,7 @@ Object = dict[str, Any]
 
 
 def helm() -> str:
-    """Path of Helm: on the PATH, or where `make kind-up` puts it."""
+    """Return the path of Helm: on the PATH, or where `make kind-up` puts it."""
     cache = Path(os.environ.get("STEPMARK_CLUSTERS", Path.home() / ".cache" / "stepmark-clusters"))
     found = shutil.which("helm") or shutil.which("helm", path=str(cache / "bin"))
     if found is None:
@@ -99,7 +99,7 @@ def objects_of(text: str) -> list[Object]:
 
 
 def objects(case: str = "defaults", **values: Any) -> list[Object]:
-    """All objects of a case, or of the defaults with these values."""
+    """Return all objects of a case, or of the defaults with these values."""
     if not values:
         return objects_of(_text_of(case))
     done = render(values)
@@ -108,7 +108,7 @@ def objects(case: str = "defaults", **values: Any) -> list[Object]:
 
 
 def kind(found: list[Object], kind: str) -> dict[str, Object]:
-    """The objects of this kind by name; where several have one name, as NAMESPACE/NAME."""
+    """Return the objects of this kind by name; where several have one name, by NAMESPACE/NAME."""
     of_kind = [one for one in found if one["kind"] == kind]
     names = [one["metadata"]["name"] for one in of_kind]
     return {
@@ -118,7 +118,7 @@ def kind(found: list[Object], kind: str) -> dict[str, Object]:
 
 
 def pod_specs(found: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Name and spec of every pod that the objects lead to."""
+    """Yield name and spec of every pod that the objects lead to."""
     for one in found:
         name = f"{one['kind']} {one['metadata']['name']}"
         if one["kind"] == "Pod":

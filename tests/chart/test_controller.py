@@ -1,4 +1,4 @@
-"""charts/stepmark/templates/controller."""
+"""The controller's part of the chart: charts/stepmark/templates/controller."""
 
 import json
 from typing import Any
@@ -18,34 +18,34 @@ def controller(case: str = "defaults", **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_mounted_profiles_are_read_by_the_controller(case: str) -> None:
+def test_the_controller_can_read_the_mounted_profiles(case: str) -> None:
     mounted = kind(objects(case), "ConfigMap")["stepmark-profiles"]["data"]["profiles.yaml"]
     assert {"default", "sandbox"} <= profiles_from_text(mounted).keys()
 
 
-def test_large_sizes_stay_whole_numbers() -> None:
+def test_large_sizes_in_profiles_stay_whole_numbers() -> None:
     found = objects(profiles={"default": {"shmSizeBytes": 68719476736, "memoryPerWorker": "128Gi"}})
     mounted = kind(found, "ConfigMap")["stepmark-profiles"]["data"]["profiles.yaml"]
     assert profiles_from_text(mounted)["default"].shm_size_bytes == 68719476736  # type: ignore[union-attr]
 
 
-def test_a_profile_set_to_null_is_gone() -> None:
+def test_a_profile_that_is_set_to_null_is_removed() -> None:
     found = objects(profiles={"sandbox": None}, test={"profile": "default"})
     assert set(json.loads(kind(found, "ConfigMap")["stepmark-profiles"]["data"]["profiles.yaml"])) == {"default"}
 
 
-def test_the_charts_profiles_run_the_charts_version() -> None:
+def test_the_default_profiles_run_the_version_of_the_chart() -> None:
     chart, values = (yaml.safe_load((CHART / name).read_text()) for name in ("Chart.yaml", "values.yaml"))
     images = {profile["image"] for profile in values["profiles"].values()}
     assert images == {f"stepmark/runner:{chart['appVersion']}"}
 
 
-def test_one_controller_acts_at_a_time() -> None:
+def test_the_chart_runs_one_controller_at_a_time() -> None:
     spec = controller()
     assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
 
 
-def test_changed_profiles_restart_it_and_equal_ones_do_not() -> None:
+def test_changed_profiles_restart_the_controller_and_equal_ones_do_not() -> None:
     before, same, after = (
         controller(**values)["template"]["metadata"]["annotations"]["checksum/profiles"]
         for values in ({}, {"hub": {"anonymousRead": True}}, {"profiles": {"default": {"cpuPerWorker": 3}}})
@@ -53,12 +53,12 @@ def test_changed_profiles_restart_it_and_equal_ones_do_not() -> None:
     assert before == same != after
 
 
-def test_it_mounts_the_register_token_and_not_the_admins() -> None:
+def test_the_controller_mounts_the_register_token_and_not_the_admins() -> None:
     volumes = {volume["name"]: volume for volume in controller()["template"]["spec"]["volumes"]}
     assert [item["key"] for item in volumes["token"]["secret"]["items"]] == ["register"]
 
 
-def test_its_roles_are_in_the_watched_namespaces_alone() -> None:
+def test_the_controllers_roles_are_in_the_watched_namespaces_alone() -> None:
     found = objects("everything-in-two-namespaces")
     of_controller = {name for name in kind(found, "Role") if name.endswith("stepmark-controller")}
     assert of_controller == {"team-a/stepmark-controller", "team-b/stepmark-controller"}
@@ -66,7 +66,7 @@ def test_its_roles_are_in_the_watched_namespaces_alone() -> None:
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "stepmark-controller", "namespace": "bench"}]
 
 
-def test_its_network_is_dns_the_hub_and_the_api_server() -> None:
+def test_the_controller_reaches_only_dns_the_hub_and_the_api_server() -> None:
     policy = kind(objects(), "NetworkPolicy")["stepmark-controller"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     dns, hub, api = policy["egress"]
@@ -76,7 +76,7 @@ def test_its_network_is_dns_the_hub_and_the_api_server() -> None:
     assert [port for rule in policy["ingress"] for port in rule["ports"]] == [{"port": "metrics"}]
 
 
-def test_its_command_line_is_one_that_the_controller_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_controller_accepts_its_command_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Settings] = []
     monkeypatch.setattr("stepmark.cli.controller_verb.serve", given.append)
     arguments = controller("everything-in-two-namespaces")["template"]["spec"]["containers"][0]["args"]
@@ -92,7 +92,7 @@ def test_its_command_line_is_one_that_the_controller_takes(monkeypatch: pytest.M
     assert settings.operator_peer.pod_labels == {"app.kubernetes.io/component": "kuberay-operator"}
 
 
-def test_the_paths_on_its_command_line_are_mounted() -> None:
+def test_the_paths_on_the_controllers_command_line_are_mounted() -> None:
     container = controller()["template"]["spec"]["containers"][0]
     mounts = tuple(f"{mount['mountPath']}/" for mount in container["volumeMounts"])
     paths = [argument.partition("=")[2] for argument in container["args"] if "=/" in argument]

@@ -1,4 +1,4 @@
-"""Rules for all values: Kubernetes takes it, Pod Security `restricted` takes it, nobody has more rights than listed."""
+"""Rules for all values: Kubernetes and Pod Security `restricted` accept the objects, and no role has further rights."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ ALL = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.mark.parametrize("case", ["defaults", "everything"])
-def test_helm_lint_has_nothing_to_say(case: str) -> None:
+def test_helm_lint_finds_nothing(case: str) -> None:
     arguments: list[object] = ["--kube-version", NEWEST]
     if case == "everything":
         arguments += ["--set", "hub.replicas=2,hub.postgresql.urlSecret=x,policy.admission.enabled=true"]
@@ -23,7 +23,7 @@ def test_helm_lint_has_nothing_to_say(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["defaults", "everything-in-two-namespaces", "own-claim-and-tokens", "little"])
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_the_oldest_and_the_newest_kubernetes_take_it(case: str, version: str) -> None:
+def test_the_oldest_and_the_newest_kubernetes_accept_every_object(case: str, version: str) -> None:
     done = render(CASES[case], kubernetes=version)
     assert done.returncode == 0, done.stderr
     for found in objects_of(done.stdout):
@@ -31,20 +31,20 @@ def test_the_oldest_and_the_newest_kubernetes_take_it(case: str, version: str) -
             kubernetes_validate.validate(found, version.rpartition(".")[0], strict=True)
 
 
-def test_an_older_kubernetes_is_refused() -> None:
+def test_the_chart_refuses_an_older_kubernetes() -> None:
     assert "incompatible with Kubernetes" in render({}, kubernetes="1.29.9").stderr
 
 
 @ALL
 def test_every_pod_passes_pod_security_restricted(case: str) -> None:
     found = dict(pod_specs(objects(case)))
-    assert len(found) == 3  # controller, hub, `helm test`
+    assert len(found) == 3  # These are the controller, the hub and `helm test`.
     assert {name: violations(pod) for name, pod in found.items() if violations(pod)} == {}
 
 
 @ALL
 def test_every_container_has_requests_a_memory_limit_and_a_read_only_root(case: str) -> None:
-    if case == "little":  # its owner has taken the requests out
+    if case == "little":  # Its values remove the requests.
         return
     for name, pod in pod_specs(objects(case)):
         for container in pod["containers"]:
@@ -54,12 +54,12 @@ def test_every_container_has_requests_a_memory_limit_and_a_read_only_root(case: 
 
 
 @ALL
-def test_no_pod_gets_variables_of_services_that_could_look_like_its_own(case: str) -> None:
+def test_no_pod_gets_environment_variables_of_services(case: str) -> None:
     """The Service stepmark-controller-metrics would become STEPMARK_CONTROLLER_METRICS_PORT=tcp://..."""
     assert all(pod["enableServiceLinks"] is False for _, pod in pod_specs(objects(case)))
 
 
-def test_a_pod_that_restricted_refuses_is_found() -> None:
+def test_the_check_of_pod_security_finds_a_pod_that_restricted_refuses() -> None:
     pod: dict[str, Any] = {
         "hostNetwork": True,
         "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
@@ -70,10 +70,10 @@ def test_a_pod_that_restricted_refuses_is_found() -> None:
         assert part in found
 
 
-# (kind, name without namespace) -> API group/resource -> verbs: all that the chart gives anybody
+# (kind, name without namespace) -> API group/resource -> verbs: all rights that the chart gives anybody.
 RIGHTS: dict[tuple[str, str], dict[str, set[str]]] = {
     ("Role", "stepmark-controller"): {
-        "stepmark.dev/scenarios": {"get", "list", "delete"},  # for spec.runPolicy.ttlSecondsAfterFinished
+        "stepmark.dev/scenarios": {"get", "list", "delete"},  # This is for spec.runPolicy.ttlSecondsAfterFinished.
         "stepmark.dev/scenarios/status": {"patch"},
         "ray.io/rayjobs": {"get", "list", "create", "delete"},
         "/configmaps": {"get", "create", "delete"},
@@ -108,7 +108,7 @@ def rights(role: dict[str, Any]) -> dict[str, set[str]]:
 
 
 @ALL
-def test_nobody_gets_more_rights_than_this_table_lists(case: str) -> None:
+def test_every_role_has_exactly_the_rights_of_this_table(case: str) -> None:
     for role in objects(case):
         if role["kind"] in ("Role", "ClusterRole"):
             assert rights(role) == RIGHTS[role["kind"], role["metadata"]["name"]]
@@ -125,8 +125,8 @@ def test_no_role_has_a_wildcard_creates_pods_or_lists_secrets(case: str) -> None
 
 
 @ALL
-def test_cluster_wide_rights_name_the_one_object_they_are_for(case: str) -> None:
-    """A token review is a question, and no object that could be named."""
+def test_cluster_wide_rights_are_for_named_objects_only(case: str) -> None:
+    """A token review is left out: it is a question, and not an object that could be named."""
     bound = {binding["roleRef"]["name"] for binding in kind(objects(case), "ClusterRoleBinding").values()}
     roles = kind(objects(case), "ClusterRole")
     rules = [rule for name in bound for rule in roles[name]["rules"] if rule["resources"] != ["tokenreviews"]]
@@ -134,14 +134,14 @@ def test_cluster_wide_rights_name_the_one_object_they_are_for(case: str) -> None
 
 
 @ALL
-def test_names_and_labels_are_kubernetes_own(case: str) -> None:
+def test_names_and_labels_follow_the_conventions_of_kubernetes(case: str) -> None:
     for found in objects(case):
         metadata = found["metadata"]
         assert len(metadata["name"]) <= 63
         assert metadata["labels"]["app.kubernetes.io/name"] == "stepmark"
         assert metadata["labels"]["app.kubernetes.io/instance"] == "stepmark"
         if case.startswith("everything"):
-            assert metadata["labels"]["team"] == "speed"  # of commonLabels
+            assert metadata["labels"]["team"] == "speed"  # It is one of commonLabels.
 
 
 @ALL
@@ -153,7 +153,7 @@ def test_selectors_hold_nothing_that_an_upgrade_changes(case: str) -> None:
 
 
 @ALL
-def test_every_namespaced_object_says_its_namespace(case: str) -> None:
+def test_every_namespaced_object_names_its_namespace(case: str) -> None:
     cluster_wide = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace")
     for found in objects(case):
         of_cluster = found["kind"] in cluster_wide or found["kind"].startswith("ValidatingAdmissionPolicy")
@@ -161,13 +161,13 @@ def test_every_namespaced_object_says_its_namespace(case: str) -> None:
 
 
 @ALL
-def test_no_token_stands_in_anything_but_the_secret(case: str) -> None:
+def test_only_the_secret_holds_tokens(case: str) -> None:
     for found in objects(case):
         if found["kind"] != "Secret":
             assert not re.search(r"smk_[A-Za-z0-9]{32}", str(found)), found["metadata"]["name"]
 
 
-def test_a_registry_is_put_before_every_image_that_has_none() -> None:
+def test_the_registry_is_put_before_every_image_without_one() -> None:
     found = objects(
         profiles={"own": {"image": "other.example/runner:2"}}, **{"global": {"imageRegistry": "registry.example:5000/"}}
     )
@@ -184,7 +184,7 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
     assert images == {"stepmark/service@sha256:" + "a" * 64}
 
 
-def test_accounts_of_ones_own_are_used_everywhere_and_not_made() -> None:
+def test_service_accounts_of_ones_own_are_used_everywhere_and_not_made() -> None:
     own = {name: {"serviceAccount": {"create": False, "name": f"own-{name}"}} for name in ("controller", "hub")}
     found = objects(policy={"admission": {"enabled": True}}, **own)
     assert set(kind(found, "ServiceAccount")) == {"stepmark-test"}

@@ -1,4 +1,4 @@
-"""charts/stepmark/templates/tests: what `helm test` does, and what it may."""
+"""The test of a release, `helm test`, what it does and what it may do: charts/stepmark/templates/tests."""
 
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ from stepmark.cli.main import app
 from stepmark.scenario.load import scenario_from_text
 
 
-def test_its_scenario_is_valid_and_in_the_sandbox() -> None:
+def test_the_scenario_of_helm_test_is_valid_and_in_the_sandbox() -> None:
     scenario = scenario_from_text(kind(objects(), "ConfigMap")["stepmark-test"]["data"]["scenario.yaml"])
     assert scenario.spec.profile == "sandbox"
     assert {candidate.engine for candidate in scenario.spec.candidates} == {"sleeper"}
 
 
-def test_a_profile_that_is_not_there_is_refused() -> None:
+def test_an_unknown_profile_for_helm_test_is_refused() -> None:
     done = render({"test": {"profile": "nowhere"}})
     assert 'test.profile: expected one of the profiles (default, sandbox), found "nowhere"' in done.stderr
 
 
-def test_all_of_it_is_there_for_the_test_only() -> None:
+def test_every_object_of_helm_test_exists_only_during_the_test() -> None:
     of_test = [
         one for one in objects() if one["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "test"
     ]
@@ -31,7 +31,7 @@ def test_all_of_it_is_there_for_the_test_only() -> None:
     assert all(one["metadata"]["annotations"]["helm.sh/hook"] == "test" for one in of_test)
 
 
-def test_it_submits_in_the_first_watched_namespace_with_rights_there_alone() -> None:
+def test_helm_test_submits_in_the_first_watched_namespace_with_rights_there_alone() -> None:
     found = objects("everything-in-two-namespaces")
     pod = dict(pod_specs(found))["Pod stepmark-test"]
     assert "--namespace=team-a" in pod["containers"][0]["args"]
@@ -43,7 +43,7 @@ def test_it_submits_in_the_first_watched_namespace_with_rights_there_alone() -> 
     assert yaml.safe_dump(pod).count("admin") == 0
 
 
-def test_its_command_line_is_one_that_submit_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_accepts_the_command_line_of_helm_test(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     monkeypatch.setattr("stepmark.cli.submit_verb.submit", lambda *values: given.append(values))
     arguments = dict(pod_specs(objects()))["Pod stepmark-test"]["containers"][0]["args"]

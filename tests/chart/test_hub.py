@@ -1,4 +1,4 @@
-"""charts/stepmark/templates/hub."""
+"""The hub's part of the chart: charts/stepmark/templates/hub."""
 
 import base64
 from pathlib import Path
@@ -26,7 +26,7 @@ def environment(spec: dict[str, Any]) -> dict[str, Any]:
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container(spec)["env"]}
 
 
-def test_sqlite_has_one_pod_at_a_time_on_its_own_volume() -> None:
+def test_a_hub_on_sqlite_has_one_pod_at_a_time_and_a_volume() -> None:
     spec = hub()
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert environment(spec)["STEPMARK_HUB_DATABASE"] == "sqlite:////var/lib/stepmark/hub.db"
@@ -35,13 +35,13 @@ def test_sqlite_has_one_pod_at_a_time_on_its_own_volume() -> None:
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
-def test_more_pods_on_sqlite_are_refused_with_the_remedy() -> None:
+def test_more_pods_than_one_on_sqlite_are_refused_with_the_remedy() -> None:
     done = render({"hub": {"replicas": 2}})
     assert done.returncode != 0
     assert "hub.replicas: expected 1, since SQLite has one writer, found 2. Set hub.postgresql.urlSecret" in done.stderr
 
 
-def test_postgresql_takes_its_url_from_the_secret_and_needs_no_volume() -> None:
+def test_a_hub_on_postgresql_takes_its_url_from_the_secret_and_needs_no_volume() -> None:
     found = objects("postgresql")
     spec = kind(found, "Deployment")["stepmark-hub"]["spec"]
     assert environment(spec)["STEPMARK_HUB_DATABASE"] == {"secretKeyRef": {"name": "database", "key": "url"}}
@@ -50,7 +50,7 @@ def test_postgresql_takes_its_url_from_the_secret_and_needs_no_volume() -> None:
     assert "results" not in {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
 
 
-def test_a_claim_and_tokens_of_ones_own_are_used() -> None:
+def test_a_volume_claim_and_tokens_of_ones_own_are_used() -> None:
     found = objects("own-claim-and-tokens")
     volumes = {v["name"]: v for v in kind(found, "Deployment")["stepmark-hub"]["spec"]["template"]["spec"]["volumes"]}
     assert volumes["results"]["persistentVolumeClaim"]["claimName"] == "results"
@@ -59,7 +59,7 @@ def test_a_claim_and_tokens_of_ones_own_are_used() -> None:
     assert not kind(found, "Secret")
 
 
-def test_the_tokens_are_such_as_the_hub_takes_and_two_are_never_alike() -> None:
+def test_the_chart_makes_valid_tokens_that_all_differ() -> None:
     data = kind(objects(), "Secret")["stepmark-tokens"]["data"] | {
         f"second {key}": text
         for key, text in kind(objects(crds={"keep": False}), "Secret")["stepmark-tokens"]["data"].items()
@@ -69,13 +69,13 @@ def test_the_tokens_are_such_as_the_hub_takes_and_two_are_never_alike() -> None:
     assert all(map(is_ours, tokens))
 
 
-def test_a_disruption_budget_only_where_there_is_a_pod_to_spare() -> None:
+def test_a_disruption_budget_exists_only_with_more_than_one_pod() -> None:
     assert not kind(objects(), "PodDisruptionBudget")
     budget = kind(objects("postgresql"), "PodDisruptionBudget")["stepmark-hub"]["spec"]
     assert budget["maxUnavailable"] == 1
 
 
-def test_api_and_metrics_are_two_services() -> None:
+def test_the_hubs_api_and_metrics_are_two_services() -> None:
     services = kind(objects(hub={"service": {"type": "LoadBalancer"}}), "Service")
     assert [port["port"] for port in services["stepmark-hub"]["spec"]["ports"]] == [8080]
     assert services["stepmark-hub"]["spec"]["type"] == "LoadBalancer"
@@ -83,14 +83,16 @@ def test_api_and_metrics_are_two_services() -> None:
     assert services["stepmark-hub-metrics"]["spec"]["type"] == "ClusterIP"
 
 
-def test_it_has_a_token_of_kubernetes_only_to_have_others_reviewed() -> None:
+def test_the_hub_has_a_kubernetes_token_only_where_it_reviews_tokens() -> None:
     assert hub()["template"]["spec"]["automountServiceAccountToken"] is False
     assert hub("everything")["template"]["spec"]["automountServiceAccountToken"] is True
 
 
-def test_probes_ask_whether_it_lives_and_whether_it_can_store() -> None:
+def test_the_hubs_probes_use_the_health_endpoints_of_the_metrics_port() -> None:
     found = container(hub())
-    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}, "apart from the API's limits"
+    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}, (
+        "the metrics port is not under the API's limits"
+    )
     assert found["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
 
@@ -98,7 +100,7 @@ def policy(case: str) -> dict[str, Any]:
     return kind(objects(case), "NetworkPolicy")["stepmark-hub"]["spec"]
 
 
-def test_runs_of_the_watched_namespaces_controller_and_test_reach_the_api_and_prometheus_the_metrics() -> None:
+def test_runs_controller_and_helm_test_reach_the_api_and_prometheus_the_metrics() -> None:
     api, metrics = policy("everything-in-two-namespaces")["ingress"]
     controller, test, runs, ingress = api["from"]
     assert controller["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "controller"
@@ -111,7 +113,7 @@ def test_runs_of_the_watched_namespaces_controller_and_test_reach_the_api_and_pr
     assert metrics["ports"] == [{"port": "metrics"}]
 
 
-def test_with_sqlite_it_asks_nobody_and_with_postgresql_dns_and_the_database() -> None:
+def test_a_hub_reaches_nothing_with_sqlite_and_dns_and_the_database_with_postgresql() -> None:
     assert policy("defaults")["egress"] == []
     dns, database = policy("postgresql")["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
@@ -119,11 +121,11 @@ def test_with_sqlite_it_asks_nobody_and_with_postgresql_dns_and_the_database() -
     assert policy("everything")["egress"][2] == {"ports": [{"port": 443}, {"port": 6443}]}
 
 
-def test_without_network_policies_there_are_none() -> None:
+def test_network_policies_can_be_switched_off() -> None:
     assert not kind(objects("little"), "NetworkPolicy")
 
 
-def test_its_command_line_is_one_that_the_hub_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_accepts_its_command_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "stepmark.cli.hub_verbs.serve", lambda values, migrate: given.append(values | {"migrate": migrate})
@@ -138,10 +140,10 @@ def test_its_command_line_is_one_that_the_hub_takes(monkeypatch: pytest.MonkeyPa
     assert values["anonymous_read"] is values["migrate"] is True
     assert values["token_review_audience"] == "stepmark"
     assert values["token_review_users"] == {"system:serviceaccount:ci:runner": Grant(right="register")}
-    assert values["register_token_namespaces"], "the controller's token is good where scenarios are run"
+    assert values["register_token_namespaces"], "the controller's token is bound to the namespaces of scenarios"
     assert values["admin_token_file"] == Path("/etc/stepmark/tokens/admin")
 
 
-def test_its_environment_variables_are_ones_that_the_hub_reads() -> None:
+def test_the_hub_reads_its_environment_variables_in_the_chart() -> None:
     known = {parameter.envvar for parameter in get_command(app).commands["serve"].params}  # type: ignore[attr-defined]
     assert {name for name in environment(hub()) if name.startswith("STEPMARK_")} <= known

@@ -1,4 +1,4 @@
-"""charts/stepmark/templates/monitoring."""
+"""The monitoring part of the chart: charts/stepmark/templates/monitoring."""
 
 import json
 
@@ -9,21 +9,21 @@ from rendering import CHART, kind, objects
 KINDS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 
 
-def test_nothing_of_it_is_there_unless_asked_for() -> None:
+def test_the_chart_has_no_monitoring_objects_unless_asked_for() -> None:
     found = objects()
     assert not [one for one in found if one["kind"] in KINDS]
     assert set(kind(found, "ConfigMap")) == {"stepmark-profiles", "stepmark-test"}
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_labels_and_namespace_are_the_values(name: str) -> None:
+def test_monitoring_objects_have_the_labels_and_namespace_of_the_values(name: str) -> None:
     for found in kind(objects("everything"), name).values():
         assert found["metadata"]["labels"]["release"] == "monitoring"
         assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "stepmark"
         assert found["metadata"]["namespace"] == "monitoring"
 
 
-def test_the_monitors_select_the_metrics_services_and_nothing_else() -> None:
+def test_each_service_monitor_selects_only_its_metrics_service() -> None:
     found = objects("everything")
     services = kind(found, "Service")
     for name, monitor in kind(found, "ServiceMonitor").items():
@@ -34,7 +34,7 @@ def test_the_monitors_select_the_metrics_services_and_nothing_else() -> None:
         assert monitor["spec"]["sampleLimit"] == 20000
 
 
-def test_the_pods_of_runs_are_scraped_in_the_watched_namespaces() -> None:
+def test_the_pod_monitor_scrapes_runs_in_the_watched_namespaces() -> None:
     spec = kind(objects("everything-in-two-namespaces"), "PodMonitor")["stepmark-runs"]["spec"]
     assert spec["namespaceSelector"]["matchNames"] == ["team-a", "team-b"]
     assert {"key": "stepmark.dev/scenario-uid", "operator": "Exists"} in spec["selector"]["matchExpressions"]
@@ -61,4 +61,4 @@ def test_every_board_is_in_a_config_map_unchanged() -> None:
         if "grafana_dashboard" in one["metadata"]["labels"]
     ]
     assert {name: json.loads(text) for one in found for name, text in one["data"].items()} == boards
-    assert all(len(json.dumps(one)) < 1_000_000 for one in found)  # an object's limit is 1.5 MB
+    assert all(len(json.dumps(one)) < 1_000_000 for one in found)  # An object may have 1.5 MB.

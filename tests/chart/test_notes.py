@@ -17,7 +17,7 @@ KUBERAY, PROMETHEUS, KUEUE = (
 
 @pytest.fixture
 def chart(tmp_path: Path) -> Path:
-    """A copy of the chart whose notes are an object, so that `helm template` renders them."""
+    """Copy the chart with its notes as an object, so that `helm template` renders them."""
     copy = Path(shutil.copytree(CHART, tmp_path / "stepmark"))
     notes = copy / "templates" / "NOTES.txt"
     (copy / "templates" / "_notes.tpl").write_text('{{- define "notes" }}' + notes.read_text() + "{{ end }}")
@@ -33,7 +33,7 @@ def notes(chart: Path, values: dict[str, Any], *capabilities: str) -> str:
     return str(yaml.safe_load(done.stdout)["notes"])
 
 
-def test_where_nothing_is_missing_it_names_the_next_commands(chart: Path) -> None:
+def test_the_notes_name_the_next_commands_where_nothing_is_missing(chart: Path) -> None:
     said = notes(chart, {"watchNamespaces": ["team-a", "team-b"]}, KUBERAY)
     assert "MISSING" not in said
     assert "the scenarios of: team-a, team-b" in said
@@ -42,24 +42,24 @@ def test_where_nothing_is_missing_it_names_the_next_commands(chart: Path) -> Non
     assert "-o go-template='{{.data.admin | base64decode}}'" in said
 
 
-def test_the_namespace_of_the_runs_is_not_that_of_the_tokens_unless_it_is_asked_for(chart: Path) -> None:
+def test_the_notes_warn_where_runs_share_the_namespace_of_the_tokens(chart: Path) -> None:
     said = notes(chart, {}, KUBERAY)
     assert "stepmark submit scenarios/sleeper.yaml --namespace bench-runs --watch" in said
     assert "Note: watchNamespaces" not in said
     assert "can read the hub's admin" in notes(chart, {"watchNamespaces": ["bench"]}, KUBERAY)
 
 
-def test_without_kuberay_it_says_so(chart: Path) -> None:
+def test_the_notes_say_that_kuberay_is_missing(chart: Path) -> None:
     assert "MISSING: KubeRay" in notes(chart, {})
 
 
-def test_a_queue_without_kueue_is_named(chart: Path) -> None:
+def test_the_notes_name_a_queue_without_kueue(chart: Path) -> None:
     values = {"profiles": {"default": {"queueName": "benchmarks"}}}
     assert "MISSING: Kueue. Profile default names the queue benchmarks" in notes(chart, values, KUBERAY)
     assert "MISSING" not in notes(chart, values, KUBERAY, KUEUE)
 
 
-def test_monitors_without_their_operator_or_without_its_label_are_named(chart: Path) -> None:
+def test_the_notes_name_monitors_without_their_operator_or_its_label(chart: Path) -> None:
     unlabelled = {"monitoring": {"podMonitor": {"enabled": True}}}
     said = notes(chart, unlabelled, KUBERAY)
     assert "MISSING: the Prometheus operator" in said

@@ -1,4 +1,4 @@
-"""charts/stepmark/templates/policy; tests/cluster proves the admission policy on a real API server."""
+"""The policies of the chart: charts/stepmark/templates/policy. tests/cluster proves admission on a real API server."""
 
 import json
 from typing import Any, get_args
@@ -10,7 +10,7 @@ from stepmark.controller.facts import Capabilities
 from stepmark.controller.profiles import NcclName, Profile
 
 
-def test_quota_limits_and_admission_are_there_only_if_asked_for() -> None:
+def test_quota_limits_and_admission_policy_exist_only_if_asked_for() -> None:
     kinds = {one["kind"] for one in objects()}
     assert not {"ResourceQuota", "LimitRange", "ValidatingAdmissionPolicy"} & kinds
 
@@ -39,18 +39,18 @@ def test_the_admission_policy_is_bound_to_the_watched_namespaces() -> None:
     assert (policy["failurePolicy"], binding["validationActions"]) == ("Fail", ["Deny"])
 
 
-def test_it_can_be_tried_without_denying_anything() -> None:
+def test_the_admission_policy_can_be_tried_without_denying_anything() -> None:
     assert admission(admission={"actions": ["Warn", "Audit"]})[1]["validationActions"] == ["Warn", "Audit"]
 
 
-def test_it_allows_the_images_of_the_profiles_and_the_controller_of_this_release() -> None:
+def test_the_admission_policy_allows_the_profiles_images_and_this_releases_controller() -> None:
     policy, _ = admission(profiles={"own": {"image": "other.example/runner:2"}})
     rules = " ".join(rule["expression"] for rule in policy["validations"])
     assert 'c.image in ["other.example/runner:2","stepmark/runner:0.1.0"]' in rules
     assert "'system:serviceaccount:bench:stepmark-controller'" in rules
 
 
-def test_it_allows_exactly_the_variables_that_the_controller_sets() -> None:
+def test_the_admission_policy_allows_exactly_the_variables_that_the_controller_sets() -> None:
     policy, _ = admission()
     (rule,) = (one["expression"] for one in policy["validations"] if "STEPMARK_HUB_URL" in one["expression"])
     listed = set(json.loads("[" + rule.partition("e.name in [")[2].partition("]")[0] + "]"))
@@ -65,12 +65,12 @@ def test_it_allows_exactly_the_variables_that_the_controller_sets() -> None:
         ):
             (container,) = template["spec"]["containers"]
             set_by_us |= {one["name"] for one in container["env"]}
-    apart = {"STEPMARK_NODE_NAME", "STEPMARK_HUB_URL", "RAY_AUTH_MODE"}  # whose values have rules of their own
+    apart = {"STEPMARK_NODE_NAME", "STEPMARK_HUB_URL", "RAY_AUTH_MODE"}  # Their values have rules of their own.
     assert listed == set_by_us - apart
     assert all(f"'{name}'" in rule for name in apart)
 
 
-def test_people_get_rights_on_scenarios_through_kubernetes_own_roles() -> None:
+def test_people_get_rights_on_scenarios_through_the_default_roles_of_kubernetes() -> None:
     roles = kind(objects(), "ClusterRole")
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     added = {

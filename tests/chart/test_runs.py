@@ -1,4 +1,4 @@
-"""What the controller makes of the chart's profiles: RayJobs that `restricted` takes, from every values file."""
+"""The RayJobs that the controller makes of the chart's profiles, from every values file: `restricted` accepts them."""
 
 import re
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_admission_policy_knows_the_controllers_entrypoint_and_labels() -> N
     assert re.search(rf"entrypoint == \\?'{re.escape(manifests.ENTRYPOINT)}\\?'", policy)
 
 
-def test_the_hub_lets_in_what_carries_the_label_of_runs() -> None:
+def test_the_hubs_network_policy_admits_pods_with_the_label_of_runs() -> None:
     pods = ray_job("defaults", "default")["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["metadata"]["labels"]
     api = kind(objects(), "NetworkPolicy")["stepmark-hub"]["spec"]["ingress"][0]
     assert api["from"][2]["podSelector"]["matchExpressions"][0]["key"] in pods

@@ -1,9 +1,9 @@
-"""charts/stepmark/templates/runs-namespace.yaml: runs are apart from the tokens, unless somebody wants it otherwise."""
+"""The namespace of runs, apart from that of the tokens: charts/stepmark/templates/runs-namespace.yaml."""
 
 from rendering import kind, objects
 
 
-def test_without_a_word_runs_have_a_namespace_of_their_own_that_stays() -> None:
+def test_runs_have_by_default_a_namespace_of_their_own_that_stays() -> None:
     found = kind(objects(), "Namespace")["bench-runs"]["metadata"]
     assert found["annotations"] == {"helm.sh/resource-policy": "keep"}
     assert found["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -16,5 +16,5 @@ def test_the_controller_has_no_right_on_secrets_where_the_tokens_are() -> None:
     assert tokens == "bench"
 
 
-def test_namespaces_that_are_named_are_not_made() -> None:
+def test_the_chart_makes_no_namespace_where_the_values_name_some() -> None:
     assert not kind(objects(watchNamespaces=["team-a"]), "Namespace")

@@ -1,4 +1,4 @@
-"""values.yaml, values.schema.json and the chart's README: one truth, and mistakes are refused."""
+"""values.yaml, values.schema.json and the chart's README agree, and mistakes in values are refused."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from stepmark.generate import chart_readme, chart_values
 VALUES = (CHART / "values.yaml").read_text()
 
 
-def test_every_value_has_a_comment() -> None:
+def test_a_value_without_a_comment_is_refused() -> None:
     with pytest.raises(ValueError, match=r"line 3: expected a comment '# -- ...' above hub.replicas"):
         chart_readme.page("hub:\n  # says nothing in the right form\n  replicas: 1\n")
 
@@ -27,7 +27,7 @@ def test_every_key_of_the_model_is_in_values_yaml() -> None:
     values = yaml.safe_load(VALUES)
     parsed = chart_values.Values.model_validate_json(yaml_to_json(values)).model_dump(mode="json", by_alias=True)
     without_profiles = {key: value for key, value in parsed.items() if key != "profiles"}
-    # a Peer's and Resources' keys may be absent, every other key is written out
+    # The keys of a Peer and of Resources may be absent; every other key is written out.
     assert {k for k in keys(without_profiles) - keys(values) if not k.endswith((".requests", ".limits"))} == set()
 
 
@@ -69,7 +69,7 @@ def yaml_to_json(values: Any) -> str:
         ({"profiles": {"new": {}}}, "image"),
     ],
 )
-def test_a_mistake_is_refused_and_its_place_named(values: dict[str, Any], place: str) -> None:
+def test_a_mistake_in_the_values_is_refused_and_its_place_named(values: dict[str, Any], place: str) -> None:
     done = render(values)
     assert done.returncode != 0
     assert "values don't meet the specifications of the schema" in done.stderr
@@ -87,7 +87,7 @@ def test_a_mistake_is_refused_and_its_place_named(values: dict[str, Any], place:
         {"global": {"somethingOfAnotherChart": 1}},
     ],
 )
-def test_what_is_right_is_taken(values: dict[str, Any]) -> None:
+def test_valid_values_are_accepted(values: dict[str, Any]) -> None:
     done = render(values)
     assert done.returncode == 0, done.stderr
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("cluster.controlled", "running_hub")  # imported before pytest sees that they are plugins
+pytest.register_assert_rewrite("cluster.controlled", "running_hub")  # They are imported before they are plugins.

@@ -1,4 +1,4 @@
-"""A cluster for the tests of this folder, and the images that they run: what is there is used, what is missing is made.
+"""A cluster for the tests of this folder, and the images that they run. What exists is used, what is missing is made.
 
 The cluster is `dev`, or what STEPMARK_TEST_CLUSTER names, as `k8s/kind/up --nodes 3` makes it. It is left running.
 """
@@ -26,12 +26,12 @@ Done = subprocess.CompletedProcess[str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the longest time-outs first: two of them run at one time, and both ends should come together."""
+    """Put tests with the longest time-outs first: two files run at one time, and both should end together."""
     items.sort(key=lambda item: -_timeout_seconds(item))
 
 
 def _timeout_seconds(item: pytest.Item) -> float:
-    """As its file sets it for a test on a cluster; unbounded for the others, so that those keep their place."""
+    """Return the time-out that a file sets for its test on a cluster; infinity for others, which keep their place."""
     if item.get_closest_marker("cluster") is None:
         return math.inf
     marker = item.get_closest_marker("timeout")
@@ -40,14 +40,14 @@ def _timeout_seconds(item: pytest.Item) -> float:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster. The commands return what they did, whatever their exit code."""
+    """A running cluster. Its commands return what they did, whatever their exit code."""
 
     name: str
     kubeconfig: Path
     environment: dict[str, str]
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        """With the cluster's own programs first."""
+        """Return the command, with the cluster's own programs first."""
         return [shutil.which(program, path=self.environment["PATH"]) or program, *arguments]
 
     def _run(self, program: str, *arguments: str, **more: Any) -> Done:
@@ -62,11 +62,11 @@ class Cluster:
         return self._run("helm", *arguments, **more)
 
     def load(self, image: str, *nodes: str) -> None:
-        """Put an image of the engine into these nodes, or into all; quick if it is there."""
+        """Load an image of the engine into these nodes, or into all. It is quick if the image is there already."""
         subprocess.run([str(KIND / "load"), "--name", self.name, image, *nodes], check=True, timeout=_BUILD_SECONDS)
 
     def nodes(self) -> list[str]:
-        """The control plane first."""
+        """Return the names of the nodes, the control plane first."""
         items = json.loads(self.kubectl("get", "nodes", "-o", "json").stdout)["items"]
         control = "node-role.kubernetes.io/control-plane"
         ordered = sorted(items, key=lambda node: (control not in node["metadata"]["labels"], node["metadata"]["name"]))
@@ -74,7 +74,7 @@ class Cluster:
 
     @contextmanager
     def forwarded(self, namespace: str, what: str, port: int) -> Iterator[str]:
-        """The address of `service/NAME` or `pod/NAME`, here."""
+        """Forward a port of `service/NAME` or `pod/NAME` to this machine for the block; yields its address."""
         command = ("port-forward", "--namespace", namespace, what, f":{port}")
         with self.lines("kubectl", *command) as said:
             first = next(said)  # Forwarding from 127.0.0.1:40001 -> 8080
@@ -82,7 +82,7 @@ class Cluster:
 
     @contextmanager
     def lines(self, program: str, *arguments: str) -> Iterator[Iterator[str]]:
-        """What a program says, as it says it. It is ended with the block."""
+        """Yield the lines that a program prints, as it prints them. It is ended with the block."""
         command = self._command(program, *arguments)
         with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -92,13 +92,13 @@ class Cluster:
                 process.kill()
 
     def add(self, addon: str) -> None:
-        """Have `kueue` or `prometheus` in the cluster."""
+        """Bring the addon `kueue` or `prometheus` into the cluster."""
         _exports([str(KIND / "up"), "--name", self.name, "--with", addon])
 
 
 @pytest.fixture(scope="session")
 def engine() -> str:
-    """The docker program, with an engine that answers."""
+    """Return the docker program, where an engine answers it."""
     docker = shutil.which("docker")
     if docker is None:
         pytest.skip("docker was not found")
@@ -109,7 +109,7 @@ def engine() -> str:
 
 @pytest.fixture(scope="session")
 def cluster(engine: str, pytestconfig: pytest.Config) -> Cluster:
-    """The cluster, with KubeRay. A cold machine needs a quarter of an hour to build one."""
+    """Return the cluster, with KubeRay. A cold machine needs a quarter of an hour to build one."""
     if shutil.which("go") is None:
         pytest.skip("go was not found: the parts of a cluster are built from Go modules")
     with _output_shown(pytestconfig):
@@ -121,7 +121,10 @@ def cluster(engine: str, pytestconfig: pytest.Config) -> Cluster:
 
 @pytest.fixture(scope="session")
 def image(engine: str, pytestconfig: pytest.Config) -> Callable[..., str]:
-    """Builds an image of the Dockerfile: `image("service")`, `image("runner", "sleeper keras")`. Returns its name."""
+    """Return a function that builds an image of the Dockerfile and returns its name.
+
+    `image("service")`, `image("runner", "sleeper keras")`
+    """
     built: dict[str, str] = {}
 
     def build(target: str, engines: str = "") -> str:
@@ -139,7 +142,7 @@ def image(engine: str, pytestconfig: pytest.Config) -> Callable[..., str]:
 
 
 def _output_shown(config: pytest.Config) -> Any:
-    """A person who waits for minutes wants to see for what."""
+    """Show the output of the block: a person who waits for minutes wants to see for what."""
     return config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled()
 
 

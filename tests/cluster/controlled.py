@@ -1,6 +1,6 @@
-"""The controller from the checkout against the test cluster, with a hub on this machine: fixtures for several files.
+"""The controller from the checkout on the test cluster, with a hub on this machine: fixtures for several files.
 
-A file takes them with `pytest_plugins = ["cluster.controlled"]`, and has a namespace of its own, named after it.
+A file takes them with `pytest_plugins = ["cluster.controlled"]`, and gets a namespace that is named after it.
 """
 
 import json
@@ -21,7 +21,7 @@ from conftest import scenario_document
 from stepmark.generate.crd import text
 
 STEPMARK = [sys.executable, "-m", "stepmark"]
-WAIT_SECONDS = 400  # for what takes one minute on a machine with nothing else to do
+WAIT_SECONDS = 400  # This is for what takes one minute on a machine with nothing else to do.
 MEASURED = {"launches": 3, "minSteps": 20, "minSeconds": 2, "warmupSteps": 2, "warmupSeconds": 0}
 _SMALL: dict[str, Any] = {"cpuPerWorker": "40m", "memoryPerWorker": "1Gi", "head": {"cpu": "40m", "memory": "2Gi"}}
 _SMALL |= {"shmSizeBytes": 256 << 20, "objectStoreBytes": 128 << 20, "imagePullPolicy": "Never"}
@@ -41,7 +41,7 @@ class World:
     started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def profile(self, name: str, **settings: Any) -> None:
-        """Have one that asks for little. A running controller reads it at its next look."""
+        """Write a profile that asks for little. A running controller reads it at its next look."""
         self.profiles[name] = {"image": self.image, **_SMALL, **settings}
         (self.folder / "profiles.yaml").write_text(yaml.safe_dump(self.profiles))
 
@@ -52,7 +52,7 @@ class World:
         return process
 
     def hub(self) -> "subprocess.Popen[bytes]":
-        """At the address that it had before, if it had one."""
+        """Start a hub, at the address of the one before, if there was one."""
         listen = self.hub_url.removeprefix("http://") or f"{self.address}:0"
         log = self.folder / "hub.log"
         before = log.read_text().count("hub on ") if log.exists() else 0
@@ -72,7 +72,7 @@ class World:
     def end(self) -> None:
         for process in self.started:
             process.terminate()
-        while self.started:  # a controller finishes the calls that it has begun
+        while self.started:  # A controller finishes the calls that it has begun.
             self.started.pop().wait(WAIT_SECONDS)
 
     def kubectl(self, *arguments: str, **more: Any) -> str:
@@ -98,11 +98,11 @@ class World:
         return str(self.scenario(name)["metadata"]["uid"])
 
     def pods(self, name: str, role: str) -> list[dict[str, Any]]:
-        """Of a scenario, as they are now: `head`, `worker` or `submitter`."""
+        """Return the present pods of a scenario. `role`: `head`, `worker` or `submitter`."""
         return self.objects("pods", "-l", f"stepmark.dev/scenario-uid={self.uid(name)},stepmark.dev/role={role}")
 
     def wait(self, name: str, path: str, seconds: int = WAIT_SECONDS) -> dict[str, Any]:
-        """`path`: as of `kubectl wait --for=`. The scenario's status then."""
+        """Wait for `path`, as of `kubectl wait --for=`, and return the scenario's status then."""
         done = self.cluster.kubectl(
             "-n", self.namespace, "wait", f"scenario/{name}", f"--for={path}", f"--timeout={seconds}s",
             timeout=seconds + 10,
@@ -111,14 +111,14 @@ class World:
         return dict(self.scenario(name).get("status", {}))
 
     def measuring(self, name: str, attempt: int = 1) -> dict[str, Any]:
-        """Until the driver of this attempt has measured something."""
+        """Wait until the driver of this attempt has measured something, and return the scenario's status."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not self._seen_measuring(name, attempt):
             assert time.monotonic() < deadline, f"attempt {attempt} has not measured: {self._story(name)}"
         return dict(self.scenario(name)["status"])
 
     def _seen_measuring(self, name: str, attempt: int) -> bool:
-        """In one watch. The server ends them all when the definition changes, as it does where the chart is tested."""
+        """Wait for it in one watch. The server ends all watches when a definition changes, as tests of the chart do."""
         columns = "custom-columns=ATTEMPTS:.status.attempts[*].number,MESSAGE:.status.message"
         watch = ("-n", self.namespace, "get", "scenario", name, "--watch", f"--request-timeout={WAIT_SECONDS}s")
         begun = f",{attempt} "  # 1,2   3 of 6 launches
@@ -126,7 +126,7 @@ class World:
             return any(begun in f",{line}" and " launches" in line for line in lines)
 
     def _story(self, name: str) -> str:
-        """What a person needs who reads of a failure."""
+        """Return what a person needs to understand a failure."""
         return f"{self.scenario(name).get('status')}\n{(self.folder / 'controller.log').read_text()}"
 
     def ask_hub(self, path: str) -> httpx2.Response:
@@ -137,7 +137,7 @@ class World:
         return answer
 
     def run(self, name: str) -> dict[str, Any]:
-        """The run at the hub."""
+        """Return the run at the hub."""
         found: dict[str, Any] = self.ask_hub(f"runs/{self.uid(name)}").json()
         return found
 
@@ -156,7 +156,7 @@ def attempts(status: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _address_for_pods(engine: str) -> str:
-    """Of this machine, as the nodes' network sees it."""
+    """Return the address of this machine, as the nodes' network sees it."""
     found = subprocess.run([engine, "network", "inspect", "kind"], capture_output=True, text=True, check=True)
     return str(
         next(one["Gateway"] for one in json.loads(found.stdout)[0]["IPAM"]["Config"] if ":" not in one["Subnet"])
@@ -164,7 +164,7 @@ def _address_for_pods(engine: str) -> str:
 
 
 def _create_namespace(world: World) -> None:
-    """With Pod Security `restricted`. That of the last time may still be there: a killed test does not clean up."""
+    """Create the namespace with Pod Security `restricted`. A killed test does not clean up, so it may exist already."""
     world.cluster.kubectl("delete", "namespace", world.namespace, "--ignore-not-found", "--timeout=180s")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace, "labels": labels}}
@@ -175,7 +175,7 @@ def _create_namespace(world: World) -> None:
 def place(
     cluster: Any, engine: str, image: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """The namespace; the runner's image in the nodes; the hub's address for pods; the definition of Scenario."""
+    """Make the namespace, load the runner's image into the nodes, and create the definition of Scenario."""
     runner = image("runner", "sleeper")
     cluster.load(runner)
     namespace = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
@@ -193,7 +193,7 @@ def place(
 
 @pytest.fixture
 def world(place: World) -> Iterator[World]:
-    """With a hub. Tests start their controllers themselves."""
+    """Yield the namespace with a hub. Tests start their controllers themselves."""
     try:
         place.hub()
         yield place

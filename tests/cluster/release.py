@@ -1,4 +1,4 @@
-"""The chart in a namespace of its own, and the values that it is installed with."""
+"""The chart as a release in a namespace of its own, and the values that it is installed with."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ from conftest import ROOT
 
 CHART = ROOT / "charts" / "stepmark"
 NAMESPACE = "chart-test"
-RUNS = "chart-test-runs"  # which the chart makes
+RUNS = "chart-test-runs"  # The chart makes this namespace.
 DEFINITION = "crd/scenarios.stepmark.dev"
 
 
 def values(service: str, runner: str) -> dict[str, Any]:
-    """For one node that has half a core left."""
+    """Return values for one node that has half a core left."""
     small = {"requests": {"cpu": "20m", "memory": "128Mi"}}
     profile: dict[str, Any] = {
         "image": runner,
@@ -37,7 +37,7 @@ def values(service: str, runner: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Release:
-    """The chart in a namespace of its own, with the values that it was installed with."""
+    """The release in its namespace, with the values that it was installed with."""
 
     cluster: Any
     values: Path
@@ -48,7 +48,7 @@ class Release:
         return str(done.stdout)
 
     def of_runs(self, *arguments: str, **more: Any) -> str:
-        """kubectl where the runs are."""
+        """Run kubectl in the namespace of the runs."""
         return self.kubectl("--namespace", RUNS, *arguments, **more)
 
     def helm(self, verb: str, *arguments: str, **more: Any) -> str:
@@ -73,7 +73,7 @@ class Release:
 
 
 def older_chart(folder: Path) -> Path:
-    """The chart as a version before this one: its definition lacks a column."""
+    """Copy the chart as a version before this one: its definition lacks a column."""
     older = Path(shutil.copytree(CHART, folder / "stepmark"))
     about = yaml.safe_load((older / "Chart.yaml").read_text()) | {"version": "0.0.9"}
     (older / "Chart.yaml").write_text(yaml.safe_dump(about))

@@ -1,5 +1,7 @@
-"""What docs/install.md tells a newcomer to do, from `helm install` to the verdict outside: with the very scenarios that
-it suggests, of PyTorch and Keras, and of scripted steps."""
+"""What docs/install.md tells a newcomer to do, from `helm install` to the verdict outside of the cluster.
+
+The scenarios are those that it suggests: one of PyTorch and Keras, and one of scripted steps.
+"""
 
 import json
 import os
@@ -22,13 +24,14 @@ from conftest import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 
-RUN_BYTES, BUILD_BYTES = 5 << 30, 20 << 30  # to run the image of both frameworks, and to build it first
+# The disk that the image of both frameworks needs to run, and to be built first.
+RUN_BYTES, BUILD_BYTES = 5 << 30, 20 << 30
 ENGINES = {"torch", "keras-tensorflow"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a newcomer measures, and with a runner of which engines."""
+    """A scenario that a newcomer measures, and the engines of its runner."""
 
     name: str
     engines: str
@@ -36,7 +39,7 @@ class Trial:
 
     @property
     def runs(self) -> str:
-        """The namespace that the chart makes for runs."""
+        """Return the namespace that the chart makes for runs."""
         return f"{self.name}-runs"
 
     def candidates(self) -> set[str]:
@@ -44,14 +47,14 @@ class Trial:
 
 
 def suggested(name: str) -> dict[str, Any]:
-    """As the chart's notes, kind-up and docs/install.md name it."""
+    """Read a scenario that the chart's notes, kind-up and docs/install.md name."""
     found: dict[str, Any] = yaml.safe_load((ROOT / "scenarios" / f"{name}.yaml").read_text())
     return found
 
 
 FRAMEWORKS = Trial("frameworks", "torch keras", suggested("quickstart"))
 SCRIPTED = Trial("scripted", "sleeper", suggested("sleeper"))
-# The frameworks come first, as they do where a test is for them alone: so pytest sees that it is the same world.
+# The frameworks come first, as where a test is for them alone, so that pytest sees that it is the same world.
 both = pytest.mark.parametrize(
     "world", [FRAMEWORKS, pytest.param(SCRIPTED, marks=pytest.mark.core)], indirect=True, ids=lambda trial: trial.name
 )
@@ -60,7 +63,7 @@ with_frameworks = pytest.mark.parametrize("world", [FRAMEWORKS], indirect=True, 
 
 @dataclass(frozen=True)
 class World:
-    """The chart in a namespace of its own, and a scenario that was submitted and watched to its end."""
+    """A release of the chart, and a scenario that was submitted and watched to its end."""
 
     cluster: Any
     trial: Trial
@@ -132,7 +135,7 @@ def skip_without_disk(engine: str) -> None:
 
 
 def install(cluster: Any, image: Callable[..., str], trial: Trial) -> None:
-    """With the values that the sample has for a small cluster. The image of the runner, a large one, is in one node."""
+    """Install the chart with the sample values for a small cluster. The runner's image is large, so one node has it."""
     service, runner = image("service"), image("runner", trial.engines)
     node = cluster.nodes()[-1]
     cluster.load(service)
@@ -154,7 +157,7 @@ def install(cluster: Any, image: Callable[..., str], trial: Trial) -> None:
 
 
 @both
-def test_submit_shows_progress_and_then_the_table(world: World) -> None:
+def test_submit_prints_progress_and_then_the_table(world: World) -> None:
     done = world.submitted
     assert done.returncode == 0, done.stderr
     assert "Running: " in done.stderr
@@ -164,7 +167,7 @@ def test_submit_shows_progress_and_then_the_table(world: World) -> None:
 
 
 @both
-def test_the_scenario_is_complete_and_says_who_won(world: World) -> None:
+def test_the_submitted_scenario_is_complete_and_has_its_verdict(world: World) -> None:
     world.kubectl("wait", "--for=condition=Complete", "scenario/quickstart", "--timeout=10s")
     status = world.scenario()["status"]
     assert [one["validity"] for one in status["attempts"]] == ["valid"]
@@ -174,7 +177,7 @@ def test_the_scenario_is_complete_and_says_who_won(world: World) -> None:
 
 
 @both
-def test_the_report_of_the_hubs_run_is_written_here(world: World) -> None:
+def test_report_writes_the_report_of_a_run_in_the_hub(world: World) -> None:
     run = world.scenario()["metadata"]["uid"]
     done = world.stepmark("report", run)
     assert done.returncode == 0, done.stderr
@@ -182,7 +185,7 @@ def test_the_report_of_the_hubs_run_is_written_here(world: World) -> None:
 
 
 @both
-def test_a_gate_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None:
+def test_compare_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None:
     run = world.scenario()["metadata"]["uid"]
     done = world.stepmark("compare", run, run)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -190,7 +193,7 @@ def test_a_gate_from_outside_finds_a_run_as_fast_as_itself(world: World) -> None
 
 @pytest.fixture
 def prometheus(world: World) -> Iterator[str]:
-    """The address of one in the cluster, which finds the hub by itself."""
+    """Yield the address of a Prometheus in the cluster, which finds the hub by itself."""
     cluster = world.cluster
     cluster.add("prometheus")
     with cluster.forwarded("monitoring", "service/prometheus", 9090) as address:
@@ -198,7 +201,7 @@ def prometheus(world: World) -> Iterator[str]:
 
 
 def query(prometheus: str, promql: str) -> list[dict[str, Any]]:
-    """Once it has an answer."""
+    """Ask Prometheus until it has an answer."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         answer = httpx2.get(f"{prometheus}/api/v1/query", params={"query": promql}, trust_env=False).json()
@@ -221,7 +224,7 @@ def test_every_engine_has_a_verdict_in_the_hub_and_series_in_prometheus(world: W
 
 @with_frameworks
 def test_pods_of_one_node_do_not_compute_on_the_same_cores(world: World) -> None:
-    """Each sees all of the node's: with threads for all of them PyTorch's step was seven times as long as locally."""
+    """A pod sees all cores of its node. With threads for all of them PyTorch's step took seven times as long."""
     run, token = world.scenario()["metadata"]["uid"], world.token_file.read_text()
     address, bearer = f"{world.hub}/api/v1/runs/{run}/results.db", {"Authorization": f"Bearer {token}"}
     (world.folder / "results.db").write_bytes(httpx2.get(address, headers=bearer, trust_env=False).content)

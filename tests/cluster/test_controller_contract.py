@@ -1,4 +1,4 @@
-"""A real API server keeps the contract that the tests' fake one was made after."""
+"""A real API server keeps the contract that the fake one of the unit tests is made after."""
 
 import json
 import sys
@@ -38,32 +38,32 @@ def api(cluster: Any) -> Iterator[kube.Kube]:
 
 
 @pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
-def test_the_real(api: kube.Kube, promise: Callable[[Any], None]) -> None:
+def test_the_real_api_server_keeps_the_contract(api: kube.Kube, promise: Callable[[Any], None]) -> None:
     promise(api)
 
 
-def test_what_kuberay_can_do_is_read_from_its_definition(api: kube.Kube, cluster: Any) -> None:
+def test_the_capabilities_of_kuberay_are_read_from_its_definition(api: kube.Kube, cluster: Any) -> None:
     found = capabilities(api)
     described = cluster.kubectl("explain", "rayjob.spec.rayClusterSpec.authOptions", "--api-version=ray.io/v1")
     assert found.rayjobs
     assert found.auth_options == (described.returncode == 0)
 
 
-def test_a_rayjob_is_stored_as_we_make_it(api: kube.Kube) -> None:
-    """No field of it is unknown to the installed KubeRay, or changed by its definition's defaults."""
+def test_a_rayjob_is_stored_as_the_controller_makes_it(api: kube.Kube) -> None:
+    """Every field of the RayJob is known to the installed KubeRay, and none is changed by its definition's defaults."""
     owner, world = api.create(kube.SCENARIOS, NAMESPACE, new_scenario("a-job")), here()
     profile, can = world.profiles["default"], capabilities(api)
     from stepmark.scenario.load import scenario_from_object
 
     job = manifests.ray_job(owner, 1, scenario_from_object(owner), profile, can, world.settings)
-    job["spec"]["suspend"] = True  # so that it is only stored
+    job["spec"]["suspend"] = True  # Suspended, it is only stored.
     made = api.create(kube.RAYJOBS, NAMESPACE, job)
     assert _holds(made["spec"], job["spec"]), json.dumps(made["spec"], indent=1)
     api.delete(kube.RAYJOBS, NAMESPACE, made["metadata"]["name"], made["metadata"]["uid"])
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    """Everything that is wanted is there; the server may have added to it."""
+    """Return whether everything that is wanted is there; the server may have added to it."""
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(k in found and _holds(found[k], v) for k, v in wanted.items())
     if isinstance(wanted, list):
@@ -77,7 +77,7 @@ def test_a_field_that_the_server_does_not_know_is_refused(api: kube.Kube) -> Non
     assert refusal.value.status == 400
 
 
-def test_one_of_two_has_the_lease_until_it_gives_it_back_or_falls_silent(api: kube.Kube) -> None:
+def test_one_of_two_controllers_holds_the_lease_until_it_releases_it_or_stops_renewing(api: kube.Kube) -> None:
     now = [0.0]
     one, two = (Lease(api, NAMESPACE, "turn", name, 15, clock=lambda: now[0]) for name in ("one", "two"))
     one.renew()
@@ -86,9 +86,9 @@ def test_one_of_two_has_the_lease_until_it_gives_it_back_or_falls_silent(api: ku
     one.release()
     two.renew()
     assert (one.held(), two.held()) == (False, True)
-    one.renew()  # it sees the Lease of `two` for the first time
+    one.renew()  # It sees the Lease of `two` for the first time.
     now[0] = 12.0
-    assert not two.held()  # it stops earlier than anybody takes over
+    assert not two.held()  # It stops earlier than anybody takes over.
     one.renew()
     assert not one.held()
     now[0] = 16.0
@@ -98,10 +98,10 @@ def test_one_of_two_has_the_lease_until_it_gives_it_back_or_falls_silent(api: ku
     assert not two.held()
 
 
-def test_a_namespace_without_rights_and_hostile_labels_stop_no_other(
+def test_a_namespace_without_rights_and_hostile_labels_do_not_stop_the_others(
     api: kube.Kube, cluster: Any, tmp_path: Path
 ) -> None:
-    """As a user who may do everything in one of two namespaces, and nothing in the other."""
+    """The controller is a user who may do everything in one of two namespaces, and nothing in the other."""
     user, theirs = "only-here", f"{NAMESPACE}-forbidden"
     cluster.kubectl("create", "namespace", theirs)
     grant = ("create", "rolebinding", user, "--clusterrole=cluster-admin", f"--user={user}", "-n", NAMESPACE)

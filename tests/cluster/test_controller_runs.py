@@ -1,4 +1,4 @@
-"""The controller from the checkout against a real cluster, a real hub and real Ray: each fault is made, not played."""
+"""The controller from the checkout on a real cluster, with a real hub and real Ray. No fault is simulated."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ pytest_plugins = ["cluster.controlled"]
 
 
 def progress_seen_by_prometheus(world: World, name: str) -> float:
-    """At the port of the head that a PodMonitor scrapes."""
+    """Return the progress at the port of the head that a PodMonitor scrapes."""
     (head,) = world.pods(name, "head")
     (port,) = (one for one in head["spec"]["containers"][0]["ports"] if one["name"] == "live")
     pod = f"pod/{head['metadata']['name']}"
@@ -40,9 +40,9 @@ except urllib.error.HTTPError as error:
 
 
 def asked_by_a_stranger(world: World, name: str) -> int:
-    """What Ray's dashboard, which runs what it is told to, answers to a pod of another namespace.
+    """Return the status with which Ray's dashboard, which runs what it is told to, answers a pod of another namespace.
 
-    The network of this cluster enforces no NetworkPolicy, so what keeps the stranger out is Ray's token alone.
+    The network of this cluster enforces no NetworkPolicy, so that only Ray's token keeps the stranger out.
     """
     (head,) = world.pods(name, "head")
     address = f"http://{head['status']['podIP']}:8265/api/jobs/"
@@ -57,7 +57,7 @@ def asked_by_a_stranger(world: World, name: str) -> int:
     return int(done.stdout)
 
 
-def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a_local_run(world: World) -> None:
+def test_a_scenario_whose_hub_was_away_completes_with_the_table_of_a_local_run(world: World) -> None:
     world.controller()
     settings = {"profile": "default", "scale": {"workers": [1, 2], "batchPerWorker": 8}, "measurement": MEASURED}
     (world.folder / "s.yaml").write_text(yaml.safe_dump(scenario_document(**settings)))
@@ -92,7 +92,7 @@ def test_a_scenario_completes_though_its_hub_was_away_and_its_table_is_that_of_a
     assert ours == {"AttemptStarted", "Complete"}
 
 
-def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) -> None:
+def test_disturbed_attempts_are_invalid_and_the_next_one_counts(world: World) -> None:
     world.controller()
     world.create("disturbed", runPolicy={"maxAttempts": 4})
     first = world.measuring("disturbed")["attempts"][0]["rayJobName"]
@@ -114,7 +114,7 @@ def test_disturbed_attempts_are_worthless_and_the_next_one_counts(world: World) 
     assert (run["attempt"], run["outcome"]) == (4, "complete")
 
 
-def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
+def test_cancelling_removes_the_pods_and_the_hub_shows_it(world: World) -> None:
     world.controller()
     world.create("unwanted", measurement=MEASURED | {"minSeconds": 60})  # It is not complete before the cancel comes.
     world.measuring("unwanted")
@@ -125,7 +125,7 @@ def test_cancel_removes_the_pods_and_the_hub_says_so(world: World) -> None:
     assert world.run("unwanted")["run"]["outcome"] == "cancelled"
 
 
-def test_pods_that_never_start_fail_with_the_words_of_the_kubelet_and_leave_nothing(world: World) -> None:
+def test_pods_that_never_start_fail_with_the_kubelets_message_and_leave_nothing(world: World) -> None:
     world.controller("--ttl-seconds-after-finished", "0")
     world.create("stuck", profile="no-image", runPolicy={"startTimeoutSeconds": 10, "maxAttempts": 2})
     status = world.wait("stuck", "condition=Failed", 200)
@@ -139,13 +139,13 @@ def test_pods_that_never_start_fail_with_the_words_of_the_kubelet_and_leave_noth
     assert world.scenario("stuck")["status"]["phase"] == "Failed"
 
 
-def test_controllers_that_are_killed_and_doubled_all_the_time_make_one_job_each(world: World) -> None:
+def test_two_controllers_that_are_killed_repeatedly_make_one_rayjob_per_scenario(world: World) -> None:
     names, draw = [f"many-{number}" for number in range(6)], random.Random(7)
     many = ("--max-runs-per-namespace", "6")
     running = [world.controller(*many), world.controller(*many)]
     for name in names:
         world.create(name, profile="no-image", runPolicy={"maxAttempts": 1})
-    for _ in range(10):  # a controller needs about a second to come up
+    for _ in range(10):  # A controller needs about a second to start.
         time.sleep(draw.uniform(0.5, 2.5))
         victim = draw.randrange(2)
         running[victim].kill()

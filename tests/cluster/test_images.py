@@ -1,4 +1,4 @@
-"""The images of the Dockerfile, as a cluster runs them: another user than root, nothing writable but /tmp."""
+"""The images of the Dockerfile, run as a cluster does: by another user than root, with nothing writable but /tmp."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 MEGABYTE = 1_000_000
 LARGEST_SERVICE = 250 * MEGABYTE
 FRAMEWORKS = ["ray", "torch", "tensorflow", "keras", "jax"]
-# Every module of ours, less the parts that only a runner or a developer has, and what is no module but a script.
+# It imports all modules but the parts that only a runner or a developer has, and modules that run as scripts.
 IMPORT_ALL = """
 import importlib, pkgutil, stepmark
 elsewhere = ("engines", "workloads", "orchestrate", "launch", "hub.migrations", "generate")
@@ -64,12 +64,12 @@ def python(engine: str, image: str, code: str) -> Done:
     return run(engine, image, "-c", code, program="python")
 
 
-def test_the_program_starts_on_a_read_only_root(engine: str, built: str) -> None:
+def test_an_image_starts_stepmark_on_a_read_only_root(engine: str, built: str) -> None:
     done = run(engine, built, "--version")
     assert (done.returncode, done.stdout.strip()) == (0, __version__), done.stderr
 
 
-def test_it_is_not_root_and_can_write_nowhere_but_in_tmp(engine: str, built: str) -> None:
+def test_an_image_does_not_run_as_root_and_writes_only_to_tmp(engine: str, built: str) -> None:
     code = """
 import os, tempfile
 print(os.getuid(), os.getgid())
@@ -81,7 +81,7 @@ except OSError as error: print(error.strerror)
     assert done.stdout.splitlines() == ["65532 65532", "Read-only file system"], done.stderr
 
 
-def test_what_it_is_stands_on_its_labels(engine: str, built: str) -> None:
+def test_an_image_has_labels_that_describe_it(engine: str, built: str) -> None:
     config = inspect(engine, built)["Config"]
     assert isinstance(config, dict)
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
@@ -90,7 +90,7 @@ def test_what_it_is_stands_on_its_labels(engine: str, built: str) -> None:
     assert {"title", "description", "revision"} <= labels.keys()
 
 
-def test_it_lists_what_is_installed_in_it(engine: str, built: str) -> None:
+def test_an_image_lists_every_installed_package(engine: str, built: str) -> None:
     code = """
 import importlib.metadata, json, pathlib, re
 listed = json.loads(pathlib.Path("/opt/stepmark/sbom.cdx.json").read_text())["components"]
@@ -102,12 +102,12 @@ print(sorted(installed - names), {"numpy", "libc6"} <= names, any("deb/debian" i
     assert done.stdout.strip() == "[] True True", done.stdout + done.stderr
 
 
-def test_the_service_has_no_framework(engine: str, service: str) -> None:
+def test_the_service_image_has_no_framework(engine: str, service: str) -> None:
     code = f"import importlib.util as u; print([n for n in {FRAMEWORKS} if u.find_spec(n)])"
     assert python(engine, service, code).stdout.strip() == "[]"
 
 
-def test_the_service_lacks_no_module_that_it_needs(engine: str, service: str) -> None:
+def test_the_service_image_has_every_module_that_it_needs(engine: str, service: str) -> None:
     done = python(engine, service, IMPORT_ALL)
     assert done.stdout == "all\n", done.stderr
 
@@ -115,12 +115,12 @@ def test_the_service_lacks_no_module_that_it_needs(engine: str, service: str) ->
 @pytest.mark.parametrize(
     "verb", [("results", "out", "--json"), ("forecast", "out", "--workers", "4"), ("compare", "out", "out")]
 )
-def test_the_services_libraries_compute_what_whole_ones_do(
+def test_the_cut_down_libraries_of_the_service_image_compute_the_same(
     engine: str, service: str, results: Results, tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
-    """Between them they call all of SciPy that stepmark does."""
+    """Together these verbs call all of SciPy that stepmark does."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out").chmod(0o777)  # SQLite writes beside the file that it reads
+    (tmp_path / "out").chmod(0o777)  # SQLite writes beside the file that it reads.
     shutil.copy(results.folder / "results.db", tmp_path / "out")
     (tmp_path / "out" / "results.db").chmod(0o666)
     here = [sys.executable, "-m", "stepmark", *verb]
@@ -134,7 +134,7 @@ def test_the_services_libraries_compute_what_whole_ones_do(
 
 @pytest.fixture
 def hub(engine: str, service: str, tmp_path: Path) -> Iterator[Hub]:
-    """One in a container, with an address here."""
+    """Run a hub in a container; yields it with an address of this machine."""
     token, name = new_token(), f"stepmark-test-{secrets.token_hex(4)}"
     (tmp_path / "token").write_text(token)
     more = ["--name", name, "--publish", "127.0.0.1::8080", "--volume", f"{tmp_path / 'token'}:/token:ro"]
@@ -162,7 +162,9 @@ def answers(hub: Hub) -> bool:
             return False
 
 
-def test_a_hub_in_it_derives_figures_and_writes_parquet(hub: Hub, results: Results, tmp_path: Path) -> None:
+def test_a_hub_in_the_service_image_derives_figures_and_writes_parquet(
+    hub: Hub, results: Results, tmp_path: Path
+) -> None:
     runner = hub.runner(results)
     runner.send_all()
     assert Summary.model_validate(hub.wait_until_derived(runner.run_id)) == summary_of(results.folder)
@@ -172,18 +174,18 @@ def test_a_hub_in_it_derives_figures_and_writes_parquet(hub: Hub, results: Resul
     assert launches == [(len(results.rows),)]
 
 
-def test_the_service_has_no_shell(engine: str, service: str) -> None:
+def test_the_service_image_has_no_shell(engine: str, service: str) -> None:
     assert run(engine, service, "-c", "true", program="/bin/sh").returncode == 127
 
 
-def test_the_service_is_small(engine: str, service: str) -> None:
+def test_the_service_image_is_small(engine: str, service: str) -> None:
     size = inspect(engine, service)["Size"]
     assert isinstance(size, int)
     assert size <= LARGEST_SERVICE, f"{size / MEGABYTE:.0f} MB"
 
 
-def test_the_runner_can_take_jobs(engine: str, image: Image) -> None:
-    """Ray's dashboard takes KubeRay's submissions; it needs more than what Ray Train does."""
+def test_the_runner_image_can_take_the_jobs_of_kuberay(engine: str, image: Image) -> None:
+    """Ray's dashboard takes KubeRay's submissions, and needs more than Ray Train does."""
     runner = image("runner", "sleeper")
     login_shell = ["-lc", "ray --version && wget --version >/dev/null && stepmark --version"]
     done = run(engine, runner, *login_shell, program="bash")
@@ -191,8 +193,8 @@ def test_the_runner_can_take_jobs(engine: str, image: Image) -> None:
     assert python(engine, runner, "import ray.dashboard.modules.job.job_head").returncode == 0
 
 
-def test_each_framework_has_an_interpreter_of_its_own(engine: str, image: Image) -> None:
-    """And what all of them need is on the disk once."""
+def test_each_framework_of_the_runner_image_has_an_interpreter_of_its_own(engine: str, image: Image) -> None:
+    """What all interpreters need is on the disk once."""
     runner = image("runner", "torch keras")
     found = json.loads(run(engine, runner, "doctor", "--json").stdout)["findings"]
     installed = {finding["subject"] for finding in found if finding["ok"] and finding["subject"].startswith("engine")}
@@ -209,6 +211,6 @@ print(len(files), len({{os.stat(file).st_ino for file in files}}))
         assert done.stdout == f"{frameworks}\n3 1\n", done.stderr
 
 
-def test_an_unknown_engine_is_refused(engine: str, image: Image) -> None:
+def test_a_runner_image_with_an_unknown_engine_is_not_built(engine: str, image: Image) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         image("runner", "torhc")

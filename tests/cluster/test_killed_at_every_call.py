@@ -1,4 +1,4 @@
-"""A controller that ends at any of its calls to a real API server leaves nothing that the next one does not take up."""
+"""A controller is killed at each of its calls to a real API server, and the next one resumes all that it left."""
 
 import itertools
 import sys
@@ -27,8 +27,8 @@ NAMESPACE = "killed"
 TICKS_MOST = 20
 
 
-class Mortal:
-    """The real API; the process ends before a call reaches it (committed False), or before its answer is read."""
+class KillingApi:
+    """The real API. It kills the process before a call reaches it (committed False), or before its answer is read."""
 
     def __init__(self, api: kube.Kube, call: int, committed: bool) -> None:
         self._api, self._left, self._committed = api, call, committed
@@ -66,9 +66,9 @@ class World:
         worker = Worker(api, self.hub, meters, rests=Rests(kube.Patience(0.0, 0.0)))
         return Ticker(api, self.hub, self._settings, worker, meters, self.pool)
 
-    def starts(self, name: str, mortal: Mortal) -> dict[str, Any]:
-        """The scenario once its attempt starts, under a controller that is killed once and then replaced."""
-        ticker = self.controller(mortal)
+    def starts(self, name: str, killing: KillingApi) -> dict[str, Any]:
+        """Return the scenario once its attempt starts, under a controller that is killed once and then replaced."""
+        ticker = self.controller(killing)
         for _ in range(TICKS_MOST):
             try:
                 ticker.tick()
@@ -91,23 +91,23 @@ def world(cluster: Any, tmp_path: Path) -> Iterator[World]:
     cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
 
 
-def test_killed_at_any_call_the_next_controller_makes_the_one_job(world: World) -> None:
+def test_a_controller_that_is_killed_at_any_call_is_replaced_and_one_rayjob_made(world: World) -> None:
     calls = {committed: _every_call(world, committed) for committed in (False, True)}
     assert min(calls.values()) > 8, calls
 
 
 def _every_call(world: World, committed: bool) -> int:
-    """How many calls there were to be killed at."""
+    """Kill a controller at each of its calls in turn; return how many there were."""
     for call in itertools.count(1):
         name = f"{'after' if committed else 'before'}-{call}"
         document = scenario_document(profile="default")
         document["metadata"] = {"name": name, "namespace": NAMESPACE}
         world.api.create(kube.SCENARIOS, NAMESPACE, document)
-        mortal = Mortal(world.api, call, committed)
-        scenario = world.starts(name, mortal)
+        killing = KillingApi(world.api, call, committed)
+        scenario = world.starts(name, killing)
         _assert_one_job(world, scenario)
         world.api.delete(kube.SCENARIOS, NAMESPACE, name, scenario["metadata"]["uid"])
-        if not mortal.killed:
+        if not killing.killed:
             return call - 1
     raise AssertionError
 

@@ -1,4 +1,4 @@
-"""Runs in a queue of the real Kueue: admitted by quota, waiting, preempted. The queues are the sample's, but small."""
+"""Runs in a queue of the real Kueue: admitted by quota, waiting, preempted. The queues are the sample's, made small."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,13 +13,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 pytest_plugins = ["cluster.controlled"]
 
 SAMPLE = ROOT / "k8s" / "kueue" / "queues.yaml"
-ONE_RUN = "200m"  # a head and a worker of 40m each, and the submitter's 50m
+ONE_RUN = "200m"  # A head and a worker have 40m each, and the submitter 50m.
 GPU = "nvidia.com/gpu"
 ONE_WORKER = {"workers": [1], "batchPerWorker": 8}
 
 
 def small_queues(namespace: str) -> str:
-    """The sample for this namespace, with CPUs for one run, and as many on the GPU nodes as it has."""
+    """Return the sample for this namespace, with CPUs for one run, and with the sample's own quota on the GPU nodes."""
     documents = list(yaml.safe_load_all(SAMPLE.read_text().replace("benchmarks", namespace)))
     (queue,) = (one for one in documents if one["kind"] == "ClusterQueue")
     cpu = queue["spec"]["resourceGroups"][0]["flavors"][0]
@@ -30,7 +30,7 @@ def small_queues(namespace: str) -> str:
 
 @pytest.fixture(scope="module")
 def queues(place: World) -> Iterator[None]:
-    """Kueue stays in the cluster: to jobs without a queue it does nothing, as a test here shows."""
+    """Create the queues. Kueue stays in the cluster: it does nothing to jobs without a queue, as a test here shows."""
     place.cluster.add("kueue")
     name, documents = place.namespace, small_queues(place.namespace)
     done = place.cluster.kubectl("apply", "-f", "-", input=documents)
@@ -57,7 +57,7 @@ def ray_job(world: World, name: str, attempt: int = 1) -> dict[str, Any]:
     return found
 
 
-def test_a_run_without_quota_waits_for_the_one_before_it_and_one_without_a_queue_does_not(queued: World) -> None:
+def test_a_run_waits_for_quota_and_a_run_without_a_queue_does_not(queued: World) -> None:
     world = queued
     world.create("first", profile="queued", scale=ONE_WORKER)
     world.measuring("first")
@@ -74,7 +74,7 @@ def test_a_run_without_quota_waits_for_the_one_before_it_and_one_without_a_queue
     assert ended["endTime"] <= started["startTime"]
 
 
-def test_an_urgent_run_takes_the_place_of_another_whose_attempt_is_worthless_and_not_counted(queued: World) -> None:
+def test_an_urgent_run_preempts_another_whose_attempt_is_invalid_and_not_counted(queued: World) -> None:
     world = queued
     world.create("modest", profile="queued", scale=ONE_WORKER, runPolicy={"maxAttempts": 1})
     world.measuring("modest")
@@ -88,7 +88,7 @@ def test_an_urgent_run_takes_the_place_of_another_whose_attempt_is_worthless_and
     assert (run["attempt"], run["outcome"]) == (2, "complete")
 
 
-def test_workers_with_gpus_get_their_flavour_of_nodes_and_their_head_the_other(queued: World) -> None:
+def test_workers_with_gpus_get_the_flavor_of_gpu_nodes_and_their_head_another(queued: World) -> None:
     world = queued
     world.create("gpus", profile="gpus", scale=ONE_WORKER)
     world.wait("gpus", "condition=Admitted", 60)

@@ -1,4 +1,4 @@
-"""Where the real scheduler puts a run's pods: on nodes of their own, and on GPU nodes those that ask for GPUs alone."""
+"""Where the real scheduler puts a run's pods: on nodes of their own, and on GPU nodes only if they ask for GPUs."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def nodes_of(pods: list[dict[str, Any]]) -> list[str]:
 
 
 def hosts_in_the_record(world: World, name: str, folder: Path) -> list[list[str]]:
-    """The hosts of each launch's ranks."""
+    """Return the hosts of each launch's ranks, as recorded."""
     (folder / FILE).write_bytes(world.ask_hub(f"runs/{world.uid(name)}/{FILE}").content)
     store = SqliteStore.open(folder)
     try:
@@ -31,7 +31,9 @@ def hosts_in_the_record(world: World, name: str, folder: Path) -> list[list[str]
         store.close()
 
 
-def test_pods_that_want_nodes_of_their_own_are_on_three_and_the_record_names_them(world: World, tmp_path: Path) -> None:
+def test_three_pods_with_one_pod_per_node_are_on_three_nodes_that_the_record_names(
+    world: World, tmp_path: Path
+) -> None:
     world.profile("apart", onePodPerNode=True)
     world.controller()
     world.create("apart", profile="apart", scale={"workers": [3], "batchPerWorker": 8})
@@ -44,7 +46,7 @@ def test_pods_that_want_nodes_of_their_own_are_on_three_and_the_record_names_the
 
 @pytest.fixture
 def gpu_node(cluster: Any) -> Iterator[str]:
-    """A node that says it has GPUs, as the device plugin would, with the label and the taint of such nodes."""
+    """Make a node announce GPUs, as the device plugin would, with the label and the taint of such nodes."""
     node = cluster.nodes()[1]
     paths = [f"/status/{part}/{GPU.replace('/', '~1')}" for part in ("capacity", "allocatable")]
     try:
@@ -69,16 +71,16 @@ def patch_status(cluster: Any, node: str, patch: list[dict[str, str]]) -> None:
 
 @pytest.fixture
 def with_gpus(world: World, gpu_node: str) -> World:
-    """Two GPUs for each worker."""
+    """Add a profile with two GPUs for each worker, and start a controller."""
     devices = {"extendedResource": GPU, "countPerWorker": 2}
     world.profile("gpus", devices=devices, tolerations=[TOLERATION])
     world.controller()
     return world
 
 
-def test_workers_get_the_gpu_node_and_the_head_and_runs_on_cpus_do_not(with_gpus: World, gpu_node: str) -> None:
+def test_workers_with_gpus_get_the_gpu_node_and_other_pods_do_not(with_gpus: World, gpu_node: str) -> None:
     world = with_gpus
-    world.create("plain", profile="no-image")  # pods that have a node, and need no more of it
+    world.create("plain", profile="no-image")  # These pods have a node and need nothing more.
     world.create("gpus", profile="gpus")
     world.measuring("gpus")
     workers, (head,) = world.pods("gpus", "worker"), world.pods("gpus", "head")
@@ -93,7 +95,7 @@ def test_workers_get_the_gpu_node_and_the_head_and_runs_on_cpus_do_not(with_gpus
 
 
 def gpus_of(pod: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Requested, and the limit."""
+    """Return the GPUs that a pod requests, and their limit."""
     resources = pod["spec"]["containers"][0]["resources"]
     return resources["requests"].get(GPU), resources["limits"].get(GPU)
 
@@ -102,7 +104,7 @@ def started_with(pod: dict[str, Any]) -> str:
     return " ".join(pod["spec"]["containers"][0]["args"]) + " "
 
 
-def test_more_gpus_than_there_are_are_not_waited_for_and_the_scheduler_is_quoted(with_gpus: World) -> None:
+def test_a_run_with_more_gpus_than_exist_fails_with_the_schedulers_message(with_gpus: World) -> None:
     world = with_gpus
     policy = {"startTimeoutSeconds": 10, "maxAttempts": 1}
     world.create("greedy", profile="gpus", scale={"workers": [3], "batchPerWorker": 8}, runPolicy=policy)

@@ -1,5 +1,7 @@
-"""One corpus, two validators: the API server with the generated CRD, and Pydantic. What only one of them can judge is
-tagged so in the documents."""
+"""One corpus of documents, two validators: the API server with the generated CRD, and Pydantic.
+
+A document that only one of them can judge says so in its first line.
+"""
 
 import functools
 import json
@@ -31,7 +33,7 @@ def done(process: Any) -> str:
 
 @pytest.fixture(scope="module")
 def server(cluster: Any) -> Iterator[Any]:
-    """The cluster with the CRD. One that was there already, from the chart, is brought up to date and left."""
+    """Yield the cluster with the CRD. A CRD that the chart brought is updated, and left at the end."""
     ours = cluster.kubectl("get", DEFINITION).returncode != 0
     done(cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text()))
     done(cluster.kubectl("wait", "--for=condition=Established", DEFINITION, "--timeout=60s"))
@@ -44,7 +46,7 @@ def server(cluster: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def objects(server: Any) -> Iterator[Any]:
-    """kubectl in a namespace with one scenario, `test`."""
+    """Yield kubectl in a namespace with one scenario, `test`."""
 
     def kubectl(*arguments: str, **more: Any) -> Any:
         return server.kubectl("-n", NAMESPACE, *arguments, **more)
@@ -60,7 +62,7 @@ def create(server: Any, path: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def answer_to(server: Any) -> Callable[[Path], Any]:
-    """What the server says to a document, which is sent once."""
+    """Return a function of the server's answer to a document, which is sent once."""
     return functools.cache(lambda path: create(server, path))
 
 
@@ -71,7 +73,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def rules() -> set[str]:
-    """Messages of all CEL rules but those about changes."""
+    """Return the messages of all CEL rules but those about changes."""
     messages: set[str] = set()
 
     def collect(schema: Any) -> None:
@@ -90,7 +92,7 @@ def layers(path: Path) -> set[str]:
     return set(path.read_text().splitlines()[0].removeprefix("# refused-by: ").split(", "))
 
 
-def test_the_definition_is_kept_as_it_was_sent(server: Any) -> None:
+def test_the_api_server_keeps_the_definition_as_it_was_sent(server: Any) -> None:
     found = json.loads(done(server.kubectl("get", DEFINITION, "-o", "json")))
     assert found["spec"]["versions"][0]["schema"] == crd()["spec"]["versions"][0]["schema"]
     conditions = {condition["type"]: condition["status"] for condition in found["status"]["conditions"]}
@@ -98,7 +100,7 @@ def test_the_definition_is_kept_as_it_was_sent(server: Any) -> None:
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_valid_document_comes_back_with_our_defaults(server: Any, path: Path) -> None:
+def test_a_valid_document_gets_pydantics_defaults(server: Any, path: Path) -> None:
     theirs = json.loads(done(create(server, path)))
     ours = scenario_from_file(path)
     assert scenario_from_object(theirs).canonical_json() == ours.canonical_json()
@@ -107,14 +109,16 @@ def test_a_valid_document_comes_back_with_our_defaults(server: Any, path: Path) 
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_document_is_refused_where_it_says(answer_to: Callable[[Path], Any], path: Path) -> None:
+def test_an_invalid_document_is_refused_by_the_validators_that_it_names(
+    answer_to: Callable[[Path], Any], path: Path
+) -> None:
     answer = answer_to(path)
     assert (answer.returncode != 0) == bool(layers(path) & {"schema", "cel"}), answer.stderr
     if "cel" in layers(path):
         assert any(message in answer.stderr for message in rules()), answer.stderr
 
 
-def test_every_rule_refuses_a_document(answer_to: Callable[[Path], Any]) -> None:
+def test_every_cel_rule_refuses_a_document(answer_to: Callable[[Path], Any]) -> None:
     answers = [answer_to(path).stderr for path in INVALID if "cel" in layers(path)]
     assert [rule for rule in rules() if not any(rule in answer for answer in answers)] == []
 
@@ -136,7 +140,7 @@ def test_every_rule_refuses_a_document(answer_to: Callable[[Path], Any]) -> None
     ],
     ids=str,
 )
-def test_a_scenario_does_not_change(objects: Any, change: dict[str, Any]) -> None:
+def test_a_change_of_a_scenarios_spec_is_refused(objects: Any, change: dict[str, Any]) -> None:
     document = scenario_document(
         candidates=[{"name": "a", "engine": "sleeper"}, {"name": "b", "engine": "sleeper"}],
         sweep={"execution": ["default", "eager"]},
@@ -148,12 +152,12 @@ def test_a_scenario_does_not_change(objects: Any, change: dict[str, Any]) -> Non
     assert "a scenario is one run and cannot change" in answer.stderr
 
 
-def test_what_is_not_the_run_does_change(objects: Any) -> None:
+def test_labels_and_annotations_of_a_scenario_can_change(objects: Any) -> None:
     done(objects("label", "scenario", "test", "team=vision"))
     done(objects("annotate", "scenario", "test", "note=x"))
 
 
-def test_a_scenario_applied_twice_is_one(objects: Any) -> None:
+def test_applying_a_scenario_twice_changes_nothing(objects: Any) -> None:
     document = yaml.safe_dump(scenario_document())
     done(objects("apply", "-f", "-", input=document))
     done(objects("patch", "scenario", "test", "--type=merge", "-p", '{"spec": {"cancel": true}}'))
@@ -163,7 +167,7 @@ def test_a_scenario_applied_twice_is_one(objects: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["false", "null"])
-def test_cancelling_is_for_good(objects: Any, value: str) -> None:
+def test_a_cancelled_scenario_cannot_be_revived(objects: Any, value: str) -> None:
     done(objects("patch", "scenario", "test", "--type=merge", "-p", '{"spec": {"cancel": true}}'))
     answer = objects("patch", "scenario", "test", "--type=merge", "-p", f'{{"spec": {{"cancel": {value}}}}}')
     assert "a cancelled scenario stays cancelled" in answer.stderr
@@ -196,9 +200,9 @@ def set_status(objects: Any, **changes: Any) -> Any:
     return objects("patch", "scenario", "test", "--subresource=status", "--type=merge", "-p", patch)
 
 
-def test_the_status_is_written_apart_from_the_spec(objects: Any) -> None:
+def test_the_status_is_written_only_through_its_subresource(objects: Any) -> None:
     fresh = json.loads(done(objects("get", "scenario", "test", "-o", "json")))
-    assert "status" not in fresh  # what the document said of it was dropped
+    assert "status" not in fresh  # The server drops the status of a new document.
     done(set_status(objects))
     found = json.loads(done(objects("get", "scenario", "test", "-o", "json")))
     assert found["status"] == STATUS
@@ -220,11 +224,11 @@ def test_the_status_is_written_apart_from_the_spec(objects: Any) -> None:
     ],
     ids=str,
 )
-def test_a_status_that_is_none_is_refused(objects: Any, change: dict[str, Any]) -> None:
+def test_an_invalid_status_is_refused(objects: Any, change: dict[str, Any]) -> None:
     assert "is invalid" in set_status(objects, **change).stderr
 
 
-def test_kubectl_get_says_how_it_stands(objects: Any) -> None:
+def test_kubectl_get_shows_phase_progress_and_verdict(objects: Any) -> None:
     done(set_status(objects))
     head, line = done(objects("get", "scn", "test")).splitlines()
     assert head.split() == ["NAME", "PHASE", "PROGRESS", "VERDICT", "ATTEMPT", "AGE"]
@@ -232,6 +236,6 @@ def test_kubectl_get_says_how_it_stands(objects: Any) -> None:
     assert "r1" in done(objects("get", "stepmark", "-o", "wide"))
 
 
-def test_kubectl_explains_the_fields(objects: Any) -> None:
+def test_kubectl_explain_describes_the_fields(objects: Any) -> None:
     told = " ".join(done(objects("explain", "scenario.spec")).split())
     assert "On a cluster only `cancel` and `suspend` can change" in told

@@ -1,4 +1,4 @@
-"""What takes the whole cluster's peace while a run measures. Alone in the cluster: other tests would not survive it."""
+"""Faults of the whole cluster while a run measures. Other tests would not survive them, so these run alone."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ pytest_plugins = ["cluster.controlled"]
 
 @pytest.fixture
 def drained(world: World) -> Iterator[list[str]]:
-    """Nodes put here are let in again at the end."""
+    """Yield a list for nodes that a test drains; they are made schedulable again at the end."""
     nodes: list[str] = []
     yield nodes
     for node in nodes:
         world.cluster.kubectl("uncordon", node)
 
 
-def test_a_drained_node_costs_no_attempt_and_an_api_server_that_restarts_disturbs_none(
+def test_a_drained_node_counts_as_preemption_and_a_restarted_api_server_disturbs_nothing(
     world: World, drained: list[str], engine: str
 ) -> None:
     world.controller()

@@ -37,7 +37,7 @@ def reviewer(accounts: Any, monkeypatch: pytest.MonkeyPatch) -> TokenReviewer:
     return TokenReviewer("stepmark", {RUNNER: Grant(right="register")})
 
 
-def test_a_token_made_for_the_hub_has_what_its_user_may(accounts: Any, reviewer: TokenReviewer) -> None:
+def test_a_token_made_for_the_hub_has_the_right_of_its_user(accounts: Any, reviewer: TokenReviewer) -> None:
     user = reviewer.user_of(token(accounts, "runner", "--audience", "stepmark"))
     assert user is not None
     assert user.grant == Grant(right="register")
@@ -48,9 +48,11 @@ def test_a_token_made_for_the_hub_has_what_its_user_may(accounts: Any, reviewer:
     [("runner", ["--audience", "elsewhere"]), ("runner", []), ("other", ["--audience", "stepmark"])],
     ids=["for another service", "for the API server", "of somebody else"],
 )
-def test_any_other_token_has_nothing(accounts: Any, reviewer: TokenReviewer, account: str, options: list[str]) -> None:
+def test_any_other_token_of_kubernetes_has_no_right(
+    accounts: Any, reviewer: TokenReviewer, account: str, options: list[str]
+) -> None:
     assert reviewer.user_of(token(accounts, account, *options)) is None
 
 
-def test_what_is_no_token_has_nothing(accounts: Any, reviewer: TokenReviewer) -> None:
+def test_a_text_that_is_not_a_token_has_no_right(accounts: Any, reviewer: TokenReviewer) -> None:
     assert reviewer.user_of("eyJhbGciOiJub25lIn0.e30.") is None

@@ -24,7 +24,7 @@ class Params(StrictModel):
 
 
 class Cnn(Workload):
-    """What the shipped models leave out: a convolution's bias before BatchNorm, average pooling, flattening."""
+    """A model with what the shipped ones lack: a convolution's bias before BatchNorm, average pooling, flattening."""
 
     params_model = Params
 
@@ -57,7 +57,7 @@ class Cnn(Workload):
         x = layers.Conv2D(6, 3, padding="same", name="0")(inputs)
         x = layers.ReLU()(layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="1")(x))
         x = layers.AveragePooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
-        x = layers.Permute((3, 1, 2))(x)  # torch flattens channels first
+        x = layers.Permute((3, 1, 2))(x)  # torch flattens channels first.
         return keras.Model(inputs, layers.Dense(5, name="5")(layers.Flatten()(x)))
 
 
@@ -72,7 +72,7 @@ WORKLOADS: dict[str, tuple[Workload, dict[str, Any]]] = {
 
 
 def replaced(module: str, name: str, make: Callable[[Any], Any]) -> Any:
-    """While inside, `module.name` is `make(what it was)`; nothing where this process has no such module."""
+    """Replace `module.name` by `make(what it was)` in the block; do nothing where this process has no such module."""
     owner = sys.modules.get(module)
     return mock.patch.object(owner, name, make(getattr(owner, name))) if owner is not None else nullcontext()
 
@@ -82,12 +82,12 @@ def layer(name: str, make: Callable[[Any], Any]) -> Any:
 
 
 def forced(**arguments: Any) -> Callable[[Any], Any]:
-    """The same call, with these arguments whatever the caller says."""
+    """Return a maker of the same call with these arguments, whatever the caller passes."""
     return lambda real: lambda *given, **named: real(*given, **(named | arguments))
 
 
 def nothing(_: Any) -> Any:
-    """A layer that does nothing."""
+    """Return a layer that returns its input."""
     return lambda *_, **__: lambda x: x
 
 
@@ -98,7 +98,7 @@ def same_padding() -> Iterator[None]:
 
 
 def same_pool(name: str) -> Any:
-    """Pooling with 'same' padding, without the zeros that are added by hand."""
+    """Pool with 'same' padding, without the zeros that are added by hand."""
 
     def make(real: Any) -> Any:
         crop = sys.modules["keras.layers"].Cropping2D
@@ -124,7 +124,7 @@ def second_lstm_bias() -> Iterator[None]:
 def keras_values(
     change: Callable[[str, Any], Any], path_change: Callable[[str], str] = lambda path: path
 ) -> Iterator[None]:
-    """Weights that go wrong on their way into Keras."""
+    """Change weights on their way into Keras."""
     real = _weights.keras_values
 
     def values(path: str, shape: tuple[int, ...], weights: Any) -> Any:
@@ -141,7 +141,7 @@ def query_for_key(path: str) -> str:
 
 @contextmanager
 def optimizer(name: str, **arguments: Any) -> Iterator[None]:
-    """Both frameworks' optimiser of this name with these settings, in place of SGD."""
+    """Use both frameworks' optimiser of this name, with these settings, in place of SGD."""
     with (
         replaced("torch.optim", "SGD", lambda _: _torch_optimizer(name, arguments)),
         replaced("keras.optimizers", "SGD", lambda _: _keras_optimizer(name, arguments)),
@@ -165,7 +165,7 @@ def _keras_optimizer(name: str, arguments: dict[str, Any]) -> Any:
 
 @contextmanager
 def changing_rate() -> Iterator[None]:
-    """The learning rate halves after two steps: torch's momentum keeps gradients, Keras' keeps steps."""
+    """Halve the learning rate after two steps: torch's momentum keeps gradients, and Keras' keeps steps."""
     real = ENGINE.step
 
     def step(self: Any, index: int) -> None:
@@ -180,18 +180,18 @@ def changing_rate() -> Iterator[None]:
 
 
 def without_autocast() -> Any:
-    """torch's mixed precision that is never switched on."""
+    """Never switch torch's mixed precision on."""
     return mock.patch.object(ENGINE, "_autocast", return_value=nullcontext())
 
 
 def float32_policy() -> Any:
-    """Keras' mixed precision that is never switched on."""
+    """Never switch Keras' mixed precision on."""
     return mock.patch.dict("stepmark.engines._keras_parts._POLICIES", bfloat16="float32")
 
 
 @contextmanager
 def short_weights() -> Iterator[None]:
-    """Weights that are kept in bfloat16: rounded when they are loaded, and after every step."""
+    """Keep the weights in bfloat16: round them when they are loaded, and after every step."""
     real_load, real_step = ENGINE.load_weights, ENGINE.step
 
     def load(self: Any, weights: Any) -> None:
@@ -206,7 +206,7 @@ def short_weights() -> Iterator[None]:
 
 
 def rounded(values: Any) -> Any:
-    """To bfloat16's mantissa, to nearest."""
+    """Round to nearest, to bfloat16's mantissa."""
     bits = values.astype("float32").view("uint32")
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view("float32")
 
@@ -241,7 +241,7 @@ MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
     "adam-epsilon": ("lstm", lambda: optimizer("Adam")),
     "rate-change": ("mlp", changing_rate),
 }
-# Mistakes in mixed precision, by framework: bfloat16 that is not.
+# Mistakes in mixed precision, by framework: cells that are called bfloat16 and are not.
 SHORT: dict[str, dict[str, tuple[str, Callable[[], Any]]]] = {
     "torch": {
         "bfloat16-no-autocast": ("mlp", without_autocast),

@@ -38,31 +38,31 @@ ENGINE: Any = None
 
 
 @contextmanager
-def step_becomes(make: Callable[[Any, Any, int], None]) -> Iterator[None]:
-    """While inside, a step is `make(the real step, the engine, the step's index)`."""
+def step_replaced(make: Callable[[Any, Any, int], None]) -> Iterator[None]:
+    """Replace a step by `make(the real step, the engine, the step's index)` in the block."""
     real = ENGINE.step
     with mock.patch.object(ENGINE, "step", lambda self, index: make(real, self, index)):
         yield
 
 
-def alone_unless(exchanges: Callable[[int], bool]) -> Any:
-    """Local SGD: gradients are exchanged in some steps only."""
+def local_sgd(exchanges: Callable[[int], bool]) -> Any:
+    """Do local SGD: exchange gradients in some steps only."""
 
     def step(real: Any, engine: Any, index: int) -> None:
         with nullcontext() if exchanges(index) else engine._strategy.no_exchange():
             real(engine, index)
 
-    return step_becomes(step)
+    return step_replaced(step)
 
 
 def skipped_backward() -> Any:
-    """Every second step after step 10 is none."""
-    return step_becomes(lambda real, engine, index: None if index > 10 and index % 2 else real(engine, index))
+    """Skip every second step after step 10."""
+    return step_replaced(lambda real, engine, index: None if index > 10 and index % 2 else real(engine, index))
 
 
 @contextmanager
 def samples_left_out() -> Iterator[None]:
-    """Of each rank's samples, the first eight are trained on."""
+    """Train only on the first eight samples of each rank."""
     real = ENGINE._place
     few = SAMPLES_CHECKED
     with mock.patch.object(ENGINE, "_place", lambda self, batch: real(self, tuple(part[:few] for part in batch))):
@@ -71,8 +71,8 @@ def samples_left_out() -> Iterator[None]:
 
 PLANTS: dict[str, Callable[[], Any]] = {
     "honest": nullcontext,
-    "local-sgd-from-8": lambda: alone_unless(lambda index: index < 8),
-    "local-sgd-every-10": lambda: alone_unless(lambda index: index < 8 or index % 10 == 0),
+    "local-sgd-from-8": lambda: local_sgd(lambda index: index < 8),
+    "local-sgd-every-10": lambda: local_sgd(lambda index: index < 8 or index % 10 == 0),
     "skipped-backward": skipped_backward,
     "samples-left-out": samples_left_out,
     "timed-shards-are-all-the-first": nullcontext,
@@ -98,7 +98,7 @@ def write_reference(path: Path, samples: int, with_logits: bool) -> None:
 
 
 def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int) -> str:
-    """What is proven before timing: few samples, few steps."""
+    """Make the check before timing, with few samples and few steps; return the problem, empty where there is none."""
     engine.build(WORKLOAD, PARAMS, shards(SAMPLES_CHECKED, rank), 0.0625)
     found = trace(engine, weights, group.agree_mean)
     if rank:

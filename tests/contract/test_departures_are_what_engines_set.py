@@ -1,4 +1,4 @@
-"""What an engine sets is read back from its framework: it is the default there, or the table of departures has it."""
+"""Each setting of an engine, read back from its framework, is the default there or is in the table of departures."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from conftest import ROOT
 from stepmark import catalog
 from stepmark.engines._protocol import Departure
 
-# Each prints {knob: [what users get, what the engine set]}, read from the framework's signatures and attributes.
+# Each program prints {knob: [what users get, what the engine set]} from the framework's signatures and attributes.
 HEAD = """
 import inspect, json, os, sys
 from stepmark import catalog
@@ -59,7 +59,7 @@ found = {name: [str(getattr(default, name)), str(getattr(ours, name))] for name 
 knob = "TF32 (tf.config.experimental.enable_tensor_float_32_execution)"
 found[knob] = [usual, tf.config.experimental.tensor_float_32_execution_enabled()]
 print(json.dumps(found))
-os._exit(0)  # its threads may hang in an orderly exit
+os._exit(0)  # TensorFlow's threads may hang in an orderly exit.
 """,
     "keras-jax": """
 import jax
@@ -96,7 +96,7 @@ def read_back(engine: str, *options: str) -> dict[str, tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("engine", CODES)
-def test_what_is_set_is_the_default_or_stands_in_the_table(engine: str) -> None:
+def test_every_setting_is_the_default_or_stands_in_the_table(engine: str) -> None:
     table = departures(engine)
     for knob, (usual, ours) in read_back(engine).items():
         assert (knob in table) == (usual != ours), (knob, usual, ours)
@@ -104,12 +104,12 @@ def test_what_is_set_is_the_default_or_stands_in_the_table(engine: str) -> None:
             assert (table[knob].ours, table[knob].usual.partition(":")[0].partition(",")[0]) == (str(ours), str(usual))
 
 
-def test_the_option_bucket_view_is_what_it_adds() -> None:
+def test_the_option_bucket_view_changes_only_that_setting() -> None:
     plain, asked = read_back("torch"), read_back("torch", "bucket-view")
     assert {knob for knob in plain if plain[knob] != asked[knob]} == {"DDP's gradient_as_bucket_view"}
 
 
-def test_the_variable_that_is_set_for_torchs_compiler_stands_in_the_table() -> None:
+def test_the_environment_variable_of_torchs_compiler_stands_in_the_table() -> None:
     for engine in ("torch", "keras-torch"):
         support = catalog.load_engine(engine).SUPPORT
         [one] = [one for one in support.departures if "TORCHINDUCTOR_COMPILE_THREADS" in one.knob]
@@ -117,7 +117,7 @@ def test_the_variable_that_is_set_for_torchs_compiler_stands_in_the_table() -> N
 
 
 @pytest.mark.parametrize("engine", [name for name in catalog.engine_names() if name != "sleeper"])
-def test_every_departure_holds_for_a_cell_that_the_engine_has_and_says_why(engine: str) -> None:
+def test_every_departure_names_cells_of_its_engine_and_a_reason(engine: str) -> None:
     support = catalog.load_engine(engine).SUPPORT
     forms = {*support.strategies, *(v for s in support.strategies for v in support.variants_of(s))}
     for one in support.departures:

@@ -1,6 +1,6 @@
-"""One suite for all pairs: a new file in engines/ or workloads/ is picked up by itself.
+"""One suite for all pairs of engine and workload, which finds new files in engines/ or workloads/ by itself.
 
-Each engine trains everything in one process, since frameworks do not share one; the tests look at what it saw. All
+Each engine trains everything in one process, since frameworks do not share one; the tests look at its reports. All
 engines start with the first test.
 """
 
@@ -40,7 +40,7 @@ def levels(known: dict[str, str | None]) -> list[str]:
 
 
 def jobs(engine: str) -> list[dict[str, Any]]:
-    """Every model at every execution level; the smallest at every precision, with every option, and fed each step."""
+    """List all models at each execution level; the smallest at each precision, with each option, and fed each step."""
     default, small = support(engine).default_execution, models(engine)[0] if engine == "sleeper" else "mlp"
     found: list[dict[str, Any]] = [
         {"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)
@@ -80,7 +80,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     before = engine.weights()
     losses = []
     for index in range(6):
-        engine.step(2 * index)  # always the same batch: the loss must fall
+        engine.step(2 * index)  # The batch is always the same, so the loss must fall.
         losses.append(engine.synchronize())
     compilations = engine.compilations()
     engine.step(0)
@@ -91,7 +91,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     engine.step_without_reduce(0)
     engine.synchronize()
     parts = engine.parts()
-    # Of the other models, eager gradients take seconds a call, and are the same code.
+    # Eager gradients of the other models take seconds a call, and are the same code.
     for call in parts.values() if job["model"] == "mlp" or job["execution"] != "eager" else ():
         call(0)
     before_again, compilations = engine.weights(), engine.compilations()
@@ -118,7 +118,7 @@ engine.close()
 
 @cache
 def processes() -> "dict[str, Future[subprocess.CompletedProcess[str]]]":
-    """One for each engine, two at a time: each is pinned to one thread by its RankContext."""
+    """Start one process for each engine, two at a time: each is pinned to one thread by its RankContext."""
     pool = ThreadPoolExecutor(2)
     return {engine: pool.submit(process, engine) for engine in catalog.engine_names()}
 
@@ -130,7 +130,7 @@ def process(engine: str) -> "subprocess.CompletedProcess[str]":
 
 @cache
 def everything(engine: str) -> dict[str, dict[str, Any]]:
-    """What an engine saw, by job."""
+    """Return what an engine reported of each job."""
     missing = [m for m in support(engine).requires if importlib.util.find_spec(m) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
@@ -150,12 +150,12 @@ PAIRS = [(e, m, x) for e in catalog.engine_names() for m in models(e) for x in l
 
 
 @pytest.mark.parametrize(("engine", "model", "execution"), PAIRS)
-def test_it_builds_steps_and_moves_weights_out_and_in(engine: str, model: str, execution: str) -> None:
+def test_an_engine_trains_a_model_and_exports_and_loads_its_weights(engine: str, model: str, execution: str) -> None:
     found = seen(engine, model=model, execution=execution)
     assert found["restored"]
     assert not found["compiled_again"]
-    assert not found["parts_compiled_again"]  # what is traced anew is so in the first round, which is no sample
-    assert not found["parts_moved"]  # by the step without its update
+    assert not found["parts_compiled_again"]  # What is traced anew is so in the first round, which is no sample.
+    assert not found["parts_moved"]  # The step without its update moves no weight.
     assert all(found["flags"].values())
     if found["expected"] is not None:
         assert found["parameters"] == found["expected"]
@@ -165,7 +165,7 @@ def test_it_builds_steps_and_moves_weights_out_and_in(engine: str, model: str, e
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_every_precision_trains_and_is_another(engine: str) -> None:
+def test_every_precision_trains_and_gives_losses_of_its_own(engine: str) -> None:
     known = levels(support(engine).precisions)
     losses = {precision: seen(engine, model="mlp", precision=precision)["losses"] for precision in known}
     assert all(found[-1] < found[0] for found in losses.values())
@@ -173,24 +173,24 @@ def test_every_precision_trains_and_is_another(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_tf32_is_off_and_said_to_be(engine: str) -> None:
+def test_an_engine_switches_tf32_off_and_reports_it(engine: str) -> None:
     assert seen(engine, model="mlp", precision="float32")["flags"]["tf32"] == "off"
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_float16_scales_its_loss_dynamically(engine: str) -> None:
+def test_an_engine_scales_the_loss_dynamically_in_float16_alone(engine: str) -> None:
     assert seen(engine, model="mlp", precision="float16")["flags"]["loss_scale"].startswith("dynamic")
     assert seen(engine, model="mlp", precision="float32")["flags"]["loss_scale"] == "none"
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_samples_fed_each_step_train_as_resident_ones(engine: str) -> None:
+def test_samples_fed_each_step_give_the_losses_of_resident_ones(engine: str) -> None:
     plain = seen(engine, model="mlp")["losses"]
     assert seen(engine, model="mlp", feed_each_step=True)["losses"] == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_what_can_be_timed_alone_runs_alone(engine: str) -> None:
+def test_the_parts_of_a_step_run_alone(engine: str) -> None:
     alone = set(seen(engine, model="mlp")["parts"])
     assert "matmul" in alone
     assert "step_without_update" in alone
@@ -198,24 +198,24 @@ def test_what_can_be_timed_alone_runs_alone(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_micro_batches_add_up_to_the_batch(engine: str) -> None:
+def test_micro_batches_give_the_losses_of_the_whole_batch(engine: str) -> None:
     plain = seen(engine, model="mlp")["losses"]
     assert seen(engine, model="mlp", accumulate=2)["losses"] == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", REAL)
-def test_clipped_gradients_move_less(engine: str) -> None:
+def test_clipped_gradients_change_the_loss_less(engine: str) -> None:
     plain, clipped = seen(engine, model="mlp")["losses"], seen(engine, model="mlp", clip_global_norm=0.01)["losses"]
     assert clipped[0] == pytest.approx(plain[0])
     assert 0 < clipped[0] - clipped[-1] < 0.1 * (plain[0] - plain[-1])
 
 
-# Of one process: `bucket-view` is DDP's alone, and test_departures_are_what_engines_set.py looks at it there.
+# These run in one process: only DDP has `bucket-view`, which test_departures_are_what_engines_set.py looks at.
 OPTIONS = [(e, o) for e in REAL for o in levels(support(e).options) if o != "bucket-view"]
 
 
 @pytest.mark.parametrize(("engine", "option"), OPTIONS)
-def test_options_change_speed_and_not_results(engine: str, option: str) -> None:
+def test_an_option_is_set_and_does_not_change_the_losses(engine: str, option: str) -> None:
     plain, optional = seen(engine, model="resnet"), seen(engine, model="resnet", options=[option])
     assert optional["losses"] == pytest.approx(plain["losses"], rel=1e-3)
     flag = {"channels-last": ("memory_format", "channels_last"), "fused-optimizer": ("fused_optimizer", "true")}[option]

@@ -1,4 +1,4 @@
-"""FLOPs and parameters are formulas; torch counts the same on the meta device, without memory or a GPU."""
+"""The formulas of FLOPs and parameters agree with torch's counts on the meta device, without memory or a GPU."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stepmark.workloads._protocol import InputSpec
 torch = pytest.importorskip("torch", reason="needs torch")
 
 GPT2 = {"layers": 12, "heads": 12, "width": 768, "length": 1024, "vocabulary": 50257}
-LONG = {"layers": 1, "heads": 2, "width": 64, "length": 2048}  # attention is 5 FLOP in 6
+LONG = {"layers": 1, "heads": 2, "width": 64, "length": 2048}  # Five of six FLOPs are attention's.
 SHORT = {"layers": 3, "heads": 1, "width": 8, "length": 3, "vocabulary": 5}
 
 CASES = [
@@ -36,7 +36,7 @@ CASES = [
 
 
 def model(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """A workload, its parameters, and its torch model on the meta device."""
+    """Return a workload, its parameters, and its torch model on the meta device."""
     workload = catalog.load_workload(name)
     params = workload.parse(given)
     with torch.device("meta"):
@@ -48,7 +48,7 @@ def samples(spec: InputSpec, count: int) -> Any:
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
-def test_flops_of_a_training_step(name: str, given: dict[str, Any]) -> None:
+def test_flops_of_a_training_step_are_those_that_torch_counts(name: str, given: dict[str, Any]) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     workload, params, net = model(name, given)
@@ -58,7 +58,7 @@ def test_flops_of_a_training_step(name: str, given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
-def test_parameters_are_those_that_torch_trains(name: str, given: dict[str, Any]) -> None:
+def test_the_parameter_count_is_that_of_the_torch_model(name: str, given: dict[str, Any]) -> None:
     workload, params, net = model(name, given)
     assert workload.parameter_count(params) == sum(p.numel() for p in net.parameters() if p.requires_grad)
 
@@ -66,20 +66,20 @@ def test_parameters_are_those_that_torch_trains(name: str, given: dict[str, Any]
 @pytest.mark.parametrize(
     ("name", "given", "documented"),
     [
-        ("resnet", {"depth": 18}, 11_689_512),  # torchvision's documentation
+        ("resnet", {"depth": 18}, 11_689_512),  # The figure is from torchvision's documentation.
         ("resnet", {"depth": 34}, 21_797_672),
         ("resnet", {"depth": 50}, 25_557_032),
-        ("gpt", GPT2, 124_439_808),  # openai-community/gpt2
+        ("gpt", GPT2, 124_439_808),  # The figure is that of openai-community/gpt2.
     ],
 )
-def test_parameters_are_those_that_the_originals_document(name: str, given: dict[str, Any], documented: int) -> None:
+def test_the_parameter_count_is_that_of_the_published_model(name: str, given: dict[str, Any], documented: int) -> None:
     workload = catalog.load_workload(name)
     assert workload.parameter_count(workload.parse(given)) == documented
 
 
-def test_lstm_flops_are_its_gates_products() -> None:
-    """At a length where torch counts less: it alone computes no gradient for the state before the first token."""
+def test_the_flops_of_an_lstm_are_those_of_its_gates() -> None:
+    """The length is one where torch counts less, since it computes no gradient for the state before the first token."""
     workload = catalog.load_workload("lstm")
     params = workload.parse({"length": 3, "embedding": 5, "hidden": 7, "classes": 2})
-    # 3 tokens x 4 gates x 7 outputs x (5 + 7) inputs, and 7 x 2 in the dense layer; 2 FLOP each, 3 passes
+    # 3 tokens x 4 gates x 7 outputs x (5 + 7) inputs, and 7 x 2 in the dense layer; 2 FLOP each, 3 passes.
     assert workload.flops_per_sample(params) == 3 * 2 * (3 * 4 * 7 * 12 + 7 * 2)

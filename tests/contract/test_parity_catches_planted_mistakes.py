@@ -1,6 +1,6 @@
-"""A certificate that cannot fail proves nothing: each mistake is planted, caught at the limit, and named.
+"""Parity fails for each planted mistake, at its limits, and names the mistake.
 
-Two processes, one for each framework, train everything; the tests compare what they left.
+Two processes, one for each framework, train everything; the tests compare their traces.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from stepmark.parity.judge import FLOAT32, MIXED, problem
 from stepmark.parity.probe import Trace
 from stepmark.results.certificate import Figures
 
-BOTH_SIDES = {"lstm-second-bias", "weight-decay", "adam-epsilon", "rate-change"}  # planted in torch, too
+BOTH_SIDES = {"lstm-second-bias", "weight-decay", "adam-epsilon", "rate-change"}  # These are planted in torch, too.
 
 NAMED = {
     "bn-epsilon": "BatchNorm's epsilon",
@@ -40,7 +40,7 @@ NAMED = {
 
 
 def train(folder: Path) -> None:
-    """Both frameworks, every plant; the traces are in `folder`."""
+    """Train every plant in both frameworks, and write the traces into `folder`."""
     plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *planted.MISTAKES]}
     for engine, short in planted.SHORT.items():
         plants[engine] += short
@@ -62,7 +62,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(traces: Path, mistake: str) -> tuple[Figures, str]:
-    """What the check sees, and what it says."""
+    """Return the figures of the check, and the problem that it names."""
     model, _ = planted.PLANTS[mistake]
     written = f"torch.{mistake if mistake in BOTH_SIDES else f'{model}-as-written'}.npz"
     reference, candidate = Trace.load(traces / written), Trace.load(traces / f"keras-tensorflow.{mistake}.npz")
@@ -71,7 +71,7 @@ def figures(traces: Path, mistake: str) -> tuple[Figures, str]:
 
 
 def in_bfloat16(traces: Path, engine: str, plant: str) -> tuple[Figures, str]:
-    """The same of a cell in bfloat16, against float32."""
+    """Return the same for a cell in bfloat16, compared with float32."""
     model, _ = planted.PLANTS[plant]
     reference = Trace.load(traces / f"torch.{model}-as-written.npz")
     found = compare(reference, Trace.load(traces / f"{engine}.{plant}.npz"), slice(None))
@@ -94,13 +94,15 @@ def test_mixed_precision_as_written_passes(traces: Path, engine: str, model: str
         ("torch", "bfloat16-weights-resnet", "not kept in float32"),
     ],
 )
-def test_what_is_not_mixed_precision_is_refused(traces: Path, engine: str, plant: str, words: str) -> None:
+def test_mixed_precision_that_is_not_switched_on_or_not_kept_is_refused(
+    traces: Path, engine: str, plant: str, words: str
+) -> None:
     found, text = in_bfloat16(traces, engine, plant)
     assert words in text, found
 
 
 @pytest.mark.parametrize("model", ["mlp", "resnet"])
-def test_short_weights_are_over_the_limits_by_what_they_train_too(traces: Path, model: str) -> None:
+def test_weights_kept_in_bfloat16_exceed_the_limits_of_weights_and_update(traces: Path, model: str) -> None:
     found, _ = in_bfloat16(traces, "torch", f"bfloat16-weights-{model}")
     assert found.weights > 5 * MIXED["bfloat16"].weights
     assert found.update is not None
@@ -108,7 +110,7 @@ def test_short_weights_are_over_the_limits_by_what_they_train_too(traces: Path, 
 
 
 @pytest.mark.parametrize("model", planted.WORKLOADS)
-def test_what_is_written_right_passes(traces: Path, model: str) -> None:
+def test_a_model_that_is_written_right_passes(traces: Path, model: str) -> None:
     assert figures(traces, f"{model}-as-written")[1] == ""
 
 
@@ -121,8 +123,8 @@ def test_a_planted_mistake_is_caught_and_named(traces: Path, mistake: str) -> No
 
 
 def test_every_mistake_is_far_above_the_limit(traces: Path) -> None:
-    """At least three times: a mistake that only just shows would be missed on another model."""
-    for mistake in set(planted.MISTAKES) - {"lstm-second-bias"}:  # that one shows in the tensors' names
+    """The margin is at least three: a mistake that is barely above the limit would be missed on another model."""
+    for mistake in set(planted.MISTAKES) - {"lstm-second-bias"}:  # That one shows in the tensors' names.
         found, _ = figures(traces, mistake)
         margin = max(getattr(found, n) / getattr(FLOAT32, n) for n in ("forward", "loss", "gradient", "weights"))
         assert margin > 3, (mistake, margin)

@@ -1,4 +1,4 @@
-"""TensorFlow drops what nobody reads: the step without its update must have its backward pass nevertheless."""
+"""TensorFlow drops results that nobody reads; the step without its update must still run its backward pass."""
 
 import importlib.util
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from stepmark import catalog
 
-# The gradients hold a division by zero, which fails where it is run and is dropped where it is not.
+# The gradients hold a division by zero, which fails where the pass is run and is dropped where it is not.
 CODE = """
 import os
 from stepmark import catalog

@@ -1,6 +1,6 @@
-"""Mistakes that begin after the check before timing, or are in the timed path alone: each must cost the verdict.
+"""Mistakes that begin after the check before timing, or exist in the timed path only: each must cost the verdict.
 
-Two processes train all of them on two ranks; the tests look at what they left.
+Two processes train all of them on two ranks; the tests look at their proofs.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ NAMED = {
 
 
 def train(folder: Path) -> None:
-    """Both ranks, every plant, one after another; what they leave is in `folder`."""
+    """Train every plant on both ranks, one after another, and write the proofs into `folder`."""
     with leased_ports(2) as ports:
         command = [sys.executable, planted_timed.__file__, str(folder)]
         tail = list(map(str, ports))
@@ -48,7 +48,7 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(proofs: Path, name: str) -> TimedProof:
-    """What a launch with these proofs is worth."""
+    """Return the proof of a launch whose ranks made these proofs."""
     ranks = [Proof.model_validate_json((proofs / f"{name}.{r}.json").read_bytes()) for r in range(planted_timed.RANKS)]
     reports = tuple(RankReport.model_construct(proof=proof, first_loss=2.0, last_loss=1.0) for proof in ranks)  # type: ignore[call-arg]
     proof = timed_proof(LaunchHeader.model_construct(schema_version=4, block=0, ranks=reports))  # type: ignore[call-arg]
@@ -56,7 +56,7 @@ def found(proofs: Path, name: str) -> TimedProof:
     return proof
 
 
-def test_an_honest_launch_is_proven(proofs: Path) -> None:
+def test_a_launch_without_a_mistake_is_proven(proofs: Path) -> None:
     proof = found(proofs, "honest")
     assert (proof.problem, proof.agree) == ("", True)
     assert proof.figures is not None
@@ -65,5 +65,5 @@ def test_an_honest_launch_is_proven(proofs: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_mistake_of_the_timed_run_is_caught_and_named(proofs: Path, name: str) -> None:
-    assert (proofs / f"{name}.txt").read_text() == "", "the check before timing sees it"
+    assert (proofs / f"{name}.txt").read_text() == "", "the check before timing finds this mistake already"
     assert NAMED[name] in found(proofs, name).problem

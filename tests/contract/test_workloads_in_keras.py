@@ -1,4 +1,4 @@
-"""What Keras says of the models that it builds: parameters, and the types in which it multiplies and loses.
+"""Keras' own counts of its models' parameters, and the types in which they multiply and compute the loss.
 
 One process, on one backend: that all backends have the same variables is tested with the engines.
 """
@@ -59,7 +59,7 @@ def seen() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
-def test_parameters_are_those_that_keras_trains(name: str, given: dict[str, Any]) -> None:
+def test_the_parameter_count_is_that_of_the_keras_model(name: str, given: dict[str, Any]) -> None:
     workload = catalog.load_workload(name)
     found = {row["parameters"] for row in seen() if row["case"] == [name, given]}
     assert found == {workload.parameter_count(workload.parse(given))}
@@ -69,11 +69,11 @@ def test_parameters_are_those_that_keras_trains(name: str, given: dict[str, Any]
     ("policy", "multiplied", "logits"),
     [
         ("float32", "float32", "float32"),
-        ("mixed_bfloat16", "bfloat16", "float32"),  # as torch's autocast
+        ("mixed_bfloat16", "bfloat16", "float32"),  # torch's autocast does the same.
         ("float64", "float64", "float64"),
     ],
 )
-def test_the_last_layer_multiplies_in_the_policys_type_and_the_loss_is_precise(
+def test_the_last_layer_multiplies_in_the_policys_type_and_logits_are_at_least_float32(
     policy: str, multiplied: str, logits: str
 ) -> None:
     rows = [row for row in seen() if row["policy"] == policy]

@@ -1,4 +1,4 @@
-"""Weights mean the same in every framework, and each token is labelled with the next. Without any framework."""
+"""Weights mean the same in every framework, and each token is labelled with the next. No framework is imported."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stepmark.workloads._protocol import InputSpec
 from stepmark.workloads._weights import Array, digest, initial, keras_values, torch_weights
 
 RNG = np.random.default_rng(0)
-# Path and shape of a Keras variable, torch's name, and the same tensor in torch's layout (frameworks.md 4).
+# Path and shape of a Keras variable, torch's name, and the same tensor in torch's layout.
 KEPT = [
     ("layer1-0-conv1/kernel", (3, 3, 2, 4), "layer1.0.conv1.weight", lambda k: k.transpose(3, 2, 0, 1)),
     ("layer1-0-bn1/gamma", (4,), "layer1.0.bn1.weight", lambda g: g),
@@ -26,13 +26,15 @@ KEPT = [
 ]
 ATTENTION = {
     f"attn/{part}/{kind}": RNG.standard_normal((6, 2, 3) if kind == "kernel" else (2, 3))
-    for part in ("value", "query", "key")  # not in torch's order
+    for part in ("value", "query", "key")  # This is not torch's order.
     for kind in ("bias", "kernel")
 }
 
 
 @pytest.mark.parametrize(("path", "shape", "name", "expected"), KEPT)
-def test_each_kind_of_variable_has_its_place(path: str, shape: tuple[int, ...], name: str, expected: Any) -> None:
+def test_each_kind_of_variable_is_converted_to_torch_and_back(
+    path: str, shape: tuple[int, ...], name: str, expected: Any
+) -> None:
     values = RNG.standard_normal(shape)
     found = torch_weights([(path, values)])
     assert list(found) == [name]
@@ -57,7 +59,7 @@ def test_attention_is_packed_as_torch_packs_it_and_unpacked_again() -> None:
 
 
 @pytest.mark.parametrize(("path", "shape"), [(path, shape) for path, shape, _, _ in KEPT])
-def test_weights_are_copies(path: str, shape: tuple[int, ...]) -> None:
+def test_converted_weights_are_copies(path: str, shape: tuple[int, ...]) -> None:
     """A view of an engine's memory would change with its next step."""
     values = np.zeros(shape)
     out = torch_weights([(path, values)])
@@ -72,7 +74,7 @@ def test_an_unknown_kind_of_layer_is_refused() -> None:
         torch_weights([("conv/depthwise_kernel", np.zeros((3, 3, 2, 1)))])
 
 
-def test_initial_weights_depend_on_seed_and_name_alone() -> None:
+def test_initial_weights_depend_only_on_seed_and_name() -> None:
     shapes = {"a.weight": (4, 3), "b.weight": (4, 3), "b.bias": (4,)}
     whole, alone = initial(shapes, 7), initial({"b.weight": (4, 3)}, 7)
     assert np.array_equal(whole["b.weight"], alone["b.weight"])
@@ -88,7 +90,7 @@ def changed(weights: dict[str, Array]) -> list[dict[str, Array]]:
     return [{"b": weights["a"]}, {"a": more}, {"a": weights["a"].reshape(2, 2)}, {"a": weights["a"].astype(np.float64)}]
 
 
-def test_a_digest_sees_names_values_shapes_and_types() -> None:
+def test_a_digest_changes_with_names_values_shapes_and_types() -> None:
     weights = {"a": np.ones(4, np.float32)}
     assert digest(weights) == digest({"a": np.ones((2, 4), np.float32)[0]})
     assert digest(weights | {"b": weights["a"]}) == digest({"b": weights["a"]} | weights)

@@ -1,5 +1,5 @@
-"""Documents and wire records as nobody writes them, from a seed, and what must hold of them.
+"""Documents and wire records that nobody would write, made from a seed, and the properties that must hold for them.
 
-`make fuzz MINUTES=10` goes on for so long from a seed of its own; the tests take the first seeds. A case that broke
-something is kept in tests/corpus/fuzzed.
+`make fuzz MINUTES=10` runs for so long from a new seed; the tests run the first seeds. A case that fails is kept in
+tests/corpus/fuzzed.
 """

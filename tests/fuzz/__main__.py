@@ -1,6 +1,6 @@
-"""`python -m fuzz MINUTES [SEED]`, in the folder of the tests: documents and records until the time is over.
+"""`python -m fuzz MINUTES [SEED]`, in the folder of the tests: check documents and records until the time is over.
 
-Prints the seed of whatever breaks, and keeps its bytes in the corpus. Exit code 1 if something did.
+Prints the seed of every case that fails, and keeps its bytes in the corpus. The exit code is 1 if one failed.
 """
 
 import random
@@ -17,7 +17,7 @@ CORPUS = ROOT / "tests" / "corpus" / "fuzzed"
 
 
 def case(kind: str, seed: int) -> tuple[str, bytes, Callable[[], str]]:
-    """The name of its file in the corpus, its bytes, and its check."""
+    """Return the name of the case's file in the corpus, its bytes, and its check."""
     if kind == "document":
         data = documents.document(seed)
         return f"document-{seed}.yaml", data, lambda: documents.check(data)

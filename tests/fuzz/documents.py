@@ -1,4 +1,4 @@
-"""Scenario documents: 60 % of changed structure, 10 % of that with changed bytes too, 30 % of changed bytes."""
+"""Scenario documents: 60 % have a changed structure, 10 % that and changed bytes too, 30 % changed bytes."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ MACHINE = Machine(places=8, programs=("c++",))
 
 @functools.cache
 def starts(folder: str) -> list[Any]:
-    """What documents are made from."""
+    """Return the documents of a folder, which others are made from."""
     return [yaml.safe_load(file.read_text()) for file in sorted(ROOT.glob(f"{folder}/*.yaml"))]
 
 
@@ -30,7 +30,7 @@ def tame() -> list[Any]:
 
 
 def document(seed: int) -> bytes:
-    """The same for the same seed."""
+    """Return a document, always the same for the same seed."""
     chance = random.Random(f"document {seed}")
     folders = ["tests/corpus/scenarios/valid", "scenarios", "tests/corpus/scenarios/invalid"]
     value = chance.choice(starts(chance.choice(folders)))
@@ -44,7 +44,7 @@ def document(seed: int) -> bytes:
 
 
 def check(data: bytes) -> str:
-    """ "accepted" or "refused"; anything else raises."""
+    """Return "accepted" or "refused". Any other exception than a refusal is raised."""
     try:
         scenario = scenario_from_bytes(data)
     except ScenarioErrors as refusal:

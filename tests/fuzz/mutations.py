@@ -1,4 +1,4 @@
-"""Changes of JSON values and of bytes, each decided by a random generator that has a seed."""
+"""Changes of JSON values and of bytes. A random generator with a seed decides each of them."""
 
 import copy
 import random
@@ -23,20 +23,20 @@ TOKENS = (
 
 
 def _containers(value: Any) -> list[Any]:
-    """All lists and mappings in it, itself included."""
+    """Return all lists and mappings in the value, itself included."""
     found = [value] if isinstance(value, dict | list) else []
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return found + [one for child in inner for one in _containers(child)]
 
 
 def leaves(value: Any) -> list[Any]:
-    """All plain values in it."""
+    """Return all plain values in the value."""
     inside = [child for one in _containers(value) for child in (one.values() if isinstance(one, dict) else one)]
     return [child for child in inside if not isinstance(child, dict | list)]
 
 
 def mutated(value: Any, chance: random.Random, tame: Sequence[Any]) -> Any:
-    """A copy with one to four changes of its structure. `tame`: values that are right in some place."""
+    """Return a copy with one to four changes of its structure. `tame`: values that are valid in some place."""
     value = copy.deepcopy(value)
     for _ in range(chance.choice([1, 1, 2, 4])):
         filled = [one for one in _containers(value) if one]
@@ -64,7 +64,7 @@ def _change(inside: Any, chance: random.Random, others: Sequence[Any]) -> None:
 
 
 def garbled(data: bytes, chance: random.Random) -> bytes:
-    """With up to eight bytes flipped, cut, doubled, or replaced by what means something to YAML."""
+    """Return a copy with up to eight changes: bytes are flipped, cut or doubled, or a token of YAML is put in."""
     made = bytearray(data)
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(made) + 1)

@@ -1,4 +1,4 @@
-"""Wire records: what a runner sends to a hub, and what a store holds, with changed structure or changed bytes."""
+"""Wire records, which a runner sends to a hub and a store holds, with changed structure or changed bytes."""
 
 import base64
 import functools
@@ -38,7 +38,7 @@ REGISTRATION = {"name": "test", "namespace": "a", "token_sha256": "2" * 64, "exp
 
 @functools.cache
 def starts() -> list[tuple[type[BaseModel], Any]]:
-    """Valid ones."""
+    """Return valid records with their models, which others are made from."""
     found: list[tuple[type[BaseModel], Any]] = [(Registration, REGISTRATION), (State, STATE), (Progress, PROGRESS)]
     for file in sorted((ROOT / "tests" / "corpus" / "results").glob("*.db")):
         with closing(sqlite3.connect(file)) as stored:
@@ -55,7 +55,7 @@ def tame() -> list[Any]:
 
 
 def record(seed: int) -> tuple[type[BaseModel], bytes]:
-    """The same for the same seed."""
+    """Return a record and its model, always the same for the same seed."""
     chance = random.Random(f"record {seed}")
     model, value = chance.choice(starts())
     kind = chance.random()
@@ -69,7 +69,10 @@ def record(seed: int) -> tuple[type[BaseModel], bytes]:
 
 
 def check(model: type[BaseModel], data: bytes) -> str:
-    """ "accepted" or "refused"; anything else raises. What is accepted says the same when it is written and read."""
+    """Return "accepted" or "refused"; raise anything else.
+
+    An accepted record is the same after it was written and read again.
+    """
     try:
         found = model.model_validate_json(data)
     except ValidationError:

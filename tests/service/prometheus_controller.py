@@ -1,4 +1,4 @@
-"""The controller for a real Prometheus to scrape: its own loop and registry, on an API server of the tests' own."""
+"""A controller for a real Prometheus to scrape: its own loop and registry, on the tests' own API server."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ CRD = {
 
 
 class NoHub:
-    """Takes everything, and knows nothing."""
+    """A hub that accepts every call and knows no run."""
 
     def register(self, scenario: dict[str, Any], number: int, token: str) -> None:
         return None
@@ -45,7 +45,10 @@ class NoHub:
 
 @contextmanager
 def controller(folder: Path) -> Iterator[str]:
-    """Two scenarios start, one is refused; one attempt has lost its RayJob; events are refused. Yields HOST:PORT."""
+    """Run a controller in trouble; yields HOST:PORT of its metrics.
+
+    Two scenarios start and one is refused; one attempt has lost its RayJob; events are refused.
+    """
     api = FakeApi()
     api.create(kube.CRDS, None, CRD)
     for name, profile in (("one", "default"), ("two", "default"), ("refused", "nowhere")):

@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """One that runs. Every method fails the test if Prometheus refuses."""
+    """A running Prometheus. Every method fails the test if Prometheus refuses the request."""
 
     url: str
 
@@ -53,13 +53,13 @@ class Prometheus:
         return body["data"]
 
     def query(self, expression: str) -> list[Sample]:
-        """As things stand now."""
+        """Return the present value of each series of the expression."""
         found = self.get("/api/v1/query", query=expression)
         assert found["resultType"] == "vector", expression
         return [Sample(row["metric"], float(row["value"][1])) for row in found["result"]]
 
     def value(self, expression: str) -> float:
-        """Of the only series."""
+        """Return the present value of the only series of the expression."""
         [sample] = self.query(expression)
         return sample.value
 
@@ -67,13 +67,16 @@ class Prometheus:
         return self.get(f"/api/v1/label/{label}/values", **{"match[]": selector})
 
     def scraped(self, job: str) -> bool:
-        """Whether the job was scraped, at least once, with success."""
+        """Return whether the job was scraped successfully at least once."""
         return any(sample.value == 1 for sample in self.query(f'up{{job="{job}"}}'))
 
 
 @contextmanager
 def prometheus(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> Iterator[Prometheus]:
-    """One with the committed rules, which scrapes these jobs every second. Its data may be in `folder`/data already."""
+    """Run a Prometheus with the committed rules, which scrapes these jobs every second.
+
+    `folder`/data may hold older samples already.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -103,14 +106,14 @@ def _ready(port: int) -> bool:
 
 
 def job(name: str, address: str, path: str = "/metrics", honor: bool = False, **labels: str) -> dict[str, Any]:
-    """`address`: HOST:PORT. `labels`: what a discovery puts on every series of the target."""
+    """Return a scrape job. `address`: HOST:PORT. `labels`: what a discovery puts on every series of the target."""
     targets = [{"targets": [address], "labels": labels}]
     return {"job_name": name, "metrics_path": path, "honor_labels": honor, "static_configs": targets}
 
 
 @contextmanager
 def static_exporter(folder: Path) -> Iterator[str]:
-    """A process that serves the folder's files; yields HOST:PORT."""
+    """Run a process that serves the files of the folder; yields HOST:PORT."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -122,7 +125,7 @@ def static_exporter(folder: Path) -> Iterator[str]:
 
 
 def backfill(folder: Path, openmetrics: str) -> None:
-    """Put a past into the data of a Prometheus that is not started yet."""
+    """Write older samples into the data of a Prometheus that is not started yet."""
     file = folder / "past.txt"
     file.write_text(openmetrics)
     command = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(file), str(folder / "data")]
@@ -134,24 +137,24 @@ DCGM = "".join(
     f"# TYPE {name} gauge\n"
     + "".join(f'{name}{{gpu="{gpu}",UUID="GPU-{gpu}",pod="{pod}",namespace="bench",container="ray-worker"}} {value}\n'
               for gpu, pod in enumerate(GPU_PODS))
-    + f'{name}{{gpu="9",UUID="GPU-9"}} 0\n'  # idle: it belongs to no pod
+    + f'{name}{{gpu="9",UUID="GPU-9"}} 0\n'  # This GPU is idle: it belongs to no pod.
     for name, value in {
         "DCGM_FI_DEV_GPU_UTIL": 87, "DCGM_FI_DEV_FB_USED": 1024, "DCGM_FI_DEV_POWER_USAGE": 412,
         "DCGM_FI_DEV_SM_CLOCK": 1980, "DCGM_FI_DEV_GPU_TEMP": 61, "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": 0.42,
     }.items()
 )  # fmt: skip
-"""As dcgm-exporter writes it, with the pods that have the GPUs."""
+"""Metrics as dcgm-exporter writes them, with the pods that have the GPUs."""
 
 RAY = """# TYPE ray_node_cpu_utilization gauge
 ray_node_cpu_utilization{ip="10.0.0.1",SessionName="s",Version="2.60"} 55
 # TYPE ray_node_mem_used gauge
 ray_node_mem_used{ip="10.0.0.1",SessionName="s",Version="2.60"} 4294967296
 """
-"""As a Ray node writes it; the pod is its own, so a discovery names it."""
+"""Metrics as a Ray node writes them. They do not name the pod, so a discovery does."""
 
 
 def results_of_gpus(measured: Results, name: str) -> Results:
-    """A campaign of two frameworks on one and two H100, with certificates and energy; the step times are `measured`."""
+    """Return a campaign of two frameworks on one and two H100, with certificates, energy and `measured` step times."""
     document = scenario_document(
         workload={"model": "mlp", "params": {"features": 4096, "hidden": 8192}},
         candidates=[
@@ -165,12 +168,12 @@ def results_of_gpus(measured: Results, name: str) -> Results:
     scenario = scenario_from_object(document)
     run = measured.run.model_copy(update={"scenario": document, "scenario_digest": scenario.digest()})
     planned = cells(scenario, run.machine)
-    rows = tuple(_launch(scenario.digest(), cell, old) for cell in planned for old in _alike(measured, cell))
+    rows = tuple(_launch(scenario.digest(), cell, old) for cell in planned for old in _launches_like(measured, cell))
     return Results(measured.folder, run, rows, tuple(_certificate(cell, planned[0]) for cell in planned))
 
 
-def _alike(measured: Results, cell: Cell) -> Iterator[dict[str, Any]]:
-    """Launches of the sleeper with as many workers: the slower variant stands for Keras."""
+def _launches_like(measured: Results, cell: Cell) -> Iterator[dict[str, Any]]:
+    """Yield the sleeper's launches with as many workers. Its slower variant stands for Keras."""
     candidate = {"torch": "plain", "keras": "slow"}[cell.candidate]
     for _, row in measured.rows:
         if (row["header"]["cell"]["candidate"], row["header"]["cell"]["workers"]) == (candidate, cell.workers):

@@ -1,4 +1,4 @@
-"""A real Prometheus with all that the boards ask for: a hub with results, a run, a controller, exporters.
+"""A real Prometheus with everything that the boards ask for: a hub with results, a run, a controller, exporters.
 
 A test module asks for `world` with `pytest_plugins = ["running_hub", "prometheus_world"]`.
 """
@@ -24,13 +24,13 @@ from stepmark.hub.tables import cells, comparisons, latest
 from stepmark.telemetry import names
 
 BOARDS = [json.loads(path.read_text()) for path in sorted((ROOT / "charts/stepmark/dashboards").glob("*.json"))]
-CHOSEN = {"stepmark-live": "test"}  # the scenario that each board shows; for the others:
+CHOSEN = {"stepmark-live": "test"}  # The live board shows this scenario. All other boards show GPUS.
 GPUS = "mlp-on-gpus"
 
 
 @dataclass(frozen=True)
 class Query:
-    """Of a panel, with its variables filled in. `number`: which one of its panel."""
+    """The query of a panel, with its variables filled in. `number`: the query's index in its panel."""
 
     board: str
     title: str
@@ -50,6 +50,7 @@ def filled(expression: str, board: str) -> str:
 
 
 def queries() -> Iterator[Query]:
+    """Yield the queries of all panels of all boards."""
     for board in BOARDS:
         for panel in board["panels"]:
             for number, target in enumerate(panel.get("targets", ())):
@@ -67,7 +68,7 @@ VARIABLES = [
 
 @dataclass(frozen=True)
 class World:
-    """Everything that runs, and what the hub's database holds."""
+    """Every service that runs, and what the hub's database holds."""
 
     prometheus: Prometheus
     hub: Hub
@@ -75,7 +76,7 @@ class World:
     pairs: list[dict[str, Any]]
 
     def ask(self, board: str, title: str, number: int = 0) -> dict[tuple[str, ...], float]:
-        """What a panel shows: label values in the order of their names -> value."""
+        """Return what a panel shows: label values, in the order of their names, -> value."""
         [query] = [one for one in QUERIES if (one.board, one.title, one.number) == (board, title, number)]
         found = self.prometheus.query(query.expression)
         plain = [({k: v for k, v in one.labels.items() if k not in ("job", "instance")}, one.value) for one in found]

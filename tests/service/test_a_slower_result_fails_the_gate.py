@@ -1,4 +1,4 @@
-"""`compare` and `forecast` on real results: the sleeper's step times are what its script says."""
+"""`compare` and `forecast` on real results; the sleeper's step times are those of its script."""
 
 import json
 from contextlib import closing
@@ -29,8 +29,8 @@ def measured(stepmark: CommandLine, out: str, seconds: float = 0.01, batch: int 
     assert stepmark("run", file, "--launcher", "bare", "--out", out).returncode == 0
 
 
-def say_it_was(folder: Path, seconds: float) -> None:
-    """Of a script that was slower, say that it was not: as software that became slower looks."""
+def record_step_seconds(folder: Path, seconds: float) -> None:
+    """Change the recorded scenario to a script of other step times, as if the software had become slower or faster."""
     with closing(SqliteStore.open(folder)) as store:
         document, records = store.run().model_dump(), list(store.records())
     document["scenario"]["spec"]["workload"]["params"]["stepSeconds"] = seconds
@@ -40,12 +40,12 @@ def say_it_was(folder: Path, seconds: float) -> None:
             store.append(record)
 
 
-def test_compare_and_forecast_on_real_results(stepmark: CommandLine) -> None:
+def test_compare_finds_a_slower_result_and_forecast_extrapolates(stepmark: CommandLine) -> None:
     measured(stepmark, "old")
     measured(stepmark, "same", seed=1)
     measured(stepmark, "slow", seconds=0.012)
     measured(stepmark, "batch", batch=16)
-    say_it_was(stepmark.folder / "slow", 0.01)
+    record_step_seconds(stepmark.folder / "slow", 0.01)
 
     same = stepmark("compare", "old", "same", "--minimum-effect", "0.05")
     assert same.returncode == 0, same.stdout
@@ -55,7 +55,7 @@ def test_compare_and_forecast_on_real_results(stepmark: CommandLine) -> None:
     assert "warning: no history" in same.stdout
     for name, seconds in (("earlier/1", 0.013), ("earlier/2", 0.008)):
         measured(stepmark, name, seconds=seconds)
-        say_it_was(stepmark.folder / name, 0.01)
+        record_step_seconds(stepmark.folder / name, 0.01)
     known = stepmark(
         "compare", "old", "slow", "--history", "earlier", "--history", "same", "--history", "batch", "--json"
     )

@@ -1,4 +1,4 @@
-"""One real run of PyTorch and Keras through Ray Train; then every figure again from the raw arrays, by other code."""
+"""One real run of PyTorch and Keras through Ray Train; other code computes every figure again from the raw arrays."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def summary(out: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def raw(out: Path) -> dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]]:
-    """cell key -> block -> (header, the job's measured step seconds), read without stepmark."""
+    """Return cell key -> block -> (header, the job's measured step seconds), read without stepmark."""
     cells: dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]] = defaultdict(dict)
     with sqlite3.connect(out / "results.db") as database:
         for text, blob in database.execute("select header, step_nanoseconds_npz from launches"):
@@ -62,7 +62,7 @@ def raw(out: Path) -> dict[str, dict[int, tuple[dict[str, Any], np.ndarray]]]:
 
 
 def job_seconds(windows: list[dict[str, Any]], steps: np.ndarray) -> np.ndarray:
-    """From the last rank's end of one step to the last rank's end of the next; ranks begin a window together."""
+    """Return the seconds of each measured step, which ends when its last rank ends; ranks begin a window together."""
     found: list[float] = []
     for window in windows:
         own, steps = steps[:, : window["steps"]], steps[:, window["steps"] :]
@@ -73,14 +73,14 @@ def job_seconds(windows: list[dict[str, Any]], steps: np.ndarray) -> np.ndarray:
 
 
 def t_interval(values: list[float]) -> tuple[float, float, float]:
-    """By hand for two values: t(0.975, 1 degree of freedom) is 12.7062."""
+    """Compute (value, low, high) by hand for two values. t(0.975, 1 degree of freedom) is 12.7062."""
     logs = [math.log(value) for value in values]
     half = 12.706204736 * statistics.stdev(logs) / math.sqrt(2)
     return tuple(math.exp(statistics.mean(logs) + side * half) for side in (0, -1, 1))  # type: ignore[return-value]
 
 
-def ended(interval: tuple[float, float, float], low: float, high: float) -> list[float]:
-    """An interval that ends where single steps do."""
+def cut_off(interval: tuple[float, float, float], low: float, high: float) -> list[float]:
+    """Cut an interval off at the shortest and the longest single step."""
     value, least, most = interval
     return [value, max(least, low), min(most, high)]
 
@@ -95,36 +95,36 @@ def steady(steps: np.ndarray) -> np.ndarray:
     return steps[steady_state(steps).start :]
 
 
-def test_default_is_shown_as_what_it_resolved_to(summary: dict[str, Any]) -> None:
+def test_the_default_execution_is_shown_as_what_it_resolves_to(summary: dict[str, Any]) -> None:
     levels = {(cell["candidate"], cell["execution"]): cell["levels"] for cell in summary["cells"]}
     assert levels[("torch", "eager")] == ["default"]
     assert levels[("keras", "graph")] == ["default", "graph"]
 
 
-def test_what_cannot_be_had_is_a_result_with_its_reason(summary: dict[str, Any]) -> None:
+def test_an_unsupported_cell_is_a_result_with_its_reason(summary: dict[str, Any]) -> None:
     reasons = {cell["key"]: cell["reason"] for cell in summary["cells"] if cell["verdict"] == "unsupported"}
     assert "use compiled" in reasons["torch.graph.float32.w1"]
     assert "it needs 64 workers" in reasons["keras.graph.float32.w64"]
 
 
-def test_step_times_and_rates(summary: dict[str, Any], raw: dict) -> None:
+def test_step_times_and_throughput_follow_from_the_raw_arrays(summary: dict[str, Any], raw: dict) -> None:
     assert len(measured(summary)) == 4
     for cell in measured(summary):
         launches = [steady(steps) for _, steps in raw[cell["key"]].values()]
         pooled, batch, step = np.concatenate(launches), cell["global_batch"], cell["step_seconds"]
         ends = float(pooled.min()), float(pooled.max())
         medians = t_interval([float(np.median(steps)) for steps in launches])
-        assert [step["median"], step["low"], step["high"]] == pytest.approx(ended(medians, *ends), rel=1e-6)
+        assert [step["median"], step["low"], step["high"]] == pytest.approx(cut_off(medians, *ends), rel=1e-6)
         means = t_interval([float(steps.mean()) for steps in launches])
-        assert list(step["mean"].values()) == pytest.approx(ended(means, *ends), rel=1e-6)
+        assert list(step["mean"].values()) == pytest.approx(cut_off(means, *ends), rel=1e-6)
         assert [step["p5"], step["p95"], step["p99"]] == pytest.approx(np.percentile(pooled, [5, 95, 99]).tolist())
         rates = t_interval([batch * len(steps) / steps.sum() for steps in launches])
         rate = cell["samples_per_second"]
-        expected = ended(rates, batch / ends[1], batch / ends[0])
+        expected = cut_off(rates, batch / ends[1], batch / ends[0])
         assert [rate["median"], rate["low"], rate["high"]] == pytest.approx(expected, rel=1e-6)
 
 
-def test_speedup_and_efficiency(summary: dict[str, Any], raw: dict) -> None:
+def test_speedup_and_efficiency_follow_from_the_raw_arrays(summary: dict[str, Any], raw: dict) -> None:
     def rates(key: str) -> list[float]:
         batch = next(cell["global_batch"] for cell in summary["cells"] if cell["key"] == key)
         return [batch * len(s) / s.sum() for s in (steady(raw[key][block][1]) for block in (0, 1))]
@@ -136,7 +136,7 @@ def test_speedup_and_efficiency(summary: dict[str, Any], raw: dict) -> None:
         assert cell["scaling"]["efficiency"]["value"] == pytest.approx(expected[0] / cell["workers"], rel=1e-6)
 
 
-def test_comparisons(summary: dict[str, Any], raw: dict) -> None:
+def test_comparisons_follow_from_the_raw_arrays(summary: dict[str, Any], raw: dict) -> None:
     compared = [c for c in summary["comparisons"] if c["ratio"]]
     assert [(c["candidate"], c["reference"], c["execution"], c["workers"]) for c in compared] == [
         ("keras", "torch", "default", 1),
@@ -152,7 +152,7 @@ def test_comparisons(summary: dict[str, Any], raw: dict) -> None:
         assert (comparison["verdict"], comparison["p_adjusted"]) == ("inconclusive", None)
 
 
-def test_memory_and_startup(summary: dict[str, Any], raw: dict) -> None:
+def test_memory_and_startup_times_follow_from_the_ranks_reports(summary: dict[str, Any], raw: dict) -> None:
     for cell in measured(summary):
         headers = [header for header, _ in raw[cell["key"]].values()]
         assert cell["peak_memory_bytes"] == max(rank["peak_memory_bytes"] for h in headers for rank in h["ranks"])
@@ -161,7 +161,7 @@ def test_memory_and_startup(summary: dict[str, Any], raw: dict) -> None:
             assert cell["startup_seconds"][part] == pytest.approx(statistics.median(slowest))
 
 
-def test_every_rank_had_its_own_core_and_told_its_settings(raw: dict) -> None:
+def test_every_rank_had_its_own_core_and_recorded_its_settings(raw: dict) -> None:
     for blocks in raw.values():
         for header, _ in blocks.values():
             cores = [core for rank in header["ranks"] for core in rank["cpus"]]
@@ -177,13 +177,13 @@ def test_both_frameworks_learned_the_digits(raw: dict) -> None:
             assert all(rank["last_loss"] < rank["first_loss"] for rank in header["ranks"])
 
 
-def test_the_summary_says_who_it_is(summary: dict[str, Any]) -> None:
+def test_the_summary_names_its_scenario_and_packages(summary: dict[str, Any]) -> None:
     assert summary["scenario"] == "test"
     assert len(summary["scenario_digest"]) == 64
     assert summary["environment"]["packages"].keys() >= {"torch", "keras", "ray", "stepmark"}
 
 
-def test_results_and_report_derive_the_same_again(out: Path, summary: dict[str, Any]) -> None:
+def test_results_and_report_give_the_same_figures_again(out: Path, summary: dict[str, Any]) -> None:
     command_line = CommandLine(out.parent)
     again = command_line("results", "out", "--json")
     assert json.loads(again.stdout) == summary
@@ -193,7 +193,7 @@ def test_results_and_report_derive_the_same_again(out: Path, summary: dict[str, 
     assert (out / "report.md").read_text() == before
 
 
-def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Path) -> None:
+def test_every_measured_cell_has_a_certificate_with_its_proof(summary: dict[str, Any], out: Path) -> None:
     measured = {cell["key"] for cell in summary["cells"] if cell["verdict"] not in ("unsupported", "not measured")}
     found = {certificate["cell"]: certificate for certificate in summary["certificates"]}
     assert found.keys() == measured
@@ -201,7 +201,7 @@ def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Pa
     [timed] = [s for s in found["keras.graph.float32.w2"]["stages"] if s["name"] == "as timed"]
     assert timed["ranks_agree"]
     assert 0 < timed["figures"]["gradient"] < timed["limits"]["gradient"]
-    for key, certificate in found.items():  # every launch was proven after its windows, on all its samples
+    for key, certificate in found.items():  # Every launch was proven after its windows, on all its samples.
         proof = certificate["stages"][-1]
         assert (proof["name"], proof["problem"]) == ("timed run", "")
         assert proof["ranks_agree"] is (True if key.endswith(".w2") else None)
@@ -212,12 +212,12 @@ def test_certificates_stand_before_the_verdicts(summary: dict[str, Any], out: Pa
     assert "| keras.graph.float32.w2 | torch | as timed |" in (out / "report.md").read_text()
 
 
-def test_time_split_and_matrix_product(summary: dict[str, Any], raw: dict) -> None:
+def test_time_split_and_matrix_product_follow_from_the_ranks_reports(summary: dict[str, Any], raw: dict) -> None:
     for cell in measured(summary):
         launches = [[rank["parts"] for rank in header["ranks"]] for header, _ in raw[cell["key"]].values()]
 
         def means(name: str, launches: list[Any] = launches) -> list[list[float]]:
-            """Of each launch, each rank's median seconds."""
+            """Return the median seconds of a part of the step, for each rank of each launch."""
             return [[statistics.median(one["nanoseconds"][name]) / 1e9 for one in launch] for launch in launches]
 
         whole, alone, without_update = map(means, ("step", "step_without_reduce", "step_without_update"))

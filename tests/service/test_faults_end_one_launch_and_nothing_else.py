@@ -1,4 +1,4 @@
-"""A child dies, hangs, raises, exhausts memory, reports nonsense: that launch fails, with its reason; the rest runs."""
+"""A rank dies, hangs, raises, exhausts memory or reports nonsense: its launch fails with a reason, the others run."""
 
 import signal
 import sys
@@ -56,9 +56,7 @@ def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
 
 
 @pytest.mark.parametrize(("fault", "missing"), [("raise", "timing the parts failed"), ("kill", "no launch timed")])
-def test_what_happens_after_the_windows_costs_only_the_time_split(
-    stepmark: CommandLine, fault: str, missing: str
-) -> None:
+def test_a_fault_after_the_windows_costs_only_the_time_split(stepmark: CommandLine, fault: str, missing: str) -> None:
     params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultStep": 30}
     file = stepmark.scenario(
         scale={"workers": [2], "batchPerWorker": 8}, workload={"model": "scripted", "params": params}
@@ -69,7 +67,7 @@ def test_what_happens_after_the_windows_costs_only_the_time_split(
     assert missing in cell["time_split_missing"]
 
 
-def test_the_last_lines_of_stderr_are_kept(stepmark: CommandLine) -> None:
+def test_a_failed_launch_keeps_the_last_lines_of_its_stderr(stepmark: CommandLine) -> None:
     from stepmark.results.store import SqliteStore
 
     params = {"stepSeconds": 0.004, "fault": "raise"}
@@ -93,12 +91,12 @@ def test_a_cell_whose_every_launch_failed_is_failed_and_has_no_numbers(stepmark:
 RANKS_KILLED = [
     ("torch", "ddp", Phase.STEPPING),
     ("keras-tensorflow", "multi-worker-mirrored", Phase.STEPPING),
-    ("keras-tensorflow", "multi-worker-mirrored", Phase.JOINED),  # TensorFlow joins with the interpreter's lock held
+    ("keras-tensorflow", "multi-worker-mirrored", Phase.JOINED),  # It joins with the interpreter's lock held.
 ]
 
 
 @pytest.mark.parametrize(("engine", "strategy", "phase"), RANKS_KILLED, ids=["torch", "keras", "keras-joining"])
-def test_a_rank_killed_in_training_fails_that_launch_alone(
+def test_a_rank_killed_in_training_fails_only_its_launch(
     stepmark: CommandLine, engine: str, strategy: str, phase: Phase
 ) -> None:
     pytest.importorskip(engine.replace("keras-tensorflow", "tensorflow").split("-")[0])
@@ -126,7 +124,7 @@ def test_a_rank_killed_in_training_fails_that_launch_alone(
 
 
 def _phase(child: psutil.Process) -> int:
-    """Read, not mapped: a mapping would be a second writer."""
+    """Return the phase of a rank. The file is read and not mapped, since a mapping would be a second writer."""
     try:
         return int.from_bytes((Path(child.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
     except (OSError, psutil.Error):

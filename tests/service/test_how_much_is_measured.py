@@ -1,4 +1,4 @@
-"""Blocks are added until the precision asked for is reached; forked or fresh, the same plan is measured."""
+"""Blocks are added until the wanted precision is reached, and forked and fresh launches measure the same plan."""
 
 import pytest
 
@@ -17,13 +17,13 @@ JITTERY = {"model": "scripted", "params": {"stepSeconds": 0.002, "launchJitter":
 @pytest.mark.parametrize(
     ("changes", "blocks"),
     [
-        ({"maxLaunches": 4, "relativePrecision": 1e-6}, 4),  # never precise enough: all of them
-        ({"maxLaunches": 8, "relativePrecision": 1.0, "seed": 1}, 5),  # three look precise, and five confirm it
-        ({"maxLaunches": 4, "relativePrecision": 1e-6, "budgetSeconds": 1}, 2),  # no time for more than the needed
-        ({"relativePrecision": 1e-6}, 2),  # none are added unless asked for
+        ({"maxLaunches": 4, "relativePrecision": 1e-6}, 4),  # It is never precise enough, so all blocks are measured.
+        ({"maxLaunches": 8, "relativePrecision": 1.0, "seed": 1}, 5),  # Three blocks look precise, and five confirm it.
+        ({"maxLaunches": 4, "relativePrecision": 1e-6, "budgetSeconds": 1}, 2),  # There is no time for more.
+        ({"relativePrecision": 1e-6}, 2),  # No block is added unless the scenario asks for it.
     ],
 )
-def test_blocks_are_added_until_it_is_precise_enough(stepmark: CommandLine, changes: dict, blocks: int) -> None:
+def test_blocks_are_added_until_the_result_is_precise_enough(stepmark: CommandLine, changes: dict, blocks: int) -> None:
     slow = {"model": "scripted", "params": {"stepSeconds": 0.02, "launchJitter": 0.2}}
     file = stepmark.scenario(
         workload=slow if "budgetSeconds" in changes else JITTERY, measurement=measurement(**changes)
@@ -42,7 +42,7 @@ def test_fresh_processes_measure_the_same_plan_with_their_own_imports(stepmark: 
     assert not any(record.header.forked for record in fresh)
 
 
-def test_a_plan_without_a_measurable_cell_is_a_result(stepmark: CommandLine) -> None:
+def test_a_run_without_a_measurable_cell_succeeds_and_gives_the_reasons(stepmark: CommandLine) -> None:
     done = stepmark("run", stepmark.scenario(sweep={"execution": ["graph"]}), "--launcher", "bare", "--out", "out")
     assert done.returncode == 0
     assert "1 of 1 cells is unsupported. plain.graph.float32.w1: graph: the sleeper has no graph" in done.stdout

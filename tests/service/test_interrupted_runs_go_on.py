@@ -1,4 +1,4 @@
-"""However a run ends: finished launches are stored, no process is left, and --resume completes the same plan."""
+"""However a run ends, finished launches are stored, no process is left, and --resume completes the same plan."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ PLAN = {f"b{block:03d}.plain.eager.float32.w{workers}" for block in range(3) for
 
 
 def stored(out: Path) -> dict[str, str]:
-    """Launch -> when it was measured."""
+    """Return launch -> when it was measured."""
     store = SqliteStore.open(out)
     found = {record.header.launch_id: record.header.started_at for record in store.records()}
     store.close()
@@ -27,14 +27,14 @@ def stored(out: Path) -> dict[str, str]:
 
 
 def why_bad(out: Path) -> dict[str, str | None]:
-    """Launch -> why it failed or is invalid."""
+    """Return launch -> why it failed or is invalid, for the launches that do not count."""
     store = SqliteStore.open(out)
     found = {record.header.launch_id: reduced(record, None).why_bad for record in store.records()}
     store.close()
     return {launch: why for launch, why in found.items() if why is not None}
 
 
-def resume(stepmark: CommandLine, file: Path, launcher: str) -> None:
+def assert_resumed(stepmark: CommandLine, file: Path, launcher: str) -> None:
     out = stepmark.folder / "out"
     before = stored(out)
     assert before
@@ -51,7 +51,9 @@ def everybody(running: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_driver_that_is_stopped(stepmark: CommandLine, number: int, code: int) -> None:
+def test_a_stopped_driver_leaves_no_process_and_its_run_is_resumed(
+    stepmark: CommandLine, number: int, code: int
+) -> None:
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
     wait_for_line(running, "[2/6]")
@@ -62,11 +64,13 @@ def test_a_driver_that_is_stopped(stepmark: CommandLine, number: int, code: int)
     assert "Traceback" not in err
     assert err.count("--resume goes on from there") == 1
     assert_all_gone(processes)
-    resume(stepmark, file, "bare")
+    assert_resumed(stepmark, file, "bare")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_driver_of_ray_that_is_stopped(stepmark: CommandLine, number: int, code: int) -> None:
+def test_a_stopped_driver_of_ray_leaves_no_process_and_its_run_is_resumed(
+    stepmark: CommandLine, number: int, code: int
+) -> None:
     pytest.importorskip("ray", reason="needs Ray")
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     running = stepmark.start("run", file, "--out", "out")
@@ -78,10 +82,10 @@ def test_a_driver_of_ray_that_is_stopped(stepmark: CommandLine, number: int, cod
     assert running.returncode == code
     assert_all_gone(processes)
     if number == signal.SIGINT:
-        resume(stepmark, file, "ray")
+        assert_resumed(stepmark, file, "ray")
 
 
-def test_a_ray_worker_that_is_killed_ends_the_run_with_its_rank(stepmark: CommandLine) -> None:
+def test_a_killed_ray_worker_ends_the_run_and_its_rank_is_named(stepmark: CommandLine) -> None:
     pytest.importorskip("ray", reason="needs Ray")
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     running = stepmark.start("run", file, "--out", "out")
@@ -94,12 +98,12 @@ def test_a_ray_worker_that_is_killed_ends_the_run_with_its_rank(stepmark: Comman
     assert "The run ended early: Ray worker of rank" in err
     assert "2 of 6 launches" in err or "3 of 6 launches" in err
     assert_all_gone(processes)
-    resume(stepmark, file, "ray")
+    assert_resumed(stepmark, file, "ray")
 
 
 @pytest.fixture
 def tiny_disk(stepmark: CommandLine):  # type: ignore[no-untyped-def]
-    """A disk that is full at once: 80 KiB, which is room for empty tables and little more."""
+    """Yield a folder on a disk of 80 KiB, which holds empty tables and little more, so that it is full at once."""
     folder = stepmark.folder / "out"
     folder.mkdir()
     mounted = subprocess.run(
@@ -111,7 +115,9 @@ def tiny_disk(stepmark: CommandLine):  # type: ignore[no-untyped-def]
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_and_resume_completes_when_there_is_room(stepmark: CommandLine, tiny_disk: Path) -> None:
+def test_a_full_disk_ends_the_run_and_resume_completes_it_when_there_is_room(
+    stepmark: CommandLine, tiny_disk: Path
+) -> None:
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     done = stepmark("run", file, "--launcher", "bare", "--out", "out")
     assert done.returncode == 3
@@ -132,7 +138,7 @@ def test_a_finished_run_is_not_measured_again(stepmark: CommandLine) -> None:
     assert stored(stepmark.folder / "out") == before
 
 
-def test_a_folder_with_a_run_is_not_overwritten(stepmark: CommandLine) -> None:
+def test_a_run_does_not_overwrite_the_results_of_another(stepmark: CommandLine) -> None:
     file = stepmark.scenario()
     stepmark("run", file, "--launcher", "bare", "--out", "out")
     again = stepmark("run", file, "--launcher", "bare", "--out", "out")
@@ -143,7 +149,7 @@ def test_a_folder_with_a_run_is_not_overwritten(stepmark: CommandLine) -> None:
     assert "A changed scenario is a new run" in other.stderr
 
 
-def test_two_runs_at_once_do_not_disturb_each_other(stepmark: CommandLine) -> None:
+def test_two_runs_at_the_same_time_both_complete(stepmark: CommandLine) -> None:
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     runs = [stepmark.start("run", file, "--launcher", "bare", "--out", out) for out in ("a", "b")]
     for running in runs:
@@ -152,7 +158,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(stepmark: CommandLine) -> No
     assert stored(stepmark.folder / "a").keys() == stored(stepmark.folder / "b").keys() == PLAN
 
 
-def test_two_runs_do_not_share_a_folder(stepmark: CommandLine) -> None:
+def test_a_run_refuses_a_folder_that_another_run_writes_to(stepmark: CommandLine) -> None:
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     first = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
     wait_for_line(first, "[1/6]")
@@ -163,8 +169,8 @@ def test_two_runs_do_not_share_a_folder(stepmark: CommandLine) -> None:
     assert first.returncode == 0
 
 
-def test_a_run_leaves_no_files_behind_but_its_results(stepmark: CommandLine) -> None:
-    """Beside its results; other runs on this machine have folders too, whose owners live."""
+def test_a_run_leaves_only_its_results_behind(stepmark: CommandLine) -> None:
+    """Folders of other runs on this machine are not looked at: their owners live."""
 
     def without_an_owner() -> set[Path]:
         folders = {path for base in ("/dev/shm", "/tmp") for path in Path(base).glob("stepmark-*")}
@@ -182,6 +188,6 @@ def is_locked(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # its owner has just removed it
+    except FileNotFoundError:  # Its owner has just removed the file.
         return True
     return False

@@ -1,4 +1,4 @@
-"""`stepmark run --live-listen`: progress and throughput of a plan whose pace is known, while it lasts and no longer."""
+"""`stepmark run --live-listen`: progress and throughput of a plan of known pace, for as long as it runs."""
 
 import shutil
 import socket
@@ -39,7 +39,7 @@ def series(families: dict[str, Metric]) -> Series:
 
 
 def rates_of(out: Path, steps: int) -> list[float]:
-    """What may be shown after so many steps of the first launch, by its record: of the last 1, 2, 3... of them."""
+    """Return the first launch's rates that may be shown after `steps` steps: those of its last 1, 2, 3... of them."""
     store = SqliteStore.open(out)
     try:
         nanoseconds = next(store.records()).step_nanoseconds[0, :steps]
@@ -69,7 +69,7 @@ def begin(stepmark: CommandLine, launcher: str) -> "tuple[subprocess.Popen[str],
 
 
 @pytest.mark.parametrize("launcher", ["bare", "ray"])
-def test_progress_and_throughput_are_shown_while_the_run_lasts(stepmark: CommandLine, launcher: str) -> None:
+def test_progress_and_throughput_are_served_while_the_run_lasts(stepmark: CommandLine, launcher: str) -> None:
     if launcher == "ray":
         pytest.importorskip("ray", reason="needs Ray")
     running, url = begin(stepmark, launcher)
@@ -97,10 +97,10 @@ def test_progress_and_throughput_are_shown_while_the_run_lasts(stepmark: Command
         scrape(url)
     recorded = rates_of(stepmark.folder / "out", int(steps))
     assert any(rate == pytest.approx(one, rel=1e-6) for one in recorded), (rate, recorded[-1])
-    assert rate <= SCRIPTED_RATE * 1.001  # a busy machine may be slower than its script, never faster
+    assert rate <= SCRIPTED_RATE * 1.001  # A busy machine may be slower than its script, and is never faster.
 
 
-def test_promtool_has_nothing_to_say_against_it(stepmark: CommandLine) -> None:
+def test_promtool_accepts_the_live_metrics(stepmark: CommandLine) -> None:
     if (promtool := shutil.which("promtool")) is None:
         pytest.skip("needs promtool (Debian: prometheus)")
     running, url = begin(stepmark, "bare")
@@ -111,7 +111,7 @@ def test_promtool_has_nothing_to_say_against_it(stepmark: CommandLine) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_an_address_that_is_taken_is_said_before_anything_runs(stepmark: CommandLine) -> None:
+def test_a_taken_live_address_is_refused_before_anything_runs(stepmark: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = stepmark(

@@ -1,4 +1,4 @@
-"""A neighbour on a rank's core, a rank that is stopped: never a number without a word, and measured again."""
+"""A neighbour on a rank's core and a stopped rank are reported, and the disturbed launches are made again."""
 
 import os
 import subprocess
@@ -19,13 +19,14 @@ from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 
 TWO = [{"name": name, "engine": "sleeper", "strategy": "parallel"} for name in ("a", "b")]
-SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}  # so short that the sleeper only watches the clock
+# Steps are so short that the sleeper never sleeps and only watches the clock.
+SPINNING = {"model": "scripted", "params": {"stepSeconds": 0.002}}
 NEIGHBOURS = 3
 
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """For this process and all that it starts."""
+    """Restrict this process and all that it starts to one core."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     yield
@@ -34,7 +35,7 @@ def one_core() -> Iterator[None]:
 
 @contextmanager
 def neighbours() -> Iterator[None]:
-    """Three on the one core, so that a quarter of it is left.
+    """Run three busy processes on the one core, so that a quarter of it is left.
 
     Each has a session of its own: where the kernel shares cores out among sessions first, one session would take half.
     """
@@ -56,13 +57,13 @@ def headers(stepmark: CommandLine) -> list[LaunchHeader]:
 
 
 def blocks_that_count(stepmark: CommandLine, candidate: str) -> int:
-    """Where the machine has other work too, even a launch that was made again may be disturbed."""
+    """Count the candidate's undisturbed blocks. On a busy machine a launch that was made again may be disturbed too."""
     own = [header for header in headers(stepmark) if header.cell.candidate == candidate]
     return len({header.block for header in own if disturbed_because(header) is None})
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(stepmark: CommandLine) -> None:
+def test_a_disturbed_launch_is_made_again_together_with_its_comparison(stepmark: CommandLine) -> None:
     measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.3, "warmupSteps": 2, "warmupSeconds": 0}
     limits = {"maxTakenShare": 0.5, "maxMadeAgain": 2}
     file = stepmark.scenario(candidates=TWO, workload=SPINNING, measurement=measurement | limits)
@@ -81,7 +82,7 @@ def test_a_launch_beside_neighbours_is_made_again_with_what_it_is_compared_with(
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh-process"]], ids=["forked", "fresh"])
-def test_a_rank_that_is_stopped_is_said_and_measured_again(stepmark: CommandLine, options: list[str]) -> None:
+def test_a_launch_with_a_stopped_rank_is_reported_and_made_again(stepmark: CommandLine, options: list[str]) -> None:
     measurement = {"launches": 2, "minSteps": 50, "minSeconds": 0.5, "warmupSteps": 2, "warmupSeconds": 0}
     file = stepmark.scenario(measurement=measurement | {"maxMadeAgain": 1})
     running = stepmark.start("run", file, "--launcher", "bare", "--out", "out", *options)
@@ -100,16 +101,16 @@ def test_a_rank_that_is_stopped_is_said_and_measured_again(stepmark: CommandLine
 
 
 def _stepping(running: "subprocess.Popen[str]") -> psutil.Process:
-    """The first rank that makes steps."""
+    """Return the first rank that makes steps."""
     while running.poll() is None:
         for process in descendants(running):
             if _phase(process) == Phase.STEPPING:
                 return process
-    pytest.fail("it ended before a rank made steps")
+    pytest.fail("the run ended before a rank made steps")
 
 
 def _phase(process: psutil.Process) -> int:
-    """Read, not mapped: a mapping would be a second writer."""
+    """Return the phase of a rank. The file is read and not mapped, since a mapping would be a second writer."""
     try:
         return int.from_bytes((Path(process.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
     except (OSError, psutil.Error):

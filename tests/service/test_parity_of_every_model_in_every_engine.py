@@ -41,19 +41,19 @@ def parity(stepmark: CommandLine, **changes: object) -> tuple[int, dict[str, dic
 
 
 @pytest.mark.parametrize("model", [name for name in catalog.workload_names() if name != "scripted"])
-def test_all_are_proven_or_say_why_not(stepmark: CommandLine, model: str) -> None:
+def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: str) -> None:
     code, found = parity(stepmark, workload={"model": model, "params": SMALL[model]}, candidates=CANDIDATES)
     assert len(found) == 2 * len(CANDIDATES)
     apart = {"keras-jax.compiled.float32.w2"} if model == "resnet" else set()
     assert {cell for cell, c in found.items() if c["badge"] == "not comparable"} == apart
     assert code == (1 if apart else 0)
-    for cell in apart:  # JAX sees the global batch in BatchNorm, and that is another model
+    for cell in apart:  # JAX sees the global batch in BatchNorm, which makes another model.
         assert "BatchNorm: over all workers on one side" in found[cell]["text"]
     assert found["ddp.eager.float32.w2"]["badge"] == "certified"
     assert found["keras-jax.compiled.float32.w1"]["text"].startswith("compiled: within ")
 
 
-def test_accumulation_clipping_precision_and_compilers_are_proven_too(stepmark: CommandLine) -> None:
+def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: CommandLine) -> None:
     code, found = parity(
         stepmark,
         workload={"model": "mlp", "params": SMALL["mlp"]},
@@ -66,12 +66,12 @@ def test_accumulation_clipping_precision_and_compilers_are_proven_too(stepmark: 
     assert found["ddp.eager.float32.w2"]["badge"] == "certified"
     assert found["explicit.graph.bfloat16.w2"]["text"].startswith("bfloat16: within ")
     assert [s["name"] for s in found["explicit.graph.bfloat16.w2"]["stages"]] == ["float64", "float32", "as timed"]
-    assert "fsdp.eager.float16.w2" not in found  # refused by the plan, with its reason
-    # Clipped: the gradient that was read off the step has the norm that was asked for, in every engine alike.
+    assert "fsdp.eager.float16.w2" not in found  # The plan refuses this cell with a reason.
+    # The gradient that was read off the step is clipped: in every engine it has the norm that the scenario asks for.
     assert all(abs(s["figures"]["gradient_scale"] - 1) < 1e-2 for c in found.values() for s in c["stages"])
 
 
-def test_a_check_that_fails_is_a_result_and_resume_keeps_it(stepmark: CommandLine) -> None:
+def test_a_failed_parity_check_is_a_result_that_resume_keeps(stepmark: CommandLine) -> None:
     changes = {
         "workload": {"model": "mlp", "params": SMALL["mlp"]},
         "candidates": CANDIDATES[:1],
@@ -86,11 +86,11 @@ def test_a_check_that_fails_is_a_result_and_resume_keeps_it(stepmark: CommandLin
     assert "launchTimeoutSeconds" in done.stdout
     again = stepmark("parity", file, "--out", "out", "--resume")
     assert again.returncode == 1
-    assert "parity ddp" not in again.stderr  # nothing was checked again
+    assert "parity ddp" not in again.stderr  # The check was not made again.
 
 
-def test_launches_of_a_run_that_goes_on_are_proven(stepmark: CommandLine) -> None:
-    """Its certificates are there already, and what its launches are compared with is made again."""
+def test_the_launches_of_a_resumed_run_are_proven(stepmark: CommandLine) -> None:
+    """The run has its certificates already, and makes the reference that its launches are compared with again."""
     measurement = {"launches": 2, "minSteps": 10, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
     file = stepmark.scenario(
         workload={"model": "mlp", "params": SMALL["mlp"]},

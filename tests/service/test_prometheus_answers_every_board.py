@@ -1,6 +1,6 @@
 """A real Prometheus scrapes a real hub, a run that is being measured, a controller, the exporters of GPUs and of Ray.
 
-Every query of every panel and variable is asked: it is accepted, gives something, and gives what the database holds.
+Every query of every panel and variable is sent: Prometheus accepts it and returns series with the database's figures.
 """
 
 import json
@@ -23,7 +23,7 @@ pytestmark = needs_prometheus
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_every_query_of_every_panel_gives_something(world: World, query: Query) -> None:
+def test_every_query_of_every_panel_returns_series(world: World, query: Query) -> None:
     found = world.prometheus.query(query.expression)
     assert found, query.expression
     labels = [tuple(sorted(sample.labels.items())) for sample in found]
@@ -31,7 +31,7 @@ def test_every_query_of_every_panel_gives_something(world: World, query: Query) 
 
 
 @pytest.mark.parametrize(("board", "name", "query", "regex"), VARIABLES, ids=lambda value: str(value)[:30])
-def test_every_variable_has_values_to_choose_from(world: World, board: str, name: str, query: str, regex: str) -> None:
+def test_every_variable_of_a_board_has_values(world: World, board: str, name: str, query: str, regex: str) -> None:
     of_label, of_query = (re.fullmatch(rf"{kind}\((.*)\)", query) for kind in ("label_values", "query_result"))
     if of_label:
         selector, _, label = of_label[1].rpartition(", ")
@@ -40,7 +40,7 @@ def test_every_variable_has_values_to_choose_from(world: World, board: str, name
     else:
         assert of_query is not None
         lines = [json.dumps(sample.labels) for sample in world.prometheus.query(of_query[1])]
-        spelled = [re.sub(r'"(\w+)": ', r"\1=", line) for line in lines]  # as Grafana writes a series
+        spelled = [re.sub(r'"(\w+)": ', r"\1=", line) for line in lines]  # Grafana writes a series in this way.
         values = {found[1] for line in spelled if (found := re.search(regex.strip("/"), line))}
         assert values == {*GPU_PODS, "bench-head"}
 
@@ -54,7 +54,9 @@ FIGURES = [
 
 
 @pytest.mark.parametrize(("metric", "column"), FIGURES, ids=str)
-def test_figures_are_those_of_the_database_and_absent_where_unknown(world: World, metric: Metric, column: str) -> None:
+def test_series_have_the_figures_of_the_database_and_none_where_unknown(
+    world: World, metric: Metric, column: str
+) -> None:
     expected = {_key(row, CONFIGURATION): row[column] for row in world.cells if row[column] is not None}
     found = {_key(sample.labels, CONFIGURATION): sample.value for sample in world.prometheus.query(metric.name)}
     assert expected
@@ -66,21 +68,21 @@ def test_figures_are_those_of_the_database_and_absent_where_unknown(world: World
     [(names.PAIR_RATIO, "ratio"), (names.PAIR_LOW, "ratio_low"), (names.PAIR_HIGH, "ratio_high")],
     ids=str,
 )
-def test_comparisons_are_those_of_the_database(world: World, metric: Metric, column: str) -> None:
+def test_series_of_comparisons_have_the_figures_of_the_database(world: World, metric: Metric, column: str) -> None:
     found = {_key(sample.labels, PAIR): sample.value for sample in world.prometheus.query(metric.name)}
     assert found == pytest.approx({_key(row, PAIR): row[column] for row in world.pairs}, rel=1e-9)
 
 
 def _key(row: Any, labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(row.get(label, "")) for label in labels)  # Prometheus has no empty labels
+    return tuple(str(row.get(label, "")) for label in labels)  # Prometheus has no empty labels.
 
 
 def _of(world: World, labels: tuple[str, ...], column: str) -> dict[tuple[str, ...], float]:
-    """Of the scenario on GPUs."""
+    """Return a column of the cells of the scenario on GPUs, by these labels."""
     return {_key(row, labels): row[column] for row in world.cells if row["scenario"] == GPUS}
 
 
-WHICH = ("candidate", "execution", "precision", "workers")  # in the order of the alphabet, as `World.ask` gives them
+WHICH = ("candidate", "execution", "precision", "workers")  # The order is alphabetical, as `World.ask` gives them.
 ALL = tuple(sorted(CONFIGURATION))
 
 
@@ -109,7 +111,7 @@ def test_panels_show_the_figures_of_the_database(
     assert found == pytest.approx(_of(world, labels, column), rel=1e-9)
 
 
-def test_tables_show_what_may_be_claimed(world: World) -> None:
+def test_tables_show_the_verdicts_and_badges_of_the_database(world: World) -> None:
     pairs = [row for row in world.pairs if row["scenario"] == GPUS]
     expected = {
         (row["candidate"], row["execution"], row["precision"], row["reference"], "team-a",
@@ -125,7 +127,7 @@ def test_tables_show_what_may_be_claimed(world: World) -> None:
 ALL_BUT_SCENARIO = tuple(sorted((*CONFIGURATION[1:], "parity", "verdict")))
 
 
-def test_the_overview_counts_right(world: World) -> None:
+def test_the_overview_board_counts_runs_and_scenarios(world: World) -> None:
     shown = {title: world.ask("stepmark-overview", title) for title in (
         "Hub", "Scenarios", "Runs active", "Newest run failed or lost", "Not comparable", "Without a steady result",
     )}  # fmt: skip
@@ -140,7 +142,7 @@ def test_the_overview_counts_right(world: World) -> None:
     assert world.ask("stepmark-overview", "Fastest of each scenario") == pytest.approx({fastest: rates[fastest]})
 
 
-def test_the_hub_board_shows_what_was_sent(world: World) -> None:
+def test_the_hub_board_counts_what_was_sent(world: World) -> None:
     sent = {("launch", "stored"): 16, ("certificate", "stored"): 4, ("claim", "stored"): 3, ("state", "stored"): 3}
     for (kind, result), count in sent.items():
         assert world.prometheus.value(f'{names.RECEIVED}{{kind="{kind}",result="{result}"}}') == count
@@ -153,7 +155,7 @@ def test_the_hub_board_shows_what_was_sent(world: World) -> None:
     assert world.ask("stepmark-hub", "Configurations") == {("cell",): 8, ("comparison",): 4, ("scenario",): 2}
 
 
-def test_the_controller_board_shows_what_became_of_the_scenarios(world: World) -> None:
+def test_the_controller_board_shows_the_phases_of_the_scenarios(world: World) -> None:
     shown = {title: world.ask("stepmark-controller", title) for title in ("Active", "Running", "Waiting")}
     assert shown == {"Active": {(): 1}, "Running": {(): 0}, "Waiting": {(): 2}}
     assert 0 <= world.ask("stepmark-controller", "Last look")[()] < 60
@@ -163,7 +165,7 @@ def test_the_controller_board_shows_what_became_of_the_scenarios(world: World) -
     assert world.prometheus.value(f'{names.CONTROLLER_ERRORS}{{kind="event"}}') > 0
 
 
-def test_a_running_plan_is_shown_beside_its_stored_result(world: World) -> None:
+def test_the_live_board_shows_a_running_plan_beside_its_stored_result(world: World) -> None:
     assert world.ask("stepmark-live", "Launches planned") == {("test",): 2}
     assert list(world.ask("stepmark-live", "Progress").values()) == [0]
     [now] = world.ask("stepmark-live", "Running throughput").values()
@@ -177,11 +179,11 @@ def test_a_running_plan_is_shown_beside_its_stored_result(world: World) -> None:
     assert stored == pytest.approx(expected)
     assert world.prometheus.value(f"rate({names.LIVE_STEPS}[5s])") == pytest.approx(
         1 / 0.05, rel=0.7
-    )  # it is told in bursts
+    )  # Steps are reported in bursts.
 
 
 def test_gpus_and_nodes_belong_to_the_pods_that_use_them(world: World) -> None:
-    """Once the pod is in `exported_pod`, once in `pod`; an idle GPU belongs to nobody, least of all to the exporter."""
+    """The pod is in `exported_pod` once and in `pod`. An idle GPU belongs to no pod, not to the exporter's either."""
     aside = world.prometheus.query('DCGM_FI_DEV_GPU_UTIL{job="dcgm"}')
     assert {sample.labels.get("exported_pod") for sample in aside} == {None, *GPU_PODS}
     for title, value in (("GPU busy", 0.87), ("GPU memory", 2.0**30), ("GPU clock", 1.98e9), ("GPU power", 412)):
@@ -190,7 +192,7 @@ def test_gpus_and_nodes_belong_to_the_pods_that_use_them(world: World) -> None:
     assert world.ask("stepmark-live", "Node CPUs") == {("bench-head",): 0.55}
 
 
-def test_rules_are_loaded_evaluated_and_silent_while_all_is_well(world: World) -> None:
+def test_the_rules_are_loaded_and_no_alert_fires_while_all_is_well(world: World) -> None:
     def groups() -> list[dict[str, Any]]:
         return world.prometheus.get("/api/v1/rules")["groups"]
 
@@ -206,18 +208,18 @@ def test_rules_are_loaded_evaluated_and_silent_while_all_is_well(world: World) -
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_another_name_would_be_noticed(world: World, metric: Metric) -> None:
-    """For every series there is a query whose answer ends when the series is called otherwise."""
+def test_a_renamed_series_would_leave_a_query_without_an_answer(world: World, metric: Metric) -> None:
+    """For every series there is a query that returns nothing once the series has another name."""
     whole = re.compile(rf"\b{metric.name}(_bucket)?\b")
     asked = [query.expression for query in QUERIES] + [alert.expr for alert in rules.ALERTS]
     using = [expression for expression in asked if whole.search(expression)]
     renamed = [world.prometheus.query(whole.sub("stepmark_renamed", expression)) for expression in using]
-    if metric in (names.PAIR_VERDICT, names.LEFT_OUT):  # a state, or a count, among others in its query
+    if metric in (names.PAIR_VERDICT, names.LEFT_OUT):  # One state, or a count, stands among others in its query.
         assert using
     assert [] in renamed
 
 
-def test_the_answer_of_a_hub_is_clean_and_bounded(world: World) -> None:
+def test_promtool_accepts_the_metrics_of_a_hub_and_their_number_is_bounded(world: World) -> None:
     with urllib.request.urlopen(world.hub.metrics_url, timeout=30) as answer:
         text = answer.read().decode()
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True)

@@ -1,6 +1,6 @@
-"""Every alert's expression, asked of a real Prometheus.
+"""The expression of every alert, sent to a real Prometheus.
 
-It scrapes a hub and a controller in trouble, and remembers their better days.
+It scrapes a hub and a controller in trouble, and has samples of the hours before.
 """
 
 import time
@@ -42,8 +42,8 @@ TROUBLE = Snapshot(
 )  # fmt: skip
 
 
-def exposed(snapshot: Snapshot | None) -> bytes:
-    """Of a hub, and of a controller that has never completed a look."""
+def exposition_of(snapshot: Snapshot | None) -> bytes:
+    """Return the metrics of a hub, and of a controller that has never completed a look."""
     registry = CollectorRegistry()
     registry.register(HubCollector(lambda: snapshot))
     if snapshot is not None:
@@ -51,8 +51,8 @@ def exposed(snapshot: Snapshot | None) -> bytes:
     return generate_latest(registry)
 
 
-def past(now: float) -> str:
-    """OpenMetrics of the last hours: a higher throughput, a queue as long, counters that grow, a hub that was there."""
+def openmetrics_of_the_past(now: float) -> str:
+    """OpenMetrics of the last hours: a higher throughput, a queue as long, growing counters, a hub that was there."""
     labels = ",".join(f'{name}="{getattr(CELL, name)}"' for name in names.CONFIGURATION)
     counters = (
         f'{names.REFUSED}{{job="trouble",reason="unavailable"}}', f'{names.DATABASE_ERRORS}{{job="trouble"}}',
@@ -78,9 +78,9 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder: Path = tmp_path_factory.mktemp("trouble")
     exported = folder / "exported"
     exported.mkdir()
-    (exported / "trouble").write_bytes(exposed(TROUBLE))
-    (exported / "away").write_bytes(exposed(None))
-    backfill(folder, past(time.time()))
+    (exported / "trouble").write_bytes(exposition_of(TROUBLE))
+    (exported / "away").write_bytes(exposition_of(None))
+    backfill(folder, openmetrics_of_the_past(time.time()))
     with static_exporter(exported) as address:
         jobs = [job("trouble", address, "/trouble", pod="hub-1"), job("away", address, "/away", pod="hub-2")]
         with prometheus(folder, jobs) as server:
@@ -91,7 +91,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 
 @pytest.mark.parametrize("alert", rules.ALERTS, ids=lambda alert: alert.name)
-def test_every_alert_sees_its_trouble(troubled: Prometheus, alert: rules.Alert) -> None:
+def test_every_alert_finds_its_trouble(troubled: Prometheus, alert: rules.Alert) -> None:
     found = troubled.query(alert.expr)
     assert {sample.labels["job"] for sample in found} == {
         {"StepmarkHubNotScraped": "gone", "StepmarkHubDatabaseDown": "away"}.get(alert.name, "trouble")
@@ -99,13 +99,13 @@ def test_every_alert_sees_its_trouble(troubled: Prometheus, alert: rules.Alert) 
     assert not [sample for sample in found if {"instance", "pod"} & set(sample.labels)]
 
 
-def test_the_past_of_a_throughput_is_its_median_and_the_present_its_newest(troubled: Prometheus) -> None:
+def test_the_past_throughput_is_a_median_and_the_present_one_the_newest(troubled: Prometheus) -> None:
     assert troubled.value(f'{rules.THROUGHPUT_PAST}{{job="trouble"}}') == 100
     assert troubled.value(f'{rules.THROUGHPUT_NOW}{{job="trouble"}}') == 90
 
 
-def test_alerts_fire_with_words_that_are_filled_in(troubled: Prometheus) -> None:
-    """Those that wait for nothing."""
+def test_alerts_fire_with_all_labels_filled_in(troubled: Prometheus) -> None:
+    """Only alerts that fire at once are looked at."""
     at_once = {alert.name for alert in rules.ALERTS if alert.lasting == "0m"}
 
     def firing() -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What a scrape reads from SQLite and from PostgreSQL, and that it answers whatever becomes of the database."""
+"""What a scrape reads from SQLite and from PostgreSQL, and that it is answered whatever the state of the database."""
 
 import re
 import threading
@@ -27,21 +27,21 @@ pytest_plugins = ["running_hub"]
 
 
 def value(text: str, name: object) -> float:
-    """Of the only series of this name."""
+    """Return the value of the only series of this name."""
     [found] = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, flags=re.M)
     return float(found)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """Empty, with the hub's tables; SQLite and PostgreSQL."""
+    """Yield an empty database with the hub's tables, on SQLite and on PostgreSQL."""
     found = Database(database_url)
     migrate(found)
     yield found
     found.close()
 
 
-def test_an_empty_hub_has_figures_of_itself_and_none_of_runs(database: Database) -> None:
+def test_an_empty_hub_serves_its_own_figures_and_none_of_runs(database: Database) -> None:
     found = snapshot(database)
     assert (found.cells, found.pairs, found.scenarios, found.cells_stored) == ((), (), (), 0)
     assert {(one.outcome, one.runs) for one in found.service.runs} == {("running", 0), ("waiting", 0)}
@@ -63,7 +63,7 @@ def test_a_scrape_of_a_hub_shows_the_figures_of_its_summary(hub: Hub, results: R
     assert value(text, names.DATABASE_UP) == 1
 
 
-def test_a_run_that_is_registered_running_or_ended_is_counted_as_that(hub: Hub, results: Results) -> None:
+def test_runs_are_counted_as_waiting_running_or_ended(hub: Hub, results: Results) -> None:
     def runs(outcome: str) -> float:
         found = re.findall(rf'^{names.RUNS}{{outcome="{outcome}",.*}} (\S+)$', httpx2.get(hub.metrics_url).text, re.M)
         return sum(map(float, found))
@@ -78,7 +78,7 @@ def test_a_run_that_is_registered_running_or_ended_is_counted_as_that(hub: Hub, 
     assert (runs("running"), runs("interrupted")) == (before["running"], before["interrupted"] + 1)
 
 
-def test_the_queue_is_of_ended_and_of_running_executions(database: Database) -> None:
+def test_the_queue_counts_ended_and_running_executions_apart(database: Database) -> None:
     values = {
         "attempt": 1, "document": "{}", "scenario_digest": "0" * 64, "claimed_at": 1.0, "seen_at": time.time() - 50,
         "reason": "", "message": "", "sequence": 1, "derived_revision": 1,
@@ -107,7 +107,7 @@ def test_a_scrape_answers_while_the_database_is_away_and_after_it_is_back(tmp_pa
     database.close()
 
 
-def test_a_database_that_hangs_holds_up_neither_the_scrape_nor_more_than_one_thread() -> None:
+def test_a_hanging_database_blocks_one_thread_and_no_scrape() -> None:
     release, began = threading.Event(), threading.Semaphore(0)
 
     def read() -> Snapshot | None:
@@ -118,12 +118,14 @@ def test_a_database_that_hangs_holds_up_neither_the_scrape_nor_more_than_one_thr
     in_time = metrics._InTime(read, 0.05)
     assert [in_time() for _ in range(3)] == [None, None, None]
     assert began.acquire(timeout=10)
-    assert not began.acquire(blocking=False), "the second and third scrape read nothing: the first one hangs still"
+    assert not began.acquire(blocking=False), (
+        "the second and the third scrape read nothing, since the first one still hangs"
+    )
     release.set()
     assert in_time._reading.acquire(timeout=10)
 
 
-def test_there_is_nothing_but_health_beside_the_metrics(tmp_path: Path) -> None:
+def test_the_metrics_server_has_no_pages_and_no_api(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
     with TestClient(metrics_app(database, HubMeters(CollectorRegistry()), Readiness(database))) as client:
         assert [client.get(path).status_code for path in ("/", "/api/v1/runs", "/docs")] == [404] * 3

@@ -14,7 +14,7 @@ VERBS = ["validate", "plan", "parity", "run", "results", "report", "forecast", "
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_teaches(stepmark: CommandLine, verb: str) -> None:
+def test_every_verb_has_help(stepmark: CommandLine, verb: str) -> None:
     done = stepmark(verb, "--help")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) > 4
@@ -38,7 +38,7 @@ def test_a_refused_scenario_ends_with_2_and_a_reason(stepmark: CommandLine, verb
     assert said in done.stderr
 
 
-def test_a_10_megabyte_file_is_refused_unread(stepmark: CommandLine) -> None:
+def test_a_scenario_file_of_10_megabytes_is_refused_unread(stepmark: CommandLine) -> None:
     file = stepmark.folder / "big.yaml"
     file.write_bytes(b"a" * 10_000_000)
     assert "at most 262144 bytes, found 10000000 bytes" in stepmark("validate", file).stderr
@@ -54,13 +54,13 @@ def test_control_characters_of_a_scenario_do_not_reach_the_terminal(stepmark: Co
 
 
 @pytest.mark.parametrize("path", ["nowhere.yaml", "."])
-def test_a_file_that_cannot_be_read_ends_with_3(stepmark: CommandLine, path: str) -> None:
+def test_an_unreadable_scenario_file_ends_with_3(stepmark: CommandLine, path: str) -> None:
     done = stepmark("validate", path)
     assert done.returncode == 3
     assert "expected a readable scenario file" in done.stderr
 
 
-def test_validate_speaks_json(stepmark: CommandLine) -> None:
+def test_validate_prints_its_result_as_json(stepmark: CommandLine) -> None:
     assert json.loads(stepmark("validate", QUICKSTART, "--json").stdout)["valid"] is True
     file = stepmark.folder / "bad.yaml"
     file.write_text("kind: Scenario")
@@ -70,7 +70,7 @@ def test_validate_speaks_json(stepmark: CommandLine) -> None:
     assert {"path": "apiVersion", "expected": "a value", "found": "nothing", "fix": "Add it."} in errors
 
 
-def test_plan_says_cells_order_and_time_and_runs_nothing(stepmark: CommandLine) -> None:
+def test_plan_prints_cells_order_and_time_and_runs_nothing(stepmark: CommandLine) -> None:
     done = stepmark("plan", QUICKSTART)
     assert done.returncode == 0
     for said in ("4 cells", "block 0: ", "28 launches in 7 blocks, order from seed 0", "minutes"):
@@ -80,7 +80,7 @@ def test_plan_says_cells_order_and_time_and_runs_nothing(stepmark: CommandLine) 
     assert not (stepmark.folder / "out").exists()
 
 
-def test_a_run_shows_what_it_planned(stepmark: CommandLine) -> None:
+def test_a_run_makes_the_launches_in_the_order_that_plan_prints(stepmark: CommandLine) -> None:
     from stepmark.results.store import SqliteStore
 
     file = stepmark.scenario(scale={"workers": [1, 2], "batchPerWorker": 8})
@@ -98,20 +98,20 @@ def test_doctor_names_every_engine_and_a_remedy_for_what_is_missing(stepmark: Co
     assert all(finding["ok"] or finding["remedy"] for finding in found["findings"])
 
 
-def test_results_of_no_run_end_with_3(stepmark: CommandLine) -> None:
+def test_results_of_a_folder_without_a_run_end_with_3(stepmark: CommandLine) -> None:
     done = stepmark("results", ".")
     assert done.returncode == 3
     assert "expected the results of a run, found no such file" in done.stderr
 
 
-def test_a_foreign_results_file_is_said_to_be_one(stepmark: CommandLine) -> None:
+def test_a_results_file_that_stepmark_did_not_write_ends_with_3(stepmark: CommandLine) -> None:
     (stepmark.folder / "results.db").write_bytes(b"not a database" * 100)
     done = stepmark("results", ".")
     assert done.returncode == 3
     assert "expected results of stepmark" in done.stderr
 
 
-def test_a_damaged_record_ends_with_3_and_no_traceback(stepmark: CommandLine) -> None:
+def test_damaged_results_end_with_3_and_without_a_traceback(stepmark: CommandLine) -> None:
     run = ["run", stepmark.scenario(), "--launcher", "bare", "--out", "out"]
     stepmark(*run)
     with sqlite3.connect(stepmark.folder / "out" / "results.db") as database:
@@ -123,27 +123,27 @@ def test_a_damaged_record_ends_with_3_and_no_traceback(stepmark: CommandLine) ->
         assert "out/results.db: expected results of stepmark, found other values of b00" in done.stderr
 
 
-def test_a_document_that_its_parser_chokes_on_is_refused_with_2(stepmark: CommandLine) -> None:
+def test_a_scenario_that_makes_its_parser_raise_is_refused_with_2(stepmark: CommandLine) -> None:
     (stepmark.folder / "s.yaml").write_text('a: "\\Uffffffff"\n')
     done = stepmark("validate", "s.yaml")
     assert done.returncode == 2
     assert "expected values of ordinary size, found OverflowError" in done.stderr
 
 
-def test_misuse_ends_with_2_and_points_to_help(stepmark: CommandLine) -> None:
+def test_a_wrong_option_ends_with_2_and_refers_to_help(stepmark: CommandLine) -> None:
     done = stepmark("run", QUICKSTART, "--launcher", "mpi")
     assert done.returncode == 2
     assert "--help" in done.stderr
 
 
-def test_a_folder_that_cannot_be_written_ends_with_3(stepmark: CommandLine) -> None:
+def test_an_output_folder_that_cannot_be_written_ends_with_3(stepmark: CommandLine) -> None:
     (stepmark.folder / "file").write_text("")
     done = stepmark("run", stepmark.scenario(), "--launcher", "bare", "--out", "file/out")
     assert done.returncode == 3
     assert "expected a folder to write results to" in done.stderr
 
 
-def test_a_missing_engine_is_named_with_its_remedy_at_once(stepmark: CommandLine, tmp_path: Path) -> None:
+def test_a_run_without_its_engine_names_it_and_the_remedy_at_once(stepmark: CommandLine, tmp_path: Path) -> None:
     shadow = tmp_path / "sitecustomize.py"
     shadow.write_text(
         "import importlib.util as u\n"
@@ -164,5 +164,5 @@ def test_a_missing_engine_is_named_with_its_remedy_at_once(stepmark: CommandLine
     assert not (stepmark.folder / "out" / "results.db").exists()
 
 
-def test_the_module_and_the_command_are_one_program(stepmark: CommandLine) -> None:
+def test_the_module_runs_as_the_command_and_prints_its_version(stepmark: CommandLine) -> None:
     assert stepmark("--version").stdout.strip() == "0.1.0"

@@ -1,4 +1,4 @@
-"""A scripted exchange, update and straggler, through a whole run: the split finds all of them, in every block."""
+"""A scripted exchange, update and straggler, through a whole run: the time split finds all of them, in every block."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from conftest import CommandLine
 EXCHANGE, LATE, UPDATE = 0.013, 0.015, 0.006
 
 
-def test_a_late_rank_is_told_from_communication(stepmark: CommandLine) -> None:
+def test_the_time_split_separates_a_late_rank_from_communication(stepmark: CommandLine) -> None:
     params = {
         "stepSeconds": 0.01, "secondsPerAddedWorker": EXCHANGE, "stragglerRank": 1, "stragglerSeconds": LATE,
         "updateSeconds": UPDATE,

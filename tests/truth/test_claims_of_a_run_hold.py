@@ -1,4 +1,4 @@
-"""Over many simulated runs: how often any claim is false. The benchmarks print the rates of thousands of runs."""
+"""How often any claim of a run is false, over many simulated runs. The benchmarks print rates of thousands of runs."""
 
 import sys
 
@@ -23,23 +23,23 @@ def test_a_run_whose_candidates_are_equal_rarely_claims_anything(rule: Rule, siz
     assert family_claims(np.random.default_rng(11), rule, size, RUNS, shape=shape) <= FALSE_MOST
 
 
-def test_each_comparison_alone_would_claim_something_in_every_third_run() -> None:
-    """The control: 16 comparisons, each at its own 95 %."""
+def test_comparisons_that_are_not_corrected_claim_something_in_every_third_run() -> None:
+    """The control is 16 comparisons, each at its own 95 %."""
     alone = claims(np.random.default_rng(12), Rule(5, 5), 0.02, 0.0, 2000)
     assert 1 - (1 - alone) ** 16 > 0.3
 
 
-def test_what_the_spreads_of_others_lend_keeps_the_power_of_large_families() -> None:
-    """Six per cent, spread 2 %, 48 comparisons and five blocks."""
+def test_a_large_family_keeps_its_power_by_sharing_spreads() -> None:
+    """The effect is 6 %, the spread 2 %, with 48 comparisons and five blocks."""
     assert family_claims(np.random.default_rng(13), Rule(5, 5), 48, 40, effect=0.06) > 0.5
 
 
 @pytest.mark.parametrize(("amplitude", "tau"), [(0.2, 50), (0.5, 100), (0.2, 300)])
-def test_a_tail_of_warm_up_rarely_makes_equal_cells_different(amplitude: float, tau: float) -> None:
+def test_a_warm_up_tail_rarely_makes_equal_cells_different(amplitude: float, tau: float) -> None:
     ours, control = warmup_tails.rate(np.random.default_rng(14), 9, amplitude, tau, (0.01, 0.003), 25)
     assert ours <= 0.1
     assert control > 0.5
 
 
-def test_cells_without_a_tail_are_still_told_apart() -> None:
+def test_different_cells_without_a_warm_up_tail_are_still_found_different() -> None:
     assert warmup_tails.power(np.random.default_rng(15), 9, 0.1, (0.01, 0.003), 25) >= 0.8

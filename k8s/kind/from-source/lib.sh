@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# Sourced after ../lib.sh: binaries from Go modules. A version is written once, in modules/*/go.mod, and go.sum pins every byte.
-# What goes with one version of the Kubernetes libraries is one module: packages that several programs use are compiled once.
+# This file is sourced after ../lib.sh. It builds binaries from Go modules. A version is written once, in modules/*/go.mod, and go.sum
+# pins every byte.
+# Programs of one version of the Kubernetes libraries are one module, so that packages that several of them use are compiled once.
 MODULES=$(cd "$(dirname "${BASH_SOURCE[0]}")/modules" && pwd)
 KUBERNETES_PARTS=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubeadm kubelet kubectl)
 
-module_of() { # the folder below modules/ and the package of a binary
+module_of() { # module_of PROGRAM: print its folder below modules/, its module and its package
   case $1 in
     kube-* | kubeadm | kubelet | kubectl) echo "kubernetes-0.34 k8s.io/kubernetes k8s.io/kubernetes/cmd/$1" ;;
     etcd) echo "kubernetes-0.34 go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3" ;;
@@ -18,13 +19,13 @@ module_of() { # the folder below modules/ and the package of a binary
   esac
 }
 
-version() { # version PROGRAM: as its go.mod requires it
+version() { # version PROGRAM: print the version that its go.mod requires
   local folder module
   read -r folder module _ <<<"$(module_of "$1")"
   awk -v module="$module" '$1 == "require" {sub("require", "")} $1 == module && $2 ~ /^v/ {print $2; exit}' "$MODULES/$folder/go.mod"
 }
 
-source_of() { # source_of PROGRAM: where the source of its module lies, downloaded if need be
+source_of() { # source_of PROGRAM: print the folder of its module's source, which is downloaded if need be
   local folder module
   read -r folder module _ <<<"$(module_of "$1")"
   need go "sources of Kubernetes' parts"
@@ -32,7 +33,7 @@ source_of() { # source_of PROGRAM: where the source of its module lies, download
   go -C "$MODULES/$folder" list -m -f '{{.Dir}}' "$module"
 }
 
-helm_flags() { # helm_flags VERSION: without them Helm renders for Kubernetes 1.20
+helm_flags() { # helm_flags VERSION: print linker flags, without which Helm renders for Kubernetes 1.20
   local minor part
   minor=$(version kubelet | cut -d. -f2)
   echo -n " -X helm.sh/helm/v3/internal/version.version=$1"
@@ -41,7 +42,7 @@ helm_flags() { # helm_flags VERSION: without them Helm renders for Kubernetes 1.
   done
 }
 
-binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
+binary() { # binary NAME: make $BIN/NAME in the version of its go.mod, unless it is there
   local folder module package version stamp="k8s.io/component-base/version" flags="-s -w"
   read -r folder module package <<<"$(module_of "$1")"
   version=$(version "$1")
@@ -50,7 +51,7 @@ binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
   [ "$module" != k8s.io/kubernetes ] ||
     flags+=" -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$(cut -d. -f2 <<<"$version")"
   [ "$1" != helm ] || flags+=$(helm_flags "$version")
-  # A fifth faster without debugging symbols, which are stripped anyway, and with a compiler that collects less of its garbage.
+  # This is a fifth faster: no debugging symbols, which are stripped anyway, and a compiler that collects its garbage less often.
   timed "building $1 $version" env CGO_ENABLED=0 GOGC=400 \
     go -C "$MODULES/$folder" build -mod=readonly -trimpath -gcflags=all=-dwarf=false -ldflags="$flags" -o "$BIN/$1.new" "$package"
   rm -f "$BIN/$1"-v[0-9]*
@@ -60,10 +61,10 @@ binary() { # binary NAME: have $BIN/NAME in the version of its go.mod
 
 have_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-binary_image() { # binary_image IMAGE BINARY PATH_INSIDE [USER]: an image of one static binary
+binary_image() { # binary_image IMAGE BINARY PATH_INSIDE [USER]: make an image of one static binary
   have_image "$1" && return
   local folder=$CACHE/image
-  rm -rf "$folder" # left by an interrupted one
+  rm -rf "$folder" # An interrupted script may have left it.
   mkdir "$folder"
   ln "$BIN/$2" "$folder/binary"
   printf 'FROM scratch\nCOPY binary /%s\nUSER %s\nENTRYPOINT ["/%s"]\n' "$3" "${4:-0}" "$3" >"$folder/Dockerfile"

@@ -1,4 +1,4 @@
-"""Whatever the wire models take, the runs behind it get their figures: any value of any field, to its extremes."""
+"""Any value of any field, to its extremes, that the wire models accept leaves other runs with their figures."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ from stepmark.results.wire import Claim
 pytest_plugins = ["running_hub"]
 
 EXAMPLES = int(os.environ.get("STEPMARK_FUZZ_EXAMPLES", "120"))
-"""More of them where there is time for more."""
+"""The number of examples. A longer fuzzing run sets more of them."""
 EXTREMES: tuple[Any, ...] = (
     -1, 0, 1, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 10**30, -(10**30), 0.5, 1e308, -1e308, 5e-324,
     "NaN", "Infinity", "-Infinity", "", "x" * 5000, "\0", "\ud7ff", None, True, [], {}, [[]], [0] * 2000,
@@ -25,7 +25,7 @@ Path_ = tuple[str | int, ...]
 
 
 def leaves(value: Any, at: Path_ = ()) -> Iterator[Path_]:
-    """Ways to everything in a JSON document."""
+    """Yield the path of every value in a JSON document."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(inner, (*at, key))
@@ -51,7 +51,7 @@ def one_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 def send(runner: Runner, bodies: dict[str, Any]) -> list[int]:
-    """A run of one launch, of which one body is another; the answers."""
+    """Send a run of one launch with these bodies, one of which was changed, and return the status codes."""
     attempt = f"/api/v1/runs/{runner.run_id}/attempts/1"
     calls = {
         "claim": f"{attempt}/executions/{runner.execution_id}",
@@ -61,7 +61,7 @@ def send(runner: Runner, bodies: dict[str, Any]) -> list[int]:
     return [runner.put(path, bodies[name]).status_code for name, path in calls.items()]
 
 
-def test_any_value_in_any_field_is_refused_or_is_that_runs_own_problem(one_hub: Hub, results: Results) -> None:
+def test_any_value_in_any_field_is_refused_or_harms_no_other_run(one_hub: Hub, results: Results) -> None:
     progress = {"launches_done": 1, "launches_total": 1, "cell": "c", "global_samples_per_second": 1.0}
     state = {"sequence": 1, "outcome": "complete", "reason": "", "message": "", "launches": 1, "progress": progress}
     bodies: dict[str, Any] = {
@@ -93,7 +93,7 @@ def test_any_value_in_any_field_is_refused_or_is_that_runs_own_problem(one_hub: 
 
 
 @pytest.mark.parametrize("at", [("environment", "load_average_1m"), ("environment", "cgroup_cpu_limit")])
-def test_what_is_no_number_is_refused_in_a_claim(one_hub: Hub, results: Results, at: Path_) -> None:
+def test_a_claim_with_nan_in_place_of_a_number_is_refused(one_hub: Hub, results: Results, at: Path_) -> None:
     runner = one_hub.runner(results)
     body = changed(json.loads(results.run.model_dump_json()), at, "NaN")
     path = f"/api/v1/runs/{runner.run_id}/attempts/1/executions/{runner.execution_id}"

@@ -1,4 +1,4 @@
-"""A backup of either database, taken while the hub serves, restores into either."""
+"""A backup of SQLite or PostgreSQL, taken while the hub serves, restores into either of them."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ pytest_plugins = ["running_hub"]
 
 @contextmanager
 def uploading(hub: Hub, results: Results) -> Iterator[None]:
-    """Others go on writing meanwhile."""
+    """Upload runs from another thread for as long as the block lasts."""
     ended = threading.Event()
 
     def upload() -> None:
@@ -46,7 +46,7 @@ def test_a_backup_restores_into_either_database(
     summary, file = hub.wait_until_derived(runner.run_id), tmp_path / "saved.db"
     with uploading(hub, results):
         assert hub_command("backup", file, "--database", hub.database_url)[0] == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["saved.db"], "one file, and nothing beside it"
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.db"], "a backup is one file"
     assert file.stat().st_mode & 0o077 == 0
     url = f"sqlite:///{tmp_path}/new.db"
     if target == "postgresql":
@@ -55,11 +55,11 @@ def test_a_backup_restores_into_either_database(
     again = start_hub(url)
     assert again.wait_until_derived(runner.run_id) == summary
     runner.hub = again
-    assert runner.launch(0).status_code == 200, "the write token and the launch are known"
+    assert runner.launch(0).status_code == 200, "the restored hub knows the write token and the launch"
     assert Runner(again, results, runner.run_id, 1, token=runner.token).claim().status_code == 201
 
 
-def test_nothing_is_overwritten(hub: Hub, tmp_path: Path) -> None:
+def test_backup_and_restore_overwrite_nothing(hub: Hub, tmp_path: Path) -> None:
     file = tmp_path / "saved.db"
     assert hub_command("backup", file, "--database", hub.database_url)[0] == 0
     before = file.read_bytes()
@@ -71,7 +71,7 @@ def test_nothing_is_overwritten(hub: Hub, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contents", ["", "no database", "another"])
-def test_what_is_no_backup_is_refused_in_words(tmp_path: Path, contents: str) -> None:
+def test_restore_refuses_a_file_that_is_not_a_backup(tmp_path: Path, contents: str) -> None:
     file = tmp_path / "file"
     if contents == "another":
         with closing(sqlite3.connect(file)) as other:
@@ -84,7 +84,7 @@ def test_what_is_no_backup_is_refused_in_words(tmp_path: Path, contents: str) ->
     assert "expected a backup" in message
 
 
-def test_a_backup_is_itself_a_database_that_a_hub_serves(
+def test_a_hub_serves_a_backup_as_its_database(
     hub: Hub, tmp_path: Path, results: Results, start_hub: Callable[..., Hub]
 ) -> None:
     runner = hub.runner(results)

@@ -1,4 +1,4 @@
-"""A database file that is damaged: what is read of it is what was written, or a sentence, and never another figure."""
+"""A damaged database file: every figure read from it is the one that was written, or is refused with a reason."""
 
 import logging
 import random
@@ -34,7 +34,7 @@ ADMIN, LIMITS = Principal(RIGHTS["admin"], "test"), Limits()
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, results: Results) -> Path:
-    """Two runs with their figures."""
+    """Make a database of two runs with their figures; return its file."""
     file = tmp_path_factory.mktemp("whole") / "hub.db"
     database = Database(f"sqlite:///{file}")
     migrate.migrate(database)
@@ -74,7 +74,7 @@ KINDS = (bytes_, bit, digit, page)
 
 
 def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any]]:
-    """Everything that the hub shows of what was measured."""
+    """Return a function for everything that the hub shows of what was measured, by name."""
 
     def line(connection: sa.Connection, _: Path) -> Any:
         return {one.run_id: (one.outcome, one.verdict) for one in reads.runs(connection, reads.Filters()).runs}
@@ -102,7 +102,7 @@ def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any
 
 
 def read(database: Database, folder: Path) -> dict[str, Any]:
-    """Each of them, or the sentence that is given instead."""
+    """Read every figure; in place of one that cannot be read stands its refusal."""
     found: dict[str, Any] = {}
     for name, figure in figures(database).items():
         try:
@@ -112,13 +112,13 @@ def read(database: Database, folder: Path) -> dict[str, Any]:
                 found[name] = figure(connection, inner)
         except Refused as refused:
             found[name] = refused
-        except sa.exc.SQLAlchemyError as error:  # 503 to whoever asks
+        except sa.exc.SQLAlchemyError as error:  # The hub answers 503 to whoever asks.
             found[name] = Refused(503, "unavailable", str(error))
     return found
 
 
 def derived_again(database: Database) -> str | None:
-    """Figures from the raw records; None where they are refused."""
+    """Derive the figures anew from the raw records and return the summary; None where the records are refused."""
     with database.write() as connection:
         connection.execute(executions.update().values(derived_revision=0))
     try:
@@ -131,7 +131,10 @@ def derived_again(database: Database) -> str | None:
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Figures that are neither what they were nor refused. Of many, some may be missing, and those that are damaged."""
+    """Return the figures that are neither refused nor what they were.
+
+    Of the lists of many figures, entries may be missing or be marked as damaged.
+    """
     wrong = []
     for name, value in found.items():
         if isinstance(value, Refused):
@@ -147,7 +150,9 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def test_no_damage_gives_another_figure(whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_database_never_gives_another_figure(
+    whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.CRITICAL, "stepmark.hub")
     before = Database(f"sqlite:///{whole}")
     (tmp_path / "before").mkdir()
@@ -205,7 +210,7 @@ def test_a_hub_says_which_run_is_damaged_and_serves_the_others(
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_a_file_that_is_damaged_in_itself_is_not_served_at_all(
+def test_a_hub_does_not_serve_a_file_whose_structure_is_damaged(
     start_hub: StartHub, tmp_path: Path, whole: Path, results: Results
 ) -> None:
     file = tmp_path / "hub.db"

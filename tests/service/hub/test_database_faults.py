@@ -1,4 +1,4 @@
-"""A killed hub, and a database that is full, locked or gone: nothing acknowledged is lost, and all heals by itself."""
+"""A killed hub, and a database that is full, locked or away: no acknowledged record is lost, and the hub recovers."""
 
 import json
 import resource
@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from running_hub import Hub, Postgres, Results, Runner, wait_for
+from running_hub import Hub, Results, Runner, wait_for
+from running_postgres import Postgres
 
 pytest_plugins = ["running_hub"]
 StartHub = Callable[..., Hub]
@@ -39,7 +40,7 @@ def assert_refused_for_now(hub: Hub, runner: Runner, index: int) -> None:
     assert "database: " in hub.log.read_text()
 
 
-def assert_healed(hub: Hub, runner: Runner, index: int) -> None:
+def assert_recovered(hub: Hub, runner: Runner, index: int) -> None:
     wait_for(lambda: ready(hub))
     assert runner.launch(index).status_code in (200, 201)
 
@@ -54,10 +55,12 @@ def test_a_killed_hub_has_everything_that_it_acknowledged(
         for index, runner in enumerate(runners):
             pool.submit(_upload_until_it_is_killed, index, runner, acknowledged)
     again = start_hub(database_url)
-    assert 10 <= len(acknowledged) < len(runners) * len(results.rows), "it was killed too late to show anything"
+    assert 10 <= len(acknowledged) < len(runners) * len(results.rows), (
+        "the hub was killed too late for the test to show anything"
+    )
     for index, launch in acknowledged:
         runners[index].hub = again
-        assert runners[index].launch(launch).status_code == 200, "known already"
+        assert runners[index].launch(launch).status_code == 200, "the hub has the launch already"
     assert ready(again)
 
 
@@ -73,7 +76,7 @@ def _upload_until_it_is_killed(index: int, runner: Runner, acknowledged: list[tu
         return
 
 
-def test_sigterm_lets_requests_end(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
+def test_a_hub_that_gets_sigterm_finishes_its_requests(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
     runner = hub.runner(results)
     runner.claim()
@@ -96,7 +99,7 @@ def test_sigterm_lets_requests_end(start_hub: StartHub, tmp_path: Path, results:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 8 MB."""
+    """Yield a folder on a disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
@@ -106,7 +109,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk(start_hub: StartHub, small_disk: Path, results: Results) -> None:
+def test_a_hub_on_a_full_disk_refuses_records_until_there_is_room(
+    start_hub: StartHub, small_disk: Path, results: Results
+) -> None:
     hub = start_hub(f"sqlite:///{small_disk / 'hub.db'}")
     runner = hub.runner(results)
     runner.claim()
@@ -116,11 +121,11 @@ def test_a_full_disk(start_hub: StartHub, small_disk: Path, results: Results) ->
         ballast.write_bytes(bytes(16 << 20))
     assert_refused_for_now(hub, runner, 1)
     ballast.unlink()
-    assert_healed(hub, runner, 1)
+    assert_recovered(hub, runner, 1)
 
 
-def test_a_disk_with_little_room_left_is_not_ready(start_hub: StartHub, small_disk: Path) -> None:
-    """A byte would still fit, and a record would not."""
+def test_a_hub_on_a_disk_with_little_room_is_not_ready(start_hub: StartHub, small_disk: Path) -> None:
+    """The hub is not ready although a byte would still fit, since a record would not."""
     hub = start_hub(f"sqlite:///{small_disk / 'hub.db'}")
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - (300 << 10)))
     assert not ready(hub)
@@ -128,8 +133,10 @@ def test_a_disk_with_little_room_left_is_not_ready(start_hub: StartHub, small_di
     wait_for(lambda: ready(hub))
 
 
-def test_a_file_that_may_not_grow(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
-    """A quota, here by the process' own limit."""
+def test_a_hub_whose_file_may_not_grow_refuses_records_until_it_may(
+    start_hub: StartHub, tmp_path: Path, results: Results
+) -> None:
+    """The quota is made with the process' own limit on file sizes."""
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
     runner = hub.runner(results)
     runner.claim()
@@ -137,10 +144,12 @@ def test_a_file_that_may_not_grow(start_hub: StartHub, tmp_path: Path, results: 
     resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (8192, limits[1]))
     assert_refused_for_now(hub, runner, 0)
     resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, limits)
-    assert_healed(hub, runner, 0)
+    assert_recovered(hub, runner, 0)
 
 
-def test_a_locked_database(start_hub: StartHub, tmp_path: Path, results: Results) -> None:
+def test_a_hub_whose_database_is_locked_refuses_records_and_still_reads(
+    start_hub: StartHub, tmp_path: Path, results: Results
+) -> None:
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}")
     runner = hub.runner(results)
     runner.claim()
@@ -150,10 +159,12 @@ def test_a_locked_database(start_hub: StartHub, tmp_path: Path, results: Results
         with hub.client() as client:
             assert client.get("/api/v1/runs").status_code == 200, "reading needs no lock"
         other.execute("ROLLBACK")
-    assert_healed(hub, runner, 0)
+    assert_recovered(hub, runner, 0)
 
 
-def test_a_database_server_that_stops_and_starts(start_hub: StartHub, postgres: Postgres, results: Results) -> None:
+def test_a_hub_recovers_when_its_database_server_was_stopped_and_started(
+    start_hub: StartHub, postgres: Postgres, results: Results
+) -> None:
     hub = start_hub(postgres.new_database())
     runner = hub.runner(results)
     runner.send_all()
@@ -162,12 +173,14 @@ def test_a_database_server_that_stops_and_starts(start_hub: StartHub, postgres: 
         assert_refused_for_now(hub, runner, 0)
     finally:
         postgres.start()
-    assert_healed(hub, runner, 0)
+    assert_recovered(hub, runner, 0)
     assert hub.wait_until_derived(runner.run_id)
 
 
-def test_a_database_server_that_stands_still_is_away(start_hub: StartHub, postgres: Postgres, results: Results) -> None:
-    """It takes connections and answers nothing: nobody waits for it without end."""
+def test_a_hub_treats_a_database_server_that_does_not_answer_as_away(
+    start_hub: StartHub, postgres: Postgres, results: Results
+) -> None:
+    """The server accepts connections and answers nothing; no request waits for it without end."""
     hub = start_hub(postgres.new_database())
     runner = hub.runner(results)
     runner.send_all()
@@ -177,6 +190,6 @@ def test_a_database_server_that_stands_still_is_away(start_hub: StartHub, postgr
         assert {answer.status_code for answer in answers} == {503}
         assert not ready(hub)
         assert alive(hub)
-    assert_healed(hub, runner, 0)
+    assert_recovered(hub, runner, 0)
     assert hub.wait_until_derived(runner.run_id)
     assert "Traceback" not in hub.log.read_text()

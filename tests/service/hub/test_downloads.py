@@ -1,4 +1,4 @@
-"""What a person takes away is what the runner measured, to the last step."""
+"""Downloads hold what the runner measured, to the last step."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ pytest_plugins = ["running_hub"]
 
 @pytest.fixture(scope="module")
 def runner(hub: Hub, results: Results) -> Runner:
-    """A run with a failed launch and a certificate."""
+    """Send a run with a failed launch and a certificate."""
     sent = hub.runner(broken(results, "rank 0: out of memory", 1))
     sent.send_all("failed")
     plain = Summary.model_validate(hub.wait_until_derived(sent.run_id)).cells[0]
@@ -44,7 +44,9 @@ def download(hub: Hub, runner: Runner, name: str, folder: Path) -> Path:
     return folder / name
 
 
-def test_the_raw_record_is_the_runners_and_gives_the_same_summary(hub: Hub, runner: Runner, tmp_path: Path) -> None:
+def test_the_downloaded_results_are_the_runners_and_give_the_same_summary(
+    hub: Hub, runner: Runner, tmp_path: Path
+) -> None:
     download(hub, runner, "results.db", tmp_path)
     assert summary_of(tmp_path) == Summary.model_validate(hub.get(f"/api/v1/runs/{runner.run_id}/summary"))
     store = SqliteStore.open(tmp_path)
@@ -60,7 +62,7 @@ def _place(row: tuple[str, dict[str, dict[str, int]]]) -> tuple[int, int]:
     return row[1]["header"]["block"], row[1]["header"]["position"]
 
 
-def test_the_table_has_every_step_of_every_rank_once(hub: Hub, runner: Runner, tmp_path: Path) -> None:
+def test_the_parquet_file_has_every_step_of_every_rank_once(hub: Hub, runner: Runner, tmp_path: Path) -> None:
     file = str(download(hub, runner, "steps.parquet", tmp_path))
     query = (
         "SELECT launch_id, rank, count(*), sum(step_nanoseconds), count_if(warmup), max(step), any_value(workers), "
@@ -81,7 +83,7 @@ def test_the_table_has_every_step_of_every_rank_once(hub: Hub, runner: Runner, t
     assert len(found) == sum(len(body["header"]["ranks"]) for _, body in runner.results.rows)
 
 
-def test_long_launches_are_written_in_parts_and_odd_folders_do_no_harm(
+def test_parquet_is_written_in_parts_and_into_a_folder_with_any_name(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "_STEPS_AT_ONCE", 7)
@@ -95,7 +97,7 @@ def test_long_launches_are_written_in_parts_and_odd_folders_do_no_harm(
     assert read.fetchnumpy()["step_nanoseconds"].tolist() == steps.tolist()
 
 
-def test_a_summary_is_not_sent_again_to_whoever_has_it(hub: Hub, runner: Runner) -> None:
+def test_a_summary_is_not_sent_again_to_a_client_that_has_it(hub: Hub, runner: Runner) -> None:
     address = f"/api/v1/runs/{runner.run_id}/summary"
     with hub.client() as client:
         first = client.get(address)
@@ -107,7 +109,7 @@ def test_a_summary_is_not_sent_again_to_whoever_has_it(hub: Hub, runner: Runner)
 
 
 @pytest.mark.parametrize("name", ["summary", "results.db", "steps.parquet"])
-def test_what_is_not_there_is_refused_and_what_is_there_needs_a_token(
+def test_a_download_needs_a_token_and_a_missing_one_is_not_found(
     hub: Hub, runner: Runner, results: Results, name: str
 ) -> None:
     waiting = hub.runner(results)
@@ -119,7 +121,7 @@ def test_what_is_not_there_is_refused_and_what_is_there_needs_a_token(
         assert stranger.get(f"/api/v1/runs/{runner.run_id}/{name}").status_code == 401
 
 
-def test_no_folder_is_left_behind(start_hub: Callable[..., Hub], results: Results, tmp_path: Path) -> None:
+def test_a_download_leaves_no_folder_behind(start_hub: Callable[..., Hub], results: Results, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", TMPDIR=str(scratch))
@@ -130,7 +132,7 @@ def test_no_folder_is_left_behind(start_hub: Callable[..., Hub], results: Result
     assert not list(scratch.glob("stepmark-download-*"))
 
 
-def test_a_client_that_goes_away_leaves_no_open_file(tmp_path: Path) -> None:
+def test_a_download_whose_client_goes_away_closes_its_file(tmp_path: Path) -> None:
     (tmp_path / "made").write_bytes(bytes(10))
     file = (tmp_path / "made").open("rb")
 

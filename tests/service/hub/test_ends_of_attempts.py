@@ -1,4 +1,4 @@
-"""What becomes of an attempt of which no driver says the end, and of one whose hub's clock is set back."""
+"""Attempts whose driver never reports an end, and attempts of a hub whose clock was set back."""
 
 import re
 import time
@@ -27,7 +27,7 @@ def line(runner: Runner) -> tuple[str, str]:
     return run["outcome"], run["reason"]
 
 
-def test_an_attempt_that_never_measured_is_no_longer_waited_for(hub: Hub, results: Results) -> None:
+def test_an_attempt_that_was_ended_by_its_registrar_is_not_waited_for(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     assert line(runner) == ("waiting", "")
     assert [end(runner), end(runner, reason="driver-failed")] == [201, 200]
@@ -40,33 +40,33 @@ def test_an_attempt_that_never_measured_is_no_longer_waited_for(hub: Hub, result
     assert runner.run_id in [run["run_id"] for run in hub.get("/api/v1/runs", outcome="failed", limit=200)["runs"]]
     again = Runner(hub, results, runner.run_id, 2)
     assert again.register().status_code == 201
-    assert line(runner) == ("waiting", ""), "a further attempt is made"
+    assert line(runner) == ("waiting", ""), "a further attempt was registered"
     again.send_all()
     assert line(runner) == ("complete", "")
 
 
-def test_an_end_is_of_an_execution_that_has_none_and_the_driver_is_not_heard_any_more(
-    hub: Hub, results: Results
-) -> None:
+def test_an_end_by_the_registrar_closes_a_running_execution_to_its_driver(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     assert end(runner, reason="driver-failed") == 201
     assert line(runner) == ("failed", "driver-failed")
     late = runner.state(5, "complete", launches=0)
     assert (late.status_code, late.json()["code"]) == (409, "ended")
-    assert runner.launch(0).status_code == 201, "what was measured is kept"
+    assert runner.launch(0).status_code == 201, "the hub still takes launches that were measured"
     done = hub.runner(results)
     done.send_all()
     assert end(done) == 201
-    assert line(done) == ("complete", ""), "what it said itself stands"
+    assert line(done) == ("complete", ""), "the end that the driver reported stands"
 
 
 @pytest.mark.parametrize(("change", "expected"), [({"reason": "x"}, 422), ({"outcome": "complete"}, 422)])
-def test_an_end_that_is_none_is_refused(hub: Hub, results: Results, change: dict[str, Any], expected: int) -> None:
+def test_an_end_with_an_unknown_reason_or_a_complete_outcome_is_refused(
+    hub: Hub, results: Results, change: dict[str, Any], expected: int
+) -> None:
     assert end(hub.runner(results), **change) == expected
 
 
-def test_an_end_is_told_by_who_registered(hub: Hub, results: Results) -> None:
+def test_only_the_registrar_of_an_attempt_may_end_it(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     name = f"t{time.monotonic_ns()}"
     _, other = hub_command("token", "create", name, "--right", "register", "--database", hub.database_url)
@@ -77,7 +77,7 @@ def test_an_end_is_told_by_who_registered(hub: Hub, results: Results) -> None:
 
 
 def test_the_newest_execution_counts_whatever_the_clock_says(hub: Hub, results: Results) -> None:
-    """As after the hub's clock was set back: the first was claimed in what is the future now."""
+    """The clock is as if it was set back: the first execution was claimed in what is now the future."""
     first = hub.runner(results)
     first.claim()
     database = Database(hub.database_url)

@@ -1,4 +1,4 @@
-"""Records that are too much for whoever derives figures from them: the hub outlives them, and others get theirs."""
+"""Records that need too much memory or time to derive: the hub survives them, and other runs get their figures."""
 
 import base64
 import signal
@@ -42,7 +42,7 @@ def test_more_steps_or_ranks_than_the_scenario_can_ask_for_are_refused(
     assert runner.put(f"{runner.execution}/launches/{launch_id}", more).status_code == 422
 
 
-def test_a_run_that_needs_too_much_memory_says_so_and_others_get_their_figures(
+def test_a_run_that_needs_too_much_memory_gets_no_figures_and_others_do(
     start_hub: StartHub, url: str, results: Results
 ) -> None:
     hub = start_hub(url, "--derive-bytes-most", str(150 << 20))
@@ -57,7 +57,7 @@ def test_a_run_that_needs_too_much_memory_says_so_and_others_get_their_figures(
 def test_a_derivation_that_ended_the_hub_twice_is_not_begun_again(
     start_hub: StartHub, url: str, results: Results
 ) -> None:
-    """It is counted before it begins: here by hand, as two hubs that were killed have left it."""
+    """A derivation is counted before it begins. The count is written by hand, as two killed hubs would leave it."""
     hub = start_hub(url)
     runner = hub.runner(results)
     runner.send_all()
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_is_replaced_and_ends_with_its_hub(
     wait_for(lambda: not new.is_running() or new.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_figure_that_no_column_takes_is_its_own_runs_problem(start_hub: StartHub, url: str, results: Results) -> None:
+def test_a_figure_that_no_column_can_hold_harms_no_other_run(start_hub: StartHub, url: str, results: Results) -> None:
     hub = start_hub(url)
     hostile, innocent = hub.runner(results), hub.runner(results)
     hostile.claim()

@@ -1,4 +1,4 @@
-"""What is too large, too slow, too deep or no request at all: refused, and the hub stays small and goes on serving."""
+"""The hub refuses requests that are too large, too slow, too deep or malformed, stays small and goes on serving."""
 
 import base64
 import contextlib
@@ -23,12 +23,12 @@ from stepmark.hub.connections import HEAD_BYTES_MOST
 pytest_plugins = ["running_hub"]
 MIB = 1 << 20
 PATIENCE_SECONDS = 120
-"""With a machine that has other things to do: nothing here is a matter of speed."""
+"""How long a client waits for the hub. It is long, since the machine may be busy: nothing here depends on speed."""
 
 
 @contextmanager
 def grows_by_at_most(hub: Hub, bytes_most: int) -> Iterator[None]:
-    """The peak of the server's memory meanwhile, over what it has now."""
+    """Assert that the peak of the server's memory in the block exceeds what it has now by at most `bytes_most`."""
     process = Path(f"/proc/{hub.process.pid}")
 
     def status(name: str) -> int:
@@ -61,14 +61,16 @@ def head(path: str, token: str, *lines: str) -> bytes:
 
 
 @pytest.mark.parametrize(("token", "expected"), [("none", b"401"), ("", b"413")])
-def test_64_megabytes_are_refused_before_any_of_them_is_read(runner: Runner, token: str, expected: bytes) -> None:
+def test_a_body_of_64_megabytes_is_refused_before_any_of_it_is_read(
+    runner: Runner, token: str, expected: bytes
+) -> None:
     with connect(runner.hub) as to_hub:
         to_hub.sendall(head(launch_path(runner), token or runner.token, f"Content-Length: {64 * MIB}"))
         assert to_hub.recv(4096).split()[1] == expected
 
 
 @pytest.mark.parametrize(("token", "expected"), [("none", 401), ("", 413)])
-def test_a_client_that_sends_64_megabytes_hears_why_not(runner: Runner, token: str, expected: int) -> None:
+def test_a_client_that_sends_64_megabytes_receives_the_refusal(runner: Runner, token: str, expected: int) -> None:
     with grows_by_at_most(runner.hub, 16 * MIB), runner.hub.client(token or runner.token) as client:
         answer = client.put(launch_path(runner), content=bytes(64 * MIB))
     assert answer.status_code == expected
@@ -80,12 +82,12 @@ def test_a_body_without_an_announced_length_is_cut_off_at_the_limit(runner: Runn
         assert client.put(launch_path(runner), content=megabytes).status_code == 413
 
 
-def test_only_launches_may_be_large(runner: Runner) -> None:
+def test_a_large_body_that_is_not_a_launch_is_refused(runner: Runner) -> None:
     body = {"sequence": 1, "outcome": "running", "message": "x" * 2 * MIB}
     assert runner.put(f"{runner.execution}/state", body).status_code == 413
 
 
-def test_a_body_that_trickles_is_cut_off_and_others_do_not_wait(
+def test_a_slow_body_is_cut_off_and_other_requests_do_not_wait(
     start_hub: Callable[..., Hub], tmp_path: Path, results: Results
 ) -> None:
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", "--body-seconds-most", "5")
@@ -110,20 +112,20 @@ def _trickle(connections: list[socket.socket], ended: threading.Event) -> None:
                 continue
 
 
-def test_endless_headers_are_cut_off(hub: Hub) -> None:
+def test_a_request_with_endless_headers_is_cut_off(hub: Hub) -> None:
     with connect(hub) as to_hub, grows_by_at_most(hub, 16 * MIB):
         to_hub.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
         with pytest.raises(OSError, match=r"reset|pipe|closed"):  # noqa: PT012
             for _ in range(64):
                 to_hub.sendall(b"x" * HEAD_BYTES_MOST)
-            assert to_hub.recv(1) == b"", "open"
+            assert to_hub.recv(1) == b"", "the connection is still open"
             raise ConnectionError("closed")
 
 
 def test_many_large_bodies_together_do_not_fill_the_memory(
     start_hub: Callable[..., Hub], database_url: str, results: Results
 ) -> None:
-    """Of six that never quite end, some are asked to come again."""
+    """Six bodies never quite end; the hub answers some of them that they should be sent again later."""
     hub = start_hub(database_url, "--body-seconds-most", "300")
     runner = hub.runner(results)
     runner.claim()
@@ -141,7 +143,7 @@ def test_many_large_bodies_together_do_not_fill_the_memory(
 
 
 def _send_most(to_hub: socket.socket, size: int, answers: "queue.SimpleQueue[bytes]") -> None:
-    """Who is refused while still sending has its connection reset, after the answer."""
+    """Send a body without its last megabyte. A refused client gets its answer, then its connection is reset."""
     with contextlib.suppress(OSError):
         for _ in range(size // MIB - 1):
             to_hub.sendall(bytes(MIB))
@@ -154,7 +156,7 @@ def _send_most(to_hub: socket.socket, size: int, answers: "queue.SimpleQueue[byt
     [b"", b"{", b"[]", b"nul", b"\xff\xfe", b'{"header": "\\ud800"}', b"[" * 500_000, b'{"header":' * 500_000],
     ids=("empty", "cut", "list", "word", "bytes", "surrogate", "deep", "deeper"),
 )
-def test_what_is_no_launch_is_refused(runner: Runner, body: bytes) -> None:
+def test_a_malformed_launch_is_refused(runner: Runner, body: bytes) -> None:
     with runner.hub.client(runner.token) as client, grows_by_at_most(runner.hub, 64 * MIB):
         answer = client.put(launch_path(runner), content=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
@@ -173,7 +175,7 @@ def npy(shape: str, data: bytes = b"") -> bytes:
 
 
 def false_size(blob: bytes) -> bytes:
-    """The directory of the zip says 1000 bytes."""
+    """Change the size in the directory of the zip to 1000 bytes."""
     at = blob.rindex(b"PK\x01\x02")
     return blob[: at + 24] + struct.pack("<L", 1000) + blob[at + 28 :]
 
@@ -201,7 +203,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_packed_steps_that_are_none_are_refused_before_they_unfold(runner: Runner, bomb: str) -> None:
+def test_malformed_packed_steps_are_refused_before_they_are_unpacked(runner: Runner, bomb: str) -> None:
     blob = BOMBS[bomb]()
     body = runner.results.rows[0][1] | {"steps_npz": base64.b64encode(blob).decode()}
     with grows_by_at_most(runner.hub, 64 * MIB):
@@ -217,7 +219,7 @@ def test_steps_that_contradict_their_header_are_refused(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/runs/%00", "/api/v1/runs?search=%00", "/api/v1/runs?cursor=%ff", "/%ff/x"])
-def test_odd_addresses_are_refused_in_words(hub: Hub, path: str) -> None:
+def test_malformed_addresses_are_refused_with_a_reason(hub: Hub, path: str) -> None:
     with hub.client() as client:
         answer = client.get(path)
     assert answer.status_code in (400, 404, 422)
@@ -230,13 +232,13 @@ def test_a_hostile_message_is_kept_as_harmless_text(runner: Runner) -> None:
     assert view["attempts"][0]["executions"][0]["message"] == "\\x00\\x1b[31m<script>"
 
 
-def test_no_answer_quotes_what_was_sent(runner: Runner) -> None:
+def test_a_refusal_does_not_quote_the_values_that_were_sent(runner: Runner) -> None:
     answer = runner.put(launch_path(runner), {"header": {"secret-9f": "secret-9f"}, "steps_npz": "secret-9f"})
     assert answer.status_code == 422
     assert "secret-9f" not in json.dumps(answer.json()).replace("header.secret-9f", "")
 
 
-def test_every_answer_says_how_browsers_must_treat_it(hub: Hub) -> None:
+def test_every_answer_has_security_headers_for_browsers(hub: Hub) -> None:
     with hub.client("") as client:
         for path in ("/healthz", "/api/v1/runs"):
             headers = client.get(path).headers

@@ -1,4 +1,4 @@
-"""How much may be stored, for how long, and over how many connections; and what of all that is written down."""
+"""Limits on storage, age and connections, and the audit log."""
 
 import contextlib
 import json
@@ -27,20 +27,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     assert hub.end() == 0
 
 
-def test_one_attempt_stores_no_more_than_it_may(small: Hub, results: Results) -> None:
+def test_an_attempt_cannot_store_more_than_its_quota(small: Hub, results: Results) -> None:
     runner = small.runner(results)
     runner.claim()
     codes = [runner.launch(index) for index in range(len(results.rows))]
     refused = next(answer for answer in codes if answer.status_code != 201)
     assert (refused.status_code, refused.json()["code"]) == (413, "over-quota")
-    assert runner.launch(0).status_code == 200, "what is there is there"
+    assert runner.launch(0).status_code == 200, "a launch that is stored already is accepted again"
     assert runner.state(1, "failed").status_code == 201
     other = small.runner(results)
     claims = [Runner(small, results, other.run_id, token=other.token).claim().status_code for _ in range(3)]
     assert claims == [201, 201, 413]
 
 
-def test_one_namespace_stores_no_more_than_it_may_and_others_are_not_affected(small: Hub, results: Results) -> None:
+def test_a_namespace_cannot_store_more_than_its_quota_and_others_can(small: Hub, results: Results) -> None:
     def sent(namespace: str, run_id: str) -> set[str]:
         runner = Runner(small, results, run_id)
         runner.register(namespace=namespace)
@@ -52,7 +52,7 @@ def test_one_namespace_stores_no_more_than_it_may_and_others_are_not_affected(sm
     assert not any("of the namespace" in message for message in sent("modest", "modest-1"))
 
 
-def test_old_runs_are_forgotten_while_the_hub_serves(hub: Hub, results: Results) -> None:
+def test_prune_removes_old_runs_while_the_hub_serves(hub: Hub, results: Results) -> None:
     old, running, new = (hub.runner(results) for _ in range(3))
     old.send_all()
     hub.wait_until_derived(old.run_id)
@@ -71,11 +71,11 @@ def test_old_runs_are_forgotten_while_the_hub_serves(hub: Hub, results: Results)
 
 
 @pytest.mark.parametrize("words", ["90", "0d", "-1d", "ninety", "1y"])
-def test_an_age_that_is_none_is_refused(words: str) -> None:
+def test_prune_refuses_a_malformed_age(words: str) -> None:
     assert "--older-than: expected days or weeks" in hub_command("prune", "--older-than", words)[1]
 
 
-def test_a_thousand_connections_of_one_address_leave_room_for_health_and_others(
+def test_a_thousand_connections_of_one_address_block_neither_health_nor_other_addresses(
     start_hub: Callable[..., Hub], tmp_path: Path
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -87,7 +87,7 @@ def test_a_thousand_connections_of_one_address_leave_room_for_health_and_others(
         with contextlib.ExitStack() as kept:
             for _ in range(1001):
                 one = kept.enter_context(socket.create_connection((host, int(port)), timeout=60))
-                with contextlib.suppress(OSError):  # those that are too many are closed
+                with contextlib.suppress(OSError):  # The hub closes the connections beyond its limit.
                     one.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
             assert httpx2.get(f"{health}/healthz").status_code == 200
             assert httpx2.get(f"{health}/readyz").status_code == 200
@@ -100,13 +100,13 @@ def test_a_thousand_connections_of_one_address_leave_room_for_health_and_others(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_two_authorization_heads_are_refused(hub: Hub) -> None:
+def test_a_request_with_two_authorization_headers_is_refused(hub: Hub) -> None:
     heads = [("Authorization", f"Bearer {hub.admin_token}"), ("Authorization", "Bearer other")]
     for order in (heads, heads[::-1]):
         assert httpx2.get(f"{hub.url}/api/v1/runs", headers=order).status_code == 400
 
 
-def test_who_did_what_from_where_is_written_down_and_no_secret_is(small: Hub, results: Results) -> None:
+def test_the_audit_log_has_who_did_what_from_where_and_no_secret(small: Hub, results: Results) -> None:
     runner = small.runner(results)
     session = small.session()
     with small.client() as client:

@@ -1,4 +1,4 @@
-"""A run is its registrar's, and a namespace's figures, history and series are its own."""
+"""A run belongs to its registrar, and figures, histories and series of one namespace hold nothing of another."""
 
 import re
 import time
@@ -18,7 +18,7 @@ pytest_plugins = ["running_hub"]
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Of this file alone: elsewhere a scenario's name is enough to find its history."""
+    """Serve a hub for this file alone, since other tests find histories by the scenario's name only."""
     folder = tmp_path_factory.mktemp("namespaces")
     file = f"sqlite:///{folder / 'hub.db'}"
     started = serve(folder, file if request.param == "sqlite" else request.getfixturevalue("postgres").new_database())
@@ -41,7 +41,7 @@ def register(hub: Hub, token: str, run_id: str, number: int = 1, namespace: str 
         return client.put(path, content=body.model_dump_json()).status_code
 
 
-def test_nobody_else_registers_an_attempt_of_a_run_again_or_a_further_one(hub: Hub, results: Results) -> None:
+def test_only_the_registrar_of_a_run_registers_its_attempts(hub: Hub, results: Results) -> None:
     mine, other = token_for(hub, "register"), token_for(hub, "register")
     run_id = f"run-{time.monotonic_ns()}"
     assert register(hub, mine, run_id) == 201
@@ -50,20 +50,20 @@ def test_nobody_else_registers_an_attempt_of_a_run_again_or_a_further_one(hub: H
     assert register(hub, hub.admin_token, run_id) == 201, "an administrator may"
 
 
-def test_a_bound_token_registers_in_its_namespaces_alone(hub: Hub) -> None:
+def test_a_bound_token_registers_only_in_its_namespaces(hub: Hub) -> None:
     bound, twice = token_for(hub, "register", "team-a"), token_for(hub, "register", "team-a", "team-b")
     names = [f"run-{time.monotonic_ns()}-{index}" for index in range(5)]
     assert register(hub, bound, names[0], namespace="team-b") == 403
     assert register(hub, bound, names[1], namespace="team-a") == 201
-    assert register(hub, bound, names[2]) == 201, "it can only be in the one"
+    assert register(hub, bound, names[2]) == 201, "a token of one namespace need not name it"
     assert hub.get(f"/api/v1/runs/{names[2]}")["run"]["namespace"] == "team-a"
-    assert register(hub, twice, names[3]) == 403, "it does not say in which"
+    assert register(hub, twice, names[3]) == 403, "a token of two namespaces must name one"
     assert register(hub, twice, names[4], namespace="team-b") == 201
 
 
 @pytest.fixture(scope="module")
 def two_teams(hub: Hub, results: Results) -> tuple[Runner, Runner]:
-    """The same scenario in two namespaces; the other's is slower."""
+    """Send the same scenario in two namespaces; the steps of the second are three times as long."""
     made = []
     for namespace, sent in (("apart-a", results), ("apart-b", slower(results, 3))):
         runner = Runner(hub, sent, f"of-{namespace}-{time.monotonic_ns()}")
@@ -88,7 +88,7 @@ def test_histories_and_series_of_two_namespaces_are_apart(hub: Hub, two_teams: t
         assert (answer.status_code, "apart-a, apart-b" in answer.json()["message"]) == (422, True)
 
 
-def test_a_bound_reader_sees_its_own_namespace_alone(hub: Hub, two_teams: tuple[Runner, Runner]) -> None:
+def test_a_bound_reader_sees_only_its_namespace(hub: Hub, two_teams: tuple[Runner, Runner]) -> None:
     own, foreign = (runner.run_id for runner in two_teams)
     token = token_for(hub, "read", "apart-a")
     with hub.client(token) as client:
@@ -109,7 +109,7 @@ def test_a_bound_reader_sees_its_own_namespace_alone(hub: Hub, two_teams: tuple[
     assert "expected a run that has figures" in pages[f"/compare?old={own}&new={foreign}"].text
 
 
-def test_the_mounted_token_is_bound_by_an_option(
+def test_an_option_binds_the_mounted_register_token_to_a_namespace(
     start_hub: Callable[..., Hub], tmp_path: Path, results: Results
 ) -> None:
     file = tmp_path / "register"

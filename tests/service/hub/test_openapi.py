@@ -1,4 +1,4 @@
-"""The hub does what its OpenAPI document says, whatever it is asked: schemathesis makes the questions."""
+"""The hub answers as its OpenAPI document says; schemathesis generates the requests."""
 
 import pytest
 import schemathesis
@@ -16,8 +16,8 @@ BOUNDED = settings(
 
 
 @pytest.mark.parametrize("mode", [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
-def test_every_answer_is_one_that_the_document_has(hub: Hub, mode: schemathesis.GenerationMode) -> None:
-    """What the document allows may still be refused: what a body must agree with lies in the database."""
+def test_every_answer_is_described_in_the_openapi_document(hub: Hub, mode: schemathesis.GenerationMode) -> None:
+    """A request that fits the document may still be refused, since a body must also agree with the database."""
     headers = {"Authorization": f"Bearer {hub.admin_token}"}
     document = schemathesis.openapi.from_url(f"{hub.url}/api/v1/openapi.json", headers=headers)
 
@@ -28,7 +28,7 @@ def test_every_answer_is_one_that_the_document_has(hub: Hub, mode: schemathesis.
         BOUNDED(given(found.ok().as_strategy(generation_mode=mode))(check))()  # type: ignore[union-attr]
 
 
-def test_the_document_names_every_call_with_its_body(hub: Hub) -> None:
+def test_the_openapi_document_has_every_call_with_its_body(hub: Hub) -> None:
     paths = hub.get("/api/v1/openapi.json")["paths"]
     bodies = {
         call["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/")[-1]

@@ -1,4 +1,4 @@
-"""The pages as answers: their policy, their parts, their refusals, and who gets in. (What they look like: browser/.)"""
+"""The pages as answers: policy, parts, refusals and access. (tests/browser checks what they look like.)"""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def runner(hub: Hub, results: Results) -> Runner:
     return sent
 
 
-def test_every_page_forbids_what_is_not_its_own_and_has_nothing_inline(hub: Hub, runner: Runner) -> None:
+def test_every_page_has_a_strict_policy_and_no_inline_code(hub: Hub, runner: Runner) -> None:
     run_id = runner.run_id
     addresses = [
         "/",
@@ -43,7 +43,7 @@ def test_every_page_forbids_what_is_not_its_own_and_has_nothing_inline(hub: Hub,
             assert not re.search(r"""(?:src|href|action)=["']?(?:https?:)?//""", answer.text)
 
 
-def test_style_and_script_are_open_and_kept_for_ever_under_their_hash(hub: Hub) -> None:
+def test_style_and_script_need_no_login_and_are_cached_under_their_hash(hub: Hub) -> None:
     with hub.client("") as stranger:
         page = stranger.get("/login")
         for address in re.findall(r"/static/[^\"]+", page.text):
@@ -55,7 +55,7 @@ def test_style_and_script_are_open_and_kept_for_ever_under_their_hash(hub: Hub) 
         assert stranger.get("/static/live.css").status_code == 404
 
 
-def test_a_part_that_has_not_changed_is_not_sent_again(hub: Hub, runner: Runner) -> None:
+def test_an_unchanged_part_of_a_page_is_not_sent_again(hub: Hub, runner: Runner) -> None:
     with hub.client() as client:
         for address in ("/rows", *(f"/runs/{runner.run_id}/{name}" for name in ("state", "record", "report"))):
             first = client.get(address)
@@ -67,8 +67,8 @@ def test_a_part_that_has_not_changed_is_not_sent_again(hub: Hub, runner: Runner)
 @pytest.mark.parametrize(
     ("outcome", "pace"), [("complete", "ended"), ("cancelled", "ended"), ("failed", "slow"), ("interrupted", "slow")]
 )
-def test_a_run_that_may_come_back_is_asked_for_slowly(hub: Hub, results: Results, outcome: str, pace: str) -> None:
-    """A plan that ended early may be resumed; a failed one may be tried once more."""
+def test_the_page_of_a_run_that_may_continue_polls_slowly(hub: Hub, results: Results, outcome: str, pace: str) -> None:
+    """A plan that ended early may be resumed, and a failed one may be tried once more."""
     sent = hub.runner(results)
     sent.send_all(outcome)
     hub.wait_until_derived(sent.run_id)
@@ -77,7 +77,7 @@ def test_a_run_that_may_come_back_is_asked_for_slowly(hub: Hub, results: Results
         assert ("data-ended" in client.get(f"/runs/{sent.run_id}").text) == (pace == "ended")
 
 
-def test_the_page_and_its_parts_agree_on_what_they_show(hub: Hub, runner: Runner) -> None:
+def test_a_page_contains_its_parts_as_they_are_sent(hub: Hub, runner: Runner) -> None:
     with hub.client() as client:
         page = client.get(f"/runs/{runner.run_id}").text
         for name in ("state", "record", "report"):
@@ -86,7 +86,7 @@ def test_the_page_and_its_parts_agree_on_what_they_show(hub: Hub, runner: Runner
             assert part.text.strip() in page
 
 
-def test_what_is_not_there_is_a_page_that_says_so(hub: Hub, runner: Runner) -> None:
+def test_an_unknown_address_gives_a_page_that_says_so(hub: Hub, runner: Runner) -> None:
     hostile = quote("<script>alert(1)</script>", safe="")
     with hub.client() as client:
         for address in ("/runs/nobody", f"/runs/{hostile}", "/scenarios/nobody", f"/runs/{runner.run_id}/nothing"):
@@ -97,14 +97,14 @@ def test_what_is_not_there_is_a_page_that_says_so(hub: Hub, runner: Runner) -> N
 
 
 @pytest.mark.parametrize("query", ["cursor=nonsense", f"search={'x' * 101}", f"name={'x' * 64}", "outcome=" + "x" * 21])
-def test_a_filter_that_is_not_understood_is_said(hub: Hub, query: str) -> None:
+def test_a_malformed_filter_is_refused(hub: Hub, query: str) -> None:
     with hub.client() as client:
         assert client.get(f"/?{query}").status_code == 422
         assert client.get(f"/rows?{query}").status_code == 422
 
 
 @pytest.mark.parametrize("ticked", [[], ["one"], ["one", "two", "three"]], ids=len)
-def test_other_than_two_ticked_runs_are_not_compared(hub: Hub, ticked: list[str]) -> None:
+def test_a_comparison_needs_exactly_two_ticked_runs(hub: Hub, ticked: list[str]) -> None:
     with hub.client() as client:
         answer = client.get("/compare", params={"run": ticked} if ticked else {"run": ""})
     assert answer.status_code == 200
@@ -117,7 +117,7 @@ def log_in(hub: Hub, token: str, target: str = "/", **headers: str) -> tuple[int
     return answer.status_code, answer.headers.get("location", ""), answer.headers.get("set-cookie", "")
 
 
-def test_a_good_token_becomes_a_cookie_that_scripts_and_other_sites_never_see(hub: Hub) -> None:
+def test_a_login_sets_a_cookie_that_scripts_and_other_sites_cannot_read(hub: Hub) -> None:
     status, location, cookie = log_in(hub, hub.admin_token, "/runs/x?y=1")
     assert (status, location) == (303, "/runs/x?y=1")
     assert "HttpOnly" in cookie
@@ -127,11 +127,11 @@ def test_a_good_token_becomes_a_cookie_that_scripts_and_other_sites_never_see(hu
 
 
 @pytest.mark.parametrize("target", ["https://x.test", "//x.test", "/\\x.test", "javascript:alert(1)", "/a\nb", ""])
-def test_nobody_is_sent_elsewhere_after_logging_in(hub: Hub, target: str) -> None:
+def test_a_login_never_redirects_to_another_site(hub: Hub, target: str) -> None:
     assert log_in(hub, hub.admin_token, target)[1] == "/"
 
 
-def test_a_form_of_another_site_logs_nobody_in(hub: Hub) -> None:
+def test_a_login_form_of_another_site_is_refused(hub: Hub) -> None:
     assert log_in(hub, hub.admin_token, **{"Sec-Fetch-Site": "cross-site"})[::2] == (403, "")
 
 
@@ -139,13 +139,13 @@ def test_a_write_token_does_not_log_in(hub: Hub, runner: Runner) -> None:
     assert log_in(hub, runner.token)[::2] == (401, "")
 
 
-def test_strangers_are_sent_to_the_login_and_come_back(hub: Hub, runner: Runner) -> None:
+def test_a_page_redirects_strangers_to_the_login_with_the_way_back(hub: Hub, runner: Runner) -> None:
     with hub.client("") as stranger:
         answer = stranger.get(f"/runs/{runner.run_id}", headers=PAGE)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next=/runs/{runner.run_id}")
         assert stranger.get(f"/runs/{runner.run_id}/state").status_code == 401
 
 
-def test_behind_https_the_cookie_is_never_sent_in_the_clear(start_hub: Callable[..., Hub], tmp_path: Path) -> None:
+def test_a_hub_behind_https_marks_its_cookie_as_secure(start_hub: Callable[..., Hub], tmp_path: Path) -> None:
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", "--public-url", "https://hub.test")
     assert "Secure" in log_in(hub, hub.admin_token)[2]

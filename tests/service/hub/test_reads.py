@@ -1,4 +1,4 @@
-"""What pages and programs ask of the database: the right runs, once each, in order, with what may be said of them."""
+"""The database's answers to pages and programs: the right runs, each once, in order, with their verdicts."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytest_plugins = ["running_hub"]
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An empty one."""
+    """Yield an empty database with the hub's tables."""
     made = Database(database_url)
     migrate.migrate(made)
     yield made
@@ -40,7 +40,7 @@ def found(database: Database, **filters: object) -> list[str]:
         return [one.run_id for one in reads.runs(connection, Filters.model_validate(filters)).runs]
 
 
-def test_pages_show_every_run_once_newest_first_even_those_of_one_moment(database: Database) -> None:
+def test_pages_list_every_run_once_newest_first_even_runs_of_one_moment(database: Database) -> None:
     fill(database, *((f"run-{index}", "test", None, 1000.5 + index // 3) for index in range(10)))
     seen: list[str] = []
     cursor = None
@@ -54,7 +54,7 @@ def test_pages_show_every_run_once_newest_first_even_those_of_one_moment(databas
     assert seen == [f"run-{index}" for index in reversed(range(10))]
 
 
-def test_filters_find_what_they_say_and_wildcards_mean_themselves(database: Database) -> None:
+def test_filters_find_matching_runs_and_take_wildcards_literally(database: Database) -> None:
     fill(database, ("one-1", "alpha", "team-a", 1), ("two-2", "beta", None, 2), ("three", "alpha-beta", None, 3))
     assert found(database, name="alpha") == ["one-1"]
     assert found(database, search="BETA") == ["three", "two-2"]
@@ -67,12 +67,12 @@ def test_filters_find_what_they_say_and_wildcards_mean_themselves(database: Data
         assert reads.names(connection) == ["alpha", "alpha-beta", "beta"]
 
 
-def test_a_cursor_that_is_none_is_refused(database: Database) -> None:
+def test_a_malformed_cursor_is_refused(database: Database) -> None:
     with pytest.raises(ValueError, match="nonsense"):
         found(database, cursor="nonsense")
 
 
-def test_what_is_not_there_is_none(database: Database) -> None:
+def test_reads_of_an_unknown_run_or_scenario_give_none(database: Database) -> None:
     with database.read() as connection:
         assert reads.run(connection, "nobody") is None
         assert reads.summary(connection, "nobody") is None
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_none(database: Database) -> None:
         assert sides.side(connection, "nobody") is None
 
 
-def test_a_run_in_the_list_says_what_its_report_says(hub: Hub, results: Results) -> None:
+def test_the_list_of_runs_has_the_verdict_of_the_report(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.send_all()
     summary = Summary.model_validate(hub.wait_until_derived(runner.run_id))
@@ -125,7 +125,7 @@ def test_two_runs_are_compared_with_the_scenarios_earlier_runs_as_history(hub: H
     assert list(known[-5:]) == [runner.run_id for runner in sent]
 
 
-def test_a_running_run_says_how_far_it_is_and_is_not_settled(hub: Hub, results: Results) -> None:
+def test_a_running_run_has_progress_and_is_not_settled(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     runner.launch(0)
@@ -137,7 +137,7 @@ def test_a_running_run_says_how_far_it_is_and_is_not_settled(hub: Hub, results: 
     assert abs(line["seen_at"] - time.time()) < 60
 
 
-def test_a_history_has_ended_runs_alone_oldest_first_with_facts_of_their_ranks(hub: Hub, results: Results) -> None:
+def test_a_history_has_only_ended_runs_oldest_first_with_facts_of_their_ranks(hub: Hub, results: Results) -> None:
     before = len(hub.get("/api/v1/scenarios/test/history", limit=200)["runs"])
     variations = (results, elsewhere(slower(results, 2), {"torch": "9.9"}))
     ended = [hub.runner(one) for one in variations]

@@ -1,4 +1,4 @@
-"""Who may do what, and that no token is ever told."""
+"""The rights of each kind of token, and that no token appears in a log, a database or an answer."""
 
 import json
 import threading
@@ -35,7 +35,7 @@ def status(hub: Hub, token: str, method: str, path: str, **more: Any) -> int:
         return client.request(method, path, **more).status_code
 
 
-def test_a_stranger_sees_nothing_but_that_the_hub_lives(hub: Hub, results: Results) -> None:
+def test_a_stranger_reaches_only_health_and_login(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.send_all()
     paths = ["/", "/api/v1/runs", f"/api/v1/runs/{runner.run_id}", "/api/v1/openapi.json", "/nowhere"]
@@ -44,7 +44,7 @@ def test_a_stranger_sees_nothing_but_that_the_hub_lives(hub: Hub, results: Resul
     assert [status(hub, "", "GET", path) for path in ("/healthz", "/readyz", "/login")] == [200] * 3
 
 
-def test_a_browser_is_sent_to_the_login(hub: Hub) -> None:
+def test_a_browser_without_a_cookie_is_redirected_to_the_login(hub: Hub) -> None:
     with hub.client("") as client:
         answer = client.get("/runs/x?y=1", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=/runs/x%3Fy%3D1")
@@ -53,7 +53,7 @@ def test_a_browser_is_sent_to_the_login(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("right", "expected"), [("read", (200, 403, 403)), ("register", (200, 201, 403)), ("admin", (200, 201, 404))]
 )
-def test_a_token_may_what_its_right_says(hub: Hub, right: Right, expected: tuple[int, ...]) -> None:
+def test_a_token_may_do_what_its_right_says(hub: Hub, right: Right, expected: tuple[int, ...]) -> None:
     token = token_of(hub, right)
     body = {"name": "test", "token_sha256": token_sha256(new_token())}
     found = (
@@ -64,7 +64,7 @@ def test_a_token_may_what_its_right_says(hub: Hub, right: Right, expected: tuple
     assert found == expected
 
 
-def test_a_write_token_is_for_its_own_attempt_alone(hub: Hub, results: Results) -> None:
+def test_a_write_token_works_only_for_its_own_attempt(hub: Hub, results: Results) -> None:
     mine, other = hub.runner(results), hub.runner(results)
     mine.claim()
     other.claim()
@@ -76,7 +76,7 @@ def test_a_write_token_is_for_its_own_attempt_alone(hub: Hub, results: Results) 
     assert status(hub, mine.token, "GET", f"{mine.execution}/received") == 200
 
 
-def test_a_replaced_token_writes_no_more(hub: Hub, results: Results) -> None:
+def test_a_replaced_write_token_is_refused(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     old, runner.token = runner.token, new_token()
@@ -85,7 +85,7 @@ def test_a_replaced_token_writes_no_more(hub: Hub, results: Results) -> None:
     assert runner.state(1).status_code == 201
 
 
-def test_a_token_that_is_replaced_while_its_body_is_on_the_way_writes_no_more(hub: Hub, results: Results) -> None:
+def test_a_write_token_that_is_replaced_while_its_body_arrives_is_refused(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     launch_id, body = results.rows[0]
@@ -99,7 +99,7 @@ def test_a_token_that_is_replaced_while_its_body_is_on_the_way_writes_no_more(hu
         assert client.put(f"{runner.execution}/launches/{launch_id}", content=halting()).status_code in (401, 403)
 
 
-def test_an_expired_token_is_worth_nothing(hub: Hub, results: Results) -> None:
+def test_an_expired_token_is_refused(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     database = Database(hub.database_url)
@@ -117,18 +117,18 @@ def test_one_token_cannot_serve_two_attempts(hub: Hub, results: Results) -> None
     assert second.register().status_code == 409
 
 
-def test_a_cookie_is_good_for_looking_alone(hub: Hub, results: Results) -> None:
+def test_a_session_cookie_allows_only_reading(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     word = hub.session()
     with hub.client("", cookies={rights.COOKIE: word}) as client:
         assert client.get("/api/v1/runs").status_code == 200
         assert client.delete(f"/api/v1/runs/{runner.run_id}").status_code == 403
-    assert status(hub, word, "GET", "/api/v1/runs") == 401, "it is no token"
+    assert status(hub, word, "GET", "/api/v1/runs") == 401, "a session cookie is not a token"
     with hub.client("", cookies={rights.COOKIE: hub.admin_token}) as client:
-        assert client.get("/api/v1/runs").status_code == 401, "and a token is no cookie"
+        assert client.get("/api/v1/runs").status_code == 401, "a token is not a session cookie"
 
 
-def test_logging_out_ends_the_session_and_revoking_a_token_those_that_it_opened(hub: Hub) -> None:
+def test_logging_out_and_revoking_a_token_end_their_sessions(hub: Hub) -> None:
     def looks(word: str) -> int:
         with hub.client("", cookies={rights.COOKIE: word}) as client:
             return client.get("/api/v1/runs").status_code
@@ -145,14 +145,16 @@ def test_logging_out_ends_the_session_and_revoking_a_token_those_that_it_opened(
     assert looks(other) == 401
 
 
-def test_anonymous_reading_is_switched_on_and_is_no_more_than_reading(
+def test_anonymous_reading_where_switched_on_allows_only_reading(
     start_hub: Callable[..., Hub], tmp_path: Path, results: Results
 ) -> None:
     hub = start_hub(f"sqlite:///{tmp_path / 'hub.db'}", STEPMARK_HUB_ANONYMOUS_READ="true")
     runner = hub.runner(results)
     runner.claim()
     assert status(hub, "", "GET", "/api/v1/runs") == 200
-    assert status(hub, new_token(), "GET", "/api/v1/runs") == 401, "a wrong token is no stranger"
+    assert status(hub, new_token(), "GET", "/api/v1/runs") == 401, (
+        "a wrong token is refused where no token would be accepted"
+    )
     assert status(hub, "", "GET", f"{runner.execution}/received") == 401
     assert status(hub, "", "DELETE", f"/api/v1/runs/{runner.run_id}") == 401
 
@@ -194,7 +196,7 @@ def everything_in(database_url: str) -> Iterator[str]:
 
 
 class _ApiServer(BaseHTTPRequestHandler):
-    """Answers TokenReviews as Kubernetes does."""
+    """An API server that answers TokenReviews as Kubernetes does."""
 
     known = {
         "good": ("ci", ["stepmark"]),
@@ -234,7 +236,7 @@ def api_server(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
     server.shutdown()
 
 
-def test_kubernetes_says_whose_token_it_is_and_for_which_audience(
+def test_a_kubernetes_token_is_reviewed_for_its_user_and_audience(
     start_hub: Callable[..., Hub], tmp_path: Path, api_server: ThreadingHTTPServer
 ) -> None:
     options = ("--token-review-audience", "stepmark", "--token-review-user", "ci=read")
@@ -244,6 +246,6 @@ def test_kubernetes_says_whose_token_it_is_and_for_which_audience(
     assert status(hub, "good", "DELETE", "/api/v1/runs/x") == 403
     api_server.shutdown()
     api_server.server_close()
-    assert status(hub, "good", "GET", "/api/v1/runs") == 200, "remembered for a minute"
+    assert status(hub, "good", "GET", "/api/v1/runs") == 200, "the hub remembers the review for a minute"
     assert status(hub, "another", "GET", "/api/v1/runs") == 503
     assert "another" not in hub.log.read_text()

@@ -1,4 +1,4 @@
-"""Migrations lead to what the tables say; a hub refuses a database of another version."""
+"""Migrations lead to the tables of the code, and a hub refuses a database of another version."""
 
 import socket
 from pathlib import Path
@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from running_hub import Postgres, hub_command
+from running_hub import hub_command
+from running_postgres import Postgres
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
 from stepmark.hub.tables import metadata
@@ -17,14 +18,14 @@ pytest_plugins = ["running_hub"]
 
 
 def refusal(url: str, *options: str) -> str:
-    """Of a hub that must not start."""
+    """Start a hub that must refuse to start, and return its message."""
     listen = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--database", url)
     code, message = hub_command("serve", *listen, *options)
     assert code == 3
     return message
 
 
-def test_migrating_gives_exactly_the_tables(database_url: str) -> None:
+def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> None:
     database = Database(database_url)
     migrate.migrate(database)
     migrate.migrate(database)
@@ -61,7 +62,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(url: st
     assert "secret-9f" not in message
 
 
-def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
+def test_a_hub_whose_address_is_taken_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert f"{address}: expected an address" in refusal(f"sqlite:///{tmp_path}/hub.db", "--listen", address)

@@ -1,4 +1,4 @@
-"""What version 0.1.0 has stored is there after an upgrade, and its figures are derived again."""
+"""Everything that version 0.1.0 stored is there after an upgrade, and its figures are derived again."""
 
 import gzip
 import shutil
@@ -9,7 +9,8 @@ import pg8000.native
 import pytest
 
 from conftest import ROOT
-from running_hub import Hub, Postgres, Results, Runner, hub_command
+from running_hub import Hub, Results, Runner, hub_command
+from running_postgres import Postgres
 from stepmark.analysis.summary import summarize_run
 from stepmark.plan.cells import cells
 from stepmark.results.store import SqliteStore
@@ -28,7 +29,7 @@ def unpacked(name: str, folder: Path) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of one that 0.1.0 wrote."""
+    """Return the address of a database that 0.1.0 wrote."""
     if request.param == "sqlite":
         return f"sqlite:///{unpacked('hub.db', tmp_path)}"
     server: Postgres = request.getfixturevalue("postgres")
@@ -39,7 +40,7 @@ def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-def test_a_hub_of_0_1_0_is_upgraded_with_all_that_it_has(
+def test_a_database_of_0_1_0_is_upgraded_with_all_its_runs(
     start_hub: Callable[..., Hub], old_database: str, results: Results, tmp_path: Path
 ) -> None:
     hub = start_hub(old_database)
@@ -57,7 +58,7 @@ def test_a_hub_of_0_1_0_is_upgraded_with_all_that_it_has(
     assert [run["run_id"] for run in hub.get("/api/v1/scenarios/test/history")["runs"]] == list(RUNS)
     assert hub.get("/api/v1/runs/waiting-run")["run"]["outcome"] == "waiting"
     resumed = Runner(hub, results, "waiting-run", 1)
-    assert resumed.register().status_code == 201, "its registrar was not written down"
+    assert resumed.register().status_code == 201, "0.1.0 did not record who registered an attempt"
     resumed.send_all()
     assert hub.wait_until_derived("waiting-run")["cells"]
     assert hub_command("backup", tmp_path / "copy.db", "--database", old_database) == (
@@ -67,7 +68,7 @@ def test_a_hub_of_0_1_0_is_upgraded_with_all_that_it_has(
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_results_of_0_1_0_give_figures(tmp_path: Path) -> None:
+def test_a_results_file_of_0_1_0_gives_figures(tmp_path: Path) -> None:
     unpacked("results.db", tmp_path)
     store = SqliteStore.open(tmp_path)
     run = store.run()
@@ -78,7 +79,7 @@ def test_results_of_0_1_0_give_figures(tmp_path: Path) -> None:
 
 
 def test_a_runner_of_0_1_0_gets_no_field_that_it_does_not_know(hub: Hub, results: Results) -> None:
-    """Its model of this answer refuses any other field."""
+    """The runner's model of this answer refuses any other field."""
     runner = hub.runner(results)
     runner.send_all()
     assert set(hub.get(f"{runner.execution}/received")) == {"launches", "certificates"}

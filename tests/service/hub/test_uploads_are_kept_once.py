@@ -1,4 +1,4 @@
-"""What runners send, in any order and as often as they like, ends up in the hub once."""
+"""The hub keeps everything that runners send exactly once, in whatever order and however often it arrives."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ def received(runner: Runner) -> Any:
     return runner.hub.get(f"{runner.execution}/received")
 
 
-def test_a_whole_run_arrives_and_its_figures_are_the_runners_own(hub: Hub, results: Results) -> None:
+def test_a_whole_run_arrives_and_gets_the_figures_of_its_runner(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.send_all()
     view = hub.get(f"/api/v1/runs/{runner.run_id}")
@@ -43,7 +43,7 @@ def test_launches_may_arrive_in_any_order_and_after_the_end(hub: Hub, results: R
     assert hub.wait_until_derived(runner.run_id) == hub.wait_until_derived(other.run_id)
 
 
-def test_a_launch_that_was_made_again_is_a_launch_of_its_own(hub: Hub, results: Results) -> None:
+def test_a_launch_that_was_made_again_is_kept_beside_the_first(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     first, body = results.rows[0]
@@ -55,7 +55,7 @@ def test_a_launch_that_was_made_again_is_a_launch_of_its_own(hub: Hub, results: 
     assert sorted(received(runner)["launches"]) == sorted([first, again])
 
 
-def test_an_older_state_does_not_undo_a_newer_one(hub: Hub, results: Results) -> None:
+def test_an_older_state_does_not_replace_a_newer_one(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     assert runner.state(5, "failed", reason="launch-failed").status_code == 201
@@ -63,7 +63,7 @@ def test_an_older_state_does_not_undo_a_newer_one(hub: Hub, results: Results) ->
     assert hub.get(f"/api/v1/runs/{runner.run_id}")["run"]["outcome"] == "failed"
 
 
-def test_other_contents_under_a_known_name_are_refused_and_the_first_are_kept(hub: Hub, results: Results) -> None:
+def test_other_contents_under_a_known_name_are_refused(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.send_all()
     launch_id, body = results.rows[0]
@@ -92,7 +92,7 @@ def test_a_second_execution_supersedes_the_first(hub: Hub, results: Results) -> 
     assert {e["outcome"] for e in view["attempts"][0]["executions"]} == {"running", "superseded"}
 
 
-def test_a_resumed_execution_goes_on(hub: Hub, results: Results) -> None:
+def test_a_resumed_execution_accepts_further_launches(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     runner.launch(0)
@@ -104,7 +104,7 @@ def test_a_resumed_execution_goes_on(hub: Hub, results: Results) -> None:
     assert hub.get(f"/api/v1/runs/{runner.run_id}")["run"]["outcome"] == "running"
 
 
-def test_a_later_attempt_counts_whichever_speaks_last(hub: Hub, results: Results) -> None:
+def test_a_later_attempt_counts_even_if_an_earlier_one_reports_last(hub: Hub, results: Results) -> None:
     second = hub.runner(results, number=2)
     second.claim()
     first = hub.runner(results, second.run_id, number=1)
@@ -133,7 +133,7 @@ def test_a_launch_of_another_scenario_or_schema_is_refused(hub: Hub, results: Re
     assert received(runner)["launches"] == []
 
 
-def test_the_name_in_the_address_must_be_the_records(hub: Hub, results: Results) -> None:
+def test_a_launch_under_the_name_of_another_is_refused(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     answer = runner.put(f"{runner.execution}/launches/{results.rows[1][0]}", results.rows[0][1])
@@ -149,7 +149,7 @@ def test_a_claim_whose_digest_is_not_its_scenarios_is_refused(hub: Hub, results:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-def test_a_deleted_run_is_gone_with_all_it_had(hub: Hub, results: Results) -> None:
+def test_a_deleted_run_is_removed_with_all_its_records(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.send_all()
     hub.wait_until_derived(runner.run_id)

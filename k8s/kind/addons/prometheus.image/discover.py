@@ -1,6 +1,6 @@
-"""Writes the addresses of the pods to be scraped into a file, every five seconds: Debian's Prometheus cannot ask.
+"""Write the addresses of the pods to be scraped into a file, every five seconds, since Debian's Prometheus cannot ask.
 
-Scraped are ports called `metrics` or `live` of running pods that stepmark's labels are on: hub, controller, and runs.
+Targets are the ports called `metrics` or `live` of running pods with stepmark's labels: hub, controller, and runs.
 """
 
 import json
