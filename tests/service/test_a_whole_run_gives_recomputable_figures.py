@@ -104,7 +104,7 @@ def test_default_is_shown_as_what_it_resolved_to(summary: dict[str, Any]) -> Non
 def test_what_cannot_be_had_is_a_result_with_its_reason(summary: dict[str, Any]) -> None:
     reasons = {cell["key"]: cell["reason"] for cell in summary["cells"] if cell["verdict"] == "unsupported"}
     assert "use compiled" in reasons["torch.graph.float32.w1"]
-    assert "it needs 64 workers" in reasons["keras.graph.float32.w64"]
+    assert "the cell needs 64 workers" in reasons["keras.graph.float32.w64"]
 
 
 def test_step_times_and_rates(summary: dict[str, Any], raw: dict) -> None:
