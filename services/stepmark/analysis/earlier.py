@@ -12,8 +12,10 @@ from stepmark.analysis.gate_report import GateHistory, LeftOut, sentence
 MOST_EARLIER = 10  # runs that a hub gives for one gate: more of them hardly narrow an interval
 LEAST = 3  # with this many, gates without a change fail in at most 5 % (benchmarks/gate_rates.py)
 
-NO_HISTORY = "no history: campaigns may differ by more than launches show; give {least} or more runs with --history"
-SHORT_HISTORY = "history of {count}: intervals are honest and very wide; give {least} or more runs with --history"
+NO_HISTORY = (
+    "no history: campaigns may differ by more than their launches show; give {least} or more runs with --history"
+)
+SHORT_HISTORY = "history of only {count}, so the intervals are very wide; give {least} or more runs with --history"
 
 
 def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side], GateHistory]:

@@ -96,9 +96,9 @@ def test_a_slowdown_beyond_what_campaigns_differ_by_is_found() -> None:
 def test_without_a_history_or_with_a_short_one_the_report_warns_and_says_what_to_do() -> None:
     old, new = campaign(0), campaign(0)
     [none] = gate(old, new).warnings
-    assert none.startswith("no history: campaigns may differ by more than launches show; give 3 or more runs")
+    assert none.startswith("no history: campaigns may differ by more than their launches show; give 3 or more runs")
     [short] = gate(old, new, None, [campaign(0.001)]).warnings
-    assert short.startswith("history of 1 run: intervals are honest and very wide")
+    assert short.startswith("history of only 1 run, so the intervals are very wide")
     assert gate(old, new, None, [campaign(s) for s in SHIFTS[:3]]).warnings == ()
 
 
