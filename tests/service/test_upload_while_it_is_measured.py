@@ -154,7 +154,7 @@ def test_a_hub_that_comes_late_gets_all(
     stepmark: CommandLine, house: House, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     running = start(*house.options)
-    wait_for_line(running, "hub: not reachable")
+    wait_for_line(running, "hub: not available")
     wait_for_line(running, "[1/4]")
     house.begin()
     _, err = running.communicate(timeout=120)

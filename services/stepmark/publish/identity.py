@@ -66,7 +66,8 @@ def identity_of(folder: Path, scenario: str, attempt: Attempt | None) -> Identit
         made.save(folder)
     except OSError as error:
         raise CannotRun(
-            f"{folder / FILE}: expected to write this file, found: {error.strerror}. Make room, or choose another."
+            f"{folder / FILE}: expected to write this file, found: {error.strerror}. "
+            "Make room, or choose another folder."
         ) from None
     return made
 

@@ -120,12 +120,12 @@ class Uploader:
 
     def _is_away(self, why: str) -> None:
         if self._away is None and not self._has_ended.is_set():
-            self._say(f"hub: not reachable, {why}. Measuring goes on; records are sent when the hub answers again.")
+            self._say(f"hub: not available, {why}. Measuring goes on; records are sent when the hub answers again.")
         self._away = why
 
     def _is_back(self) -> None:
         if self._away is not None and not self._has_ended.is_set():
-            self._say("hub: reachable again")
+            self._say("hub: available again")
         self._away = None
 
     def _pause(self, retry_after_seconds: float | None) -> None:

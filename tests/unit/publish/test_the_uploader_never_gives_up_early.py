@@ -126,9 +126,9 @@ def test_an_outage_is_said_once_and_its_end_too(tmp_path: Path, hub: FaultyHub) 
     run = Run(tmp_path, hub.address)
     run.waits_for(lambda: bool(hub.states))
     assert len(run.said) == 2
-    assert "away" in run.said[0]
+    assert run.said[0].startswith("hub: not available, ")
     assert "503" in run.said[0]
-    assert run.said[1] == "hub: reachable again"
+    assert run.said[1] == "hub: available again"
     assert run.finish() is None
 
 
