@@ -82,7 +82,7 @@ class Ticker:
         except kube.ApiError as error:
             if self._looked is None:
                 raise
-            self._failure("api", "what KubeRay can do could not be read; what was read before holds", error)
+            self._failure("api", "KubeRay's capabilities could not be read; those read before stay in use", error)
             return False
         if found != self._can or self._looked is None:
             log.info("this cluster's KubeRay: %s", found)
@@ -102,7 +102,7 @@ class Ticker:
                 self._failed[place] = now
                 self.meters.error("namespace")
             if now is not None and now != before:
-                log.warning("a namespace could not be listed; the others go on", extra=_at(place, error=now))
+                log.warning("a namespace could not be listed; the others are not affected", extra=_at(place, error=now))
             elif now is None and before is not None:
                 log.info("a namespace can be listed again", extra=_at(place))
 
@@ -121,7 +121,7 @@ class Ticker:
             seen = replace(self._seen(case), has_turn=case.scenario["metadata"]["uid"] in turns)
             self.worker.work(case.scenario, seen, here)
         except Exception as error:  # Whatever the error is, one scenario must not stop the others.
-            self._failure("scenario", "a scenario could not be worked on", error, of(case.scenario))
+            self._failure("scenario", "a scenario could not be processed", error, of(case.scenario))
         self.turned()
 
     def _failure(self, kind: str, what: str, error: Exception, extra: dict[str, Any] | None = None) -> None:

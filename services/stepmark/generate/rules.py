@@ -226,8 +226,8 @@ CONTROLLER_ALERTS = (
         "The stepmark controller does not look at its scenarios",
         "It has completed no look for minutes, or Prometheus gets nothing from it. New scenarios wait meanwhile; runs"
         " that are under way go on, and are judged later.",
-        "Is the controller running, and what does its log say after `a look at everything failed`? Usual causes: rights"
-        " that it lost, an API server that does not answer. If it looks, though Prometheus gets nothing: NetworkPolicy,"
+        "Is the controller running, and what does its log say after `a look at all scenarios failed`? Usual causes:"
+        " rights that it lost, an API server that does not answer. If it looks, though Prometheus gets nothing: NetworkPolicy,"
         " ServiceMonitor's labels. A controller that comes back takes everything up.",
     ),
     Alert(
@@ -255,8 +255,8 @@ CONTROLLER_ALERTS = (
         "0m",
         "warning",
         "{{ $value | printf `%.0f` }} attempts at runs broke within an hour",
-        "The cluster ended them: pods that do not start or were replaced, drivers that fell silent, jobs that KubeRay"
-        " gave up.",
+        "The cluster ended them: pods that do not start or were replaced, drivers that stopped reporting, jobs that"
+        " KubeRay gave up.",
         "The board Controller shows the reasons; docs/kubernetes.md says what each means. `kubectl describe scenario`"
         " has the attempts of one, with what was found. What was preempted, cancelled or stopped, and launches that"
         " failed, do not count here.",
