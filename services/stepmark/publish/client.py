@@ -123,7 +123,7 @@ class Hub:
         try:
             return Received.model_validate_json(answer.body)
         except ValueError:
-            raise Away(f"{self.url}: expected a hub's answer, found something else. Check the address") from None
+            raise Away(f"{self.url}: expected a hub's answer, found something else; check the address") from None
 
     def put_launch(self, execution_id: str, launch_id: str, upload_json: bytes) -> None:
         """Send a launch. `upload_json` is `wire.LaunchUpload` as JSON."""
@@ -158,7 +158,7 @@ class Hub:
                 return ()
             raise
         except (ValueError, KeyError, TypeError):
-            raise Away(f"{self.url}: expected a scenario's history, found something else. Check the address") from None
+            raise Away(f"{self.url}: expected a scenario's history, found something else; check the address") from None
 
     def download_results(self, run_id: str, file: Path) -> None:
         """Save the raw records of a run as a store in this file."""
@@ -250,4 +250,6 @@ def _save(response: httpx2.Response, file: Path) -> None:
                     )
                 opened.write(chunk)
     except OSError as error:
-        raise CannotRun(f"{file}: expected to write the hub's answer there, found: {error.strerror}.") from None
+        raise CannotRun(
+            f"{file}: expected to write the hub's answer here, found: {error.strerror}. Make room."
+        ) from None

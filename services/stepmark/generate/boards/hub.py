@@ -110,7 +110,7 @@ def _bounds() -> Row:
     )
     seconds = panels.graph(
         "Time of a scrape",
-        "As Prometheus sees it, and the part of it that reads the database.",
+        "Duration of a scrape as Prometheus sees it, and the part of it that reads the database.",
         "s",
         {
             "{{instance}} scrape": _of_hub(names.SCRAPE_SECONDS),
