@@ -90,7 +90,7 @@ def _refuse(found: tuple[Difference, ...], choices: Choices) -> None:
     raise Unlike(
         "\n".join(sentence(one) for one in unlike)
         + f"\nMeasure both {' and '.join(text for kind, text in remedies.items() if kind in kinds)}, or"
-        f" compare them all the same with {' '.join(text for kind, text in options.items() if kind in kinds)}:"
+        f" compare them anyway with {' '.join(text for kind, text in options.items() if kind in kinds)}:"
         " every output says so.",
         unlike,
     )

@@ -129,7 +129,7 @@ def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None,
     alive = execution is not None and execution.outcome == "running" and execution.silent_seconds < _SILENT_SECONDS
     fresh = min(since, hub.answering_seconds) < _RECORD_SECONDS
     if reason != "DeadlineExceeded" and (alive or (execution is not None and fresh)):
-        return Wait("Running", "AwaitingRecord", "the job has ended; its last records are awaited")
+        return Wait("Running", "AwaitingRecord", "the job has ended; the hub awaits its last records")
     # Where an execution exists, the job was submitted: what failed is following its log.
     if reason == "SubmissionFailed" and execution is not None:
         return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver stopped reporting: {message}")

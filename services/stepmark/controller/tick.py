@@ -26,7 +26,7 @@ from stepmark.controller.work import Worker
 from stepmark.results.wire import AttemptEnd
 
 _LOOK_SECONDS = 300.0
-_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario is gone")
+_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario was deleted")
 _OURS = "app.kubernetes.io/managed-by=stepmark-controller"
 
 
@@ -190,9 +190,11 @@ class Ticker:
                 for run in self.hub.awaited(place):
                     if run.run_id not in known and self._is_gone(run):
                         self.hub.end(run.run_id, run.number, _DELETED)
-                        log.info("told the hub that a scenario is gone", extra=_at(run.namespace, scenario=run.name))
+                        log.info(
+                            "told the hub that a scenario was deleted", extra=_at(run.namespace, scenario=run.name)
+                        )
             except Exception as error:
-                self._failure("hub", "the hub was not told of scenarios that are gone", error, _at(place))
+                self._failure("hub", "the hub could not be told of deleted scenarios", error, _at(place))
 
     def _is_gone(self, run: AwaitedRun) -> bool:
         """Return whether the run's scenario is gone. It may have been created after the scenarios were listed."""
@@ -207,7 +209,7 @@ class Ticker:
         over = number is not None and number < oldest.get(job.owner_uid or "", 0)
         if over and not job.finished and job.deleted_at is None:
             self.api.delete(kube.RAYJOBS, found["metadata"]["namespace"], job.name, job.uid)
-            log.info("ended a RayJob of an attempt that is over", extra=_at(None, ray_job=job.name))
+            log.info("ended a RayJob of an attempt that has ended", extra=_at(None, ray_job=job.name))
 
 
 def _at(place: Place, **more: Any) -> dict[str, Any]:

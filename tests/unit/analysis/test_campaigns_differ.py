@@ -108,11 +108,11 @@ def test_a_history_holds_alike_runs_once_and_neither_side_of_the_gate() -> None:
     report = gate(old, new, None, [new, old, one, one, unlike, other])
     assert report.history.used == ("folder",)
     assert [left.reason for left in report.history.left_out] == [
-        "it is the new run itself",
-        "it is the old run, which counts already",
-        "it is the run of folder, which counts already",
+        "this run is the new one",
+        "this run is the old one, which counts already",
+        "this run is that of folder, which counts already",
         "machine: cpu_model: X -> Y, and 1 more",
-        "it measured none of the old run's cells",
+        "this run measured none of the old run's cells",
     ]
 
 
