@@ -76,7 +76,7 @@ def test_a_failed_or_drifting_point_is_warned_of_at_every_target() -> None:
 def test_a_target_below_one_curves_points_leaves_out_that_curve_only() -> None:
     report = forecasts(run(at(1, 0.01), at(4, 0.01, "b")), [2])
     assert [curve.candidate for curve in report.curves] == ["a"]
-    assert "smallest measured worker count, 4" in report.left_out[0].reason
+    assert "targets of at least 4 workers, the smallest measured, found 2" in report.left_out[0].reason
 
 
 def test_what_cannot_be_forecast_is_refused() -> None:
