@@ -48,7 +48,7 @@ def test_all_are_proven_or_say_why_not(stepmark: CommandLine, model: str) -> Non
     assert {cell for cell, c in found.items() if c["badge"] == "not comparable"} == apart
     assert code == (1 if apart else 0)
     for cell in apart:  # JAX sees the global batch in BatchNorm, and that is another model
-        assert "BatchNorm: over all workers on one side" in found[cell]["text"]
+        assert "BatchNorm's statistics are over all workers on one side" in found[cell]["text"]
     assert found["ddp.eager.float32.w2"]["badge"] == "certified"
     assert found["keras-jax.compiled.float32.w1"]["text"].startswith("compiled: within ")
 

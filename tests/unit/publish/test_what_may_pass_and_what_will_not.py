@@ -77,7 +77,10 @@ def test_what_the_hub_asks_for_is_known(hub: FaultyHub) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>proxy</html>", b"[" * 100_000, b'{"code": 3}', b"\xff"])
 def test_something_else_answers(hub: FaultyHub, body: bytes) -> None:
     hub.faults = [Fault("received", 404, body=body)]
-    with Hub(hub.address, TOKEN) as client, pytest.raises(Refused, match="the answer is not a hub's; check the address"):
+    with (
+        Hub(hub.address, TOKEN) as client,
+        pytest.raises(Refused, match="the answer is not a hub's; check the address"),
+    ):
         client.received("e")
     hub.faults = [Fault("received", 200, body=body)]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Away, match="expected a hub's answer"):
