@@ -38,7 +38,7 @@ def workload_names() -> tuple[str, ...]:
 
 def _module(folder: str, name: str, known: tuple[str, ...]) -> ModuleType:
     if name not in known:
-        raise KeyError(f"no {folder[:-1]} named {name!r}; there are {', '.join(known)}")
+        raise KeyError(f"expected one of the {folder} {', '.join(known)}, found {name!r}")
     return importlib.import_module(f"stepmark.{folder}.{name.replace('-', '_')}")
 
 

@@ -67,7 +67,7 @@ class ScenarioErrors(StepmarkError):
         self.errors, self.more = errors[:shown], len(errors[shown:])
 
     def __str__(self) -> str:
-        more = [f"And {self.more} more: correct these first."] if self.more else []
+        more = [f"Problems not shown: {self.more}. Correct these first."] if self.more else []
         return "\n".join([*map(str, self.errors), *more])
 
 

@@ -67,14 +67,15 @@ def _ask(python: str, question: str, names: Sequence[str]) -> Any:
     command = [python, "-m", "stepmark.interpreters", question, *names]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        found = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        found = (done.stderr.strip().splitlines() or ["no output"])[-1]
     else:
         theirs, answer = json.loads(done.stdout)
         if theirs == __version__:
             return answer
         found = f"stepmark {theirs}"
     raise CannotRun(
-        f"{python}: expected stepmark {__version__}, found: {found}. Install it, or unset {FOLDER_VARIABLE}."
+        f"{python}: expected stepmark {__version__}, found: {found}. "
+        f"Install that version there, or unset {FOLDER_VARIABLE}."
     )
 
 

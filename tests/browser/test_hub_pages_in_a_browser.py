@@ -63,7 +63,7 @@ def test_a_person_logs_in_finds_a_run_and_opens_it(
     page.goto(f"{hub.url}/?search=slower")
     page.get_by_label("Token").fill(new_token())
     page.get_by_role("button", name="Log in").click()
-    assert "not good here" in page.get_by_role("alert").inner_text()
+    assert "not valid" in page.get_by_role("alert").inner_text()
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{hub.url}/?search=slower")

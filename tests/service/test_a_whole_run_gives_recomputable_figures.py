@@ -104,7 +104,7 @@ def test_the_default_execution_is_shown_as_what_it_resolves_to(summary: dict[str
 def test_an_unsupported_cell_is_a_result_with_its_reason(summary: dict[str, Any]) -> None:
     reasons = {cell["key"]: cell["reason"] for cell in summary["cells"] if cell["verdict"] == "unsupported"}
     assert "use compiled" in reasons["torch.graph.float32.w1"]
-    assert "it needs 64 workers" in reasons["keras.graph.float32.w64"]
+    assert "the cell needs 64 workers" in reasons["keras.graph.float32.w64"]
 
 
 def test_step_times_and_throughput_follow_from_the_raw_arrays(summary: dict[str, Any], raw: dict) -> None:

@@ -53,7 +53,7 @@ def test_a_launch_that_takes_too_long_is_ended(stepmark: CommandLine) -> None:
     file = stepmark.scenario(workload=slow, measurement=measurement(launchTimeoutSeconds=1))
     assert stepmark("run", file, "--launcher", "bare", "--out", "out").returncode == 1
     [cell] = stepmark.summary(stepmark.folder / "out")["cells"]
-    assert "it ran longer than launchTimeoutSeconds, 1 s" in cell["reason"]
+    assert "the launch ran longer than launchTimeoutSeconds, 1 s" in cell["reason"]
 
 
 def test_parity_required_gives_no_verdict_without_a_certificate(stepmark: CommandLine) -> None:

@@ -48,7 +48,7 @@ def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: 
     assert {cell for cell, c in found.items() if c["badge"] == "not comparable"} == apart
     assert code == (1 if apart else 0)
     for cell in apart:  # JAX sees the global batch in BatchNorm, which makes another model.
-        assert "BatchNorm: over all workers on one side" in found[cell]["text"]
+        assert "BatchNorm's statistics are over all workers on one side" in found[cell]["text"]
     assert found["ddp.eager.float32.w2"]["badge"] == "certified"
     assert found["keras-jax.compiled.float32.w1"]["text"].startswith("compiled: within ")
 

@@ -14,7 +14,7 @@ def test_a_hub_that_starts_late_gets_every_launch(
     stepmark: CommandLine, killable_hub: FixedHub, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     running = start(*killable_hub.options)
-    wait_for_line(running, "hub: away")
+    wait_for_line(running, "hub: not available")
     wait_for_line(running, "[1/4]")
     killable_hub.begin()
     _, err = running.communicate(timeout=120)

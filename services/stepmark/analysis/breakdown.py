@@ -168,7 +168,7 @@ def _per_rank(times: ArrayLike) -> NDArray[np.float64]:
     """Return the medians, of shape (ranks,)."""
     array = np.asarray(times, dtype=np.float64)
     if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all():
-        raise ValueError("times are finite, of shape (ranks,) or (ranks, samples)")
+        raise ValueError("expected finite times of shape (ranks,) or (ranks, samples), found others")
     return array if array.ndim == 1 else np.median(array, axis=1)
 
 
@@ -178,7 +178,7 @@ def _mean(times: ArrayLike, ranks: int, name: str) -> float:
 
 def _same_length(array: NDArray[np.float64], ranks: int, name: str) -> NDArray[np.float64]:
     if len(array) != ranks:
-        raise ValueError(f"{name} has {len(array)} ranks, and step has {ranks}")
+        raise ValueError(f"{name}: expected {ranks} ranks as for the step, found {len(array)}")
     return array
 
 
@@ -189,12 +189,12 @@ def _notes(splits: Sequence[LaunchSplit], own: Sequence[float], ratio: Estimate)
         here, there = float(np.mean([split.step for split in splits])), float(np.mean(own))
         interval = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
         notes.append(
-            f"its steps, each begun at a barrier, take {here * 1e3:.2f} ms and those of the windows {there * 1e3:.2f} "
-            f"(x {ratio.value:.2f}{interval}): the parts are of such steps, not of the cell's step time"
+            f"steps that begin at a barrier take {here * 1e3:.2f} ms, those in the windows {there * 1e3:.2f} ms "
+            f"(x {ratio.value:.2f}{interval}): the parts describe the former, not the cell's step time"
         )
     apart = float(np.mean([split.ranks_apart for split in splits]))
     if apart > _RANKS_APART:
-        notes.append(f"ranks differ by {apart:.0%} in their step: they did not wait for each other")
+        notes.append(f"step times differ by {apart:.0%} between ranks, so the ranks did not wait for each other")
     if np.mean([split.exposed for split in splits]) < 0:
         notes.append("a step without the exchange took longer than one with it: the exchange is smaller than the noise")
     if np.mean([split.compute for split in splits]) < 0:

@@ -256,7 +256,7 @@ def _verdict(
     if not launches and found.launches_disturbed:
         return "not measured", found.text
     if not launches:
-        return "not measured", "no launch of it has ended yet; --resume goes on"
+        return "not measured", "no launch of this cell has ended yet; continue with --resume"
     bad = [launch.why_bad for launch in launches if launch.why_bad is not None]
     notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
     notes += [note for note in (found.text, *(launch.long_step for launch in launches)) if note]
@@ -266,19 +266,21 @@ def _verdict(
         notes.append(_levels_told(levels))
     unsteady = [launch.steady for launch in good if launch.steady.verdict not in ("steady", "undecided")]
     if unsteady:
-        notes.append(f"{len(unsteady)} of {len(good)} launches not steady: {unsteady[0].reason}")
+        notes.append(f"{len(unsteady)} of {len(good)} launches are not steady: {unsteady[0].reason}")
     if 2 * len(unsteady) > len(good):
         return Counter(state.verdict for state in unsteady).most_common(1)[0][0], "; ".join(notes)
     below = pooled_change_below([launch.steady for launch in good])
     if all(launch.steady.verdict == "steady" for launch in good) or (below is not None and below <= MATERIAL):
         return "steady", "; ".join(notes)
     unseen = "" if below is None else f": a drift of up to {below:.1%} cannot be excluded"
-    return "undecided", "; ".join([*notes, f"windows too short for this noise{unseen}; raise minSteps or minSeconds"])
+    return "undecided", "; ".join(
+        [*notes, f"the windows are too short for this noise{unseen}; raise minSteps or minSeconds"]
+    )
 
 
 def _levels_told(levels: Levels) -> str:
     """Describe both levels with their launches, in words."""
     return (
-        f"launches lie at two levels: {levels.low * 1e3:.4g} ms a step in {levels.count_low}, "
+        f"launches lie at two levels: {levels.low * 1e3:.4g} ms per step in {levels.count_low}, "
         f"{levels.high * 1e3:.4g} ms in {levels.count_high}; the figures are of the median launch"
     )

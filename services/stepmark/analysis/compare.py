@@ -170,11 +170,11 @@ class _Case:
         parity, comparable = _parity(pair.cell, pair.base, certificates)
         case = cls(pair, ours, theirs, parity, "")
         if scenario.spec.parity == "required" and not comparable:
-            return replace(case, withheld=f"parity is required, and not proven: {parity}")
+            return replace(case, withheld=f"parity is required and not proven: {parity}")
         blocks = len(case.common)
         if blocks < BLOCKS_LEAST:
             have = "1 block has" if blocks == 1 else f"{blocks} blocks have"
-            return replace(case, withheld=f"{have} both, and a claim needs {BLOCKS_LEAST}")
+            return replace(case, withheld=f"{have} measured both sides, and a claim needs {BLOCKS_LEAST}")
         return case
 
     @property
@@ -205,7 +205,7 @@ def _against(case: _Case, test: Paired, told: Comparison, minimum_effect: float)
         low, high = test.levels.low, test.levels.high
         return (
             f"launches lie at two levels, x {low:.3f} in {test.levels.count_low} blocks and x {high:.3f} in "
-            f"{test.levels.count_high}; more launches would tell which is typical"
+            f"{test.levels.count_high}; more launches would show which level is typical"
         )
     value, other = np.log(told.ratio.value), np.log(told.median_ratio.value)  # type: ignore[union-attr]
     return _means_and_medians(value, other, minimum_effect) or _still_changing(case, value, minimum_effect)
@@ -243,7 +243,9 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
         return ""
     sides = zip((case.pair.cell.key, case.pair.base.key), slopes, strict=True)
     words = " and ".join(f"{key} by {np.expm1(slope):+.1%}" for key, slope in sides if slope)
-    return f"steps were still changing over the window ({words}), which could explain it: raise warmupSeconds"
+    return (
+        f"steps were still changing over the window ({words}), which could explain the difference: raise warmupSeconds"
+    )
 
 
 def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Comparison:
@@ -292,12 +294,12 @@ def judge(ratio: Estimate | None, minimum_effect: float) -> tuple[Verdict, str]:
     difference is claimed only if the whole interval lies within the minimum effect. Anything else is inconclusive.
     """
     if ratio is None or ratio.low is None or ratio.high is None:
-        return "inconclusive", "fewer than two blocks have both"
+        return "inconclusive", "fewer than two blocks have measured both sides"
     if ratio.excludes(1.0) and abs(np.log(ratio.value)) >= np.log1p(minimum_effect):
         return ("faster" if ratio.value < 1 else "slower"), ""
     if 1 / (1 + minimum_effect) <= ratio.low and ratio.high <= 1 + minimum_effect:
         return "no measurable difference", f"within {minimum_effect:.1%}"
     return (
         "inconclusive",
-        f"the interval is wider than the {minimum_effect:.1%} that matter; more launches would narrow it",
+        f"the interval is wider than the minimum effect of {minimum_effect:.1%}; more launches would narrow it",
     )

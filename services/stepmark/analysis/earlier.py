@@ -12,8 +12,10 @@ from stepmark.analysis.gate_report import GateHistory, LeftOut, sentence
 MOST_EARLIER = 10  # runs that a hub gives for one gate: more of them hardly narrow an interval
 LEAST = 3  # with this many, gates without a change fail in at most 5 % (benchmarks/gate_rates.py)
 
-NO_HISTORY = "no history: campaigns may differ by more than launches show; give {least} or more runs with --history"
-SHORT_HISTORY = "history of {count}: intervals are honest and very wide; give {least} or more runs with --history"
+NO_HISTORY = (
+    "no history: campaigns may differ by more than their launches show; give {least} or more runs with --history"
+)
+SHORT_HISTORY = "history of only {count}, so the intervals are very wide; give {least} or more runs with --history"
 
 
 def alike_runs(old: Side, new: Side, earlier: Sequence[Side]) -> tuple[list[Side], GateHistory]:
@@ -58,19 +60,19 @@ def means_of(cell: CellResult | None) -> tuple[float, ...]:
 def _why_not(side: Side, old: Side, new: Side, used: Sequence[Side]) -> str | None:
     known = _figures(side)
     if known == _figures(new):
-        return "it is the new run itself"
+        return "this run is the new one"
     if known == _figures(old):
-        return "it is the old run, which counts already"
+        return "this run is the old one, which counts already"
     same = [one.folder for one in used if _figures(one) == known]
     if same:
-        return f"it is the run of {same[0]}, which counts already"
+        return f"this run is that of {same[0]}, which counts already"
     unlike = [one for one in differences(old, side) if one.kind != "changed"]
     if unlike:
         one = unlike[0]
         more = f", and {len(unlike) - 1} more" if len(unlike) > 1 else ""
         return f"{one.kind}: {sentence(one.model_copy(update={'kind': 'changed'}))}{more}"
     if not {cell.key for cell in old.summary.cells if means_of(cell)} & known.keys():
-        return "it measured none of the old run's cells"
+        return "this run measured none of the old run's cells"
     return None
 
 

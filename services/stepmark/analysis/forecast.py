@@ -96,13 +96,15 @@ def forecast(
 def _checked(points: Sequence[Point], targets: Sequence[int]) -> tuple[Point, ...]:
     measured = tuple(sorted(points, key=lambda point: point.workers))
     if not measured:
-        raise ValueError("a forecast needs at least one measured worker count")
+        raise ValueError("expected at least one measured worker count, found none")
     if len({point.workers for point in measured}) < len(measured):
-        raise ValueError("each worker count once")
+        raise ValueError("expected each worker count once, found one twice")
     if not all(0 < point.step_seconds < math.inf and point.workers >= 1 for point in measured):
-        raise ValueError("step times are positive and finite, and worker counts at least 1")
+        raise ValueError("expected positive finite step times and worker counts of at least 1, found others")
     if min(targets, default=measured[0].workers) < measured[0].workers:
-        raise ValueError(f"targets below the smallest measured worker count, {measured[0].workers}, are not forecast")
+        raise ValueError(
+            f"expected targets of at least {measured[0].workers} workers, the smallest measured, found {min(targets)}"
+        )
     return measured
 
 
@@ -194,7 +196,7 @@ class _Curve:
     def warnings(self) -> Iterator[str]:
         """Yield what speaks against the curve as a whole."""
         if len(self.points) < 3:
-            yield f"worker counts measured: {len(self.points)}; the models want three"
+            yield f"the forecast's models need three measured worker counts, found {len(self.points)}"
         best = max(self.load(self.first) / self.load(point) for point in self.points)
         if best > _SUPERLINEAR:
             yield (
@@ -240,6 +242,6 @@ def _target_warnings(curve: _Curve, target: int) -> Iterator[str]:
             f" may be much slower than assumed here; measure {2 * curve.per_node} workers on two nodes"
         )
     if boundary == "unknown":
-        yield f"it is not known how many workers share a node: {target} may need a network that {last} did not"
+        yield f"how many workers share a node is unknown: {target} may need a network that {last} did not need"
     if target / last > _RATIO_MOST:
         yield f"{target} is {target / last:.3g} times the largest measured count, {last}: beyond 8 times is a guess"

@@ -20,7 +20,7 @@ from stepmark.analysis.gate_report import GateCell, GateReport, GateSide, Verdic
 from stepmark.analysis.intervals import CONFIDENCE, Estimate
 from stepmark.errors import CannotRun, StepmarkError
 
-_LENT = "no earlier run has this cell: how much campaigns differ is taken from the other cells"
+_LENT = "no earlier run has this cell, so how much campaigns differ is taken from the other cells"
 
 
 class Unlike(StepmarkError):
@@ -90,7 +90,7 @@ def _refuse(found: tuple[Difference, ...], choices: Choices) -> None:
     raise Unlike(
         "\n".join(sentence(one) for one in unlike)
         + f"\nMeasure both {' and '.join(text for kind, text in remedies.items() if kind in kinds)}, or"
-        f" compare them all the same with {' '.join(text for kind, text in options.items() if kind in kinds)}:"
+        f" compare them anyway with {' '.join(text for kind, text in options.items() if kind in kinds)}:"
         " every output says so.",
         unlike,
     )
@@ -168,7 +168,7 @@ def _compared(match: _Match, found: Tested, level: float, family: _Family) -> Ga
         reason = f"the step time grew by {ratio.value - 1:.1%}"
     elif verdict == "inconclusive" and campaigns is not None:
         spread = math.sqrt(campaigns.variance)
-        reason = f"the interval is wider than the {family.effect:.1%} that matter; campaigns vary by {spread:.1%}"
+        reason = f"the interval is wider than the minimum effect of {family.effect:.1%}; campaigns vary by {spread:.1%}"
     return GateCell(
         verdict=verdict,
         reason=reason,
@@ -199,14 +199,22 @@ def _why_not(match: _Match, allow_missing: bool) -> tuple[Verdict, str, bool]:
     """
     old, new = means_of(match.old), means_of(match.new)
     if old and new:
-        return "inconclusive", f"fewer than two launches on a side: {len(old)} in old, {len(new)} in new", False
+        return (
+            "inconclusive",
+            f"a comparison needs two launches on each side, found {len(old)} in old and {len(new)} in new",
+            False,
+        )
     if old and match.new is None:
-        return "missing in new", "the new scenario does not ask for it", not allow_missing
+        return "missing in new", "the new scenario does not ask for this cell", not allow_missing
     if old and match.new is not None:
         disturbed = match.new.disturbance.launches_disturbed and not match.new.launches_failed
         return ("inconclusive", match.new.state, False) if disturbed else ("no longer runs", match.new.state, True)
     if new:
-        return "not measured in old", match.old.state if match.old else "the old scenario did not ask for it", False
+        return (
+            "not measured in old",
+            match.old.state if match.old else "the old scenario did not ask for this cell",
+            False,
+        )
     either = match.new or match.old
     return "measured in neither", either.state if either else "", False
 
@@ -238,7 +246,7 @@ def _notes(cell: CellResult | None) -> Iterator[str]:
     if cell is None or cell.step_seconds is None:
         return
     if cell.verdict == "undecided":
-        yield "undecided whether its launches are steady"
+        yield "whether the cell's launches are steady is undecided"
     elif cell.verdict != "steady" or cell.launches_failed:
         yield cell.state
     if cell.refused_by_parity:

@@ -24,4 +24,4 @@ def long_step(record: LaunchRecord) -> str:
         return ""
     header = record.header
     where = f"step {step + 1} of rank {header.ranks[rank].rank} in block {header.block}"
-    return f"{where} took {longest:.2f} s, {longest / typical:,.0f} medians"
+    return f"{where} took {longest:.2f} s, {longest / typical:,.0f} times the median"

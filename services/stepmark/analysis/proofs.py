@@ -50,7 +50,7 @@ def _apart(proofs: list[Proof]) -> str:
     if len({proof.window_digest for proof in proofs}) > 1:
         return "the ranks' weights differ at the end of the timed window: gradients are not exchanged in every step"
     if len({proof.end_digest for proof in proofs}) > 1:
-        return "the ranks' weights differ after the same steps on from the window's end"
+        return "the ranks' weights differ at the end of the proof, though they agreed when it began"
     return ""
 
 

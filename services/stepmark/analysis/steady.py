@@ -96,7 +96,7 @@ def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
 
 
 def _undecided(steps: int, below: float) -> str:
-    return f"{steps} steps are too few for this noise: a drift of up to {below:.1%} cannot be excluded"
+    return f"{steps} steps are too few for this noise, so a drift of up to {below:.1%} cannot be excluded"
 
 
 def _block_means(values: Array, width: int) -> Array:

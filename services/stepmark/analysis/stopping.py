@@ -101,7 +101,7 @@ def optimal_forks(
     raised for a negative cost or variance within, and for forks that cost no time.
     """
     if min(cost_zygote_seconds, variance_within) < 0 or cost_fork_seconds <= 0:
-        raise ValueError("costs and variances are not negative, and a fork takes time")
+        raise ValueError("expected costs and variances of at least 0 and a fork that takes time, found others")
     if variance_between <= 0:
         return most if variance_within > 0 else 1
     best = np.sqrt(cost_zygote_seconds / cost_fork_seconds * variance_within / variance_between)

@@ -114,9 +114,11 @@ def straggler_report(
     ranks, steps = launches[0].shape[0], sum(one.shape[1] for one in launches)
     _refuse_nonsense(launches, hosts)
     if ranks < 2:
-        return StragglerReport(ranks=ranks, steps=steps, reason="one rank has no other to be slower than")
+        return StragglerReport(
+            ranks=ranks, steps=steps, reason="the search for slow ranks needs at least two ranks, found one"
+        )
     if len(launches) == 1 and steps < 2 * _GROUPS_LEAST:
-        return StragglerReport(ranks=ranks, steps=steps, reason=f"{steps} steps are too few for a test")
+        return StragglerReport(ranks=ranks, steps=steps, reason=f"{steps} steps are too few to search for slow ranks")
     ratios = [rank_ratios.log_ratios_to_others(np.log(one.astype(np.float64))) for one in launches]
     width: int | None = None
     passing: list[_Passing] = []
@@ -146,11 +148,11 @@ def straggler_report(
 def _refuse_nonsense(launches: Sequence[Times], hosts: Sequence[str] | None) -> None:
     ranks = launches[0].shape[0]
     if any(one.shape[0] != ranks for one in launches):
-        raise ValueError("all launches have the same number of ranks")
+        raise ValueError("expected the same number of ranks in all launches, found different ones")
     if hosts is not None and len(hosts) != ranks:
-        raise ValueError(f"{len(hosts)} hosts for {ranks} ranks")
+        raise ValueError(f"expected a host for each of {ranks} ranks, found {len(hosts)}")
     if any(not one.size or one.min() <= 0 for one in launches):
-        raise ValueError("times are positive")
+        raise ValueError("expected positive times, found others")
 
 
 def _centred(ratios: Array) -> Array:

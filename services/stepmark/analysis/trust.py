@@ -37,14 +37,14 @@ _WAYS = {
     "not needed": "inside one node",
     "seen": "between nodes, which the points had crossed",
     "unseen": "between nodes, from points inside one",
-    "unknown": "nodes not known",
+    "unknown": "where the nodes are unknown",
 }
 _TOO_FEW = {
-    ("unseen", "weak"): "all with fast networks. On others an earlier version was off by 16 % and 58 %, too fast"
-    " mostly; the band is made for these. Measure two nodes",
-    ("seen", "strong"): "too few to fit a band: it is the widest there is, that of a network never crossed. On others"
-    " an earlier version was off by 6 % and 30 %",
-    ("unseen", "strong"): "too few to fit a band: it is twice the widest there is, a guess. Measure two nodes",
+    ("unseen", "weak"): "all with fast networks. On slower ones an earlier version was off by 16 % and 58 %,"
+    " mostly too fast, and the band allows for that. Measure two nodes",
+    ("seen", "strong"): "too few to fit a band, so the widest band is used, that of a network never crossed. On"
+    " others an earlier version was off by 6 % and 30 %",
+    ("unseen", "strong"): "too few to fit a band, so twice the widest band is used, a guess. Measure two nodes",
 }
 
 
@@ -56,7 +56,7 @@ def sentences(kinds: Iterable[tuple[Boundary, Mode]]) -> tuple[str, ...]:
 def _sentence(boundary: Boundary, mode: Mode) -> str:
     known: Boundary = "unseen" if boundary == "unknown" else boundary
     found = FIGURES[known, mode]
-    what = f"how far to trust it {_WAYS[boundary]}, {_MODES[mode]}"
+    what = f"how far to trust a forecast {_WAYS[boundary]}, {_MODES[mode]}"
     machines = "1 machine" if found.machines == 1 else f"{found.machines} machines"
     curves = f"{found.curves} published curves of {machines}"
     if mode == "strong":

@@ -59,7 +59,7 @@ def welch(old: ArrayLike, new: ArrayLike) -> Welch:
     """
     logs = [np.log(np.asarray(values, dtype=np.float64)) for values in (old, new)]
     if min(map(len, logs)) < 2:
-        raise ValueError(f"two figures a side are needed, found {len(logs[0])} and {len(logs[1])}")
+        raise ValueError(f"expected two figures on each side, found {len(logs[0])} and {len(logs[1])}")
     shares = np.array([max(float(x.var(ddof=1)), LEAST_VARIANCE) / len(x) for x in logs])
     degrees = shares.sum() ** 2 / sum(share**2 / (len(x) - 1) for share, x in zip(shares, logs, strict=True))
     return Welch(float(logs[1].mean() - logs[0].mean()), float(np.sqrt(shares.sum())), float(degrees))

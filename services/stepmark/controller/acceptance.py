@@ -49,7 +49,9 @@ def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
     namespace = document["metadata"].get("namespace")
     if profile.namespaces and namespace not in profile.namespaces:
         expected = f"a profile for namespace {namespace}"
-        found = ScenarioError("spec.profile", expected, repr(scenario.spec.profile), "Ask the cluster's owner.")
+        found = ScenarioError(
+            "spec.profile", expected, repr(scenario.spec.profile), "Choose another, or ask the cluster's owner."
+        )
         return Refused("ForbiddenProfile", str(found))
     beyond = list(_beyond(scenario, profile))
     if beyond:

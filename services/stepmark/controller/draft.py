@@ -94,7 +94,7 @@ class Draft:
         name = names.child_name(self.scenario, number)
         attempt = Attempt(number=number, ray_job_name=name, state="Creating")
         self._update(attempts=(*self.status.attempts, attempt)[-10:], phase="Pending")
-        self._update(message=f"attempt {number}: its objects are created")
+        self._update(message=f"attempt {number}: its objects are being created")
         self._event(Event("Normal", "AttemptStarted", f"attempt {number}: RayJob {name}"))
 
     def created(self, attempt: Attempt, ray_job: RayJob) -> Attempt:

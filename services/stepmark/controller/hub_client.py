@@ -186,7 +186,7 @@ def _parsed(kind: type[Found], answer: Answer) -> Found:
     try:
         return kind.model_validate_json(answer.body)
     except ValidationError:
-        raise Away("expected a hub's answer, found another") from None
+        raise Away("expected a hub's answer, found something else") from None
 
 
 def _token_in(file: Path) -> str:

@@ -73,7 +73,7 @@ def judge(case: Case, now: datetime) -> Judgement:
     if ray_job is not None and ray_job.deployment == "ValidationFailed":
         return End("RejectedByKubeRay", ray_job.message)
     if hub is not None and len(hub.executions) > 1:
-        return End("Resubmitted", f"{len(hub.executions)} driver processes claimed it")
+        return End("Resubmitted", f"{len(hub.executions)} driver processes claimed the attempt")
     execution = None if hub is None else hub.execution
     if hub is not None and execution is not None and execution.recorded:
         return _recorded(ray_job, hub, execution, now)
@@ -103,7 +103,7 @@ def _recorded(ray_job: RayJob | None, hub: HubView, execution: Execution, now: d
     preempted = ray_job is not None and not ray_job.finished
     derives = preempted or (ended is not None and _age(ended, now) < _DERIVE_SECONDS)
     if derives and not hub.settled and not hub.problem:
-        return Wait("Running", "Deriving", "everything is recorded; the hub works out the verdict", recorded=True)
+        return Wait("Running", "Deriving", "everything is recorded; the hub derives the verdict", recorded=True)
     if execution.outcome == "complete":
         return End("Complete", "")
     return End("LaunchFailed", execution.message)
@@ -129,10 +129,10 @@ def _finished(ray_job: RayJob, hub: HubView | None, execution: Execution | None,
     alive = execution is not None and execution.outcome == "running" and execution.silent_seconds < _SILENT_SECONDS
     fresh = min(since, hub.answering_seconds) < _RECORD_SECONDS
     if reason != "DeadlineExceeded" and (alive or (execution is not None and fresh)):
-        return Wait("Running", "AwaitingRecord", "the job has ended; its last records are awaited")
+        return Wait("Running", "AwaitingRecord", "the job has ended; the hub awaits its last records")
     # Where an execution exists, the job was submitted: what failed is following its log.
     if reason == "SubmissionFailed" and execution is not None:
-        return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver fell silent: {message}")
+        return End("HeartbeatLost", f"the submitter lost Ray's head, and the driver stopped reporting: {message}")
     return End(reason, message)
 
 
@@ -180,7 +180,7 @@ def _disturbance(was: AttemptState, ray_job: RayJob, pods: tuple[Pod, ...]) -> E
     All numbers of such an attempt are worthless, whatever the driver reports later.
     """
     if ray_job.suspended and was in ("Starting", "Running"):
-        return End("Preempted", "the queue took its quota back")
+        return End("Preempted", "the queue took back the run's quota")
     for pod in pods:
         if pod.disrupted:
             return End("Preempted", f"pod {pod.name}: {pod.disrupted}")
@@ -195,7 +195,7 @@ def _replaced(ray_job: RayJob, pods: tuple[Pod, ...]) -> Iterator[End]:
         if pod.restarts and ray_job.submitted:
             yield End("PodReplaced", f"pod {pod.name} was restarted")
         if ready is not None and pod.created_at > ready:
-            yield End("PodReplaced", f"pod {pod.name} came after the cluster was ready")
+            yield End("PodReplaced", f"pod {pod.name} was created after the cluster was ready")
 
 
 def _running(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
@@ -203,7 +203,9 @@ def _running(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
     if hub is None:
         return Wait("Running", "HubUnavailable", "running; the hub does not answer", recorded=None)
     if execution is None:  # KubeRay reports Running as soon as the submitter's pod exists, whether or not it starts.
-        return _late(case, ray_job, now) or Wait("Running", "DriverStarting", _worst(case.pods) or "the driver starts")
+        return _late(case, ray_job, now) or Wait(
+            "Running", "DriverStarting", _worst(case.pods) or "the driver is starting"
+        )
     head_is_well = any(pod.role == "head" and pod.ready for pod in case.pods)
     silent = min(execution.silent_seconds, hub.answering_seconds)
     if silent > _LOST_SECONDS or (silent > _SILENT_SECONDS and not head_is_well):
@@ -217,7 +219,7 @@ def _starting(case: Case, ray_job: RayJob, now: datetime) -> Judgement:
     if ray_job.suspended or (case.queued and not_begun):
         return Wait("Queued", "Queued", "waiting in the queue for quota")
     ready = sum(pod.ready for pod in case.pods)
-    waits = Wait("Starting", "PodsStarting", _worst(case.pods) or f"{ready} of {len(case.pods)} pods ready")
+    waits = Wait("Starting", "PodsStarting", _worst(case.pods) or f"{ready} of {len(case.pods)} pods are ready")
     return _late(case, ray_job, now) or waits
 
 
@@ -225,7 +227,7 @@ def _late(case: Case, ray_job: RayJob, now: datetime) -> End | None:
     since = _age(ray_job.started_at or ray_job.created_at, now)
     if since <= case.policy.start_timeout_seconds:
         return None
-    return End("StartTimeout", _worst(case.pods) or "the pods were not ready, or no driver spoke up, in time")
+    return End("StartTimeout", _worst(case.pods) or "not all pods were ready, or no driver had started, in time")
 
 
 def _worst(pods: tuple[Pod, ...]) -> str:

@@ -18,27 +18,34 @@ class Meters:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._last = Gauge(
-            "stepmark_controller_last_sync_timestamp_seconds", "When the last tick was completed.", registry=registry
+            "stepmark_controller_last_sync_timestamp_seconds",
+            "When the controller last finished looking at all scenarios.",
+            registry=registry,
         )
         self._tick = Histogram(
-            "stepmark_controller_reconcile_seconds", "Time of a tick.", registry=registry, buckets=_SECONDS
+            "stepmark_controller_reconcile_seconds",
+            "How long one look at all scenarios took.",
+            registry=registry,
+            buckets=_SECONDS,
         )
         self._errors = Counter("stepmark_controller_errors", "Calls that failed.", ["kind"], registry=registry)
-        self._scenarios = Gauge("stepmark_controller_scenarios", "Scenarios there are.", ["phase"], registry=registry)
+        self._scenarios = Gauge(
+            "stepmark_controller_scenarios", "Scenarios in the cluster.", ["phase"], registry=registry
+        )
         self._ended = Counter(
-            "stepmark_controller_attempts_ended", "Attempts that are over.", ["reason"], registry=registry
+            "stepmark_controller_attempts_ended", "Attempts that have ended.", ["reason"], registry=registry
         )
         self._active = Gauge(
             "stepmark_controller_active", "1 for the controller that holds the Lease.", registry=registry
         )
         self._namespaces = Gauge(
             "stepmark_controller_namespace_listed",
-            "1 for a namespace whose objects could be listed by the last look.",
+            "1 for a namespace whose objects the last look could list.",
             ["namespace"],
             registry=registry,
         )
         self._over = Counter(
-            "stepmark_controller_scenarios_ended", "Scenarios that are over.", ["phase"], registry=registry
+            "stepmark_controller_scenarios_ended", "Scenarios that have ended.", ["phase"], registry=registry
         )
         for phase in _FINAL:
             self._over.labels(phase)

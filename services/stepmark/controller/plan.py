@@ -126,11 +126,13 @@ def _without_attempt(draft: Draft, accepted: Accepted | Refused, seen: Seen, her
         _refuse(draft, accepted)
     elif draft.scenario["spec"].get("suspend") is True:
         draft.accepted(accepted)
-        draft.held_back("Suspended", "spec.suspend is true")
+        draft.held_back("Suspended", "spec.suspend is true; set it to false to start")
     elif not seen.has_turn:
         most = here.settings.max_runs_per_namespace
         draft.accepted(accepted)
-        draft.held_back("TooManyRuns", f"{most} runs of this namespace go on, the most at once: maxRunsPerNamespace")
+        draft.held_back(
+            "TooManyRuns", f"{most} runs of this namespace are running, the most at once (maxRunsPerNamespace)"
+        )
     elif not here.can.rayjobs:
         draft.accepted(accepted)
         draft.problem(Problem("KubeRayMissing", "expected the RayJob kind, found none. Install KubeRay."))

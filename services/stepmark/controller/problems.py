@@ -30,4 +30,4 @@ def problem_of(error: kube.ApiError | HubError, namespace: str) -> Problem:
 
 def taken(manifest: dict[str, Any]) -> Problem:
     """Return the problem that an object of a name that an attempt needs belongs to somebody else."""
-    return Problem("NameTaken", f"{described(manifest)} belongs to somebody else")
+    return Problem("NameTaken", f"{described(manifest)} belongs to somebody else; a new scenario has other names")

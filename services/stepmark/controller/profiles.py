@@ -214,20 +214,22 @@ class Profile(StrictModel):
             raise ValueError(f"objectStoreBytes of at most shmSizeBytes, {self.shm_size_bytes}")
         pod_bytes = self.workers_per_pod * memory_bytes(self.memory_per_worker)
         if self.shm_size_bytes >= pod_bytes:
-            raise ValueError(f"shmSizeBytes below the memory of a worker's pod, {pod_bytes}, as which it counts")
+            raise ValueError(f"shmSizeBytes, which counts as memory, below a worker pod's memory of {pod_bytes}")
         if memory_bytes(self.ephemeral_storage) > self.tmp_size_bytes + LOG_BYTES:
             raise ValueError(
                 f"ephemeralStorage of at most tmpSizeBytes and 1Gi, {self.tmp_size_bytes + LOG_BYTES} bytes"
             )
         if self.object_store_bytes >= memory_bytes(self.head.memory):
-            raise ValueError(f"objectStoreBytes below head.memory, {self.head.memory}, as which it counts")
+            raise ValueError(f"objectStoreBytes, which counts as memory, below head.memory, {self.head.memory}")
         return self
 
     @model_validator(mode="after")
     def _labels_are_free(self) -> Self:
         taken = [key for key in self.extra_ray_job_labels if key.startswith(_OWN_LABELS)]
         if taken:
-            raise ValueError(f"extraRayJobLabels without {taken[0]}, which the controller sets (the queue: queueName)")
+            raise ValueError(
+                f"extraRayJobLabels without {taken[0]}, which the controller sets (a queue is set by queueName)"
+            )
         return self
 
     def canonical_json(self) -> str:

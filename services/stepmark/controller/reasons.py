@@ -30,16 +30,18 @@ class Ending:
 
 
 ENDINGS: dict[str, Ending] = {
-    "Complete": Ending("complete", True, "everything that was to be measured was", None),
+    "Complete": Ending("complete", True, "everything in the plan was measured", None),
     "LaunchFailed": Ending("failed", True, "some launches failed; the hub has their causes", None),
     "CannotRun": Ending("failed", False, "the runner's image cannot do what the scenario asks for", "cannot-run"),
-    "DeadlineExceeded": Ending("failed", False, "it took longer than spec.runPolicy.activeDeadlineSeconds", "deadline"),
+    "DeadlineExceeded": Ending(
+        "failed", False, "the attempt took longer than spec.runPolicy.activeDeadlineSeconds", "deadline"
+    ),
     "RejectedByKubeRay": Ending("failed", False, "KubeRay refused the RayJob that the controller made", "rejected"),
-    "NameTaken": Ending("failed", False, "an object of the attempt's name belongs to somebody else", "name-taken"),
+    "NameTaken": Ending("failed", False, "an object with the attempt's name belongs to somebody else", "name-taken"),
     "StartTimeout": Ending(
         "retry",
         False,
-        "its pods were not all ready, or the driver not there, after spec.runPolicy.startTimeoutSeconds",
+        "not all pods were ready, or no driver had started, after spec.runPolicy.startTimeoutSeconds",
         "start-timeout",
     ),
     "SubmissionFailed": Ending("retry", False, "the job could not be handed to Ray", "submission-failed"),
@@ -49,14 +51,16 @@ ENDINGS: dict[str, Ending] = {
     "SessionBroke": Ending("retry", False, "the Ray Train run ended before the plan did", "session-broke"),
     "PodReplaced": Ending("retry", False, "a pod was replaced or restarted while it measured", "worker-replaced"),
     "Resubmitted": Ending("retry", False, "a second driver process claimed the attempt", "superseded"),
-    "HeartbeatLost": Ending("retry", False, "the driver stopped speaking to the hub", "heartbeat-lost"),
-    "RayJobVanished": Ending("retry", False, "its RayJob was deleted by somebody else", "vanished"),
+    "HeartbeatLost": Ending("retry", False, "the driver stopped reporting to the hub", "heartbeat-lost"),
+    "RayJobVanished": Ending("retry", False, "the attempt's RayJob was deleted by somebody else", "vanished"),
     "ResultMissing": Ending(
-        "retry", False, "the job ended well, yet the hub has no whole record of it", "result-missing"
+        "retry", False, "the job ended without an error, but the hub's record of it is not complete", "result-missing"
     ),
     "Stopped": Ending("retry", False, "the Ray job was stopped from outside", "stopped"),
-    "KubeRayFailed": Ending("retry", False, "KubeRay gave the job up", "gave-up"),
-    "Preempted": Ending("preempted", False, "its pods were evicted for others, or their node was drained", "preempted"),
+    "KubeRayFailed": Ending("retry", False, "KubeRay gave up the job", "gave-up"),
+    "Preempted": Ending(
+        "preempted", False, "the attempt's pods were evicted for others, or their node was drained", "preempted"
+    ),
     "Cancelled": Ending("cancelled", False, "spec.cancel is true", "stopped"),
 }
 

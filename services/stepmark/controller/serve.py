@@ -105,7 +105,7 @@ class Controller:
         except Exception as error:  # Whatever the error is, the next tick may succeed.
             self._failures += 1
             self._meters.error("tick")
-            log.error("a look at everything failed, %d in a row", self._failures, exc_info=error)
+            log.error("a look at all scenarios failed, %d in a row", self._failures, exc_info=error)
             after = error.retry_after_seconds if isinstance(error, kube.ApiError) else None
             return self._patience.seconds(self._failures, after)
         self._failures = 0
@@ -115,7 +115,7 @@ class Controller:
     def _note_turn(self) -> bool:
         active = self._active()
         if active is not self._was_active:
-            log.info("this controller acts" if active else "another controller has the Lease; this one waits")
+            log.info("this controller is active" if active else "another controller has the Lease; this one waits")
         self._was_active = active
         self._meters.active(active)
         return active
@@ -165,9 +165,11 @@ def serve(settings: Settings) -> None:
         health = _health_server(settings.listen, settings.health_port, controller.pulse)
         metrics, _ = start_http_server(settings.metrics_port, settings.listen, controller.registry)
     except OSError as error:
-        raise CannotRun(f"expected free ports for /healthz and /metrics, found: {error.strerror}.") from None
+        raise CannotRun(
+            f"expected free ports for /healthz and /metrics, found: {error.strerror}. Choose others."
+        ) from None
     ports = fields(health_port=health.server_port, metrics_port=metrics.server_port)
-    log.info("looks after %s", ", ".join(settings.namespaces) or "all namespaces", extra=ports)
+    log.info("this controller looks after %s", ", ".join(settings.namespaces) or "all namespaces", extra=ports)
     try:
         controller.run()
     except (KeyboardInterrupt, Stopped):

@@ -26,7 +26,7 @@ from stepmark.controller.work import Worker
 from stepmark.results.wire import AttemptEnd
 
 _LOOK_SECONDS = 300.0
-_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario is gone")
+_DELETED = AttemptEnd(outcome="cancelled", reason="deleted", message="the Scenario was deleted")
 _OURS = "app.kubernetes.io/managed-by=stepmark-controller"
 
 
@@ -82,7 +82,7 @@ class Ticker:
         except kube.ApiError as error:
             if self._looked is None:
                 raise
-            self._failure("api", "what KubeRay can do could not be read; what was read before holds", error)
+            self._failure("api", "KubeRay's capabilities could not be read; those read before stay in use", error)
             return False
         if found != self._can or self._looked is None:
             log.info("this cluster's KubeRay: %s", found)
@@ -102,7 +102,7 @@ class Ticker:
                 self._failed[place] = now
                 self.meters.error("namespace")
             if now is not None and now != before:
-                log.warning("a namespace could not be listed; the others go on", extra=_at(place, error=now))
+                log.warning("a namespace could not be listed; the others are not affected", extra=_at(place, error=now))
             elif now is None and before is not None:
                 log.info("a namespace can be listed again", extra=_at(place))
 
@@ -121,7 +121,7 @@ class Ticker:
             seen = replace(self._seen(case), has_turn=case.scenario["metadata"]["uid"] in turns)
             self.worker.work(case.scenario, seen, here)
         except Exception as error:  # Whatever the error is, one scenario must not stop the others.
-            self._failure("scenario", "a scenario could not be worked on", error, of(case.scenario))
+            self._failure("scenario", "a scenario could not be processed", error, of(case.scenario))
         self.turned()
 
     def _failure(self, kind: str, what: str, error: Exception, extra: dict[str, Any] | None = None) -> None:
@@ -190,9 +190,11 @@ class Ticker:
                 for run in self.hub.awaited(place):
                     if run.run_id not in known and self._is_gone(run):
                         self.hub.end(run.run_id, run.number, _DELETED)
-                        log.info("told the hub that a scenario is gone", extra=_at(run.namespace, scenario=run.name))
+                        log.info(
+                            "told the hub that a scenario was deleted", extra=_at(run.namespace, scenario=run.name)
+                        )
             except Exception as error:
-                self._failure("hub", "the hub was not told of scenarios that are gone", error, _at(place))
+                self._failure("hub", "the hub could not be told of deleted scenarios", error, _at(place))
 
     def _is_gone(self, run: AwaitedRun) -> bool:
         """Return whether the run's scenario is gone. It may have been created after the scenarios were listed."""
@@ -207,7 +209,7 @@ class Ticker:
         over = number is not None and number < oldest.get(job.owner_uid or "", 0)
         if over and not job.finished and job.deleted_at is None:
             self.api.delete(kube.RAYJOBS, found["metadata"]["namespace"], job.name, job.uid)
-            log.info("ended a RayJob of an attempt that is over", extra=_at(None, ray_job=job.name))
+            log.info("ended a RayJob of an attempt that has ended", extra=_at(None, ray_job=job.name))
 
 
 def _at(place: Place, **more: Any) -> dict[str, Any]:

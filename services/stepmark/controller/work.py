@@ -103,10 +103,11 @@ class Worker:
         except NotActive:
             return
         except kube.Conflict as error:
-            self._failure("conflict", "somebody was faster; decided anew at the next look", error, scenario)
+            what = "another writer was faster; the scenario is decided again at the next look"
+            self._failure("conflict", what, error, scenario)
         except (kube.ApiError, HubError) as error:
             kind = "hub" if isinstance(error, HubError) else "api"
-            self._failure(kind, "a call failed, and is tried again", error, scenario)
+            self._failure(kind, "a call failed and is tried again", error, scenario)
             if seen.problem is None:
                 self._rest(scenario, seen, here, error)
 
@@ -138,7 +139,7 @@ class Worker:
                 if isinstance(action, PatchStatus) and fresh["metadata"]["uid"] == uid:
                     self._do(action, fresh, seen)
         except (kube.ApiError, HubError) as again:
-            self._failure("api", "why a call failed could not be written either", again, scenario)
+            self._failure("api", "why a call failed could not be written to the status either", again, scenario)
 
     def _failure(self, kind: str, what: str, error: Exception, scenario: dict[str, Any]) -> None:
         self._meters.error(kind)
@@ -168,7 +169,7 @@ class Worker:
                 self._remove_children(scenario, number)
             case RemoveScenario():
                 self._api.delete(kube.SCENARIOS, namespace, scenario["metadata"]["name"], scenario["metadata"]["uid"])
-                log.info("removed, as its runPolicy asks for", extra=of(scenario))
+                log.info("removed the scenario, as its runPolicy asks", extra=of(scenario))
         return scenario, seen
 
     def _patch(self, action: PatchStatus, scenario: dict[str, Any]) -> dict[str, Any]:

@@ -11,29 +11,29 @@ TORCH = (
         knob="DDP's forward_sync_buffers",
         ours="False",
         usual="True: rank 0's buffers go to all ranks before each forward",
-        why="DDP would broadcast in a step without exchange and leave it out of the step after, so the time split "
-        "would charge it to the wrong one, and ranks would wait for each other; training uses no running statistics",
+        why="DDP would broadcast in the step without exchange and not in the step after it, so the time split would be "
+        "wrong and ranks would wait for each other; training uses no running statistics",
         forms=("ddp",),
     ),
     Departure(
         knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
         ours="False",
         usual="True, on GPUs",
-        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        why="float32 means the same in every framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
     ),
     Departure(
         knob="initial loss scale",
         ours=f"{LOSS_SCALE:g}",
         usual="65536",
-        why="Keras' default: both sides start alike",
+        why="Keras' default, so that both frameworks start with the same scale",
         precisions=("float16",),
     ),
     Departure(
         knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
         ours="1",
         usual="one for each core, 32 at most",
-        why="every rank would have such a pool, on the cores of all; first steps take longer without",
+        why="every rank would start such a pool on the cores that all ranks share; with 1, first steps take longer",
         executions=("compiled",),
     ),
 )
@@ -43,7 +43,7 @@ FSDP = (
         knob="what torch.compile is given",
         ours="each block of the model, sharded afterwards",
         usual="the whole model, as `single` and `ddp` do",
-        why="a whole sharded model is compiled anew at each hook; torch's recipes for FSDP2 compile blocks",
+        why="a whole sharded model is recompiled at every hook; torch's recipes for FSDP2 compile blocks",
         forms=("fsdp",),
         executions=("compiled",),
     ),
@@ -55,13 +55,13 @@ KERAS = (
         knob="what Keras finds when it is imported",
         ours="no scikit-learn, no pandas, no other backend",
         usual="whatever is installed",
-        why="no training step uses them, and they are most of the import's time and memory",
+        why="no training step uses them, and they take most of the import's time and memory",
     ),
     Departure(
         knob="training loop",
-        ours="one step at a time, written out as in Keras' guides to custom loops",
+        ours="a custom loop of single steps, as in Keras' guides to custom training loops",
         usual="model.fit, with its callbacks, metrics and data adapter",
-        why="fit does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), and does more than the step",
+        why="model.fit fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and does more than the step",
     ),
 )
 
@@ -69,8 +69,8 @@ KERAS_TORCH = (
     Departure(
         knob="optimiser",
         ours="torch.optim.SGD and torch's cross entropy",
-        usual="Keras' own under model.fit; torch's under DDP, in Keras' guide",
-        why="one way for `single` and `ddp`, so that workers are compared with workers",
+        usual="Keras' own with model.fit; torch's with DDP, as in Keras' guide",
+        why="the same code runs for `single` and `ddp`, so that their step times can be compared",
         forms=("single",),
     ),
 )
@@ -78,30 +78,30 @@ KERAS_TORCH = (
 TENSORFLOW = (
     Departure(
         knob="XLA at the level `default`",
-        ours="off: a step written out is a tf.function without jit_compile",
-        usual='off in a loop of one\'s own; on in model.fit (jit_compile="auto") where the model supports it',
-        why="the loop is written out; the level `compiled` has XLA",
+        ours="off: the step is a tf.function without jit_compile",
+        usual='off in a custom training loop; on in model.fit (jit_compile="auto") where the model supports it',
+        why="the training loop is custom; choose the level `compiled` to use XLA",
         executions=("graph",),
     ),
     Departure(
         knob="form of the distributed step",
         ours="the variant `explicit`: forward and backward, then all-reduce, then update",
         usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
-        why="only so can a step leave out its exchange, which the time split and the search for slow ranks need, "
-        "and are gradients clipped after their sum; its all-reduce cannot overlap with the backward pass",
+        why="the time split and the search for slow ranks need a step without exchange, and gradients must be clipped "
+        "after their sum; in return, the all-reduce cannot overlap with the backward pass",
         forms=("explicit",),
     ),
     Departure(
         knob="gradients of embeddings",
         ours="dense",
         usual="IndexedSlices, which travel by an all-gather",
-        why="DDP's are dense; only models with an embedding have them",
+        why="DDP's gradients are dense; this concerns only models with an embedding",
     ),
     Departure(
         knob="TF32 (tf.config.experimental.enable_tensor_float_32_execution)",
         ours="False",
         usual="True, on GPUs",
-        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        why="float32 means the same in every framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
     ),
 )
@@ -109,15 +109,15 @@ TENSORFLOW = (
 JAX = (
     Departure(
         knob="waiting for a step",
-        ours="each step is waited for",
-        usual="JAX runs ahead of the device",
-        why="it would run ahead without bound, and stamps would tell when steps were begun",
+        ours="the process waits for each step",
+        usual="the process runs ahead of the device",
+        why="JAX would run ahead without bound, and the times would show when steps began, not when they ended",
     ),
     Departure(
         knob="jax_default_matmul_precision",
         ours="highest",
-        usual="None: the fastest that the device has, which on GPUs is TF32",
-        why="float32 is float32 on all sides; the precision tf32 asks for it",
+        usual="None: the fastest precision that the device has, which on GPUs is TF32",
+        why="float32 means the same in every framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
     ),
 )

@@ -82,7 +82,7 @@ LOSS_SCALE = 2.0**15  # The dynamic scale of float16 starts here. It is Keras' d
 PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
 MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak. A GPU would need 8192.
 
-NVIDIA_ONLY = "it is a mode of NVIDIA GPUs, and this version measures on CPU cores"
+NVIDIA_ONLY = "this is a mode of NVIDIA GPUs, and this version measures on CPU cores only"
 
 
 @dataclass(frozen=True)

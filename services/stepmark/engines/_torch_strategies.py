@@ -104,7 +104,7 @@ class Fsdp(Single):
     The weights of each block of the model are gathered by themselves, and the rest as one.
     """
 
-    step_without_exchange_missing = "FSDP gathers weights in every step: there is no step without exchange"
+    step_without_exchange_missing = "FSDP gathers weights in every step, so no step runs without exchange"
 
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
         """Shard the model, and compile its blocks one by one, as torch's own FSDP2 recipes do.

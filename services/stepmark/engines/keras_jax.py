@@ -31,7 +31,7 @@ SUPPORT = Support(
     strategies={"single": Strategy(max_workers=1), "data-parallel": Strategy()},
     executions={
         "eager": None,
-        "graph": "jax.jit traces and compiles with XLA in one; use compiled",
+        "graph": "jax.jit always compiles with XLA what it traces; use compiled",
         "compiled": None,
     },
     default_execution="compiled",
@@ -44,7 +44,7 @@ SUPPORT = Support(
     },
     options={
         "channels-last": None,  # Keras' own layout
-        "fused-optimizer": "JAX has none; XLA fuses the update at the level compiled",
+        "fused-optimizer": "JAX has no fused optimizer; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
     departures=(*_departures.KERAS, *_departures.JAX),

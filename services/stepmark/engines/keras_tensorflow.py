@@ -46,14 +46,14 @@ SUPPORT = Support(
     precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
     options={
         "channels-last": None,  # Keras' own layout
-        "fused-optimizer": "TensorFlow has none; XLA fuses the update at the level compiled",
+        "fused-optimizer": "TensorFlow has no fused optimizer; XLA fuses the update at the level compiled",
         "cudnn-autotune": NVIDIA_ONLY,
     },
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
-            "5 steps); multi-worker-mirrored in the variant explicit clips after it",
+            "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
             forms=("mirrored", "canonical"),
             clipping=True,
         ),
@@ -197,7 +197,9 @@ class Engine:
 
     def step_without_reduce(self, index: int) -> None:
         if self._replicated:
-            raise NotImplementedError("mirrored variables cannot be updated without their replicas")
+            raise NotImplementedError(
+                "mirrored variables are updated on all replicas, so no step runs without exchange"
+            )
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
         self._loss = self._step_alone(*self._parts(index))

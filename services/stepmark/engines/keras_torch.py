@@ -20,7 +20,7 @@ SUPPORT = Support(
     strategies={"single": Strategy(max_workers=1), "ddp": Strategy()},
     executions={
         "eager": None,
-        "graph": "torch has no traced level below torch.compile; use compiled",
+        "graph": "PyTorch has no traced level below torch.compile; use compiled",
         "compiled": None,
     },
     default_execution="eager",
@@ -38,7 +38,7 @@ SUPPORT = Support(
         "cudnn-autotune": NVIDIA_ONLY,
     },
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
-    refusals=(Refusal("only DDP has buckets", ("single",), options=("bucket-view",)),),
+    refusals=(Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
     extra="torch",

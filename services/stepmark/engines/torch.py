@@ -27,8 +27,8 @@ SUPPORT = Support(
     options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": NVIDIA_ONLY},
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
-        Refusal("only DDP has buckets", ("single", "fsdp"), options=("bucket-view",)),
-        Refusal("torch.amp.GradScaler does not know FSDP's shards; use bfloat16", ("fsdp",), precisions=("float16",)),
+        Refusal("only the strategy ddp exchanges gradients in buckets", ("single", "fsdp"), options=("bucket-view",)),
+        Refusal("torch.amp.GradScaler does not support FSDP; use bfloat16", ("fsdp",), precisions=("float16",)),
     ),
     execution_needs={"compiled": ("c++",)},
     requires=("torch",),

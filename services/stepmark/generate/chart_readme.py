@@ -55,7 +55,9 @@ def _rows(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[tup
         elif isinstance(value, yaml.MappingNode) and value.value:
             yield from _rows(value, lines, f"{path}.")
         else:
-            raise ValueError(f"values.yaml, line {key.start_mark.line + 1}: expected a comment '# -- ...' above {path}")
+            raise ValueError(
+                f"values.yaml, line {key.start_mark.line + 1}: expected a comment '# -- ...' above {path}, found none"
+            )
 
 
 def _comment(lines: list[str], line: int) -> str:

@@ -78,7 +78,7 @@ RUN_ALERTS = (
         "0m",
         "warning",
         "The newest run of {{ $labels.scenario }} failed",
-        "Something that was to be measured was not: {{ $labels.reason }}.",
+        "Something in the plan was not measured: {{ $labels.reason }}.",
         "Open the run in the hub. With reason `launch-failed` its report names the launches that failed, and their last"
         " lines; the other cells' figures are valid. With another reason nothing was measured to the end, such as"
         " `start-timeout` where its pods did not start: the attempt has the controller's words. The alert ends with the"
@@ -100,7 +100,7 @@ RUN_ALERTS = (
         "1m",
         "warning",
         "A running run has not been heard of for {{ $value | humanizeDuration }}",
-        "After five minutes of silence it counts as lost.",
+        "After five minutes of silence the run counts as lost.",
         "Is the runner alive, and does the network let it reach the hub? It keeps its records on disk and catches up,"
         " so a hub that was away for a while needs nothing.",
     ),
@@ -137,7 +137,7 @@ HUB_ALERTS = (
         "5m",
         "critical",
         "Prometheus gets nothing from a stepmark hub",
-        "Every other alert of stepmark is blind meanwhile.",
+        "No other alert of stepmark can fire meanwhile.",
         "Is the hub running, is its metrics port reachable for Prometheus (NetworkPolicy, ServiceMonitor's labels), and"
         " what does the target's page in Prometheus say? Runners keep their records and send them later.",
     ),
@@ -158,7 +158,7 @@ HUB_ALERTS = (
         "2m",
         "warning",
         "The hub turned records away",
-        "It has answered that it cannot take them, or its database failed calls, within the last ten minutes.",
+        "Within the last ten minutes it answered that it cannot take them, or calls to its database failed.",
         "The hub's log names the error: most often a full disk or a locked or overloaded database. Nothing is lost that"
         " was acknowledged, and runners try again.",
     ),
@@ -177,7 +177,7 @@ HUB_ALERTS = (
         f"{_newest(names.DAMAGED)} > 0",
         "0m",
         "critical",
-        "What the hub has stored is not what was written",
+        "The hub's stored data is damaged",
         "{{ $value }} rows of the newest figures are damaged, and are not shown.",
         "The hub's log names the runs (`damaged: ...`). Look at the disk, then restore a backup: docs/hub.md. Runs that"
         " are not named are as they were.",
@@ -224,11 +224,11 @@ CONTROLLER_ALERTS = (
         "5m",
         "critical",
         "The stepmark controller does not look at its scenarios",
-        "It has completed no look for minutes, or Prometheus gets nothing from it. New scenarios wait meanwhile; runs"
-        " that are under way go on, and are judged later.",
-        "Is the controller running, and what does its log say after `a look at everything failed`? Usual causes: rights"
-        " that it lost, an API server that does not answer. If it looks, though Prometheus gets nothing: NetworkPolicy,"
-        " ServiceMonitor's labels. A controller that comes back takes everything up.",
+        "The controller has completed no look for minutes, or Prometheus gets nothing from it. New scenarios wait"
+        " meanwhile; running ones go on and are judged later.",
+        "Is the controller running, and what does its log say after `a look at all scenarios failed`? Usual causes:"
+        " rights that it lost, an API server that does not answer. If it looks and Prometheus gets nothing:"
+        " NetworkPolicy, ServiceMonitor's labels. A controller that comes back takes everything up.",
     ),
     Alert(
         "StepmarkNamespaceNotListed",
@@ -246,7 +246,7 @@ CONTROLLER_ALERTS = (
         "0m",
         "warning",
         "{{ $value | printf `%.0f` }} scenarios failed within an hour",
-        "They are over without all of what was to be measured, after all of their attempts.",
+        "They ended after all of their attempts, and not everything in their plans was measured.",
         "`kubectl get scenarios -A` shows them with their reason; docs/kubernetes.md says what each means.",
     ),
     Alert(
@@ -255,8 +255,8 @@ CONTROLLER_ALERTS = (
         "0m",
         "warning",
         "{{ $value | printf `%.0f` }} attempts at runs broke within an hour",
-        "The cluster ended them: pods that do not start or were replaced, drivers that fell silent, jobs that KubeRay"
-        " gave up.",
+        "The cluster ended them: pods that do not start or were replaced, drivers that stopped reporting, jobs that"
+        " KubeRay gave up.",
         "The board Controller shows the reasons; docs/kubernetes.md says what each means. `kubectl describe scenario`"
         " has the attempts of one, with what was found. What was preempted, cancelled or stopped, and launches that"
         " failed, do not count here.",

@@ -19,7 +19,7 @@ _MAY_STILL_SPEAK = ("running", "lost")
 
 def conflict(message: str) -> Refused:
     """Return the refusal of contents that differ from those already stored."""
-    return Refused(409, "conflict", f"{message}; what was there is kept")
+    return Refused(409, "conflict", f"{message}; what is stored is kept")
 
 
 def register(database: Database, who: Principal, run_id: str, number: int, body: Registration) -> bool:
@@ -35,12 +35,12 @@ def register(database: Database, who: Principal, run_id: str, number: int, body:
         )  # fmt: skip
         run = locked(connection, runs, runs.c.run_id == run_id)
         if run is None or (run.name, run.namespace) != (body.name, namespace):
-            raise conflict(f"run {run_id} is another scenario's")
+            raise conflict(f"run {run_id} belongs to another scenario")
         _refuse_stranger(who, run)
         own = is_attempt(run_id, number)
         others = attempts.select().where(attempts.c.token_sha256 == body.token_sha256, sa.not_(own))
         if connection.execute(others).first() is not None:
-            raise conflict("the token is another attempt's: make one for each")
+            raise conflict("the token belongs to another attempt: make a token for each attempt")
         times = {"created_at": now, "expires_at": now + body.expires_in_seconds}
         values = {"token_sha256": body.token_sha256, **times}
         if insert_missing(connection, attempts, run_id=run_id, number=number, bytes=0, executions=0, **values):
@@ -82,7 +82,7 @@ def refuse_ended(connection: sa.Connection, run_id: str, number: int) -> None:
         sa.select(attempts.c.reason).where(is_attempt(run_id, number), attempts.c.ended_at.is_not(None))
     ).scalar()
     if reason is not None:
-        raise Refused(409, "ended", f"attempt {number} of run {run_id} is over: {reason}")
+        raise Refused(409, "ended", f"attempt {number} of run {run_id} has ended: {reason}")
 
 
 def _namespace(who: Principal, body: Registration) -> str | None:
@@ -110,7 +110,7 @@ def _refuse_stranger(who: Principal, run: sa.Row[Any]) -> None:
         if who.sees(run.namespace):
             return
         raise Refused(403, "forbidden", "expected a token that is bound to the run's namespace, found another")
-    raise Refused(403, "forbidden", f"run {run.run_id}: expected who registered it first, found another")
+    raise Refused(403, "forbidden", f"run {run.run_id}: expected the caller who registered it first, found another")
 
 
 def is_attempt(run_id: str, number: int) -> sa.ColumnElement[bool]:

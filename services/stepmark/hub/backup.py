@@ -34,7 +34,9 @@ def backup(database: Database, file: Path) -> int:
             os.fsync(written.fileno())
         partial.rename(file)
     except (OSError, sqlite3.Error) as error:
-        raise CannotRun(f"{file}: expected to write a backup, found: {error}. Make room, or choose another.") from None
+        raise CannotRun(
+            f"{file}: expected to write a backup, found: {error}. Make room, or choose another file."
+        ) from None
     finally:
         for leftover in (partial, *(partial.with_name(partial.name + end) for end in ("-wal", "-shm", "-journal"))):
             leftover.unlink(missing_ok=True)
@@ -48,18 +50,18 @@ def restore(file: Path, database: Database) -> int:
         CannotRun: The file is not a backup, or the database is not empty.
     """
     if not file.is_file():
-        raise CannotRun(f"{file}: expected a backup, found no such file.")
+        raise CannotRun(f"{file}: expected a backup, found no such file. Check the path.")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(file, folder))  # an old backup is migrated first; the file itself is not changed
         source = Database(f"sqlite:///{copy}")
         try:
             with source.read() as connection:
                 if migrate.version(connection) is None:
-                    raise CannotRun(f"{file}: expected a backup of a hub, found another database.")
+                    raise CannotRun(f"{file}: expected a backup of a hub, found another database. Check the path.")
             migrate.migrate(source)
             return _fill(source, database)
         except sa.exc.DatabaseError as error:
-            raise CannotRun(f"{file}: expected a backup of a hub, found: {error.orig}.") from None
+            raise CannotRun(f"{file}: expected a backup of a hub, found: {error.orig}. Check the path.") from None
         finally:
             source.close()
 
@@ -90,7 +92,9 @@ def _fill(source: Database, target: Database) -> int:
     with source.engine.connect().execution_options(**snapshot) as reading, target.write() as writing:
         for table in (runs, tokens):
             if writing.execute(sa.select(table).limit(1)).first() is not None:
-                raise CannotRun(f"{migrate.named(target)}: expected an empty database, found {table.name} in it.")
+                raise CannotRun(
+                    f"{migrate.named(target)}: expected an empty database, found {table.name} in it. Choose another."
+                )
         for table in metadata.sorted_tables:
             rows = reading.execution_options(yield_per=_ROWS_AT_ONCE).execute(table.select())
             for part in rows.mappings().partitions():

@@ -62,10 +62,10 @@ class Deriver:
                 wait = 0.0 if self._derive_next() else _POLL_SECONDS
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 self._meters.database_errors.inc()
-                log.error("derivation waits for the database: %s", database_words(error))
+                log.error("the derivation of figures waits for the database: %s", database_words(error))
                 wait = _AFTER_ERROR_SECONDS
             except Exception:  # without this thread no run would ever get its figures
-                log.exception("derivation failed, and is tried again")
+                log.exception("the derivation of figures failed and is tried again")
                 wait = _AFTER_ERROR_SECONDS
 
     def _derive_next(self) -> bool:

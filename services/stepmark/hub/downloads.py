@@ -93,7 +93,7 @@ def _one_of_few() -> Iterator[None]:
         Refused: Too many are being made.
     """
     if not _MADE_AT_ONE_TIME.acquire(timeout=_WAIT_SECONDS):
-        raise Refused(503, "busy", "too many downloads are being made at one time. Try again later.")
+        raise Refused(503, "busy", "too many downloads are being made at once. Try again later.")
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ class Guard:
     async def _admit(self, scope: Scope) -> Principal:
         path = scope["path"]
         if "\0" in path or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
-            raise Refused(400, "invalid", "the address: expected text, found a NUL")
+            raise Refused(400, "invalid", "the address: expected text, found a NUL character")
         if path in _OPEN or path.startswith("/static/"):
             return ANONYMOUS
         if damage := self._readiness.damage():
@@ -92,7 +92,7 @@ class Guard:
         with self._database.read() as connection:
             principal = self._principal(connection, headers)
             if principal is None:
-                raise Refused(401, "unauthorized", "expected a token that is good here, found none")
+                raise Refused(401, "unauthorized", "expected a valid token, found none")
             if not rights.allowed(connection, principal, method, path):
                 raise Refused(
                     403, "forbidden", f"expected a token with the right `{need}` here, found another", principal.name
@@ -143,10 +143,10 @@ class Guard:
         try:
             await self._app(scope, receive, noting)
         except Exception:
-            log.exception("a mistake of the hub, at %s %s", scope["method"], printable(scope["path"])[:200])
+            log.exception("internal error at %s %s", scope["method"], printable(scope["path"])[:200])
             if answered:
                 raise
-            raise Refused(500, "internal", "a mistake of the hub; its log says more") from None
+            raise Refused(500, "internal", "internal error of the hub; the hub's log has the details") from None
 
     async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes | None:
         """Return the body, or None if the client has gone.
@@ -173,7 +173,7 @@ class Guard:
                         return bytes(body)
         except TimeoutError:
             limit = f"{self._settings.body_seconds_most:g} seconds"
-            raise Refused(408, "too-slow", f"the body: expected all of it within {limit}, found less") from None
+            raise Refused(408, "too-slow", f"the body: expected the whole body within {limit}, found a part") from None
 
     def _most(self, path: str) -> int:
         if path in _OPEN:
@@ -212,7 +212,7 @@ class _Held:
         self._guard._bodies_bytes += size - self._bytes
         self._bytes = size
         if self._guard._bodies_bytes > self._guard._settings.bodies_bytes_most:
-            raise Refused(503, "busy", "too many bodies are being received at one time. Try again later.")
+            raise Refused(503, "busy", "too many request bodies are being received at once. Try again later.")
 
     def release(self) -> None:
         self._guard._bodies_bytes -= self._bytes

@@ -42,7 +42,7 @@ class Readiness:
         try:
             found = damage_of(self.database)
             if found:
-                log.error("the database is damaged, and nothing of it is shown or written: %s", found)
+                log.error("the database is damaged, so the hub neither shows nor writes it: %s", found)
                 self._damage = "the database is damaged: restore a backup (`stepmark hub restore`)"
         finally:
             self._looked.set()
@@ -56,7 +56,10 @@ class Readiness:
             if time.monotonic() - self._asked_at >= _ASKED_AGAIN_AFTER_SECONDS:
                 found = self._ask()
                 if found != self._problem:
-                    log.warning("ready again" if not found else "not ready: %s", *([found] if found else []))
+                    log.warning(
+                        "the hub is ready again" if not found else "the hub is not ready: %s",
+                        *([found] if found else []),
+                    )
                 self._asked_at, self._problem = time.monotonic(), found
             return self._problem
 
@@ -65,7 +68,7 @@ class Readiness:
             with self.database.read() as connection:
                 found = migrate.version(connection)
             if found != migrate.newest():
-                return f"the database has schema {found}, and this hub needs {migrate.newest()}"
+                return f"the database: expected schema {migrate.newest()}, found {found}; run `stepmark hub migrate`"
             self._write()
         except (sa.exc.SQLAlchemyError, OSError) as error:
             log.error("database: %s", database_words(error))

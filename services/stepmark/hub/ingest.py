@@ -81,7 +81,7 @@ def put_state(database: Database, who: Principal, execution_id: str, body: State
         refuse_ended(connection, execution.run_id, execution.attempt)
         same = execution.outcome == "lost" or all(getattr(execution, name) == values[name] for name in values)
         if body.sequence == execution.sequence and not same:
-            raise conflict(f"sequence {body.sequence} of {execution_id} is known with other contents")
+            raise conflict(f"sequence {body.sequence} of {execution_id} is stored with other contents")
         if body.sequence <= execution.sequence:
             touch(connection, execution, now)
             return False
@@ -151,7 +151,9 @@ def opened(connection: sa.Connection, who: Principal, execution_id: str) -> sa.R
 
 def _refuse_superseded(execution: sa.Row[Any]) -> None:
     if execution.outcome == "superseded":
-        raise Refused(409, "superseded", f"execution {execution.execution_id}: a later one of its attempt took over")
+        raise Refused(
+            409, "superseded", f"execution {execution.execution_id} is superseded by a later one of its attempt"
+        )
 
 
 def touch(connection: sa.Connection, execution: sa.Row[Any], now: float, **values: Any) -> None:

@@ -63,7 +63,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     Whoever used the connection reports the error.
     """
     if record.name.startswith("sqlalchemy.pool") and record.exc_info and record.exc_info[1] is not None:
-        record.msg, record.args = f"a connection was given up: {type(record.exc_info[1]).__name__}", ()
+        record.msg, record.args = f"a database connection was closed after {type(record.exc_info[1]).__name__}", ()
         record.exc_info = record.exc_text = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

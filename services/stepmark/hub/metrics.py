@@ -45,7 +45,7 @@ def metrics_app(database: Database, meters: HubMeters, readiness: health.Readine
             return snapshot(database)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             meters.database_errors.inc()
-            log.error("metrics are without the database: %s", database_words(error))
+            log.error("a scrape could not read the database: %s", database_words(error))
             return None
 
     meters.registry.register(HubCollector(_InTime(read, _READ_SECONDS_MOST)))

@@ -82,7 +82,7 @@ def _refuse_newer(connection: sa.Connection, config: Config) -> None:
     found = version(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
-        raise CannotRun(f"expected a schema that this program knows, found {found}. Use the newer program.")
+        raise CannotRun(f"expected a schema that this program knows, found {found}. Use a newer stepmark.")
 
 
 def _config() -> Config:

@@ -173,7 +173,11 @@ def scenario_named(
         found = [one for one in found if (one or "") == namespace]
     if len(found) > 1:
         every = ", ".join(one or "(none)" for one in found)[:300]
-        raise Refused(422, "invalid", f"scenario {name}: expected `namespace`, since it is in several: {every}")
+        raise Refused(
+            422,
+            "invalid",
+            f"scenario {name}: expected `namespace`, found none, and the scenario is in several: {every}",
+        )
     return Scenario(name, found[0]) if found else None
 
 

@@ -36,7 +36,7 @@ def put_launch(
     """Store a launch. Return how many step samples were stored; None if the hub had the launch already.
 
     Raises:
-        Refused: The launch is not of this execution's scenario, its name is known with other contents, there is no
+        Refused: The launch is not of this execution's scenario, its name is stored with other contents, there is no
             room, or the caller may not write to this execution.
         ValueError: The steps are not packed as `pack_steps` does.
     """
@@ -104,7 +104,7 @@ def _keep(connection: sa.Connection, limits: Limits, execution: sa.Row[Any], row
     """Store a row, count its bytes, and add its digest to the execution's sum. Return whether the row is new.
 
     Raises:
-        Refused: The row is known with other contents, or there is no room.
+        Refused: The row is stored with other contents, or there is no room.
     """
     names = {"execution_id": execution.execution_id} | row.name
     if not insert_missing(connection, row.table, **names, **row.values):
@@ -122,7 +122,7 @@ def _refuse_other_contents(connection: sa.Connection, row: _Row, names: dict[str
     which = sa.and_(*(row.table.c[name] == value for name, value in names.items()))
     known = connection.execute(sa.select(row.table.c[row.contents]).where(which)).scalar_one()
     if known != row.values[row.contents]:
-        raise conflict(f"{' '.join(names.values())} is known with other contents")
+        raise conflict(f"{' '.join(names.values())} is stored with other contents")
 
 
 @lru_cache(maxsize=64)

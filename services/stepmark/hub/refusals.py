@@ -65,7 +65,7 @@ def invalid(error: ValidationError | RequestValidationError | StepmarkError | Va
 def unavailable(error: Exception) -> Refused:
     """Return the refusal when the database is full, locked or gone, and log the details without values of rows."""
     log.error("database: %s", database_words(error))
-    return Refused(503, "unavailable", "the database does not take this now; nothing was stored. Try again later.")
+    return Refused(503, "unavailable", "the database is not available now; nothing was stored. Try again later.")
 
 
 def database_words(error: Exception) -> str:

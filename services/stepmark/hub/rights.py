@@ -94,7 +94,9 @@ def _digest_in(path: Path, right: Right) -> str:
             f"{path}: expected the {right} token, found {type(error).__name__}. Check --{right}-token-file."
         ) from None
     if not is_ours(token):
-        raise CannotRun(f"{path}: expected smk_ and at least 32 letters, digits, - or _, found something else.")
+        raise CannotRun(
+            f"{path}: expected smk_ and at least 32 letters, digits, - or _, found something else. Replace the token."
+        )
     return token_sha256(token)
 
 

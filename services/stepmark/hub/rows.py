@@ -23,7 +23,7 @@ class Damaged(Refused):
     """A stored row or record differs from what was written."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(500, "damaged", f"{what}: what is stored is damaged, and is not shown. Restore a backup.")
+        super().__init__(500, "damaged", f"{what}: the stored data is damaged and is not shown. Restore a backup.")
 
 
 def sealed(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _listening(address: str) -> Iterator[socket.socket]:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not port.isdigit() or int(port) > 65535:
-        raise CannotRun(f"{address}: expected an address such as 127.0.0.1:8080, found no port.")
+        raise CannotRun(f"{address}: expected an address such as 127.0.0.1:8080, found no port. Add one.")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         found = socket.create_server((host, int(port)), family=family, backlog=256)

@@ -70,7 +70,11 @@ class TokenReviewer:
             ).status
         except Exception as error:  # the client and urllib3 raise many types, whose texts may quote the request
             log.error("token review: the API server does not answer: %s", type(error).__name__)
-            raise Refused(503, "unavailable", "who you are cannot be asked now. Try again later.") from None
+            raise Refused(
+                503,
+                "unavailable",
+                "the token cannot be checked now: the Kubernetes API does not answer. Try again later.",
+            ) from None
         # An API server that does not check audiences would confirm a token made for another service.
         if not answer.authenticated or self._audience not in (answer.audiences or ()):
             return None
@@ -101,7 +105,7 @@ def _api() -> Any:
             config.load_kube_config(os.environ.get("KUBECONFIG") or None)
     except (config.ConfigException, OSError):
         raise CannotRun(
-            "token review: expected to run in a Kubernetes cluster, or a kubeconfig; found neither. "
+            "token review: expected to run in a Kubernetes cluster or to have a kubeconfig, found neither. "
             "Leave --token-review-audience out."
         ) from None
     return client.AuthenticationV1Api()

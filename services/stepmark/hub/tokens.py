@@ -26,7 +26,9 @@ def create(
         CannotRun: The name is taken, or malformed.
     """
     if not _NAME.fullmatch(name):
-        raise CannotRun(f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another.")
+        raise CannotRun(
+            f"{printable(name)[:80]}: expected a name of up to 63 of a-z, 0-9, - and ., found another. Correct it."
+        )
     token = new_token()
     bound = None if namespaces is None else ",".join(sorted(namespaces))
     row = {"token_sha256": token_sha256(token), "name": name, "right": right, "namespaces": bound}
@@ -54,4 +56,7 @@ def revoke(database: Database, name: str) -> None:
     with database.write() as connection:
         connection.execute(sessions.delete().where(sessions.c.who == f"token:{name}"))
         if connection.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
-            raise CannotRun(f"{printable(name)[:80]}: expected a token of this name, found none.")
+            raise CannotRun(
+                f"{printable(name)[:80]}: expected a token of this name, found none. "
+                "`stepmark hub token list` shows all."
+            )

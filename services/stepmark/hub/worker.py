@@ -52,7 +52,7 @@ class Worker:
     def words_of_death(self) -> str:
         """Return the problem to store for an execution whose derivation has ended the child, or the hub with it."""
         limits = f"--derive-bytes-most {self._bytes_most}, --derive-seconds-most {self._seconds_most:g}"
-        return f"no figures: its derivation ended the hub's worker twice ({limits})"
+        return f"no figures: deriving them ended the hub's worker twice ({limits})"
 
     def stop(self) -> None:
         """End the child."""

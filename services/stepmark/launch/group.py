@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-PEER_GONE = "another rank of this launch is gone"
+PEER_GONE = "another rank of this launch has ended"
 
 _VALUE = struct.Struct("!d")
 _TOKEN_SECONDS = 5.0

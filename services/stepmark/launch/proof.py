@@ -38,7 +38,9 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
     )
     own = Proof(window_digest=window_digest, end_digest=_weights.digest(found.end))
     if engine.compilations() != compiled:
-        return own.model_copy(update={"problem": "the step was compiled anew: it is not the one that was timed"})
+        return own.model_copy(
+            update={"problem": "the step was compiled again after the windows, so it is not the step that was timed"}
+        )
     return own.model_copy(update=_compared(spec, found, workload)) if spec.group.rank == 0 else own
 
 
@@ -53,8 +55,8 @@ def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, F
     assert spec.reference is not None
     if not spec.reference.exists():
         why = spec.reference.with_suffix(FAILED_SUFFIX)
-        cause = why.read_text() if why.exists() else "its file is not there"
-        return {"missing": f"there is no reference of the timed batches: {cause}"[:400]}
+        cause = why.read_text() if why.exists() else "its file does not exist"
+        return {"missing": f"the reference of the timed batches is missing: {cause}"[:400]}
     reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
     cell, clips = spec.cell, spec.training.clip_global_norm is not None

@@ -59,8 +59,8 @@ class Zygote:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], _ZYGOTE_START_SECONDS)
         if not (self._process.stdout.readline() if ready else b""):
-            said = " | ".join(last_lines(self._log)[-3:]) or "it said nothing"
-            raise CannotRun(f"a zygote did not start: {self._end()}: {said}")
+            said = " | ".join(last_lines(self._log)[-3:]) or "it printed nothing"
+            raise CannotRun(f"the zygote did not start: {self._end()}: {said}")
 
     def _end(self) -> str:
         try:
@@ -103,7 +103,7 @@ class ForkedChild:
         line = self._connection.makefile("rb").readline(4096)
         self._connection.close()
         if not line:
-            raise CannotRun("the zygote died")
+            raise CannotRun("the zygote ended before the launch did")
         return int(json.loads(line)["exit_code"])
 
     def kill(self) -> None:

@@ -99,7 +99,7 @@ class _Watch:
         if self._buffer.phase != Phase.STEPPING and self._spec.group.world_size > 1 and self._other_rank_failed():
             return PEER_GONE
         if now > self._deadline:
-            return f"it ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
+            return f"the launch ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
         if now - self._moved_at > limits.step_timeout_seconds:
             return f"no step for {limits.step_timeout_seconds} s after step {self.steps_done} (stepTimeoutSeconds)"
         return None

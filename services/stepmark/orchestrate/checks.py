@@ -36,7 +36,7 @@ def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], 
     for launch in launches((check,)):
         failure = root_cause(ended[launch.id])
         if failure is not None:
-            return not_checked(check.cell, f"the check {launch.id} failed: {failure.cause}")
+            return not_checked(check.cell, f"the parity check {launch.id} failed: {failure.cause}")
     stages = [_stage(plan, step, ended, workload) for step in check.steps]
     last = check.steps[-1]
     return certificate(

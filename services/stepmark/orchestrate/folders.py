@@ -127,8 +127,8 @@ def _folder_of_locks() -> Path:
         if is_ours(folder):
             return folder
     raise CannotRun(
-        f"{temporary}: expected a folder of this user that nobody else may open, found something else. "
-        "Have it removed, or set XDG_RUNTIME_DIR."
+        f"{temporary}: expected a folder that only this user may open, found something else. "
+        "Have it removed, or set XDG_RUNTIME_DIR to such a folder."
     )
 
 
@@ -157,5 +157,7 @@ def leased_ports(count: int) -> Iterator[list[int]]:
                 continue
             ports.append(port)
         if len(ports) < count:
-            raise CannotRun(f"expected {count} free TCP ports between {low} and {high}, found {len(ports)}. Free some.")
+            raise CannotRun(
+                f"expected {count} free TCP ports between {low} and {high}, found {len(ports)}. Free some ports."
+            )
         yield ports

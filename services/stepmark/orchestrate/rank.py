@@ -159,7 +159,7 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
     if launch.cell.replicas <= place.local_ranks:
         return None
     return (
-        f"{launch.cell.workers} workers in one process: expected so many places on one node, found {place.local_ranks}"
+        f"expected {launch.cell.workers} places on one node for the workers of one process, found {place.local_ranks}"
     )
 
 

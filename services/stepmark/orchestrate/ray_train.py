@@ -196,7 +196,7 @@ class RaySession:
         try:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise Interrupted(f"Ray is gone: {_one_line(error)}") from None
+            raise Interrupted(f"the Ray cluster was lost: {_one_line(error)}") from None
         except SystemError as error:  # Ray checks for signals itself and knows only Ctrl-C, so `Stopped` is the cause.
             raise error.__cause__ or error from None
 

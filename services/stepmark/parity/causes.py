@@ -44,15 +44,16 @@ CAUSES = (
         lambda f: bool(f.unmatched),
         "bias_hh",
     ),
-    Cause("one side trains a tensor that the other has not, or calls it otherwise", lambda f: bool(f.unmatched)),
+    Cause(
+        "one side trains a tensor that the other does not have, or has under another name", lambda f: bool(f.unmatched)
+    ),
     Cause(
         "gradients are scaled: Nesterov's form of momentum or clipping on one side, clipping before the sum over "
         "workers, or a loss that is divided by the local batch where the global one is meant",
         _scaled,
     ),
     Cause(
-        "another batch's statistics in BatchNorm: over all workers on one side, over each worker's own samples on the "
-        "other",
+        "BatchNorm's statistics are over all workers on one side, over each worker's own samples on the other",
         lambda f: (f.forward or 0.0) > 1e-3 and not f.unmatched,
         "(distributed)bn",
     ),

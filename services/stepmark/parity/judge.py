@@ -65,7 +65,7 @@ def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distribu
         found.append(f"worst tensor {worst.tensor}, gradient off by {worst.error:.1e} (limit {limits.tensor:.0e})")
     found += _too_exact(figures, limits)
     if not figures.held:
-        found.append("the weights that were loaded are not those read back: not kept in float32, or in another order")
+        found.append("the weights read back differ from those loaded: not kept in float32, or in another order")
     if figures.unmatched:
         found.insert(0, f"trained on one side only: {', '.join(figures.unmatched)}")
     if not found:
@@ -79,7 +79,7 @@ def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distribu
 def _too_exact(figures: Figures, limits: Limits) -> list[str]:
     """Return the errors that are smaller than rounding to the cell's precision leaves them."""
     return [
-        f"{name} off by only {error:.1e} (at least {least:.1e}): this is not computed in the precision asked for"
+        f"{name} off by only {error:.1e} (expected at least {least:.1e}): not computed in the precision asked for"
         for name, least in (("forward", limits.forward_least), ("gradient", limits.gradient_least))
         if (error := getattr(figures, name)) is not None and error < least
     ]

@@ -127,18 +127,18 @@ def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
         (support.options, cell.options),
     ):
         for name in asked:
-            reason = known.get(name, f"{cell.engine} does not have it")
+            reason = known.get(name, f"{cell.engine} does not support it")
             if reason is not None:
                 yield f"{name}: {reason}"
     yield from (refusal.reason for refusal in support.refusals if _refuses(refusal, cell, training))
     most = support.strategies[cell.strategy].max_workers
     if most is not None and cell.workers > most:
-        yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and {cell.workers} are asked for"
+        yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and the scenario asks for {cell.workers}"
     if cell.workers > machine.places:
-        yield f"it needs {cell.workers} workers, and only {machine.places} fit here (one core each)"
+        yield f"the cell needs {cell.workers} workers, and only {machine.places} fit here (one core each)"
     for program in support.execution_needs.get(cell.execution, ()):
         if program not in machine.programs:
-            yield f"{cell.execution} needs {program} on this machine, and there is none: {PROGRAMS[program]}"
+            yield f"{cell.execution} needs {program} on this machine, and none was found: {PROGRAMS[program]}"
 
 
 def _refuses(refusal: "Refusal", cell: Cell, training: Training) -> bool:

@@ -57,7 +57,9 @@ def access(url: str, token_file: Path | None, attempt: str | None, environment: 
             "`stepmark hub token create NAME --right register` makes one (to read results, --right read)."
         )
     if not _TOKEN.fullmatch(token):
-        raise CannotRun("--hub: expected a token of printable characters without spaces. Copy it again, all of it.")
+        raise CannotRun(
+            "--hub: expected a token of printable characters without spaces, found others. Copy the whole token again."
+        )
     return Access(_address(url), token, _attempt(attempt) if attempt is not None else None)
 
 
@@ -66,7 +68,7 @@ def _read(file: Path) -> str:
         with file.open(encoding="ascii") as opened:
             return opened.read(8192).strip()
     except (OSError, UnicodeDecodeError) as error:
-        detail = error.strerror if isinstance(error, OSError) else "bytes that are no text"
+        detail = error.strerror if isinstance(error, OSError) else "bytes that are not ASCII text"
         raise CannotRun(f"{file}: expected the hub's token, found: {detail}. Correct --hub-token-file.") from None
 
 
@@ -81,7 +83,9 @@ def _address(url: str) -> str:
             f"--hub: expected an address such as https://hub.example.com, found {printable(url[:100])!r}. Correct it."
         )
     if parts.username is not None or parts.password is not None:
-        raise CannotRun("--hub: expected an address without a user or password. Tokens go into --hub-token-file.")
+        raise CannotRun(
+            "--hub: expected an address without a user or password, found one. Give the token by --hub-token-file."
+        )
     return url.rstrip("/")
 
 

@@ -123,7 +123,7 @@ class Hub:
         try:
             return Received.model_validate_json(answer.body)
         except ValueError:
-            raise Away(f"{self.url}: expected a hub's answer, found another") from None
+            raise Away(f"{self.url}: expected a hub's answer, found something else; check the address") from None
 
     def put_launch(self, execution_id: str, launch_id: str, upload_json: bytes) -> None:
         """Send a launch. `upload_json` is `wire.LaunchUpload` as JSON."""
@@ -158,7 +158,7 @@ class Hub:
                 return ()
             raise
         except (ValueError, KeyError, TypeError):
-            raise Away(f"{self.url}: expected a scenario's history, found another answer") from None
+            raise Away(f"{self.url}: expected a scenario's history, found something else; check the address") from None
 
     def download_results(self, run_id: str, file: Path) -> None:
         """Save the raw records of a run as a store in this file."""
@@ -220,7 +220,7 @@ def _refusal(response: httpx2.Response) -> Refusal:
         refusal = Refusal.model_validate_json(_bounded(response))
         return Refusal(code=refusal.code[:100], message=printable(refusal.message)[:500])
     except ValueError:
-        return Refusal(code="", message="no reason that stepmark understands; is the address that of a hub?")
+        return Refusal(code="", message="the answer is not a hub's; check the address")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
@@ -245,7 +245,11 @@ def _save(response: httpx2.Response, file: Path) -> None:
         with file.open("wb") as opened:
             for chunk in response.iter_bytes():
                 if opened.tell() > _DOWNLOAD_BYTES_MOST:
-                    raise CannotRun(f"expected results of at most {_DOWNLOAD_BYTES_MOST >> 30} GiB, found more.")
+                    raise CannotRun(
+                        f"the run's results: expected at most {_DOWNLOAD_BYTES_MOST >> 30} GiB, found more."
+                    )
                 opened.write(chunk)
     except OSError as error:
-        raise CannotRun(f"{file}: expected to write the hub's answer there, found: {error.strerror}.") from None
+        raise CannotRun(
+            f"{file}: expected to write the hub's answer here, found: {error.strerror}. Make room."
+        ) from None

@@ -127,7 +127,7 @@ class Delivery:
             Away: The hub has a later state; `connect` asks for its number.
         """
         if not self._hub.put_state(self._identity.execution_id, state):
-            raise Away("it has a later state of this run than the one that was sent")
+            raise Away("the hub has a later state of this run than the one that was sent")
 
     def _next_sequence(self) -> int:
         """Return the number after the hub's last one; it depends on no clock and no file."""

@@ -65,7 +65,10 @@ def identity_of(folder: Path, scenario: str, attempt: Attempt | None) -> Identit
     try:
         made.save(folder)
     except OSError as error:
-        raise CannotRun(f"{folder / FILE}: expected to write there, found: {error.strerror}. Make room.") from None
+        raise CannotRun(
+            f"{folder / FILE}: expected to write this file, found: {error.strerror}. "
+            "Make room, or choose another folder."
+        ) from None
     return made
 
 
@@ -76,6 +79,6 @@ def _kept(folder: Path) -> Identity | None:
         return None
     except (OSError, ValueError):
         raise CannotRun(
-            f"{folder / FILE}: expected what stepmark writes there, found something else. "
-            "Delete it; the run will then be a new one in the hub."
+            f"{folder / FILE}: expected the run's name in the hub, found something else. "
+            "Delete the file; the run is then a new one in the hub."
         ) from None

@@ -74,7 +74,7 @@ class Uploader:
                 break
             if now - said_at > _SAY_EVERY_SECONDS:
                 said_at = now
-                self._say(f"hub: {self._how_far()} there; waiting{f' ({self._away})' if self._away else ''}")
+                self._say(f"hub: {self._how_far()} in the hub; waiting{f' ({self._away})' if self._away else ''}")
             self._thread.join(0.1)
         return None if self.delivered else self._why_not()
 
@@ -85,7 +85,7 @@ class Uploader:
     def _why_not(self) -> str:
         if self._broke_off:
             return str(self._problem)
-        return f"{self._problem or self._away or 'no more time'}. {self._how_far()} there"
+        return f"{self._problem or self._away or 'no more time'}. {self._how_far()} in the hub"
 
     def _run(self) -> None:
         try:
@@ -104,7 +104,7 @@ class Uploader:
     def _stop(self, problem: str) -> None:
         self._problem, self._broke_off = problem, True
         if not self._has_ended.is_set():  # after the end, `finish` returns the problem
-            self._say(f"hub: nothing more is sent. {problem}")
+            self._say(f"hub: sending has ended. {problem}")
 
     def _deliver(self, delivery: Delivery) -> None:
         while True:
@@ -120,12 +120,12 @@ class Uploader:
 
     def _is_away(self, why: str) -> None:
         if self._away is None and not self._has_ended.is_set():
-            self._say(f"hub: away, {why}. Measuring goes on; what it misses is sent when it is back.")
+            self._say(f"hub: not available, {why}. Measuring goes on; records are sent when the hub answers again.")
         self._away = why
 
     def _is_back(self) -> None:
         if self._away is not None and not self._has_ended.is_set():
-            self._say("hub: back")
+            self._say("hub: available again")
         self._away = None
 
     def _pause(self, retry_after_seconds: float | None) -> None:

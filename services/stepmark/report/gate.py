@@ -80,7 +80,7 @@ def unlike_lines(report: GateReport) -> list[str]:
     if not report.unlike:
         return []
     kinds = " and ".join(dict.fromkeys(one.kind for one in report.unlike))
-    warning = f"compared across unlike {kinds}, as asked for: a difference may come from there"
+    warning = f"compared across unlike {kinds}, as asked for: a difference may come from these"
     return [warning, *(f"  {sentence(one)}" for one in report.unlike)]
 
 
@@ -93,7 +93,7 @@ def history_lines(report: GateReport) -> list[str]:
     count = len(report.history.used)
     many = f"{min(spreads):.2%} to {max(spreads):.2%}" if len(spreads) > 1 else f"{spreads[0]:.2%}"
     runs = "1 earlier run" if count == 1 else f"{count} earlier runs"
-    return [f"history: campaigns vary by {many} (old run and {runs}), which is in every interval", *lines]
+    return [f"history: campaigns vary by {many} (old run and {runs}), and every interval includes that", *lines]
 
 
 def warning_lines(report: GateReport) -> list[str]:
@@ -120,4 +120,6 @@ def why(cell: GateCell, report: GateReport) -> str:
     if cell.verdict != "slower":
         return f"{cell.key}: {cell.verdict}: {cell.reason}"
     times = f"from {milliseconds(cell.old_seconds)} to {milliseconds(cell.new_seconds)} ms"
-    return f"{cell.key}: {cell.reason}, {times}: new / old {ratio(cell.ratio)}, and {report.minimum_effect:.1%} matter"
+    return (
+        f"{cell.key}: {cell.reason}, {times}: new / old {ratio(cell.ratio)}, minimum effect {report.minimum_effect:.1%}"
+    )

@@ -42,7 +42,7 @@ def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
     where = f"with {words.workers(one.workers)}{_setting(one, among)}"
     if one.ratio is None or one.verdict == "inconclusive":
         why = f", {one.reason}" if one.reason else ""
-        return f"{ours} against {theirs} {where}: left open{why}."
+        return f"{ours} against {theirs} {where}: inconclusive{why}."
     if one.verdict == "no measurable difference":
         return f"{ours} and {theirs} need equally long steps {where}: no measurable difference, {one.reason}."
     slow, fast = (ours, theirs) if one.verdict == "slower" else (theirs, ours)
@@ -68,13 +68,5 @@ def _inverse(ratio: Estimate) -> Estimate:
 
 def _pair(ours: str, theirs: str, found: list[Comparison]) -> str:
     counts = Counter(one.verdict for one in found)
-    told = [f"{_PLAIN[verdict]} in {counts[verdict]}" for verdict in _DECIDED_FIRST if counts[verdict]]
+    told = [f"{verdict} in {counts[verdict]}" for verdict in _DECIDED_FIRST if counts[verdict]]
     return f"{ours} against {theirs}: {', '.join(told)} of {len(found)} comparisons."
-
-
-_PLAIN: dict[Verdict, str] = {
-    "faster": "faster",
-    "slower": "slower",
-    "no measurable difference": "no measurable difference",
-    "inconclusive": "left open",
-}

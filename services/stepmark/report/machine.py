@@ -10,7 +10,8 @@ from stepmark.scenario.model import Measurement
 HEADINGS = ("cell", "others took, median", "others took, worst", "launches disturbed", "made again")
 EXPLAINED = (
     "What others took of a rank's cores while its windows ran: CPU time of other processes that the rank waited for, "
-    "time that the hypervisor gave away, and the cgroup's throttling, over cores x time; of a launch, its worst rank."
+    "time that the hypervisor gave away, and the cgroup's throttling, over cores x time. A launch has the share of its "
+    "worst rank."
 )
 UNKNOWN = "What others took of the cores is unknown: the system shows no counters."
 
@@ -48,7 +49,7 @@ def busy(summary: Summary) -> str:
         return ""
     return (
         f"The machine was busy: others took {percent(max(shares))} of a cell's cores in its median launch, which "
-        "widens intervals. Repeat it on a quiet machine to decide more."
+        "widens intervals. Repeat the run on a quiet machine to decide more."
     )
 
 

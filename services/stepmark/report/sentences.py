@@ -19,24 +19,24 @@ RANKING = (
 )
 RATIOS = (
     "The candidate's time per step over the reference's, slow steps included, with its interval over blocks: left of 1 "
-    "it is faster. The shade is what is too small to matter."
+    "it is faster. The shaded range is the minimum effect."
 )
 STEPS = (
-    "All steady steps of all launches. Beside the median stands what dropping the first ten steps of every window "
-    "would have given, where that is the rule."
+    "All steady steps of all launches. Beside the median stands the median without the first ten steps of every "
+    "window, for comparison with benchmarks that drop them."
 )
 NO_CURVE = "No candidate was measured at more than one number of workers."
 NOTHING_MEASURED = "Nothing valid was measured."
 PARITY = (
     "Before timing, each cell was run from the same weights and samples as the reference, and logits, loss, gradients "
-    "and the weights after a few SGD steps were compared. Relative errors; docs/parity.md says what they mean."
+    "and the weights after a few SGD steps were compared. Figures are relative errors, explained in docs/parity.md."
 )
 PARITY_SKIPPED = "Not checked: the scenario says parity: skipped."
 STARTUP = (
     "Spawn + import + group + build + first step, medians over launches of the slowest rank. Where launches are "
     "forked, the import is paid once per block."
 )
-BREAK_EVEN = "The steps after which the side that starts later has caught up; the import is counted."
+BREAK_EVEN = "The number of steps after which the side that starts later has caught up; its import is counted."
 SPLIT = (
     "Means over ranks and launches, with 95 % intervals over blocks, of steps timed one by one after the windows: each "
     "part is a step less the same step without it. Exposed communication is the smallest difference over the ranks "
@@ -44,8 +44,8 @@ SPLIT = (
     "part says that the noise is larger than the part."
 )
 STRAGGLERS = (
-    "Slow ranks, sought in the steps without exchange, in which nobody waits for anybody. A rank counts as slow where "
-    "its launches together establish it; the slowness that would have been seen is that of every launch."
+    "Slow ranks are sought in the steps without exchange, in which no rank waits for another. A rank counts as slow "
+    "where its launches together establish it. The detectable slowness is that of a rank that is slow in every launch."
 )
 UTILIZATION = (
     "The model's FLOPs (3 x forward, matrix products only) x samples per second, over the vendor's dense peak (MFU) "
@@ -53,17 +53,17 @@ UTILIZATION = (
 )
 VERDICTS = {
     "steady": "a change of 2 % or more over the steady part is excluded",
-    "undecided": "windows too short for their noise to tell whether steady: not an error; raise minSteps or minSeconds",
+    "undecided": "the windows are too short for this noise, which is no error; raise minSteps or minSeconds",
     "drifting": "steps changed over the steady part",
     "slowdown": "steps became slower and stayed so",
     "no steady state": "the last level holds too little of the window",
-    "failed": "no launch of it gave valid figures",
-    "unsupported": "the engine does not have this, which is a result too",
-    "not measured": "no launch of it has ended yet, or others disturbed them all",
-    "faster": "the interval excludes 1, and the effect matters",
-    "slower": "the interval excludes 1, and the effect matters",
-    "no measurable difference": "the whole interval lies within the effect that matters",
-    "inconclusive": "the interval leaves it open",
+    "failed": "no launch of the cell gave valid figures",
+    "unsupported": "the engine does not support this, which is a result too",
+    "not measured": "no launch of the cell has ended yet, or others disturbed them all",
+    "faster": "the interval excludes 1, and the effect is at least the minimum effect",
+    "slower": "the interval excludes 1, and the effect is at least the minimum effect",
+    "no measurable difference": "the whole interval lies within the minimum effect",
+    "inconclusive": "the measurements allow no claim, for the reason that is given",
 }
 
 
@@ -115,8 +115,8 @@ def split_parts(split: Breakdown) -> list[tuple[str, Estimate | None]]:
 
 
 DEPARTURES = (
-    "What these cells do otherwise than the framework's users get it unasked, because parity, the time split or a fair "
-    "start asks for it."
+    "Settings of these cells that are not what the framework's users get without asking. Parity, the time split or a "
+    "fair start needs them."
 )
 
 
@@ -184,7 +184,9 @@ def _spread(report: StragglerReport) -> Iterator[str]:
 def peak_sources(cells: Iterable[CellResult]) -> list[str]:
     """Return the sources of the vendor's peaks, or that no device of the run is in the table."""
     found = dict.fromkeys(c.utilization.peak_source for c in cells if c.utilization and c.utilization.peak_source)
-    return [f"vendor's peak: {source}" for source in found] or ["vendor's peak: unknown for these devices, so no MFU"]
+    return [f"vendor's peak: {source}" for source in found] or [
+        "vendor's peak: unknown for these devices, so there is no MFU"
+    ]
 
 
 STARTUP_NAMES = ("spawn", "import", "group", "build", "first step")

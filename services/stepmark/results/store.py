@@ -155,7 +155,7 @@ class SqliteStore:
         except Exception as error:  # SQLite, codecs and models raise many types of error for foreign bytes
             raise CannotRun(
                 f"{self._file}: expected results of stepmark, found {printable(_short(error))}. "
-                "The file is damaged, or not ours: take a copy of it that is not, or measure anew."
+                "The file is damaged or not stepmark's: restore a good copy, or measure again."
             ) from None
 
     @contextmanager
@@ -167,7 +167,7 @@ class SqliteStore:
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise CannotRun(
                 f"{self._file.parent}: expected to write results, found: {_short(error)}. "
-                "Make room or choose another folder; what was stored before is kept, and --resume goes on from it."
+                "Make room or choose another folder. Stored launches are kept, and --resume continues from them."
             ) from None
 
     def run(self) -> Run:
@@ -180,7 +180,7 @@ class SqliteStore:
             try:
                 run.parsed_scenario  # noqa: B018  (raises)
             except ScenarioErrors as error:
-                raise ValueError(f"a scenario that is refused: {error}") from None
+                raise ValueError(f"a scenario that this version refuses: {error}") from None
             return run
 
     def launch_ids(self) -> frozenset[str]:
@@ -269,7 +269,8 @@ def _connect(path: Path, durable: bool = True) -> sa.Engine:
 
 def _not_ours(what: str, error: Exception) -> str:
     """Return the message for a row that is damaged, or of a version that this program cannot read."""
-    return f"{what}: expected what stepmark writes, found {printable(_short(error))}. Measure anew, or restore {FILE}."
+    found = printable(_short(error))
+    return f"{what}: expected a row that this version can read, found {found}. Restore {FILE}, or measure again."
 
 
 def _short(error: BaseException) -> str:

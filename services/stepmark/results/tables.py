@@ -64,7 +64,7 @@ def is_sealed(connection: sa.Connection) -> bool:
     if version == 0 and not any(traces):
         return False
     if not all(traces):
-        raise ValueError(f"format {version}, where this version writes {FORMAT}, or only a part of its tables")
+        raise ValueError(f"format {version} instead of {FORMAT}, or only a part of the tables")
     return True
 
 
@@ -89,7 +89,7 @@ def verified(row: sa.Row[Any], sealed: bool) -> Values:
         return tuple(row)
     values, sha256 = tuple(row)[:-1], row[-1]
     if digest(*values) != sha256:
-        raise ValueError(f"other values of {values[0]} than were written: its digest does not fit")
+        raise ValueError(f"values of {values[0]} that are not those written: their digest differs")
     return values
 
 
@@ -117,7 +117,7 @@ def check_seals(connection: sa.Connection) -> None:
         rows, total = connection.execute(_seal_of(table)).one()
         found = list(connection.execute(sa.select(table.c.sha256)).scalars())
         if (len(found), _sum(found)) != (rows, total):
-            raise ValueError(f"other {table.name} than were written: {len(found)}, where {rows} were counted")
+            raise ValueError(f"{len(found)} {table.name} that are not the {rows} written: their digests differ")
 
 
 def check_run(connection: sa.Connection, document: str) -> None:
@@ -127,7 +127,7 @@ def check_run(connection: sa.Connection, document: str) -> None:
         ValueError: The document is not the one that was written.
     """
     if tuple(connection.execute(_seal_of(run)).one()) != (1, _sum([digest(1, document)])):
-        raise ValueError("another description of the run than was written: its digest does not fit")
+        raise ValueError("a description of the run that is not the one written: its digest differs")
 
 
 def add_digests(connection: sa.Connection) -> None:

@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise ScenarioError(_where(key), "a plain text key", "another kind of key", "Write keys as words.")
+                raise ScenarioError(_where(key), "a plain text key", "another kind of key", "Write the key as text.")
             if key.value in seen:
                 raise ScenarioError(_where(key), "each key once", f"{key.value!r} twice", "Delete one of them.")
             seen.add(key.value)
@@ -74,15 +74,15 @@ def _refuse_dangerous_yaml(text: str) -> None:
 def _danger(event: yaml.Event, documents: int, values: int, depth: int) -> tuple[str, str, str] | None:
     """Return what was expected, what was found and what to do, or None if the event may pass."""
     if documents > 1:
-        return "one document", "a second one", "Split the file: one scenario, one file."
+        return "one document", "a second one", "Put each scenario into a file of its own."
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        return "no YAML anchors or aliases", "one", "Write the value out."
+        return "no YAML anchors or aliases", "one", "Write the value out where it is used."
     if (tag := getattr(event, "tag", None)) is not None:
-        return "no YAML tags", repr(tag), "Delete it: what a value is follows from how it is written."
+        return "no YAML tags", repr(tag), "Delete the tag: the type of a value follows from how it is written."
     if depth > MAX_DEPTH:
-        return f"at most {MAX_DEPTH} levels", "deeper nesting", "Flatten the document."
+        return f"at most {MAX_DEPTH} levels", "deeper nesting", "Nest the values less deeply."
     if values > MAX_VALUES:
-        return f"at most {MAX_VALUES} keys and values", "more", "A scenario is a page of text."
+        return f"at most {MAX_VALUES} keys and values", "more", "Shorten the scenario."
     return None
 
 
@@ -98,7 +98,7 @@ def _parse(text: str) -> object:
     except ScenarioError:
         raise
     except Exception as error:  # The parser raises many kinds of errors for numbers and escapes out of range.
-        raise ScenarioError("the document", "values of ordinary size", _said(error), "Correct the value.") from None
+        raise ScenarioError("the document", "values that YAML can hold", _said(error), "Correct the value.") from None
 
 
 def _said(error: Exception) -> str:
@@ -141,7 +141,7 @@ def scenario_from_object(document: dict[str, Any]) -> Scenario:
         raise
     except Exception as error:  # One example is nesting that JSON cannot write.
         fix = "Start from scenarios/quickstart.yaml."
-        raise ScenarioErrors([ScenarioError("the document", "a scenario", _said(error), fix)]) from None
+        raise ScenarioErrors([ScenarioError("the document", "a readable scenario", _said(error), fix)]) from None
 
 
 def _checked(document: dict[str, Any]) -> Scenario:
@@ -190,7 +190,7 @@ def scenario_from_file(path: Path) -> Scenario:
 
 
 def _too_large(size: int) -> ScenarioError:
-    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", f"{size} bytes", "A scenario is a page of text.")
+    return ScenarioError("the document", f"at most {MAX_BYTES} bytes", f"{size} bytes", "Shorten the scenario.")
 
 
 def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
@@ -206,7 +206,9 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     for index, candidate in enumerate(scenario.spec.candidates):
         path = f"spec.candidates[{index}]"
         if names.index(candidate.name) != index:
-            yield ScenarioError(f"{path}.name", "a name of its own", f"{candidate.name!r} again", "Rename one of them.")
+            yield ScenarioError(
+                f"{path}.name", "a name that no other candidate has", f"{candidate.name!r} twice", "Rename one of them."
+            )
         yield from _pair_errors(path, candidate, scenario.spec.workload.model, workload.frameworks())
 
 
@@ -227,11 +229,11 @@ def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[
         expected = f"a strategy of {candidate.engine} ({', '.join(support.strategies)})"
         yield ScenarioError(f"{path}.strategy", expected, repr(candidate.strategy), "Choose one of them.")
     elif candidate.variant is not None and candidate.variant not in support.variants_of(candidate.strategy):
-        variants = ", ".join(support.variants_of(candidate.strategy)) or "there are none: leave it out"
+        variants = ", ".join(support.variants_of(candidate.strategy)) or "it has none: leave it out"
         expected = f"a variant of {candidate.engine} {candidate.strategy} ({variants})"
         yield ScenarioError(f"{path}.variant", expected, repr(candidate.variant), "Choose one, or leave it out.")
     for option in set(candidate.options) - set(support.options):
-        expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'there are none'})"
+        expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'it has none'})"
         yield ScenarioError(f"{path}.options", expected, repr(option), "Choose one, or leave it out.")
     if support.framework not in frameworks:
         expected = f"an engine that {model} is written for ({', '.join(frameworks)})"

@@ -81,23 +81,26 @@ MFU = _cell(
 MEMORY = _cell("peak_memory_bytes", "bytes", "Largest memory of a worker: the device's, or the process' on a CPU.")
 ENERGY = _cell("energy_joules_per_sample", "joules per sample", "Energy of all devices over the samples.")
 PARITY = _cell(
-    "parity_state", "always 1", "Whether it trains the reference's model; only what holds is there.", "state"
+    "parity_state",
+    "always 1",
+    "Whether the cell trains the reference's model; only the state that holds has a series.",
+    "state",
 )
-VERDICT = _cell("verdict_state", "always 1", "What may be said of its steps; only what holds is there.", "state")
-LAST_RUN = _cell("last_run_timestamp_seconds", "Unix time", "When the run that these figures are of has ended.")
+VERDICT = _cell("verdict_state", "always 1", "The cell's verdict; only the state that holds has a series.", "state")
+LAST_RUN = _cell("last_run_timestamp_seconds", "Unix time", "When the run that these figures come from ended.")
 
 PAIR_RATIO = _pair("step_time_ratio", "ratio", "Median step time over the reference's: below 1 is faster.")
 PAIR_LOW = _pair("step_time_low_ratio", "ratio", "Lower end of the ratio's 95 % interval.")
 PAIR_HIGH = _pair("step_time_high_ratio", "ratio", "Upper end of the ratio's 95 % interval.")
 PAIR_VERDICT = _pair(
-    "verdict_state", "always 1", "What may be claimed of the comparison; only what holds is there.", "state"
+    "verdict_state", "always 1", "The comparison's verdict; only the state that holds has a series.", "state"
 )
 
 RUN_STATE = Metric(
     "stepmark_run_state",
     "gauge",
     "always 1",
-    "How the newest run of a scenario stands; only what holds is there.",
+    "State of a scenario's newest run; only the state that holds has a series.",
     ("scenario", NAMESPACE, "outcome", "reason"),
 )
 
@@ -105,16 +108,18 @@ RUN_STATE = Metric(
 DATABASE_UP = _hub("database_up", "gauge", "1 or 0", "Whether the database has answered this scrape.")
 DATABASE_BYTES = _hub("database_bytes", "gauge", "bytes", "Size of the database.")
 VOLUME_BYTES = _hub("volume_bytes", "gauge", "bytes", "Size of the volume that a SQLite database is on.")
-VOLUME_FREE = _hub("volume_free_bytes", "gauge", "bytes", "What is left of it.")
-DAMAGED = _hub("damaged", "gauge", "rows", "Rows of the newest figures that are not as they were written.")
+VOLUME_FREE = _hub("volume_free_bytes", "gauge", "bytes", "Free space of that volume.")
+DAMAGED = _hub(
+    "damaged", "gauge", "rows", "Rows behind the newest figures that are damaged: they are not as they were written."
+)
 BUILD = _hub("build_info", "gauge", "always 1", "The version of stepmark that serves.", "version")
 SCHEMA = _hub("schema_info", "gauge", "always 1", "The revision of the database's tables.", "revision")
-RUNS = _hub("runs", "gauge", "runs", "Runs by how they stand; every further try at one counts.", "outcome", "reason")
+RUNS = _hub("runs", "gauge", "runs", "Runs by outcome; every further attempt at a run counts.", "outcome", "reason")
 UNSEEN = _hub(
-    "running_unseen_seconds", "gauge", "seconds", "How long the most silent running execution was not heard of."
+    "running_unseen_seconds", "gauge", "seconds", "How long ago the most silent running execution was heard of."
 )
 QUEUE = _hub(
-    "derivation_queue", "gauge", "executions", "Executions with records that no figure stands on yet.", "state"
+    "derivation_queue", "gauge", "executions", "Executions with records whose figures are not derived yet.", "state"
 )
 CONFIGURATIONS = _hub(
     "configurations", "gauge", "configurations", "Cells, comparisons and scenarios that have a newest result.", "what"
@@ -123,41 +128,43 @@ LEFT_OUT = _hub(
     "configurations_left_out",
     "gauge",
     "configurations",
-    "Of these, not shown here: beyond the limit of series, with a name that is no label, or there twice.",
+    "Of these, not shown here: above the limit of series, with a name that is no label, or a duplicate.",
     "what",
     "reason",
 )
-READ_SECONDS = _hub("read_seconds", "gauge", "seconds", "What reading the database for this scrape took.")
+READ_SECONDS = _hub("read_seconds", "gauge", "seconds", "How long reading the database for this scrape took.")
 
 # Figures of the hub itself, counted since it started.
 RECEIVED = _hub(
     "received_total",
     "counter",
     "calls",
-    "Calls of runners that had the right, by what became of them.",
+    "Calls of runners that had the right, by their result.",
     "kind",
     "result",
 )
 REFUSED = _hub("refused_total", "counter", "calls", "Calls that were refused.", "reason")
 STEP_SAMPLES = _hub("step_samples_total", "counter", "samples", "Step times received: steps x ranks.")
 DERIVATIONS = _hub("derivations_total", "counter", "derivations", "Executions whose figures were derived.", "result")
-DERIVE_SECONDS = _hub("derive_seconds", "histogram", "seconds", "What deriving one execution's figures took.")
-DATABASE_ERRORS = _hub("database_errors_total", "counter", "errors", "Calls that the database has failed.")
+DERIVE_SECONDS = _hub("derive_seconds", "histogram", "seconds", "How long deriving one execution's figures took.")
+DATABASE_ERRORS = _hub("database_errors_total", "counter", "errors", "Calls that failed because of the database.")
 
 # Figures of the controller on a cluster.
-LAST_LOOK = _controller("last_sync_timestamp_seconds", "gauge", "Unix time", "When the last tick was completed.")
-LOOK_SECONDS = _controller("reconcile_seconds", "histogram", "seconds", "Time of a tick.")
+LAST_LOOK = _controller(
+    "last_sync_timestamp_seconds", "gauge", "Unix time", "When the controller last finished looking at all scenarios."
+)
+LOOK_SECONDS = _controller("reconcile_seconds", "histogram", "seconds", "How long one look at all scenarios took.")
 CONTROLLER_ERRORS = _controller("errors_total", "counter", "calls", "Calls that failed.", "kind")
-SCENARIOS = _controller("scenarios", "gauge", "scenarios", "Scenarios there are.", "phase")
-ATTEMPTS_ENDED = _controller("attempts_ended_total", "counter", "attempts", "Attempts that are over.", "reason")
+SCENARIOS = _controller("scenarios", "gauge", "scenarios", "Scenarios in the cluster.", "phase")
+ATTEMPTS_ENDED = _controller("attempts_ended_total", "counter", "attempts", "Attempts that have ended.", "reason")
 NAMESPACE_LISTED = _controller(
     "namespace_listed",
     "gauge",
     "1 or 0",
-    "1 for a namespace whose objects could be listed by the last look.",
+    "1 for a namespace whose objects the last look could list.",
     "namespace",
 )
-SCENARIOS_ENDED = _controller("scenarios_ended_total", "counter", "scenarios", "Scenarios that are over.", "phase")
+SCENARIOS_ENDED = _controller("scenarios_ended_total", "counter", "scenarios", "Scenarios that have ended.", "phase")
 ACTIVE = _controller("active", "gauge", "1 or 0", "1 for the controller that holds the Lease.")
 
 REGULAR_ENDINGS = "Complete|LaunchFailed|CannotRun|DeadlineExceeded|Preempted|Cancelled|Stopped"
@@ -212,10 +219,10 @@ GPU_TENSOR = _gpu("PROF_PIPE_TENSOR_ACTIVE", "ratio", 1, "Share of cycles in whi
 RAY_CPU = _ray("node_cpu_utilization", "ratio", 0.01, "Share of a node's CPUs in use (percent).")
 RAY_MEMORY = _ray("node_mem_used", "bytes", 1, "Memory in use on a node.")
 SCRAPE_SECONDS = External(
-    "scrape_duration_seconds", "Prometheus", "seconds", 1, "What a scrape took.", ("job", "instance")
+    "scrape_duration_seconds", "Prometheus", "seconds", 1, "How long a scrape took.", ("job", "instance")
 )
 SCRAPE_SAMPLES = External(
-    "scrape_samples_scraped", "Prometheus", "series", 1, "Series that a scrape has given.", ("job", "instance")
+    "scrape_samples_scraped", "Prometheus", "series", 1, "Series that a scrape returned.", ("job", "instance")
 )
 
 EXTERNAL: tuple[External, ...] = tuple(value for value in list(globals().values()) if isinstance(value, External))

@@ -42,7 +42,7 @@ class SequenceParams(StrictModel):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"a width that heads, {self.heads}, divides")
+            raise ValueError(f"a width that is a multiple of heads, {self.heads}")
         return self
 
 

@@ -40,7 +40,7 @@ class InputSpec:
         if self.kind == "vector" and self.shape != (pixels,):
             return f"{pixels} input features"
         if self.next_token and (self.shape != (pixels - 1,) or self.classes < DIGITS_TOKENS):
-            return f"sequences of {pixels - 1} pixels, as each predicts the next, and {DIGITS_TOKENS} or more tokens"
+            return f"sequences of {pixels - 1} pixels (each predicts the next) and {DIGITS_TOKENS} or more tokens"
         tokens_differ = self.shape != (pixels,) or (self.vocabulary or 0) < DIGITS_TOKENS
         if self.kind == "tokens" and not self.next_token and tokens_differ:
             return f"sequences of {pixels} and a vocabulary of at least {DIGITS_TOKENS}"

@@ -69,7 +69,7 @@ def test_a_derivation_that_ended_the_hub_twice_is_not_begun_again(
         update(connection, executions, row, derived_revision=0, tried_revision=row.revision, tries=2)
     database.close()
     hub = start_hub(url)
-    assert "its derivation ended the hub's worker twice" in problem(hub, runner.run_id)
+    assert "deriving them ended the hub's worker twice" in problem(hub, runner.run_id)
     other = hub.runner(results)
     other.send_all()
     assert hub.wait_until_derived(other.run_id)["cells"]

@@ -52,7 +52,7 @@ def test_a_database_of_a_newer_version_is_refused(database_url: str, options: tu
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = 'of-tomorrow'"))
     database.close()
-    assert "Use the newer program" in refusal(database_url, *options)
+    assert "Use a newer stepmark" in refusal(database_url, *options)
 
 
 @pytest.mark.parametrize("url", ["postgresql+pg8000://me:secret-9f@127.0.0.1:1/x", "sqlite:////nowhere/x.db", "what"])

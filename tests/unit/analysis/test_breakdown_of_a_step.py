@@ -151,9 +151,9 @@ def test_a_doubtful_split_has_a_note_that_says_why(words: str, changes: dict[str
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        ((0.0163, 0.0165, 0.0161), "take 24.10 ms and those of the windows 16.30 (x 1.48 [1.4"),
+        ((0.0163, 0.0165, 0.0161), "take 24.10 ms, those in the windows 16.30 ms (x 1.48 [1.4"),
         ((0.0240, 0.0242, 0.0239), ""),
-        ((0.0163,), "take 24.10 ms and those of the windows 16.30 (x 1.48)"),
+        ((0.0163,), "take 24.10 ms, those in the windows 16.30 ms (x 1.48)"),
         ((0.0225,), ""),
     ],
 )

@@ -96,9 +96,9 @@ def test_a_slowdown_beyond_what_campaigns_differ_by_is_found() -> None:
 def test_a_report_without_a_history_or_with_a_short_one_warns_and_says_what_to_do() -> None:
     old, new = campaign(0), campaign(0)
     [none] = gate(old, new).warnings
-    assert none.startswith("no history: campaigns may differ by more than launches show; give 3 or more runs")
+    assert none.startswith("no history: campaigns may differ by more than their launches show; give 3 or more runs")
     [short] = gate(old, new, None, [campaign(0.001)]).warnings
-    assert short.startswith("history of 1 run: intervals are honest and very wide")
+    assert short.startswith("history of only 1 run, so the intervals are very wide")
     assert gate(old, new, None, [campaign(s) for s in SHIFTS[:3]]).warnings == ()
 
 
@@ -108,11 +108,11 @@ def test_a_history_holds_alike_runs_once_and_neither_side_of_the_gate() -> None:
     report = gate(old, new, None, [new, old, one, one, unlike, other])
     assert report.history.used == ("folder",)
     assert [left.reason for left in report.history.left_out] == [
-        "it is the new run itself",
-        "it is the old run, which counts already",
-        "it is the run of folder, which counts already",
+        "this run is the new one",
+        "this run is the old one, which counts already",
+        "this run is that of folder, which counts already",
         "machine: cpu_model: X -> Y, and 1 more",
-        "it measured none of the old run's cells",
+        "this run measured none of the old run's cells",
     ]
 
 

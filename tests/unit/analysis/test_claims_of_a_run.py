@@ -74,7 +74,7 @@ def test_the_interval_excludes_one_exactly_where_a_difference_is_established() -
 @pytest.mark.parametrize("factor", [1.5, 1.0])
 def test_nothing_is_claimed_below_five_blocks(factor: float) -> None:
     [one], family = run(of([factor * 0.1] * 4), reference=of([0.1] * 4))
-    assert (one.verdict, one.reason) == ("inconclusive", "4 blocks have both, and a claim needs 5")
+    assert (one.verdict, one.reason) == ("inconclusive", "4 blocks have measured both sides, and a claim needs 5")
     assert family is None
 
 

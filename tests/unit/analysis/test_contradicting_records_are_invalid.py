@@ -68,9 +68,9 @@ def test_a_steps_job_time_ends_when_the_last_rank_has_ended_it() -> None:
     ("broken", "reason"),
     [
         (record(GOOD, window_ms=44), "steps add up to 0.040 s, and the window took 0.044 s"),
-        (record(GOOD, compiled=(1, 2)), "it compiled inside the measured window"),
+        (record(GOOD, compiled=(1, 2)), "rank 0 compiled inside the measured window"),
         (record([[99, 0, 20, 20], [99, 20, 10, 10]]), "a step's duration is 0 or less"),
-        (record(GOOD[:1]), "1 reports and 1 rows of steps for 2 processes"),
+        (record(GOOD[:1]), "1 reports and 1 rows of steps from 2 processes"),
     ],
 )
 def test_a_contradiction_in_a_record_is_named(broken: LaunchRecord, reason: str) -> None:

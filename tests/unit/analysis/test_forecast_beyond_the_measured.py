@@ -163,13 +163,13 @@ GOOD = {1: 1.0, 4: 1.02, 8: 1.03, 16: 1.05}
     ("words", "law", "target", "per_node", "mode"),
     [
         ("measure 16 workers on two nodes", {1: 1.0, 4: 1.02, 8: 1.03}, 16, 8, "weak"),
-        ("not known how many workers share a node", GOOD, 32, None, "weak"),
+        ("how many workers share a node is unknown", GOOD, 32, None, "weak"),
         ("beyond 8 times is a guess", GOOD, 256, 8, "weak"),
         ("more workers alone cannot give", GOOD | {8: 0.9}, 32, 8, "weak"),
         ("8 workers are more efficient than 4", GOOD | {8: 0.9}, 32, 8, "weak"),
         ("16 workers train fewer samples per second than 8", GOOD | {16: 2.2}, 32, 8, "weak"),
         ("4 workers train fewer samples per second than 2", {1: 1.0, 2: 0.6, 4: 0.61}, 8, 8, "strong"),
-        ("the models want three", {1: 1.0, 8: 1.03}, 8, 8, "weak"),
+        ("the forecast's models need three measured worker counts, found 2", {1: 1.0, 8: 1.03}, 8, 8, "weak"),
     ],
 )
 def test_a_doubtful_forecast_has_a_warning_that_says_why(

@@ -44,7 +44,7 @@ def test_strong_scaling_keeps_the_global_batch() -> None:
 def test_the_report_says_how_far_to_trust_each_kind_of_forecast_in_it() -> None:
     trust = forecasts(run(at(1, 0.010), at(2, 0.011)), [2, 16], 2).trust
     assert [line.partition(",")[0] for line in trust] == [
-        "how far to trust it inside one node", "how far to trust it between nodes",
+        "how far to trust a forecast inside one node", "how far to trust a forecast between nodes",
     ]  # fmt: skip
 
 
@@ -70,13 +70,13 @@ def test_a_failed_or_drifting_point_is_warned_of_at_every_target() -> None:
     for one in report.curves[0].predicted:
         assert any(warning.startswith("4 workers left out, failed") for warning in one.warnings)
         assert "2 workers: drifting: +3 %" in one.warnings
-        assert any("it is not known how many workers share a node" in warning for warning in one.warnings)
+        assert any("how many workers share a node is unknown" in warning for warning in one.warnings)
 
 
 def test_a_target_below_one_curves_points_leaves_out_that_curve_only() -> None:
     report = forecasts(run(at(1, 0.01), at(4, 0.01, "b")), [2])
     assert [curve.candidate for curve in report.curves] == ["a"]
-    assert "smallest measured worker count, 4" in report.left_out[0].reason
+    assert "targets of at least 4 workers, the smallest measured, found 2" in report.left_out[0].reason
 
 
 def test_a_target_below_every_curve_and_a_run_without_curves_are_refused() -> None:

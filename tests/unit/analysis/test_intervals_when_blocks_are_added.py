@@ -100,7 +100,7 @@ def test_no_other_number_of_forks_is_better(between: float, within: float, zygot
 
 @pytest.mark.parametrize(("zygote", "fork"), [(-1.0, 1.0), (1.0, 0.0)])
 def test_impossible_costs_are_refused(zygote: float, fork: float) -> None:
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="of at least 0"):
         optimal_forks(1.0, 1.0, zygote, fork)
 
 

@@ -39,8 +39,14 @@ def test_ranks_that_agree_and_pass_prove_a_launch() -> None:
     ("second", "words"),
     [
         (GOOD.model_copy(update={"window_digest": "c" * 64}), "differ at the end of the timed window"),
-        (GOOD.model_copy(update={"end_digest": "c" * 64}), "differ after the same steps"),
-        (GOOD.model_copy(update={"problem": "the step was compiled anew"}), "the step was compiled anew"),
+        (
+            GOOD.model_copy(update={"end_digest": "c" * 64}),
+            "differ at the end of the proof, though they agreed when it began",
+        ),
+        (
+            GOOD.model_copy(update={"problem": "the step was compiled again after the windows"}),
+            "the step was compiled again after the windows",
+        ),
         (Proof(missing="the proof failed: OSError"), "the proof failed: OSError"),
         (None, "a rank ended before its proof"),
     ],

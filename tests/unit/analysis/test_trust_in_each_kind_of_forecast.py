@@ -12,7 +12,7 @@ from stepmark.analysis.trust import sentences
         ("not needed", "weak", "inside one node, constant batch per worker: each machine held out in turn"),
         ("seen", "weak", "between nodes, which the points had crossed"),
         ("unseen", "weak", "of 3 machines, all with fast networks"),
-        ("unknown", "weak", "nodes not known"),
+        ("unknown", "weak", "where the nodes are unknown"),
         ("not needed", "strong", "14 curves of 4 machines, derived from published ones at two batches"),
         ("seen", "strong", "2 curves of 1 machine, derived from published ones at two batches, too few to fit a band"),
         ("unknown", "strong", "a guess. Measure two nodes"),

@@ -79,7 +79,7 @@ def test_a_namespace_has_no_more_runs_at_once_than_allowed_and_the_oldest_that_w
     assert len(world.api.only(kube.RAYJOBS)) == 2
     assert len(world.api.only(kube.RAYJOBS, "other")) == 1
     assert world.phases("c", "d") == ["Queued", "Queued"]
-    assert "2 runs of this namespace go on" in world.status("c")["message"]
+    assert "2 runs of this namespace are running, the most at once" in world.status("c")["message"]
     (admitted,) = (one for one in world.status("c")["conditions"] if one["type"] == "Admitted")
     assert (admitted["status"], admitted["reason"]) == ("False", "TooManyRuns")
     world.settle()
@@ -209,7 +209,7 @@ def test_the_hub_hears_of_an_attempt_that_never_had_a_driver(world: World) -> No
     (end,) = world.hub.ends.values()
     assert (end.outcome, end.reason) == ("failed", "start-timeout")
     assert [one["told"] for one in world.status("cnn")["attempts"]] == [True]
-    assert "the pods were not ready" in world.status("cnn")["attempts"][0]["message"]
+    assert "not all pods were ready" in world.status("cnn")["attempts"][0]["message"]
 
 
 def test_a_hub_that_was_away_hears_of_the_end_later_though_the_scenario_is_over(world: World) -> None:

@@ -71,8 +71,11 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
         ({"cpuPerWorker": "many"}, "profiles.default.cpuPerWorker"),
         ({"cpuPerWorker": True}, "profiles.default.cpuPerWorker: expected text"),
         ({"memoryPerWorker": 64}, "profiles.default.memoryPerWorker: expected text"),
-        ({"memoryPerWorker": "4Gi", "workersPerPod": 1}, "shmSizeBytes below the memory of a worker's pod, 4294967296"),
-        ({"head": {"memory": "512Mi"}}, "objectStoreBytes below head.memory, 512Mi"),
+        (
+            {"memoryPerWorker": "4Gi", "workersPerPod": 1},
+            "shmSizeBytes, which counts as memory, below a worker pod's memory of 4294967296",
+        ),
+        ({"head": {"memory": "512Mi"}}, "objectStoreBytes, which counts as memory, below head.memory, 512Mi"),
         ({"objectStoreBytes": 1 << 40}, "objectStoreBytes of at most shmSizeBytes"),
         ({"devices": {}}, "profiles.default.devices: expected extendedResource or resourceClaimTemplateName"),
         ({"devices": {"extendedResource": "gpu", "count": 1}}, "profiles.default.devices.extendedResource"),

@@ -190,7 +190,7 @@ def test_watch_says_why_an_attempt_ended_though_the_next_one_has_begun(
         "endedAt": "2026-11-25T12:00:00Z",
     }  # fmt: skip
     second = {"number": 2, "rayJobName": "a-2", "state": "Creating"}
-    status = {"phase": "Pending", "message": "attempt 2: its objects are created", "attempts": [first, second]}
+    status = {"phase": "Pending", "message": "attempt 2: its objects are being created", "attempts": [first, second]}
     watched(api, file, status, status)
     said = capsys.readouterr().err
     assert said.count("attempt 1 has ended, StartTimeout: no \\x1b[2Jnode") == 1

@@ -12,9 +12,9 @@ from stepmark.launch.spawn import Zygote
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("kill -9 $$", "a zygote did not start: it was killed by signal 9: it said nothing"),
-        ("echo no such module >&2; exit 3", "a zygote did not start: it ended with exit code 3: no such module"),
-        ("exit 0", "a zygote did not start: it ended with exit code 0: it said nothing"),
+        ("kill -9 $$", "the zygote did not start: it was killed by signal 9: it printed nothing"),
+        ("echo no such module >&2; exit 3", "the zygote did not start: it ended with exit code 3: no such module"),
+        ("exit 0", "the zygote did not start: it ended with exit code 0: it printed nothing"),
     ],
 )
 def test_the_error_says_how_the_zygote_ended_and_its_last_words(

@@ -89,7 +89,7 @@ def test_a_place_for_locks_that_somebody_else_has_taken_is_not_used(
 ) -> None:
     place = temporary / f"stepmark-ports-{os.getuid()}"
     take(place)
-    with pytest.raises(CannotRun, match="expected a folder of this user that nobody else may open"), leased_ports(1):
+    with pytest.raises(CannotRun, match="expected a folder that only this user may open"), leased_ports(1):
         pass
     (temporary / "runtime").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(temporary / "runtime"))

@@ -79,7 +79,10 @@ def test_a_retry_after_is_read_as_seconds_or_a_date_and_is_unknown_otherwise(hub
 @pytest.mark.parametrize("body", [b"", b"<html>proxy</html>", b"[" * 100_000, b'{"code": 3}', b"\xff"])
 def test_an_answer_that_is_not_a_hubs_is_a_refusal_or_an_outage(hub: FaultyHub, body: bytes) -> None:
     hub.faults = [Fault("received", 404, body=body)]
-    with Hub(hub.address, TOKEN) as client, pytest.raises(Refused, match="is the address that of a hub"):
+    with (
+        Hub(hub.address, TOKEN) as client,
+        pytest.raises(Refused, match="the answer is not a hub's; check the address"),
+    ):
         client.received("e")
     hub.faults = [Fault("received", 200, body=body)]
     with Hub(hub.address, TOKEN) as client, pytest.raises(Away, match="expected a hub's answer"):

@@ -98,7 +98,7 @@ def test_another_attempt_is_another_execution(tmp_path: Path) -> None:
 
 def test_a_damaged_identity_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}")
-    with pytest.raises(CannotRun, match="Delete it"):
+    with pytest.raises(CannotRun, match="Delete the file"):
         identity_of(tmp_path, "cnn", None)
 
 

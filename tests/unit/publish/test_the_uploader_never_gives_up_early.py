@@ -126,9 +126,9 @@ def test_an_outage_and_its_end_are_each_reported_once(tmp_path: Path, hub: Fault
     run = Run(tmp_path, hub.address)
     run.waits_for(lambda: bool(hub.states))
     assert len(run.said) == 2
-    assert "away" in run.said[0]
+    assert run.said[0].startswith("hub: not available, ")
     assert "503" in run.said[0]
-    assert run.said[1] == "hub: back"
+    assert run.said[1] == "hub: available again"
     assert run.finish() is None
 
 
@@ -140,7 +140,7 @@ def test_a_record_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, hu
     assert set(hub.launches) == {names[0], names[2]}
     assert why_not is not None
     assert names[1] in why_not
-    assert "2 of 3 launches are there" in why_not
+    assert "2 of 3 launches are in the hub" in why_not
     assert hub.states[-1]["outcome"] == "complete"
 
 
@@ -191,7 +191,7 @@ def test_finishing_waits_no_longer_than_it_is_allowed_to(tmp_path: Path) -> None
     why_not = run.finish(seconds=0.3)
     assert why_not is not None
     assert "Connection refused" in why_not
-    assert "0 of 3 launches are there" in why_not
+    assert "0 of 3 launches are in the hub" in why_not
 
 
 def test_a_hub_that_comes_back_during_the_wait_gets_every_launch(tmp_path: Path, hub: FaultyHub) -> None:

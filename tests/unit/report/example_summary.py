@@ -74,7 +74,7 @@ def cell(name: str, level: str, precision: str, workers: int, index: int) -> Cel
     if missing:
         return known
     if known.verdict == "undecided":
-        reason = "windows too short for this noise: a drift of up to 12.2% cannot be excluded; raise minSteps"
+        reason = "the windows are too short for this noise: a drift of up to 12.2% cannot be excluded; raise minSteps"
         known = known.model_copy(update={"reason": reason})
     return known.model_copy(update=figures(known, SECONDS.get((name, level), 0.0151 + 0.002 * index)))
 
@@ -161,7 +161,7 @@ def compared(cells: tuple[CellResult, ...]) -> Iterator[Comparison]:
             ratio = estimate(one.step_seconds.median / base.step_seconds.median, 0.02 + 0.25 * (one.workers == 2))
         verdict, reason = judge(ratio, 0.01)
         if one.parity is not None and one.parity.startswith("not comparable"):
-            verdict, reason = "inconclusive", f"parity is required, and not proven: {one.parity}"
+            verdict, reason = "inconclusive", f"parity is required and not proven: {one.parity}"
         yield Comparison(
             candidate=one.candidate, reference="torch", execution=one.levels[0], candidate_execution=one.execution,
             reference_execution=base.execution, precision=one.precision, workers=one.workers, ratio=ratio,

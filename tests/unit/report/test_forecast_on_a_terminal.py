@@ -31,7 +31,7 @@ def shown() -> str:
         scenario="s",
         mode="weak",
         workers_per_node=None,
-        trust=("how far to trust it",),
+        trust=("how far to trust a forecast",),
         curves=(curve,),
         left_out=(left,),
     )
@@ -45,7 +45,7 @@ def test_a_forecast_is_shown_with_its_warnings_its_trust_and_the_curves_left_out
     assert text.count("warning: of all") == 1
     assert "warning: at 4: of one" in text
     assert "no forecast: b eager float32: failed: killed" in text
-    assert "how far to trust it" in text
+    assert "how far to trust a forecast" in text
     assert "[8.00, 12.00]" in text
 
 

@@ -64,6 +64,6 @@ def test_the_history_and_the_runs_left_out_of_it_are_shown_above_the_answer() ->
     )
     text = shown(cell("a", "faster", False, 0.8, campaign_spread=0.0123), history=known, warnings=("give more runs",))
     above = text[: text.index("gate passed")]
-    assert "history: campaigns vary by 1.23% (old run and 2 earlier runs), which is in every interval" in above
+    assert "history: campaigns vary by 1.23% (old run and 2 earlier runs), and every interval includes that" in above
     assert "left out of the history: out/3: machine: cpu_model: X -> Y" in above
     assert "warning: give more runs" in above

@@ -66,7 +66,7 @@ def test_headings_images_and_tables_are_marked_for_screen_readers(page: str) -> 
 
 def test_the_verdict_comes_first_and_in_words(page: str) -> None:
     text = text_of(page)
-    words = "keras against torch: faster in 2, slower in 2, left open in 4 of 8 comparisons"
+    words = "keras against torch: faster in 2, slower in 2, inconclusive in 4 of 8 comparisons"
     order = [
         text.index(part) for part in (words, "14.8% less time per step", "Utilization and cost", "bench-01 kernel")
     ]

@@ -19,7 +19,7 @@ def test_a_markdown_report_holds_every_kind_of_figure_and_reason_of_a_run() -> N
         "Karp-Flatt serial fraction | scaled serial fraction |",
         "| 14.20 [13.92, 14.48] | 14.34 [14.06, 14.63] | 14.36 |",
         "| torch.eager.float32.w8 | 5 | 20.26 [19.86, 20.67] | 20.26 [19.86, 20.66] | – | 12.07 [12.07, 12.07] |",
-        "those of the windows 10.13 (x 2.00",
+        "those in the windows 10.13 ms (x 2.00",
         "a rank that is 2.1% slower or more would have been seen in 80% of runs, from 125 steps of 5 launches",
         "125 steps of 5 launches are too few for this noise",
         "No split: this strategy cannot leave out its exchange",

@@ -47,7 +47,7 @@ def comparison(verdict: Verdict, value: float, reason: str = "", workers: int = 
         ),
         (
             comparison("inconclusive", 1.0, "steps were still changing"),
-            "keras (graph) against torch (eager) with 1 worker: left open, steps were still changing.",
+            "keras (graph) against torch (eager) with 1 worker: inconclusive, steps were still changing.",
         ),
     ],
 )
@@ -59,7 +59,7 @@ def test_decided_comparisons_come_first_and_many_comparisons_are_counted() -> No
     left_open, decided = comparison("inconclusive", 1.0, "too wide"), comparison("slower", 2.0, workers=2)
     assert "times as long" in headline.headlines([left_open, decided])[0]
     [line] = headline.headlines([left_open] * 3 + [decided] * 2)
-    assert line == "keras against torch: slower in 2, left open in 3 of 5 comparisons."
+    assert line == "keras against torch: slower in 2, inconclusive in 3 of 5 comparisons."
 
 
 def test_a_busy_machine_is_mentioned_with_the_verdict() -> None:

@@ -1,6 +1,7 @@
 """Every refusal says where, what was expected, what was found and what to change, and never a traceback."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -48,9 +49,9 @@ def changed(path: str, value: object) -> str:
         ("a: !!float ''", "expected no YAML tags"),
         ("!!map [a]", "expected no YAML tags"),
         ("a: ! b", "expected no YAML tags"),
-        ('a: "\\Uffffffff"', "expected values of ordinary size, found OverflowError"),
+        ('a: "\\Uffffffff"', "expected values that YAML can hold, found OverflowError"),
         ("a: [" + "1," * MAX_VALUES + "]", f"expected at most {MAX_VALUES} keys and values"),
-        ("a: " + "9" * 5000, "expected values of ordinary size"),
+        ("a: " + "9" * 5000, "expected values that YAML can hold"),
     ],
 )
 def test_dangerous_yaml_is_refused_with_the_reason(text: str, said: str) -> None:
@@ -121,8 +122,7 @@ def test_of_thousands_of_refusals_the_first_are_shown_in_a_readable_length() -> 
     assert len(caught.value.errors) <= 50
     said = str(caught.value)
     assert len(said) < 21_000
-    assert said.splitlines()[-1].startswith("And ")
-    assert said.endswith("more: correct these first.")
+    assert re.fullmatch(r"Problems not shown: \d+\. Correct these first\.", said.splitlines()[-1])
 
 
 def test_nothing_in_a_scenario_names_an_image_command_path_or_variable() -> None:

@@ -33,21 +33,21 @@ def _now() -> Row:
         {"0": "none", "1": "yes"},
     )
     age = panels.figure(
-        "Last look", "Since the last completed look at everything.", "s", _AGE, [(None, GOOD), (30, FAIR), (60, BAD)]
+        "Last look", "Since the last completed look at all scenarios.", "s", _AGE, [(None, GOOD), (30, FAIR), (60, BAD)]
     )
     running = _count("Running", "Scenarios that are measured now.", "Running", [(None, PLAIN), (1, "blue")])
     waits = "Scenarios whose attempt waits for a place, or for its pods."
     waiting = _count("Waiting", waits, "Pending|Queued|Starting", [(None, PLAIN)])
     broken = panels.figure(
         "Attempts broken in an hour",
-        "That ended by the cluster's trouble: neither as measured nor as somebody wanted it.",
+        "Attempts that trouble of the cluster ended: neither measured nor ended as somebody wanted.",
         "none",
         f"sum(increase({ATTEMPTS_ENDED}{{{IRREGULAR}}}[1h]))",
         [(None, GOOD), (1, FAIR), (3, BAD)],
     )
     failed = panels.figure(
         "Calls failed in an hour",
-        "Of the controller, to the API server and the hub, and looks that failed.",
+        "Calls of the controller to the API server and the hub that failed, and looks that failed.",
         "none",
         f"sum(increase({CONTROLLER_ERRORS}[1h]))",
         [(None, PLAIN), (10, FAIR)],
@@ -64,7 +64,7 @@ def _count(title: str, about: str, phases: str, steps: Steps) -> Panel:
 def _scenarios() -> Row:
     phases = panels.graph(
         "Scenarios by phase",
-        "As the active controller has found them at its last look; Complete and the like are of all that still exist.",
+        "As the active controller found them at its last look; ended scenarios count while they exist.",
         "short",
         {"{{phase}}": f"sum by (phase) ({of_active(SCENARIOS)})"},
         stacked=True,
@@ -84,7 +84,7 @@ def _looks() -> Row:
     age = panels.graph("Since the last look", "A tick is due every few seconds.", "s", {"age": _AGE})
     errors = panels.graph(
         "Calls that failed",
-        "By kind. `conflict`: somebody else was faster, which mends itself.",
+        "By kind. `conflict`: another writer was faster, and the controller decides again.",
         "ops",
         {"{{kind}}": f"sum by (kind) (rate({CONTROLLER_ERRORS}[$__rate_interval]))"},
     )

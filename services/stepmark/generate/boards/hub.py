@@ -70,7 +70,7 @@ def _ingest() -> Row:
 def _derivation() -> Row:
     waiting = panels.graph(
         "Waiting for figures",
-        "Executions with records that no figure stands on yet. Of running ones some always wait.",
+        "Executions with records whose figures are not derived yet. Some executions of running runs always wait.",
         "short",
         {"{{state}}": f"max by (state) ({names.QUEUE})"},
     )
@@ -110,7 +110,7 @@ def _bounds() -> Row:
     )
     seconds = panels.graph(
         "Time of a scrape",
-        "As Prometheus sees it, and the part of it that reads the database.",
+        "Duration of a scrape as Prometheus sees it, and the part of it that reads the database.",
         "s",
         {
             "{{instance}} scrape": _of_hub(names.SCRAPE_SECONDS),

@@ -42,7 +42,7 @@ def _now() -> Row:
     )
     failed = _trouble(
         "Newest run failed or lost",
-        "Scenarios whose newest run gave no whole result.",
+        "Scenarios whose newest run gave no complete result.",
         (_RUN, names.RUN_STATE, 'outcome=~"failed|lost"'),
         BAD,
     )

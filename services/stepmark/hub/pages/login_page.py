@@ -28,7 +28,12 @@ def form(request: Request, next: str = "/") -> Response:
 async def log_in(request: Request) -> Response:
     """Begin a session and set its cookie, if the token may read. The token itself is not stored."""
     if _from_elsewhere(request):
-        return problem(request, 403, "Not from here", "Expected the form of this hub, found another site's.")
+        return problem(
+            request,
+            403,
+            "Request from another site",
+            "Expected the login form of this hub, found another site's. Log in on this hub's own page.",
+        )
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     token, target = fields.get("token", [""])[0].strip(), _local(fields.get("next", ["/"])[0])
     who = await run_in_threadpool(_reader, request, token)
@@ -48,7 +53,12 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the session and delete its cookie; the token stays good."""
     if _from_elsewhere(request):
-        return problem(request, 403, "Not from here", "Expected the button of this hub, found another site's.")
+        return problem(
+            request,
+            403,
+            "Request from another site",
+            "Expected the button of this hub, found another site's. Log out on this hub's own page.",
+        )
     word = request.cookies.get(rights.COOKIE)
     who = await run_in_threadpool(sessions.end, request.app.state.database, word)
     audit("logout", by=who, peer=peer_of(request.scope))

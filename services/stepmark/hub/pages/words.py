@@ -7,15 +7,15 @@ from stepmark.report.words import UNKNOWN
 from stepmark.results.wire import Progress
 
 OUTCOMES = {
-    "waiting": "registered, and nothing has come yet",
+    "waiting": "registered; no runner has sent anything yet",
     "running": "being measured now",
-    "complete": "everything that was to be measured was",
-    "failed": "something that was to be measured was not",
+    "complete": "everything in the plan was measured",
+    "failed": "something in the plan was not measured",
     "interrupted": "the plan ended early",
-    "cancelled": "someone ended it",
-    "lost": "nothing has been heard of it for too long",
-    "superseded": "another execution took its place",
-    "damaged": "what is stored is not what was written: restore a backup",
+    "cancelled": "somebody cancelled the run",
+    "lost": "the runner has not been heard of for too long",
+    "superseded": "a later execution superseded this one",
+    "damaged": "the stored data is damaged: restore a backup",
 }
 CLASSES = {"waiting": "none", "running": "open", "complete": "good", "failed": "bad", "interrupted": "warn",
            "cancelled": "none", "lost": "bad", "superseded": "none",
