@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
+from stepmark.controller.notation import LabelKey, LabelValue, NamespaceName
 from stepmark.strict import StrictModel
 from stepmark.terms import LogFormat, LogLevel
 
