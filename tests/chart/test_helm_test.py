@@ -45,7 +45,7 @@ def test_it_submits_in_the_first_watched_namespace_with_rights_there_alone() -> 
 
 def test_its_command_line_is_one_that_submit_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr("stepmark.cli.submit_verb.submit", lambda *values: given.append(values))
+    monkeypatch.setattr("stepmark.cli.verbs.submit.submit", lambda *values: given.append(values))
     arguments = dict(pod_specs(objects()))["Pod stepmark-test"]["containers"][0]["args"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output

@@ -11,8 +11,8 @@ from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateReport
 from stepmark.cli.hub_source import earlier_runs, local_folder
-from stepmark.cli.publishing import HubChoices
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.options import HubChoices
+from stepmark.cli.summaries import summary_of
 from stepmark.errors import CannotRun
 from stepmark.report import gate as terminal
 from stepmark.report import junit
