@@ -81,16 +81,7 @@ def sole_user(folder: Path) -> Iterator[None]:
 
 
 def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
-    scenario = plan.scenario
-    run = Run(
-        stepmark_version=__version__,
-        scenario=scenario.model_dump(mode="json", by_alias=True),
-        scenario_digest=scenario.digest(),
-        machine=plan.machine,
-        launcher=choices.launcher,
-        forked=not choices.fresh_process,
-        environment=describe(),
-    )
+    run = _run(plan, choices)
     if choices.hub.attempt is None:
         check_installed(plan)
     if not (folder / FILE).exists():
@@ -106,6 +97,18 @@ def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
         store.close()
         raise
     return store
+
+
+def _run(plan: Plan, choices: Choices) -> Run:
+    return Run(
+        stepmark_version=__version__,
+        scenario=plan.scenario.model_dump(mode="json", by_alias=True),
+        scenario_digest=plan.scenario.digest(),
+        machine=plan.machine,
+        launcher=choices.launcher,
+        forked=not choices.fresh_process,
+        environment=describe(),
+    )
 
 
 def _check_same_run(folder: Path, kept: Run, now: Run) -> None:

@@ -24,14 +24,9 @@ def settings_of(kind: type[Settings], values: Mapping[str, Any], variables: str,
     Raises:
         CannotRun: a value is refused.
     """
-    given = {name: value for name, value in values.items() if value is not None}
-    for name in given:
-        if name in readers:
-            given[name] = readers[name](given[name])
-        elif _is_model(kind.model_fields[name]):
-            given[name] = _json_of(kind, name, given[name], variables)
+    read = {name: readers.get(name) or _reader(kind, name, variables) for name in values}
     try:
-        return kind.model_validate(given)
+        return kind.model_validate({name: read[name](value) for name, value in values.items() if value is not None})
     except ValidationError as error:
         raise CannotRun("\n".join(_said(one, kind, variables) for one in explain(error, kind))) from None
 
@@ -47,17 +42,18 @@ def is_repeated(field: FieldInfo) -> bool:
     return get_origin(field.annotation) in (dict, frozenset)
 
 
-def _is_model(field: FieldInfo) -> bool:
-    kinds = (field.annotation, *get_args(field.annotation))
-    return any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)
+def _reader(kind: type[BaseModel], field: str, variables: str) -> Callable[[Any], Any]:
+    def json_of(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            refused = ScenarioError(field, "JSON", str(error), "Change the value.")
+            raise CannotRun(_said(refused, kind, variables)) from None
 
-
-def _json_of(kind: type[BaseModel], field: str, text: str, variables: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        refused = ScenarioError(field, "JSON", str(error), "Change the value.")
-        raise CannotRun(_said(refused, kind, variables)) from None
+    annotation = kind.model_fields[field].annotation
+    kinds = (annotation, *get_args(annotation))
+    is_model = any(isinstance(one, type) and issubclass(one, BaseModel) for one in kinds)
+    return json_of if is_model else lambda value: value
 
 
 def _said(refused: ScenarioError, kind: type[BaseModel], variables: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from stepmark.cli.measuring import Choices, measure_plan, open_run
 from stepmark.errors import CannotRun
 from stepmark.report import terminal
+from stepmark.results.certificate import Certificate
 from stepmark.scenario.load import scenario_from_file
 
 
@@ -31,9 +32,13 @@ def parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> Non
             f"{file}: expected cells that can be checked, found none: the model has no weights, or no cell can run "
             "here. `stepmark plan` says which."
         )
+    _show(found, as_json)
+    if not all(certificate.comparable for certificate in found):
+        raise typer.Exit(1)
+
+
+def _show(found: list[Certificate], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([json.loads(certificate.model_dump_json()) for certificate in found], indent=2))
     else:
         terminal.show_certificates(found, Console())
-    if not all(certificate.comparable for certificate in found):
-        raise typer.Exit(1)

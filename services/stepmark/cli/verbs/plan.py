@@ -43,9 +43,7 @@ def _print(made: Plan, seconds: float) -> None:
     console = Console()
     console.width = max(console.width, 110)
     console.print(_cell_table(made))
-    for cell in made.cells:
-        if cell.unsupported is not None:
-            console.print(f"unsupported: {shown(cell.key)}, {shown(cell.unsupported)}", style="yellow", soft_wrap=True)
+    _print_unsupported(console, made)
     for index, block in enumerate(made.blocks):
         more = "" if index < needed else " (only if the precision asks for it)"
         console.print(f"block {index}{more}: " + shown(", ".join(launch.cell.key for launch in block)), soft_wrap=True)
@@ -55,6 +53,12 @@ def _print(made: Plan, seconds: float) -> None:
     launches = sum(map(len, made.blocks[:needed]))
     console.print(f"{launches} launches in {needed} blocks, order from seed {seed}")
     console.print(f"about {seconds / 60:.1f} minutes (an estimate: step and compile times are not known yet)")
+
+
+def _print_unsupported(console: Console, made: Plan) -> None:
+    for cell in made.cells:
+        if cell.unsupported is not None:
+            console.print(f"unsupported: {shown(cell.key)}, {shown(cell.unsupported)}", style="yellow", soft_wrap=True)
 
 
 def _cell_table(made: Plan) -> Table:

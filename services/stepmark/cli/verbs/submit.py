@@ -24,27 +24,36 @@ def submit(file: Path, target: Target, watch: bool, hub: HubChoices) -> None:
     """
     document = _document(file, target)
     api = kube.Kube.connect(1)
-    namespace = target.namespace or document["metadata"].get("namespace") or api.namespace_of_context
-    document["metadata"]["namespace"] = namespace
-    try:
-        created = api.create(kube.SCENARIOS, namespace, document)
-    except kube.ApiError as error:
-        raise explained(error, namespace, target) from None
-    metadata = created["metadata"]
-    where = f"{metadata['name']} -n {namespace}"
-    typer.echo(f"created scenario {metadata['name']} in namespace {namespace}")
-    if not watch:
+    created = _created(api, document, target)
+    name, namespace = created["metadata"]["name"], created["metadata"]["namespace"]
+    typer.echo(f"created scenario {name} in namespace {namespace}")
+    if watch:
+        finish(_watched(api, created), hub)
+    else:
+        where = f"{name} -n {namespace}"
         typer.echo(f"its state:    kubectl get scenario {where}")
         typer.echo(f"wait for it:  kubectl wait --for=condition=Complete --timeout=-1s scenario/{where}")
         typer.echo(f"end it:       stepmark cancel {where}")
-        typer.echo(f"its results:  stepmark results {metadata['uid']} --hub URL")
-        return
+        typer.echo(f"its results:  stepmark results {created['metadata']['uid']} --hub URL")
+
+
+def _created(api: kube.Kube, document: dict[str, Any], target: Target) -> dict[str, Any]:
+    namespace = target.namespace or document["metadata"].get("namespace") or api.namespace_of_context
+    document["metadata"]["namespace"] = namespace
     try:
-        ended = watch_until_final(api, created)
+        return api.create(kube.SCENARIOS, namespace, document)
+    except kube.ApiError as error:
+        raise explained(error, namespace, target) from None
+
+
+def _watched(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:
+    """Return the scenario when it has finished. Ctrl-C ends only the watching."""
+    try:
+        return watch_until_final(api, created)
     except KeyboardInterrupt:
-        typer.echo(f"The run goes on. To end it: stepmark cancel {where}", err=True)
+        name, namespace = created["metadata"]["name"], created["metadata"]["namespace"]
+        typer.echo(f"The run goes on. To end it: stepmark cancel {name} -n {namespace}", err=True)
         raise
-    finish(ended, hub)
 
 
 def _document(file: Path, target: Target) -> dict[str, Any]:

@@ -21,10 +21,14 @@ def validate(file: Path, as_json: bool) -> None:
     except ScenarioErrors as refused:
         if not as_json:
             raise
-        errors = [{"path": e.path, "expected": e.expected, "found": e.found, "fix": e.fix} for e in refused.errors]
-        typer.echo(json.dumps({"valid": False, "errors": errors, "more_errors": refused.more}, indent=2))
+        typer.echo(json.dumps(_document(refused), indent=2))
         raise typer.Exit(refused.exit_code) from None
     if as_json:
         typer.echo(json.dumps({"valid": True, "name": scenario.name, "digest": scenario.digest()}, indent=2))
     else:
         typer.echo(f"{file}: valid, scenario {scenario.name}, digest {scenario.digest()[:16]}")
+
+
+def _document(refused: ScenarioErrors) -> dict[str, object]:
+    errors = [{"path": e.path, "expected": e.expected, "found": e.found, "fix": e.fix} for e in refused.errors]
+    return {"valid": False, "errors": errors, "more_errors": refused.more}
