@@ -23,9 +23,8 @@ def explained(error: kube.ApiError, namespace: str, target: Target) -> StepmarkE
     found = f"namespace {namespace}: {error}"
     if error.status in (400, 422):
         fix = "Correct the file, or bring the cluster's stepmark and yours to one version."
-        return ScenarioErrors(
-            [ScenarioError("the scenario", "one that this cluster takes", _refusal(error.message), fix)]
-        )
+        refused = ScenarioError("the scenario", "one that this cluster takes", _refusal(error.message), fix)
+        return ScenarioErrors([refused])
     if isinstance(error, kube.Conflict):
         return CannotRun(f"{found}. One object is one run: choose another --name, or give none.")
     if isinstance(error, kube.NotFound) and target.name and "not found" in error.message:

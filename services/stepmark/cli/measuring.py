@@ -90,6 +90,10 @@ def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
         raise CannotRun(
             f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out."
         )
+    return _resumed(folder, run)
+
+
+def _resumed(folder: Path, run: Run) -> SqliteStore:
     store = SqliteStore.open_to_go_on(folder)
     try:
         _check_same_run(folder, store.run(), run)
@@ -132,19 +136,21 @@ def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, followe
     store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
-
-    def enough() -> bool:
-        return precise_enough(plan.measurable, store.records(), plan.scenario.spec.measurement.relative_precision)
-
+    rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
         with progress() as told:
-            measure(plan, store, told, options, Rules(enough, disturbed_because), follower)
+            measure(plan, store, told, options, rules, follower)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
             raise Interrupted(f"The run ended early: {error}\n{kept}") from None
         Console(stderr=True).print(shown(kept), highlight=False, soft_wrap=True)
         raise
+
+
+def _is_precise(opened: OpenRun) -> bool:
+    precision = opened.plan.scenario.spec.measurement.relative_precision
+    return precise_enough(opened.plan.measurable, opened.store.records(), precision)
 
 
 def _where_kept(folder: Path | None) -> str:

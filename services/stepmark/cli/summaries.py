@@ -21,13 +21,17 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
     try:
         if store.has_digests:
             return summary_in(store, price_per_worker_hour)
-        typer.echo(f"{folder / FILE}: written by an older version, without digests: damage would not be seen", err=True)
-        try:
-            return summary_in(store, price_per_worker_hour)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # Impossible figures raise these.
-            raise CannotRun(f"{folder / FILE}: expected records that agree, found {printable(repr(error))}.") from None
+        return _summary_without_digests(folder / FILE, store, price_per_worker_hour)
     finally:
         store.close()
+
+
+def _summary_without_digests(file: Path, store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
+    typer.echo(f"{file}: written by an older version, without digests: damage would not be seen", err=True)
+    try:
+        return summary_in(store, price_per_worker_hour)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # Impossible figures raise these.
+        raise CannotRun(f"{file}: expected records that agree, found {printable(repr(error))}.") from None
 
 
 def summary_in(store: SqliteStore, price_per_worker_hour: float | None = None) -> Summary:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from stepmark.analysis.summary import Summary
 from stepmark.cli.hub_source import local_folder
 from stepmark.cli.options import HubChoices
 from stepmark.cli.summaries import summary_of
@@ -97,18 +98,25 @@ def _show(status: ScenarioStatus, hub: HubChoices) -> int:
     """Print the table, or else what the status contains of it. Return 1 if something was not measured."""
     result = status.result
     assert result is not None
-    if hub.url is not None:
-        try:
-            with local_folder(Path(result.run_id), hub) as folder:
-                summary = summary_of(folder)
-        except StepmarkError as error:
-            typer.echo(f"the hub does not give the results: {error}", err=True)
-        else:
-            terminal.show(summary, Console())
-            typer.echo(f"more of it: stepmark report {result.run_id} --hub {hub.url}")
-            return int(summary.failed)
+    summary = _summary_in_hub(result.run_id, hub)
+    if summary is not None:
+        terminal.show(summary, Console())
+        typer.echo(f"more of it: stepmark report {result.run_id} --hub {hub.url}")
+        return int(summary.failed)
     for line in result.headlines or (result.verdict,):
         typer.echo(printable(line))
     page = f", {result.url}" if result.url else ""
     typer.echo(f"its results: stepmark results {result.run_id} --hub URL{page}")
     return 0
+
+
+def _summary_in_hub(run_id: str, hub: HubChoices) -> Summary | None:
+    """Return the summary of the run, or None without a hub that gives it."""
+    if hub.url is None:
+        return None
+    try:
+        with local_folder(Path(run_id), hub) as folder:
+            return summary_of(folder)
+    except StepmarkError as error:
+        typer.echo(f"the hub does not give the results: {error}", err=True)
+        return None
