@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.cli.verbs import summary_of, write_reports
+from stepmark.cli.summaries import summary_of, write_reports
 from stepmark.plan.blocks import Launch, make_plan
 from stepmark.plan.cells import Machine
 from stepmark.results.environment import describe

@@ -13,7 +13,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.analysis.compare import Measured, comparisons
+from stepmark.analysis.compare import comparisons
+from stepmark.analysis.pairs import Measured
 from stepmark.analysis.steady import steady_state
 from stepmark.launch import loop
 from stepmark.plan.cells import Machine, cells

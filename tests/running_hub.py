@@ -21,7 +21,7 @@ import yaml
 from typer.testing import CliRunner
 
 from conftest import scenario_document
-from stepmark.cli import hub_main
+from stepmark.cli.commands.hub import app
 from stepmark.errors import StepmarkError
 from stepmark.hub import rights
 from stepmark.results.certificate import Certificate
@@ -159,7 +159,7 @@ class Runner:
 
 def hub_command(*words: object) -> tuple[int, str]:
     """Run `stepmark hub WORDS` in this process; return the exit code, and what it prints or why it failed."""
-    done = CliRunner().invoke(hub_main.app, [str(word) for word in words])
+    done = CliRunner().invoke(app, [str(word) for word in words])
     if isinstance(done.exception, StepmarkError):
         return done.exception.exit_code, str(done.exception)
     if done.exception is not None and not isinstance(done.exception, SystemExit):

@@ -10,7 +10,7 @@ import pytest
 from browser.measures import CONTRAST, WIDTHS
 from chromium import Watched
 from running_hub import Hub, Results, Runner
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.summaries import summary_of
 from stepmark.results.wire import new_token
 from varied_results import broken, elsewhere, slower
 

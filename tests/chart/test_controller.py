@@ -8,7 +8,7 @@ import yaml
 from rendering import CASES, CHART, kind, objects
 from typer.testing import CliRunner
 
-from stepmark.cli.controller_main import app
+from stepmark.cli.commands.controller import app
 from stepmark.controller.profiles import profiles_from_text
 from stepmark.controller.settings import Settings
 
@@ -78,7 +78,7 @@ def test_the_controller_reaches_only_dns_the_hub_and_the_api_server() -> None:
 
 def test_the_controller_accepts_its_command_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Settings] = []
-    monkeypatch.setattr("stepmark.cli.controller_verb.serve", given.append)
+    monkeypatch.setattr("stepmark.controller.serve.serve", given.append)
     arguments = controller("everything-in-two-namespaces")["template"]["spec"]["containers"][0]["args"]
     assert arguments[0] == "controller"
     done = CliRunner().invoke(app, arguments[1:])

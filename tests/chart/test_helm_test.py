@@ -45,7 +45,7 @@ def test_helm_test_submits_in_the_first_watched_namespace_with_rights_there_alon
 
 def test_submit_accepts_the_command_line_of_helm_test(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr("stepmark.cli.submit_verb.submit", lambda *values: given.append(values))
+    monkeypatch.setattr("stepmark.cli.verbs.submit.submit", lambda *values: given.append(values))
     arguments = dict(pod_specs(objects()))["Pod stepmark-test"]["containers"][0]["args"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output

@@ -9,9 +9,9 @@ from rendering import kind, objects, render
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from stepmark.cli.hub_main import app
+from stepmark.cli.commands.hub import app
 from stepmark.hub.rights import is_ours
-from stepmark.hub.settings import Grant
+from stepmark.hub.settings import Grant, Settings
 
 
 def hub(case: str = "defaults", **values: Any) -> dict[str, Any]:
@@ -126,22 +126,20 @@ def test_network_policies_can_be_switched_off() -> None:
 
 
 def test_the_hub_accepts_its_command_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        "stepmark.cli.hub_verbs.serve", lambda values, migrate: given.append(values | {"migrate": migrate})
-    )
+    given: list[Settings] = []
+    monkeypatch.setattr("stepmark.cli.verbs.hub.serve", given.append)
     arguments = container(hub("everything"))["args"]
     assert arguments[0] == "hub"
     done = CliRunner().invoke(app, arguments[1:])
     assert done.exit_code == 0, done.output
-    (values,) = given
-    assert (values["listen"], values["metrics_listen"]) == ("0.0.0.0:8080", "0.0.0.0:9090")
-    assert values["public_url"] == "https://stepmark.example"
-    assert values["anonymous_read"] is values["migrate"] is True
-    assert values["token_review_audience"] == "stepmark"
-    assert values["token_review_users"] == {"system:serviceaccount:ci:runner": Grant(right="register")}
-    assert values["register_token_namespaces"], "the controller's token is bound to the namespaces of scenarios"
-    assert values["admin_token_file"] == Path("/etc/stepmark/tokens/admin")
+    (settings,) = given
+    assert (settings.listen, settings.metrics_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
+    assert settings.public_url == "https://stepmark.example"
+    assert settings.anonymous_read is settings.migrate is True
+    assert settings.token_review_audience == "stepmark"
+    assert settings.token_review_users == {"system:serviceaccount:ci:runner": Grant(right="register")}
+    assert settings.register_token_namespaces, "the controller's token is bound to the namespaces of scenarios"
+    assert settings.admin_token_file == Path("/etc/stepmark/tokens/admin")
 
 
 def test_the_hub_reads_its_environment_variables_in_the_chart() -> None:

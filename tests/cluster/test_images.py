@@ -16,7 +16,7 @@ from cluster.conftest import Done
 from running_hub import Hub, Results, wait_for
 from stepmark import __version__
 from stepmark.analysis.summary import Summary
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.summaries import summary_of
 from stepmark.results.wire import new_token
 
 pytest_plugins = ["running_hub"]

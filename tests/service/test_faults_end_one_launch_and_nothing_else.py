@@ -9,7 +9,7 @@ import pytest
 
 from conftest import CommandLine, assert_all_gone, descendants, wait_for_descendant
 from stepmark.launch.buffer import Phase
-from stepmark.launch.child import STAMPS
+from stepmark.launch.reporting import STAMPS
 
 TWO = [
     {"name": "plain", "engine": "sleeper", "strategy": "parallel"},

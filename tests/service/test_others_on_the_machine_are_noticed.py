@@ -14,7 +14,7 @@ import pytest
 from conftest import CommandLine, descendants, wait_for_line
 from stepmark.analysis.interference import disturbed_because
 from stepmark.launch.buffer import Phase
-from stepmark.launch.child import STAMPS
+from stepmark.launch.reporting import STAMPS
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from conftest import ROOT
+from stepmark.cli.deferred import Deferred
 from stepmark.cli.main import app
 
 DOCUMENTS = sorted(
@@ -65,7 +66,8 @@ def unknown_of_command(words: list[str]) -> list[str]:
             break
         if rest[0] not in verb.commands:
             return [f"verb {rest[0]}"]
-        verb = verb.commands[rest.pop(0)]
+        named = verb.commands[rest.pop(0)]
+        verb = named.load() if isinstance(named, Deferred) else named
     options |= {name for one in getattr(verb, "params", ()) for name in (*one.opts, *one.secondary_opts)}
     return [
         word

@@ -96,7 +96,7 @@ def test_every_package_is_in_the_table() -> None:
 
 def test_the_command_line_and_the_hub_load_without_a_framework() -> None:
     code = (
-        "import sys, stepmark.cli.run_verb, stepmark.cli.verbs, stepmark.cli.doctor, stepmark.hub.app\n"
+        "import sys, stepmark.cli.verbs.run, stepmark.cli.verbs.report, stepmark.cli.verbs.doctor, stepmark.hub.app\n"
         f"loaded = {FRAMEWORKS!r} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )

@@ -3,7 +3,7 @@
 Ratios are paired by block, and all comparisons of a run are one family.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.families import FAMILY_ERROR, TESTED_AT, Family, MedianShift, Paired, family
 from stepmark.analysis.intervals import Estimate, paired_ratio
-from stepmark.analysis.launch import LaunchSummary
+from stepmark.analysis.pairs import NOTHING, Measured, Pair, pairs
 from stepmark.analysis.settling import established_slope, log_change_ahead
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
@@ -69,52 +69,6 @@ class FamilyFacts(BaseModel):
     interval_level: float
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Store what a comparison needs of a cell.
-
-    The seconds are by block, of its good launches. `slopes` are those of the launches' windows.
-    """
-
-    mean_seconds: Mapping[int, float]
-    median_seconds: Mapping[int, float]
-    slopes: tuple[float, ...] = ()
-
-    @classmethod
-    def of(cls, launches: Sequence[LaunchSummary]) -> "Measured":
-        """Return what a comparison needs of these launches."""
-        return cls(
-            {launch.block: launch.mean_step_seconds for launch in launches},
-            {launch.block: launch.median_step_seconds for launch in launches},
-            tuple(launch.steady.slope for launch in launches if launch.steady.slope is not None),
-        )
-
-
-_NOTHING = Measured({}, {})
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Store a cell and the reference's cell that it is compared with, at an execution that both stand for."""
-
-    level: str
-    cell: Cell
-    base: Cell
-
-
-def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
-    """Yield every pair that the scenario asks for."""
-    reference = scenario.spec.candidates[0].name
-    for cell in cells:
-        if cell.candidate == reference:
-            continue
-        for base in cells:
-            alike = (base.precision, base.workers) == (cell.precision, cell.workers)
-            for level in [level for level in cell.levels if level in base.levels]:
-                if base.candidate == reference and alike:
-                    yield Pair(level, cell, base)
-
-
 def comparisons(
     scenario: Scenario,
     cells: tuple[Cell, ...],
@@ -166,7 +120,7 @@ class _Case:
         measured: Mapping[str, Measured],
         certificates: Mapping[str, Certificate],
     ) -> "_Case":
-        ours, theirs = measured.get(pair.cell.key, _NOTHING), measured.get(pair.base.key, _NOTHING)
+        ours, theirs = measured.get(pair.cell.key, NOTHING), measured.get(pair.base.key, NOTHING)
         parity, comparable = _parity(pair.cell, pair.base, certificates)
         case = cls(pair, ours, theirs, parity, "")
         if scenario.spec.parity == "required" and not comparable:

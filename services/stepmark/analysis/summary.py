@@ -20,6 +20,7 @@ from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.launch import Launch, reduced
 from stepmark.analysis.many import reduced_rows
+from stepmark.analysis.pairs import Measured, pairs
 from stepmark.analysis.proven import proven
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
@@ -93,7 +94,7 @@ def summarize_run(
         result = cell_result(cell, every[cell.key], certificates.get(cell.key), facts)
         baseline = scaling.baseline_of(cell, cells)
         results.append(with_scaling(result, cell, baseline, mode, throughput, facts.level))
-    measured = {key: compare.Measured.of(figures) for key, figures in good.items()}
+    measured = {key: Measured.of(figures) for key, figures in good.items()}
     comparisons, family = compare.comparisons(scenario, cells, measured, certificates)
     return Summary(
         scenario=scenario.name,
@@ -147,7 +148,7 @@ def _break_evens(
 
     A cell that is compared at two executions has one break-even.
     """
-    for cell, base in dict.fromkeys((pair.cell, pair.base) for pair in compare.pairs(scenario, cells)):
+    for cell, base in dict.fromkeys((pair.cell, pair.base) for pair in pairs(scenario, cells)):
         sides = [_start_and_step(by_cell[side.key], results[side.key]) for side in (base, cell)]
         if sides[0] is not None and sides[1] is not None:
             yield break_even(base.key, *sides[0], cell.key, *sides[1])

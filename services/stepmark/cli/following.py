@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from stepmark.cli.publishing import HubChoices, Publisher, publishing, say
+from stepmark.cli.options import HubChoices
+from stepmark.cli.publishing import Publisher, publishing, say
 from stepmark.errors import printable
 from stepmark.plan.blocks import Launch
 from stepmark.results.record import LaunchRecord

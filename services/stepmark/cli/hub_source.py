@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepmark.analysis.earlier import MOST_EARLIER
-from stepmark.cli.publishing import HubChoices, access_of
+from stepmark.cli.options import HubChoices
+from stepmark.cli.publishing import access_of
 from stepmark.results.store import FILE
 
 

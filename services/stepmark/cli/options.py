@@ -1,13 +1,52 @@
-"""Command-line options for the address of a hub and for the credentials."""
+"""Arguments and options that several commands have."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from stepmark.cli.publishing import HubChoices
+DRAIN_SECONDS = 60.0
 
+
+class Launcher(StrEnum):
+    """The ways to start a run's processes."""
+
+    ray = "ray"
+    bare = "bare"
+
+
+@dataclass(frozen=True)
+class HubChoices:
+    """The address of a hub, and how to reach it, from the command line.
+
+    `drain_seconds` is how long the end of a run waits for a hub that does not answer.
+    """
+
+    url: str | None = None
+    token_file: Path | None = None
+    attempt: str | None = None
+    drain_seconds: float = DRAIN_SECONDS
+
+
+ScenarioFile = Annotated[
+    Path, typer.Argument(help="A scenario file, such as scenarios/quickstart.yaml.", show_default=False)
+]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(help="The folder of a run, as given to `run --out`; with --hub, a run's id.", show_default=False),
+]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        "--price-per-worker-hour", min=0, help="What one worker costs per hour, in any currency: adds cost per sample."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Default: the file's, or that of the kubectl context.")
+]
 HubTo = Annotated[str | None, typer.Option("--hub", envvar="STEPMARK_HUB_URL", help="Address of a hub to send to.")]
 HubFrom = Annotated[
     str | None, typer.Option("--hub", help="Address of a hub: a name that is no folder here is then a run's id there.")
@@ -35,12 +74,3 @@ DrainSeconds = Annotated[
         help="How long to wait at the end for a hub that is away.",
     ),
 ]
-
-
-def hub_choices(
-    url: str | None, token_file: Path | None, attempt: str | None = None, drain_seconds: float = 60.0
-) -> "HubChoices":
-    """Return the options as `HubChoices`."""
-    from stepmark.cli.publishing import HubChoices
-
-    return HubChoices(url, token_file, attempt, drain_seconds)

@@ -5,10 +5,10 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepmark.cli.options import HubChoices
 from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.results.wire import Reason
 from stepmark.telemetry.progress import Board
@@ -18,22 +18,8 @@ if TYPE_CHECKING:
     from stepmark.publish.identity import Ended, Identity
     from stepmark.publish.uploader import Uploader
 
-DRAIN_SECONDS = 60.0
 _STOPPED_DRAIN_SECONDS = 10.0  # A person waits, or a cluster that kills after 30 s.
 SUPERSEDED = "another execution of this attempt has superseded this one; the hub takes that one's results, not these"
-
-
-@dataclass(frozen=True)
-class HubChoices:
-    """Where results are sent, from the command line.
-
-    `drain_seconds` is how long the end of a run waits for a hub that does not answer.
-    """
-
-    url: str | None = None
-    token_file: Path | None = None
-    attempt: str | None = None
-    drain_seconds: float = DRAIN_SECONDS
 
 
 def say(message: str) -> None:

@@ -1,11 +1,14 @@
-"""Settings of the controller: one frozen model, filled from options and STEPMARK_CONTROLLER_... variables."""
+"""Settings of the controller: one frozen model, filled from options and STEPMARK_CONTROLLER_... variables.
+
+The command line shows their docstrings.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stepmark.controller.profiles import LabelKey, LabelValue, NamespaceName
+from stepmark.controller.notation import LabelKey, LabelValue, NamespaceName
 from stepmark.strict import StrictModel
 from stepmark.terms import LogFormat, LogLevel
 
@@ -29,23 +32,26 @@ class Peer(StrictModel):
 class Settings(StrictModel):
     """All settings that the controller gets when it starts."""
 
-    namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64)] = ()
-    """Namespaces that the controller watches; empty: all of them."""
     profiles_file: Path
     """File with the profiles, as the chart mounts it."""
     hub_url: HttpUrl
     """Address of the hub for the controller and the runs."""
     hub_token_file: Path
     """File with a hub token that has the right `register`."""
+    namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64)] = ()
+    """Namespaces that the controller watches, with commas between them. Default: all of them."""
     hub_public_url: HttpUrl | None = None
-    """Address of the hub's pages for people."""
+    """Address of the hub's pages for people. Default: links are left out."""
     hub_peer: Peer | None = None
-    """The hub's pods, if they are in this cluster. Beside its own pods and DNS, a run may reach only these."""
+    """The hub's pods, if they are in this cluster. Beside its own pods and DNS, a run may reach only these. JSON:
+    {"namespaceLabels": {...}, "podLabels": {...}, "port": 8080}. Default: a run may reach the hub's port anywhere."""
     operator_peer: Peer = Peer(pod_labels={"app.kubernetes.io/name": "kuberay"})
-    """KubeRay's operator, which calls the dashboard of each run."""
+    """KubeRay's operator, which calls the dashboard of each run. JSON, like the hub's pods. Default: pods labelled as
+    KubeRay's chart labels it."""
     prometheus_peer: Peer | None = None
-    """Prometheus, which scrapes the metrics of Ray and of the driver."""
-    tick_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Prometheus, which scrapes the metrics of Ray and of the driver. JSON, like the hub's pods. Default: it may not
+    scrape the runs."""
+    tick_seconds: Annotated[float, Field(ge=0.1, le=300)] = 5.0
     """Time from the start of one tick to the start of the next."""
     threads: Annotated[int, Field(ge=1, le=64)] = 32
     """Number of scenarios that are processed at once. It exceeds the cores, as each mostly waits for answers."""
@@ -59,12 +65,12 @@ class Settings(StrictModel):
     """Port of /healthz and /readyz."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     """Port of /metrics."""
-    stale_seconds: Annotated[float, Field(gt=0, validate_default=True)] = 60.0
+    stale_seconds: Annotated[float, Field(ge=1, validate_default=True)] = 60.0
     """/readyz fails if the last completed tick is older than this."""
     stuck_seconds: Annotated[float, Field(ge=60)] = 300.0
     """/healthz fails if nothing was done for this long. An unreachable API server is no reason for a restart."""
     lease_namespace: Namespace | None = None
-    """Namespace of the Lease that keeps one controller active; absent: no Lease is used."""
+    """Namespace of the Lease that keeps one controller active. Default: no Lease is used."""
     lease_name: Namespace = "stepmark-controller"
     """Name of the Lease."""
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
-from stepmark.controller.profiles import Image, LabelKey, LabelValue, ObjectName, Profile
+from stepmark.controller.notation import Image, LabelKey, LabelValue, ObjectName
+from stepmark.controller.profiles import Profile
 from stepmark.controller.settings import HttpUrl, Labels, Namespace
 from stepmark.strict import Name, StrictModel
 from stepmark.terms import LogFormat, LogLevel

@@ -14,6 +14,7 @@ from stepmark.hub.guard import peer_of
 from stepmark.hub.logs import audit, event
 from stepmark.hub.refusals import Refused, invalid, not_found
 from stepmark.hub.rights import Principal
+from stepmark.hub.views import Filters, Page, RunView
 from stepmark.results.certificate import Certificate
 from stepmark.results.wire import AttemptEnd, Claim, Id, LaunchUpload, Received, Refusal, Registration, State
 from stepmark.strict import Name
@@ -151,7 +152,7 @@ def get_received(request: Request, execution_id: ExecutionId, sequence: bool = F
 
 
 @router.get("/runs")
-def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> reads.Page:
+def get_runs(request: Request, filters: Annotated[Filters, Query()]) -> Page:
     """Return the runs that pass all filters, newest first. Right: read."""
     try:
         with _database(request).read() as connection:
@@ -161,7 +162,7 @@ def get_runs(request: Request, filters: Annotated[reads.Filters, Query()]) -> re
 
 
 @router.get("/runs/{run_id}")
-def get_run(request: Request, run_id: RunId) -> reads.RunView:
+def get_run(request: Request, run_id: RunId) -> RunView:
     """Return one run with its attempts and executions. Right: read."""
     with _database(request).read() as connection:
         found = reads.run(connection, run_id)

@@ -22,7 +22,7 @@ from stepmark.hub.health import Readiness
 from stepmark.hub.logs import Refusals
 from stepmark.hub.refusals import Refused, log, not_found, unavailable
 from stepmark.hub.rights import ANONYMOUS, Principal
-from stepmark.hub.settings import Settings
+from stepmark.hub.settings import BODIES_BYTES_MOST, SMALL_BODY_BYTES_MOST, Settings
 from stepmark.telemetry.hub_meters import HubMeters
 
 _OPEN = frozenset({"/healthz", "/readyz", "/login", "/logout", "/favicon.ico"})
@@ -178,8 +178,8 @@ class Guard:
     def _most(self, path: str) -> int:
         if path in _OPEN:
             return 4096
-        small = self._settings.small_body_bytes_most
-        return self._settings.body_bytes_most if "/launches/" in path else min(small, self._settings.body_bytes_most)
+        most = self._settings.body_bytes_most
+        return most if "/launches/" in path else min(SMALL_BODY_BYTES_MOST, most)
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the refusal, and close the connection of a call with a body: the rest of the body is not read."""
@@ -211,7 +211,7 @@ class _Held:
         """
         self._guard._bodies_bytes += size - self._bytes
         self._bytes = size
-        if self._guard._bodies_bytes > self._guard._settings.bodies_bytes_most:
+        if self._guard._bodies_bytes > BODIES_BYTES_MOST:
             raise Refused(503, "busy", "too many request bodies are being received at once. Try again later.")
 
     def release(self) -> None:

@@ -1,16 +1,13 @@
-"""Queries for the pages and the GET calls of the API. They return frozen models and change nothing.
+"""Queries for the pages and the GET calls of the API. They return the models of `views` and change nothing.
 
-Times are Unix seconds, UTC. `outcome` is wire.Outcome, or "lost", "superseded", "waiting" (registered, without an
-execution), or "damaged" (what is stored is not what was written). `Namespaces` holds the namespaces that a caller sees;
-None means all, and the runs without a namespace.
+`Namespaces` holds the namespaces that a caller sees; None means all, and the runs without a namespace.
 """
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import Field
 
 from stepmark.analysis import history as over_time
 from stepmark.hub import sides, verdicts
@@ -19,107 +16,20 @@ from stepmark.hub.rows import checked, is_whole
 from stepmark.hub.sides import Scenario
 from stepmark.hub.tables import attempts, executions, launches, summaries
 from stepmark.hub.tables import runs as _runs
-from stepmark.results.base import RecordModel
+from stepmark.hub.views import (
+    DAMAGED,
+    WAITING,
+    AttemptView,
+    ExecutionView,
+    Filters,
+    Page,
+    RunLine,
+    RunView,
+    StoredSummary,
+)
 from stepmark.results.wire import Progress
 
-LIMIT_MOST = 200
-WAITING, DAMAGED = "waiting", "damaged"
 Namespaces = frozenset[str] | None
-
-
-class Filters(RecordModel):
-    """Which runs to list, newest first.
-
-    `search` is a part of the run's id, scenario or namespace. `cursor` is `Page.next_cursor` of an earlier answer.
-    """
-
-    name: Annotated[str, Field(max_length=63)] | None = None
-    namespace: Annotated[str, Field(max_length=63)] | None = None
-    outcome: Annotated[str, Field(max_length=20)] | None = None
-    search: Annotated[str, Field(max_length=100)] | None = None
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MOST)] = 50
-    cursor: Annotated[str, Field(max_length=100)] | None = None
-
-
-class RunLine(RecordModel):
-    """One run in a list. `verdict` holds sentences; it is empty until figures are derived."""
-
-    run_id: str
-    name: str
-    namespace: str | None
-    created_at: float
-    execution_id: str | None
-    attempt: int | None
-    outcome: str
-    reason: str
-    claimed_at: float | None
-    seen_at: float | None
-    ended_at: float | None
-    progress: Progress | None
-    verdict: tuple[str, ...]
-
-
-class Page(RecordModel):
-    """One page of a list of runs. `next_cursor` is where the older runs begin; None on the last page."""
-
-    runs: tuple[RunLine, ...]
-    next_cursor: str | None
-
-
-class ExecutionView(RecordModel):
-    """One process that measured, or tried to. `launches` is how many launches the hub has of it."""
-
-    execution_id: str
-    attempt: int
-    outcome: str
-    reason: str
-    message: str
-    claimed_at: float
-    seen_at: float
-    ended_at: float | None
-    launches: int
-    launches_expected: int | None
-    progress: Progress | None
-
-
-class AttemptView(RecordModel):
-    """One attempt at the run, with the newest execution first.
-
-    `ended_at`, `outcome`, `reason` and `message` are those of its end, if one was reported.
-    """
-
-    number: int
-    created_at: float
-    executions: tuple[ExecutionView, ...]
-    ended_at: float | None
-    outcome: str | None
-    reason: str
-    message: str
-
-
-class RunView(RecordModel):
-    """One run with all its attempts, newest first.
-
-    `settled` is true if the execution that counts has ended and its figures include every record received. `problem`
-    says why there is no summary, or is empty.
-    """
-
-    run: RunLine
-    attempts: tuple[AttemptView, ...]
-    settled: bool
-    problem: str
-
-
-class StoredSummary(RecordModel):
-    """The derived summary of an execution.
-
-    `document` is analysis.summary.Summary as JSON; None if it was not, or could not be, derived. `etag` is in quotes.
-    """
-
-    execution_id: str
-    document: str | None
-    problem: str
-    etag: str
 
 
 def runs(connection: sa.Connection, filters: Filters, namespaces: Namespaces = None) -> Page:

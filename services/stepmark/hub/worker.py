@@ -28,7 +28,7 @@ class Worker:
     """Derive figures in one child process at a time. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url, self._bytes_most = settings.database_url, settings.derive_bytes_most
+        self._url, self._bytes_most = settings.database, settings.derive_bytes_most
         self._seconds_most = settings.derive_seconds_most
         self._log: tuple[LogFormat, LogLevel] = (settings.log_format, settings.log_level)
         self._process: multiprocessing.process.BaseProcess | None = None

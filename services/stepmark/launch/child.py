@@ -3,39 +3,31 @@
 It is started as `python -m stepmark.launch.child` with a LaunchSpec on standard input, or forked by a zygote.
 """
 
-import json
 import os
-import resource
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
 
 import numpy as np
 
 from stepmark import catalog
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.errors import printable
-from stepmark.launch import loop, process
+from stepmark.launch import loop, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
-from stepmark.launch.parts import time_parts
-from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
-from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
+from stepmark.results.record import StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
-from stepmark.workloads._protocol import InputSpec, Workload
-
-REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
+from stepmark.workloads._protocol import InputSpec
 
 LEARNING_RATE = 0.0625
 
@@ -72,17 +64,17 @@ def run(spec: LaunchSpec) -> None:
     status = 1
     try:
         os.chdir(spec.placement.directory)
-        (spec.placement.directory / PID).write_text(str(os.getpid()))
+        (spec.placement.directory / reporting.PID).write_text(str(os.getpid()))
         _redirect_output(spec)
         os.sched_setaffinity(0, spec.placement.cpus)
         if spec.launch.probe is not None:
-            _write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
+            reporting.write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
         else:
             _measure(spec, watch)
         status = 0
     except BaseException as error:  # The supervisor must learn of every error.
         traceback.print_exc()
-        _write(spec, {"cause": _cause(error)})
+        reporting.write(spec, {"cause": reporting.cause(error)})
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -92,30 +84,15 @@ def run(spec: LaunchSpec) -> None:
 def _end_because_of_peer(spec: LaunchSpec, buffer: StampBuffer) -> None:
     if buffer.phase == Phase.MEASURED:
         os._exit(0)  # The report is written.
-    _write(spec, {"cause": PEER_GONE})
+    reporting.write(spec, {"cause": PEER_GONE})
     os._exit(1)
 
 
 def _redirect_output(spec: LaunchSpec) -> None:
-    log = os.open(spec.placement.directory / STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(spec.placement.directory / reporting.STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-
-
-def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
-    """Write the report under a draft name and rename it, so that it appears whole or not at all."""
-    draft = spec.placement.directory / f"{REPORT}.draft"
-    draft.write_text(json.dumps(document))
-    draft.rename(spec.placement.directory / REPORT)
-
-
-def _cause(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".strip()
-    out_of_memory = isinstance(error, MemoryError) or any(
-        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
-    )
-    return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
 
 
 def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
@@ -125,7 +102,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     imported = watch.lap()
     if spec.measurement.memory_limit_bytes is not None:
         process.limit_address_space(spec.measurement.memory_limit_bytes)
-    buffer = StampBuffer(spec.placement.directory / STAMPS)
+    buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
     workload = catalog.load_workload(spec.workload.model)
@@ -148,60 +125,19 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     device = engine.flags().get("device", "")
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
     compilations, joules = _run_windows(spec, recorder, meter, engine.compilations, lambda: energy_joules(device))
-    report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
+    report = reporting.rank_report(spec, startup, recorder, engine, first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
-    (spec.placement.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
-    _write(spec, {"report": report.model_dump(mode="json")})
+    steps = pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
+    (spec.placement.directory / reporting.STEPS).write_bytes(steps)
+    reporting.write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
     if spec.reference is not None:
-        report, intact = _add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
+        report, intact = reporting.add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
     else:
         intact = True
-    if intact and _add_parts(spec, report, engine, group, recorder):
+    if intact and reporting.add_parts(spec, report, engine, group, recorder):
         with suppress(OSError):  # Another rank may have failed while it timed its parts.
             group.finish()
-
-
-def _add_proof(
-    spec: LaunchSpec,
-    report: RankReport,
-    engine: Engine,
-    group: ControlGroup,
-    workload: Workload,
-    params: Any,
-    steps_done: int,
-) -> tuple[RankReport, bool]:
-    """Write the report again, with its proof, and return it with whether the group can go on.
-
-    If the proof fails, the report keeps what was measured, and the launch ends here, because the other ranks may be
-    waiting in a collective.
-    """
-    try:
-        proof, intact = prove(spec, engine, group, workload, params, steps_done), True
-    except Exception as error:
-        proof, intact = failed_proof(error), False
-    report = report.model_copy(update={"proof": proof})
-    _write(spec, {"report": report.model_dump(mode="json")})
-    return report, intact
-
-
-def _add_parts(
-    spec: LaunchSpec, report: RankReport, engine: Engine, group: ControlGroup, recorder: loop.Recorder
-) -> bool:
-    """Write the report again, with the parts of the step, and return whether they were timed.
-
-    If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
-    the rank that failed has written the reason if it could.
-    """
-    try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
-    except ConnectionError:
-        return False
-    except Exception as error:
-        traceback.print_exc()
-        parts = Parts(nanoseconds={}, missing=printable(f"timing the parts failed: {_cause(error)}")[:400])
-    _write(spec, {"report": report.model_copy(update={"parts": parts}).model_dump(mode="json")})
-    return bool(parts.nanoseconds)
 
 
 def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[Engine, ControlGroup]:
@@ -221,7 +157,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
-    engine, group = _join(module, spec, StampBuffer(spec.placement.directory / STAMPS))
+    engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
     batches, local = _samples(spec, workload.input(params))
@@ -275,40 +211,6 @@ def _run_windows(
         loop.measure(recorder, spec.measurement)
     used_now = joules()
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
-
-
-def _report(
-    spec: LaunchSpec,
-    startup: StartupSeconds,
-    recorder: loop.Recorder,
-    engine: Engine,
-    first_loss: float,
-    compilations: tuple[int | None, int | None],
-    energy_joules: float | None,
-) -> RankReport:
-    last_loss = engine.synchronize()
-    return RankReport(
-        rank=spec.group.rank,
-        host=spec.placement.node,
-        cpus=tuple(sorted(os.sched_getaffinity(0))),
-        startup_seconds=startup,
-        windows=tuple(recorder.windows),
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        first_loss=first_loss if np.isfinite(first_loss) else None,
-        last_loss=last_loss if np.isfinite(last_loss) else None,
-        compilations_after_warmup=compilations[0],
-        compilations_after_window=compilations[1],
-        flags=engine.flags() | {"niceness": str(os.nice(0))},
-        energy_joules=energy_joules,
-        departures=_departures(spec) if spec.group.rank == 0 else (),
-    )
-
-
-def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
-    cell = spec.cell
-    support = catalog.load_engine(cell.engine).SUPPORT
-    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision)
-    return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stepmark.errors import CannotRun, printable
-from stepmark.launch import child
+from stepmark.launch import reporting
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.pace import Pace, Tell
@@ -37,7 +37,7 @@ def run_child(
     if given, is called with the pace while the child runs.
     """
     spec.placement.directory.mkdir(parents=True, mode=0o700)
-    buffer = StampBuffer.create(spec.placement.directory / child.STAMPS, spec.measurement.max_steps)
+    buffer = StampBuffer.create(spec.placement.directory / reporting.STAMPS, spec.measurement.max_steps)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
         watch = _Watch(spec, buffer, other_rank_failed, tell)
@@ -90,7 +90,7 @@ class _Watch:
 
     def _is_stopped(self) -> bool:
         try:
-            return is_stopped(int((self._spec.placement.directory / child.PID).read_text()))
+            return is_stopped(int((self._spec.placement.directory / reporting.PID).read_text()))
         except (OSError, ValueError):
             return False  # The child cannot write, or has ended; its exit code says more.
 
@@ -111,14 +111,14 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
     if exit_code < 0:
         return _failed(spec, f"killed by signal {-exit_code} after step {steps_done}", steps_done)
     try:
-        document = json.loads((spec.placement.directory / child.REPORT).read_bytes())
+        document = json.loads((spec.placement.directory / reporting.REPORT).read_bytes())
         if exit_code != 0:
             return _failed(spec, str(document["cause"]), steps_done)
         if spec.is_check:
             probe = ProbeReport.model_validate_json(json.dumps(document["probe"]))
             return RankOutcome(rank=spec.group.rank, probe=probe)
         report = RankReport.model_validate_json(json.dumps(document["report"]))
-        steps = (spec.placement.directory / child.STEPS).read_bytes()
+        steps = (spec.placement.directory / reporting.STEPS).read_bytes()
         _check_steps(report, steps)
     except (OSError, ValueError, ValidationError, KeyError, TypeError, RecursionError) as error:
         detail = " ".join(str(error).split())[:200]
@@ -148,6 +148,6 @@ def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:
     failure = Failure(
         rank=spec.group.rank,
         cause=printable(" ".join(cause.split()))[:_CAUSE_CHARACTERS],
-        stderr_tail=tuple(last_lines(spec.placement.directory / child.STDERR)),
+        stderr_tail=tuple(last_lines(spec.placement.directory / reporting.STDERR)),
     )
     return RankOutcome(rank=spec.group.rank, failure=failure, steps_done=steps_done)

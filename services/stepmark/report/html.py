@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import clean
-from stepmark.report import headline, machine, sentences, tables, views, words
+from stepmark.report import headline, machine, ranking, sentences, tables, views, words
 from stepmark.report.plots import scaling
 
 
@@ -29,8 +29,8 @@ def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"words": words, "headline": headline, "sentences": sentences, "tables": tables, "machine": machine}
-    made.globals |= {"mark_path": scaling.mark_path}
+    made.globals |= {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
+    made.globals |= {"tables": tables, "machine": machine, "mark_path": scaling.mark_path}
     return made
 
 

@@ -6,7 +6,7 @@ import jinja2
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
-from stepmark.report import headline, machine, sentences, tables, words
+from stepmark.report import headline, machine, ranking, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -38,6 +38,5 @@ def render(summary: Summary) -> str:
     )
     environment.filters["md"] = _escape
     template = environment.get_template("report.md.jinja")
-    return template.render(
-        s=summary, words=words, headline=headline, machine=machine, sentences=sentences, tables=tables
-    )
+    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
+    return template.render(s=summary, machine=machine, tables=tables, **parts)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import machine, sentences, words
+from stepmark.report import machine, ranking, sentences, words
 
 # Verdicts of cells that have figures, and what a reader can do about them.
 _REMEDIES = {
@@ -93,7 +93,7 @@ def _unsteady(cells: Sequence[CellResult]) -> Iterator[str]:
 
 
 def _ranking(summary: Summary) -> Iterator[str]:
-    found = words.fastest(summary)
+    found = ranking.fastest(summary)
     if found:
         yield f"Highest measured throughput, in samples/s: {'; '.join(found)}."
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from stepmark.analysis.cells import CellResult, Rate, StepSeconds
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.summary import Summary
-from stepmark.report import sentences, words
+from stepmark.report import ranking, sentences, words
 from stepmark.report.plots import distribution, scaling, strips, svg
 
 _MANY_RATIOS, _SHOWN_OF_A_COUNT, _SHOWN_STACKS = 12, 8, 16
@@ -134,7 +134,7 @@ def _ranking(cells: list[CellResult], colours: dict[str, int], summary: Summary)
     Highest throughput comes first; then what is not proven to train the reference's model; then what was not measured.
     """
     measured = [(cell, rate) for cell in cells if (rate := cell.samples_per_second) is not None]
-    measured.sort(key=lambda pair: (not words.competes(pair[0], summary), -pair[1].median))
+    measured.sort(key=lambda pair: (not ranking.competes(pair[0], summary), -pair[1].median))
     top = max((rate.median for _, rate in measured), default=1.0)
     axis = svg.linear_axis(0.0, max([top, *(min(rate.high or top, 1.5 * top) for _, rate in measured)]))
     rows = tuple(Row(cell, colours[cell.candidate], _bar(axis, cell, rate, colours)) for cell, rate in measured)

@@ -170,24 +170,27 @@ def _balanced(kernel: Array) -> Array:
     return kernel - np.where(on[None, :, None, None], kernel[:, on].mean(1, keepdims=True), 0.0)
 
 
+def _torch_conv(n_in: int, n_out: int, kernel: int, stride: int) -> "torch.nn.Conv2d":
+    from torch import nn
+
+    return nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False)
+
+
 def _torch_resnet(params: Params) -> "torch.nn.Module":
     import torch
     from torch import nn
 
     net = architecture(params)
 
-    def conv(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Conv2d:
-        return nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False)
-
     class ResidualBlock(nn.Module):
         def __init__(self, block: Block) -> None:
             super().__init__()
             self.steps = len(block.convolutions())
             for number, (name, n_in, n_out, kernel, stride) in enumerate(block.convolutions(), 1):
-                self.add_module(name, conv(n_in, n_out, kernel, stride))
+                self.add_module(name, _torch_conv(n_in, n_out, kernel, stride))
                 self.add_module(f"bn{number}", nn.BatchNorm2d(n_out))
             self.downsample = (
-                nn.Sequential(conv(block.n_in, block.n_out, 1, block.stride), nn.BatchNorm2d(block.n_out))
+                nn.Sequential(_torch_conv(block.n_in, block.n_out, 1, block.stride), nn.BatchNorm2d(block.n_out))
                 if block.projects
                 else None
             )
@@ -204,7 +207,7 @@ def _torch_resnet(params: Params) -> "torch.nn.Module":
         def __init__(self) -> None:
             super().__init__()
             kernel, stride = (3, 1) if net.small_stem else (7, 2)
-            self.conv1 = conv(params.channels, net.stem_width, kernel, stride)
+            self.conv1 = _torch_conv(params.channels, net.stem_width, kernel, stride)
             self.bn1 = nn.BatchNorm2d(net.stem_width)
             self.maxpool = nn.Identity() if net.small_stem else nn.MaxPool2d(3, 2, 1)
             stages = dict.fromkeys(block.name.split(".")[0] for block in net.blocks)

@@ -22,6 +22,7 @@ from stepmark.hub.rights import RIGHTS, Principal
 from stepmark.hub.settings import Limits
 from stepmark.hub.sides import Scenario
 from stepmark.hub.tables import executions, summaries
+from stepmark.hub.views import Filters
 from stepmark.results.record import unpack_steps
 from stepmark.results.wire import Claim, LaunchUpload, Registration, State
 
@@ -77,7 +78,7 @@ def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any
     """Return a function for everything that the hub shows of what was measured, by name."""
 
     def line(connection: sa.Connection, _: Path) -> Any:
-        return {one.run_id: (one.outcome, one.verdict) for one in reads.runs(connection, reads.Filters()).runs}
+        return {one.run_id: (one.outcome, one.verdict) for one in reads.runs(connection, Filters()).runs}
 
     def raw(connection: sa.Connection, folder: Path) -> Any:
         query = executions.select().where(executions.c.execution_id == "ex-one-run")

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from running_hub import Hub, Results, Runner
 from stepmark.analysis.summary import Summary
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.summaries import summary_of
 from stepmark.hub import downloads, parquet
 from stepmark.results.record import unpack_steps
 from stepmark.results.store import SqliteStore

@@ -9,9 +9,9 @@ from running_hub import Hub, Results
 from stepmark.analysis.summary import Summary
 from stepmark.hub import migrate, reads, sides
 from stepmark.hub.database import Database
-from stepmark.hub.reads import Filters
 from stepmark.hub.rows import insert, update
 from stepmark.hub.tables import cells, executions, runs
+from stepmark.hub.views import Filters
 from stepmark.publish.client import Hub as Client
 from stepmark.report import headline
 from varied_results import elsewhere, slower

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import scenario_document
-from stepmark.analysis.compare import Comparison, FamilyFacts, Measured, comparisons
+from stepmark.analysis.compare import Comparison, FamilyFacts, comparisons
+from stepmark.analysis.pairs import Measured
 from stepmark.plan.cells import Machine, cells
 from stepmark.scenario.load import scenario_from_object
 

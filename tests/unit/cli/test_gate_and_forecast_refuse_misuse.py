@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stepmark.cli.forecast_verb import targets_of
 from stepmark.cli.main import run_app
+from stepmark.cli.verbs.forecast import targets_of
 
 Ended = Callable[..., int]
 Capture = pytest.CaptureFixture[str]

@@ -2,12 +2,12 @@
 
 from typer.testing import CliRunner
 
-from stepmark.cli import hub_main
+from stepmark.cli.commands import hub
 from stepmark.errors import CannotRun
 
 
 def test_every_refused_option_is_named_with_its_variable() -> None:
-    done = CliRunner().invoke(hub_main.app, ["serve", "--body-bytes-most", "5", "--heartbeat-seconds", "-1"])
+    done = CliRunner().invoke(hub.app, ["serve", "--body-bytes-most", "5", "--heartbeat-seconds", "-1"])
     assert isinstance(done.exception, CannotRun)
     assert str(done.exception).splitlines() == [
         "--body-bytes-most (STEPMARK_HUB_BODY_BYTES_MOST): expected a number of at least 1024, found 5."
@@ -18,6 +18,6 @@ def test_every_refused_option_is_named_with_its_variable() -> None:
 
 
 def test_a_user_of_token_review_without_a_right_is_refused() -> None:
-    done = CliRunner().invoke(hub_main.app, ["serve", "--token-review-user", "system:serviceaccount:ci:runner"])
+    done = CliRunner().invoke(hub.app, ["serve", "--token-review-user", "system:serviceaccount:ci:runner"])
     assert isinstance(done.exception, CannotRun)
     assert "--token-review-user" in str(done.exception)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stepmark.controller import profiles
+from stepmark.controller import notation, profiles
 from stepmark.errors import CannotRun, ScenarioError
 
 GPU: dict[str, Any] = {
@@ -126,9 +126,9 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize(("text", "millis"), [("4", 4000), ("0.5", 500), ("250m", 250), ("1.25", 1250)])
 def test_cores_are_read_as_thousandths_of_a_core(text: str, millis: int) -> None:
-    assert profiles.millicores(text) == millis
+    assert notation.millicores(text) == millis
 
 
 @pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("2Gi", 2 << 30), ("3G", 3 * 10**9), ("1k", 1000)])
 def test_memory_is_read_as_bytes(text: str, size: int) -> None:
-    assert profiles.memory_bytes(text) == size
+    assert notation.memory_bytes(text) == size

@@ -9,9 +9,11 @@ import yaml
 from fake_api import FakeApi
 
 from conftest import scenario_document
-from stepmark.cli import submit_verb
-from stepmark.cli.publishing import HubChoices
-from stepmark.cli.submit_verb import Target
+from stepmark.cli import watching
+from stepmark.cli.cluster import Target
+from stepmark.cli.options import HubChoices
+from stepmark.cli.verbs.cancel import cancel
+from stepmark.cli.verbs.submit import submit
 from stepmark.controller import kube
 from stepmark.errors import CannotRun, ScenarioErrors
 
@@ -23,7 +25,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     made = FakeApi()
     made.namespace_of_context = "default"
     monkeypatch.setattr(kube.Kube, "connect", lambda threads: made)
-    monkeypatch.setattr(submit_verb, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
     return made
 
 
@@ -50,7 +52,7 @@ def test_the_name_in_the_file_is_the_prefix_of_the_created_scenarios_name(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named(api)
-    submit_verb.submit(file, Target("bench"), False, NO_HUB)
+    submit(file, Target("bench"), False, NO_HUB)
     made = api.only(kube.SCENARIOS, "bench")[0]
     assert made["metadata"]["name"] == "test-x2x4z"
     assert made["spec"] == scenario_document()["spec"]
@@ -60,16 +62,16 @@ def test_the_name_in_the_file_is_the_prefix_of_the_created_scenarios_name(
 
 
 def test_a_name_that_is_taken_is_refused_with_a_remedy(api: FakeApi, file: Path) -> None:
-    submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+    submit(file, Target(None, "mine"), False, NO_HUB)
     assert api.only(kube.SCENARIOS, "default")
     with pytest.raises(CannotRun, match="choose another --name"):
-        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+        submit(file, Target(None, "mine"), False, NO_HUB)
 
 
 def test_a_scenario_that_submit_refuses_never_reaches_the_cluster(api: FakeApi, file: Path) -> None:
     file.write_text(yaml.safe_dump(scenario_document(parity="maybe")))
     with pytest.raises(ScenarioErrors, match="parity"):
-        submit_verb.submit(file, Target(None), False, NO_HUB)
+        submit(file, Target(None), False, NO_HUB)
     assert not api.log
 
 
@@ -79,7 +81,7 @@ def test_a_refusal_by_the_cluster_has_the_exit_code_of_a_refused_scenario(api: F
 
     api.on_call = refuse
     with pytest.raises(ScenarioErrors, match=r"spec\.workload") as error:
-        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+        submit(file, Target(None, "mine"), False, NO_HUB)
     assert error.value.exit_code == 2
 
 
@@ -96,7 +98,7 @@ def test_a_submit_that_is_forbidden_ends_with_a_remedy(api: FakeApi, file: Path,
 
     api.on_call = refuse
     with pytest.raises(CannotRun, match=way_out):
-        submit_verb.submit(file, Target("bench", "mine"), False, NO_HUB)
+        submit(file, Target("bench", "mine"), False, NO_HUB)
 
 
 def ended(phase: str, reason: str, **more: Any) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def test_watch_ends_with_the_exit_code_of_a_local_run(
 
     api.on_call = end
     try:
-        submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+        submit(file, Target(None, "mine"), True, NO_HUB)
         found = 0
     except typer.Exit as exit:
         found = exit.exit_code
@@ -151,21 +153,21 @@ def test_watch_waits_for_a_cluster_that_does_not_answer(
             api.objects[kube.SCENARIOS, "default", "mine"]["status"] = ended("Complete", "Complete")
 
     api.on_call = away
-    submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+    submit(file, Target(None, "mine"), True, NO_HUB)
     assert "the cluster does not answer, waiting" in capsys.readouterr().err
 
 
 def test_cancel_marks_the_scenario_and_says_where_there_is_nothing_to_cancel(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
-    submit_verb.cancel("mine", Target(None))
+    submit(file, Target(None, "mine"), False, NO_HUB)
+    cancel("mine", None)
     assert api.only(kube.SCENARIOS, "default")[0]["spec"]["cancel"] is True
     api.objects[kube.SCENARIOS, "default", "mine"]["status"] = ended("Complete", "Complete")
-    submit_verb.cancel("mine", Target(None))
+    cancel("mine", None)
     assert "over already: Complete" in capsys.readouterr().out
     with pytest.raises(CannotRun, match="expected it in namespace default"):
-        submit_verb.cancel("other", Target(None))
+        cancel("other", None)
 
 
 def watched(api: FakeApi, file: Path, *statuses: dict[str, Any] | None) -> None:
@@ -179,7 +181,7 @@ def watched(api: FakeApi, file: Path, *statuses: dict[str, Any] | None) -> None:
                 api.objects[kube.SCENARIOS, "default", "mine"]["status"] = status
 
     api.on_call = next_one
-    submit_verb.submit(file, Target(None, "mine"), True, NO_HUB)
+    submit(file, Target(None, "mine"), True, NO_HUB)
 
 
 def test_watch_says_why_an_attempt_ended_though_the_next_one_has_begun(
@@ -199,7 +201,7 @@ def test_watch_says_why_an_attempt_ended_though_the_next_one_has_begun(
 def test_watch_says_that_no_controller_has_looked_at_a_scenario(
     api: FakeApi, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submit_verb, "_UNSEEN_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "_UNSEEN_SECONDS", 0.0)
     watched(api, file, None, None)
     said = capsys.readouterr().err
     assert said.count("no controller has looked at it") == 1
@@ -218,6 +220,6 @@ def test_an_api_servers_remark_about_nil_is_left_out(api: FakeApi, file: Path) -
 
     api.on_call = refuse
     with pytest.raises(ScenarioErrors) as error:
-        submit_verb.submit(file, Target(None, "mine"), False, NO_HUB)
+        submit(file, Target(None, "mine"), False, NO_HUB)
     assert "expected 18" in str(error.value)
     assert "nil" not in str(error.value)

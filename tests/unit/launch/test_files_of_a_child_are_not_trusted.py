@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from stepmark.engines._device import CPU
-from stepmark.launch import child
+from stepmark.launch import reporting
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup
 from stepmark.launch.supervise import _outcome
@@ -55,7 +55,7 @@ def test_a_launch_spec_is_unchanged_by_writing_and_reading_it_as_json(tmp_path: 
 def test_a_report_that_makes_no_sense_is_a_failure_with_a_short_printable_cause(
     tmp_path: Path, exit_code: int, report: bytes
 ) -> None:
-    (tmp_path / child.REPORT).write_bytes(report)
+    (tmp_path / reporting.REPORT).write_bytes(report)
     outcome = _outcome(spec(tmp_path), exit_code, None, 0)
     assert outcome.failure is not None
     assert outcome.failure.cause.isprintable()
@@ -63,7 +63,7 @@ def test_a_report_that_makes_no_sense_is_a_failure_with_a_short_printable_cause(
 
 
 def test_the_tail_of_stderr_is_bounded_and_printable(tmp_path: Path) -> None:
-    (tmp_path / child.STDERR).write_bytes(b"\x1b[31mred\n" * 100_000 + b"y" * 5000 + b"\n")
+    (tmp_path / reporting.STDERR).write_bytes(b"\x1b[31mred\n" * 100_000 + b"y" * 5000 + b"\n")
     outcome = _outcome(spec(tmp_path), -9, None, 7)
     assert outcome.failure is not None
     assert outcome.failure.cause == "killed by signal 9 after step 7"
@@ -77,7 +77,7 @@ def test_a_rank_that_lost_another_rank_does_not_overwrite_its_reason(
     def lost(*_: object) -> None:
         raise ConnectionResetError(PEER_GONE)
 
-    monkeypatch.setattr(child, "time_parts", lost)
+    monkeypatch.setattr(reporting, "time_parts", lost)
     report, engine, group, recorder = (cast(Any, SimpleNamespace(total=lambda _: (0, 1), steps_done=1)),) * 4
-    assert not child._add_parts(spec(tmp_path), report, engine, group, recorder)
-    assert not (tmp_path / child.REPORT).exists()
+    assert not reporting.add_parts(spec(tmp_path), report, engine, group, recorder)
+    assert not (tmp_path / reporting.REPORT).exists()

@@ -1,7 +1,8 @@
 """`parity: required` lets no comparison through without certificates of both sides."""
 
 from conftest import scenario_document
-from stepmark.analysis.compare import Measured, comparisons
+from stepmark.analysis.compare import comparisons
+from stepmark.analysis.pairs import Measured
 from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.load import scenario_from_object

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from faulty_hub import Fault, FaultyHub, Folder, faulty_hub
 
-from stepmark.cli.publishing import HubChoices, publishing
+from stepmark.cli.options import HubChoices
+from stepmark.cli.publishing import publishing
 from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.publish.access import TOKEN_VARIABLE
 from stepmark.publish.identity import identity_of

@@ -6,7 +6,7 @@ import pytest
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import html, words
+from stepmark.report import html, ranking
 from unit.report.example_summary import example
 
 REFUSED = "not comparable: gradient off by 1.4e-02"
@@ -41,15 +41,15 @@ def _cell(like: CellResult, index: int, parity: str | None) -> CellResult:
 def test_a_cell_that_parity_refused_or_left_open_where_required_is_never_the_fastest(
     parities: tuple[str | None, ...], required: str, best: str | None, left_out: int
 ) -> None:
-    [found] = words.fastest_cells(summary(*parities, required=required))
+    [found] = ranking.fastest_cells(summary(*parities, required=required))
     assert (found.cell and found.cell.candidate, found.left_out) == (best, left_out)
 
 
 def test_the_number_of_cells_left_out_is_shown_on_the_terminal_and_in_the_page() -> None:
-    [line] = words.fastest(summary("certified", REFUSED, REFUSED))
+    [line] = ranking.fastest(summary("certified", REFUSED, REFUSED))
     assert " with 2 workers by c0 " in line
     assert line.endswith("(2 cells are left out: not proven to train the reference's model)")
-    [nothing] = words.fastest(summary(REFUSED))
+    [nothing] = ranking.fastest(summary(REFUSED))
     assert nothing == "none with 2 workers (1 cell is left out: not proven to train the reference's model)"
     page = html.render(summary("certified", REFUSED))
     assert "1 cell is left out: not proven to train the reference&#39;s model" in page

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from stepmark.cli.compare_verb import _side
-from stepmark.cli.publishing import HubChoices
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.options import HubChoices
+from stepmark.cli.summaries import summary_of
+from stepmark.cli.verbs.compare import _side
 from stepmark.errors import CannotRun
 from stepmark.results.store import FILE, SqliteStore
 from unit.results.damage import KINDS, damaged

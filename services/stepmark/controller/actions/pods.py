@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from stepmark.controller.actions import names
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import LOG_BYTES, Head, Profile, memory_bytes, millicores
+from stepmark.controller.notation import memory_bytes, millicores
+from stepmark.controller.profiles import LOG_BYTES, Head, Profile
 
 SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
 _NODE = "kubernetes.io/hostname"

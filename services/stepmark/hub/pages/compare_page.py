@@ -14,6 +14,7 @@ from stepmark.analysis.gate_report import GateCell, GateReport, sentence
 from stepmark.errors import CannotRun
 from stepmark.hub import reads, sides
 from stepmark.hub.pages.rendering import page, reading, seen_by
+from stepmark.hub.views import Filters
 from stepmark.report.gate import answer, history_lines, ratio, unlike_lines, warning_lines
 from stepmark.report.plots import strips, svg
 from stepmark.report.words import milliseconds
@@ -93,7 +94,7 @@ def _ticked(request: Request, connection: sa.Connection, ids: list[str]) -> Resp
 
 
 def _page(request: Request, connection: sa.Connection, asked: Asked, result: Compared | Refusal | None) -> Response:
-    recent = reads.runs(connection, reads.Filters(limit=_RECENT), seen_by(request)).runs
+    recent = reads.runs(connection, Filters(limit=_RECENT), seen_by(request)).runs
     shown: dict[str, object] = {"refusal": result if isinstance(result, Refusal) else None, "result": None}
     if isinstance(result, Compared):
         shown = {"refusal": None, "result": result, **_texts(result.report)}

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from stepmark.hub import reads
 from stepmark.hub.pages.rendering import page, part, problem, reading, seen_by, tag_of
+from stepmark.hub.views import Filters, Page
 
 router = APIRouter()
 
@@ -19,7 +20,7 @@ def runs(request: Request) -> Response:
     """Return the whole page."""
     asked = _asked(request)
     try:
-        filters = reads.Filters.model_validate(asked)
+        filters = Filters.model_validate(asked)
         with reading(request) as connection:
             found = reads.runs(connection, filters, seen_by(request))
             names = reads.names(connection, seen_by(request))
@@ -35,7 +36,7 @@ def rows(request: Request) -> Response:
     """Return only the rows of the newest runs."""
     try:
         with reading(request) as connection:
-            filters = reads.Filters.model_validate(_asked(request))
+            filters = Filters.model_validate(_asked(request))
             found = reads.runs(connection, filters, seen_by(request))
     except ValueError:
         return Response(status_code=422)
@@ -53,11 +54,11 @@ def _addresses(asked: dict[str, str], next_cursor: str | None) -> dict[str, obje
     return {"older": older, "newest": f"/?{newest}", "live": f"/rows?{newest}"}
 
 
-def _rows(request: Request, found: reads.Page) -> dict[str, object]:
+def _rows(request: Request, found: Page) -> dict[str, object]:
     address = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
     filtered = any(name in _FILTERS for name in _asked(request))
     return {"page": found, "now": time.time(), "filtered": filtered, "address": address}
 
 
-def _tag(found: reads.Page) -> str:
+def _tag(found: Page) -> str:
     return tag_of(found.model_dump_json())

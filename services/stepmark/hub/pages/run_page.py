@@ -10,6 +10,7 @@ from markupsafe import Markup
 from stepmark.analysis.summary import Summary
 from stepmark.hub import reads
 from stepmark.hub.pages.rendering import Pace, environment, is_known, page, part, problem, reading, seen_by, tag_of
+from stepmark.hub.views import ExecutionView, Filters, RunView, StoredSummary
 from stepmark.report import views
 
 router = APIRouter()
@@ -28,7 +29,7 @@ def run(request: Request, run_id: str) -> Response:
         if view is None:
             return _missing(request, run_id)
         older = {"limit": _EARLIER, "cursor": reads.cursor_after(view.run)}
-        earlier = reads.Filters(name=view.run.name, namespace=view.run.namespace, **older)
+        earlier = Filters(name=view.run.name, namespace=view.run.namespace, **older)
         others = reads.runs(connection, earlier, seen_by(request)).runs
         stored = reads.summary(connection, run_id)
     return page(request, "run", {"others": others, "tags": _tags(view, stored), **_values(view, stored)})
@@ -54,14 +55,14 @@ def _missing(request: Request, run_id: str) -> Response:
     return problem(request, 404, "No such run", text)
 
 
-def _tags(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str, str]:
+def _tags(view: RunView, stored: StoredSummary | None) -> dict[str, str]:
     """Return the ETag of each part, made of its content without the ages shown in it."""
     figures = None if stored is None else stored.etag
     whole = tag_of(view.model_dump_json(), figures)
     return {"state": whole, "record": whole, "report": tag_of(figures, view.problem)}
 
 
-def _values(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str, object]:
+def _values(view: RunView, stored: StoredSummary | None) -> dict[str, object]:
     document = None if stored is None else stored.document
     return {
         "view": view,
@@ -75,7 +76,7 @@ def _values(view: reads.RunView, stored: reads.StoredSummary | None) -> dict[str
     }
 
 
-def _pace(view: reads.RunView) -> Pace:
+def _pace(view: RunView) -> Pace:
     """Return how the page goes on refreshing.
 
     A lost run may be heard of again, and one that ended early may be resumed or tried once more.
@@ -85,7 +86,7 @@ def _pace(view: reads.RunView) -> Pace:
     return "ended" if view.run.outcome in _FINAL else "slow"
 
 
-def _counting(view: reads.RunView) -> reads.ExecutionView | None:
+def _counting(view: RunView) -> ExecutionView | None:
     """Return the execution that counts, or None."""
     tried = (one for attempt in view.attempts for one in attempt.executions)
     return next((one for one in tried if one.execution_id == view.run.execution_id), None)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from stepmark.hub.reads import RunLine
+from stepmark.hub.views import RunLine
 from stepmark.report.words import UNKNOWN
 from stepmark.results.wire import Progress
 

@@ -1,33 +1,27 @@
-"""`stepmark run`: check, measure with progress, write the results, and print the verdicts."""
+"""Begin or resume a scenario's run in a folder, and measure its plan. The verbs `run` and `parity` do this."""
 
-import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import typer
 from rich.console import Console
 
 from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
-from stepmark.analysis.summary import Summary, precise_enough
-from stepmark.cli import verbs
-from stepmark.cli.following import Follower, following
+from stepmark.analysis.summary import precise_enough
+from stepmark.cli.following import Follower
 from stepmark.cli.machine import check_installed, this_machine
+from stepmark.cli.options import HubChoices
 from stepmark.cli.progress import progress
-from stepmark.cli.publishing import HubChoices
 from stepmark.errors import CannotRun, Interrupted, Stopped
 from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
-from stepmark.report import terminal
 from stepmark.report.rich_tables import shown
 from stepmark.results.environment import describe
 from stepmark.results.store import FILE, Run, SqliteStore
-from stepmark.scenario.load import scenario_from_file
 from stepmark.scenario.model import Scenario
 
 
@@ -43,57 +37,8 @@ class Choices:
     live_listen: str | None = None
 
 
-def check_parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> None:
-    """Make only the certificates, and keep them in `out`, if it is given, for a later `run --resume`.
-
-    Raises:
-        CannotRun: parity is skipped, or no cell can be checked.
-        typer.Exit: 1, if a cell is not comparable.
-    """
-    scenario = scenario_from_file(file)
-    if scenario.spec.parity == "skipped":
-        raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
-    with tempfile.TemporaryDirectory() as scratch, _begun(scenario, out or Path(scratch), choices) as begun:
-        _measure(begun, out, choices, None)
-        found = list(begun.store.certificates().values())
-    if not found:
-        raise CannotRun(
-            f"{file}: expected cells that can be checked, found none: the model has no weights, or no cell can run "
-            "here. `stepmark plan` says which."
-        )
-    if as_json:
-        typer.echo(json.dumps([json.loads(certificate.model_dump_json()) for certificate in found], indent=2))
-    else:
-        terminal.show_certificates(found, Console())
-    if not all(certificate.comparable for certificate in found):
-        raise typer.Exit(1)
-
-
-def run(file: Path, out: Path | None, choices: Choices) -> None:
-    """Measure a scenario into its folder and print the verdicts.
-
-    Raises:
-        typer.Exit: 1, if something that was to be measured failed.
-    """
-    scenario = scenario_from_file(file)
-    folder = out if out is not None else Path("out") / scenario.name
-    with (
-        _begun(scenario, folder, choices) as begun,
-        following(begun.store, scenario.name, folder, choices.hub, choices.live_listen) as follower,
-    ):
-        if choices.hub.attempt is not None:  # This is checked here, so that the hub is told of a failure.
-            check_installed(begun.plan)
-        _measure(begun, folder, choices, follower)
-        summary = verbs.summary_in(begun.store)
-        if follower is not None:
-            follower.measured(summary.failed)
-        _show(folder, summary)
-    if summary.failed:
-        raise typer.Exit(1)
-
-
 @dataclass(frozen=True)
-class _Begun:
+class OpenRun:
     """A run's store, and the plan that it is to measure."""
 
     store: SqliteStore
@@ -101,14 +46,14 @@ class _Begun:
 
 
 @contextmanager
-def _begun(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[_Begun]:
+def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
     plan = make_plan(scenario, this_machine())
     with sole_user(folder):
         store = _open_store(folder, plan, choices)
         try:
-            yield _Begun(store, plan)
+            yield OpenRun(store, plan)
         finally:
             store.close()
 
@@ -136,16 +81,7 @@ def sole_user(folder: Path) -> Iterator[None]:
 
 
 def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
-    scenario = plan.scenario
-    run = Run(
-        stepmark_version=__version__,
-        scenario=scenario.model_dump(mode="json", by_alias=True),
-        scenario_digest=scenario.digest(),
-        machine=plan.machine,
-        launcher=choices.launcher,
-        forked=not choices.fresh_process,
-        environment=describe(),
-    )
+    run = _run(plan, choices)
     if choices.hub.attempt is None:
         check_installed(plan)
     if not (folder / FILE).exists():
@@ -154,6 +90,10 @@ def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
         raise CannotRun(
             f"{folder}: expected an empty folder, found a run's {FILE}. Add --resume, or choose another --out."
         )
+    return _resumed(folder, run)
+
+
+def _resumed(folder: Path, run: Run) -> SqliteStore:
     store = SqliteStore.open_to_go_on(folder)
     try:
         _check_same_run(folder, store.run(), run)
@@ -161,6 +101,18 @@ def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
         store.close()
         raise
     return store
+
+
+def _run(plan: Plan, choices: Choices) -> Run:
+    return Run(
+        stepmark_version=__version__,
+        scenario=plan.scenario.model_dump(mode="json", by_alias=True),
+        scenario_digest=plan.scenario.digest(),
+        machine=plan.machine,
+        launcher=choices.launcher,
+        forked=not choices.fresh_process,
+        environment=describe(),
+    )
 
 
 def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
@@ -179,24 +131,26 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             )
 
 
-def _measure(begun: _Begun, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
+def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
     """Measure the plan. `folder` is None if the store is not kept."""
-    store, plan = begun.store, begun.plan
+    store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
-
-    def enough() -> bool:
-        return precise_enough(plan.measurable, store.records(), plan.scenario.spec.measurement.relative_precision)
-
+    rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
         with progress() as told:
-            measure(plan, store, told, options, Rules(enough, disturbed_because), follower)
+            measure(plan, store, told, options, rules, follower)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):
             raise Interrupted(f"The run ended early: {error}\n{kept}") from None
         Console(stderr=True).print(shown(kept), highlight=False, soft_wrap=True)
         raise
+
+
+def _is_precise(opened: OpenRun) -> bool:
+    precision = opened.plan.scenario.spec.measurement.relative_precision
+    return precise_enough(opened.plan.measurable, opened.store.records(), precision)
 
 
 def _where_kept(folder: Path | None) -> str:
@@ -212,9 +166,3 @@ def _kept(store: SqliteStore, plan: Plan, folder: Path | None) -> str:
     first = sum(header.attempt == 0 for header in store.headers())  # Launches made again are not in the plan.
     done = f"{len(store.certified())} certificates and {first} of {total} launches"
     return f"{done} are in {folder / FILE}. --resume goes on from there."
-
-
-def _show(folder: Path, summary: Summary) -> None:
-    written = verbs.write_reports(folder, summary)
-    terminal.show(summary, Console())
-    typer.echo(f"Written to {folder}: " + ", ".join(path.name for path in [folder / FILE, *written]) + ".")

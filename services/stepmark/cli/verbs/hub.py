@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 import typer
 
-from stepmark.cli.service_settings import settings_of
 from stepmark.errors import CannotRun, printable
 from stepmark.hub import backup as files
 from stepmark.hub import migrate as schema
@@ -19,42 +17,17 @@ from stepmark.hub import tokens
 from stepmark.hub.database import PATIENCE_SECONDS, Database
 from stepmark.hub.settings import Grant, Right, Settings
 
-VARIABLES = "STEPMARK_HUB_"
 _UNITS = {"d": 1, "w": 7}
 
 
-def users(given: list[str]) -> dict[str, Grant]:
-    """Parse USER=RIGHT or USER=RIGHT@NAMESPACE,... entries. A Kubernetes user name may contain any character.
-
-    Raises:
-        CannotRun: an entry is malformed.
-    """
-    found: dict[str, Grant] = {}
-    for one in given:
-        user, separator, granted = one.rpartition("=")
-        right, bound, where = granted.partition("@")
-        try:
-            if not separator:
-                raise ValueError
-            namespaces = frozenset(where.split(",")) if bound else None
-            found[user] = Grant.model_validate({"right": right, "namespaces": namespaces})
-        except ValueError:
-            raise CannotRun(
-                "--token-review-user: expected USER=read, =register or =admin, and @NAMESPACE,... where it is bound, "
-                f"found {printable(one)}."
-            ) from None
-    return found
-
-
-def serve(given: dict[str, Any], migrate_first: bool) -> None:
-    """Run the hub. The database is migrated first if it is SQLite or if `migrate_first` is set."""
+def serve(settings: Settings) -> None:
+    """Run the hub. The database is migrated first if it is SQLite or if the settings say so."""
     from stepmark.hub.serve import serve as serve_hub
 
-    settings = settings_of(Settings, given, VARIABLES)
-    with _database(settings.database_url) as database:
-        if migrate_first or database.is_sqlite:
+    with _database(settings.database) as database:
+        if settings.migrate or database.is_sqlite:
             schema.migrate(database)
-    with _database(settings.database_url, PATIENCE_SECONDS) as database:
+    with _database(settings.database, PATIENCE_SECONDS) as database:
         schema.require_newest(database)
         serve_hub(settings, database)
 

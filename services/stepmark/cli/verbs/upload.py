@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from stepmark.cli.publishing import SUPERSEDED, HubChoices, access_of, catch_up, outcome, say
-from stepmark.cli.run_verb import sole_user
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.measuring import sole_user
+from stepmark.cli.options import HubChoices
+from stepmark.cli.publishing import SUPERSEDED, access_of, catch_up, outcome, say
+from stepmark.cli.summaries import summary_of
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
 from stepmark.results.store import SqliteStore

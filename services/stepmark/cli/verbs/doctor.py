@@ -67,10 +67,7 @@ def findings() -> Iterator[Finding]:
     for engine in catalog.engine_names():
         yield _engine(engine)
     yield _package("launcher ray", "ray", {sys.executable}, "pip install 'stepmark[ray]', or run with --launcher bare")
-    compiler = find_program("c++")
-    yield Finding(
-        "compiler for torch.compile", compiler is not None, compiler or "none", "" if compiler else "Install g++."
-    )
+    yield _compiler()
     yield _package("data source digits", "scikit-learn", _pythons_of_frameworks(), "pip install 'stepmark[digits]'")
     yield _gpus()
 
@@ -104,6 +101,11 @@ def _shared_memory() -> Finding:
     free = shutil.disk_usage(folder).free / 2**20
     remedy = "" if free >= 16 else "Give the container more shared memory (--shm-size)."
     return Finding("shared memory", free >= 16, f"{free:.0f} MiB free", remedy)
+
+
+def _compiler() -> Finding:
+    found = find_program("c++")
+    return Finding("compiler for torch.compile", found is not None, found or "none", "" if found else "Install g++.")
 
 
 def _engine(name: str) -> Finding:

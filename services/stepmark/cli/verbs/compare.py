@@ -11,8 +11,8 @@ from stepmark.analysis.alike import Side, facts_of
 from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateReport
 from stepmark.cli.hub_source import earlier_runs, local_folder
-from stepmark.cli.publishing import HubChoices
-from stepmark.cli.verbs import summary_of
+from stepmark.cli.options import HubChoices
+from stepmark.cli.summaries import summary_of
 from stepmark.errors import CannotRun
 from stepmark.report import gate as terminal
 from stepmark.report import junit
@@ -45,12 +45,7 @@ def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | No
         report = gate(old, new, choices, [_side(one, hub) for one in _history(asked, new, hub)])
     except Unlike as unlike:
         if as_json:
-            refusal = {
-                "schema_version": GateReport.model_fields["schema_version"].default,
-                "refused": [one.model_dump() for one in unlike.unlike],
-                "error": str(unlike),
-            }
-            typer.echo(json.dumps(refusal, indent=2))
+            typer.echo(json.dumps(_refusal(unlike), indent=2))
         raise
     if junit_file is not None:
         _write(junit_file, junit.render(report))
@@ -60,6 +55,14 @@ def compare(asked: Asked, choices: Choices, as_json: bool, junit_file: Path | No
         terminal.show(report, Console())
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _refusal(unlike: Unlike) -> dict[str, object]:
+    return {
+        "schema_version": GateReport.model_fields["schema_version"].default,
+        "refused": [one.model_dump() for one in unlike.unlike],
+        "error": str(unlike),
+    }
 
 
 def _history(asked: Asked, new: Side, hub: HubChoices) -> tuple[Path, ...]:

@@ -1,0 +1,18 @@
+"""`stepmark plan`."""
+
+from typing import Annotated
+
+import typer
+
+from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+
+
+def plan(
+    file: ScenarioFile,
+    launcher: Annotated[Launcher, typer.Option(help="Only the time estimate depends on it.")] = Launcher.ray,
+    as_json: AsJson = False,
+) -> None:
+    """Print cells, launches, their order, and an estimate of the time; run nothing."""
+    from stepmark.cli.verbs import plan as verb
+
+    verb.plan(file, launcher.value, as_json)

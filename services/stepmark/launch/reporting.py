@@ -1,0 +1,115 @@
+"""Write what a rank found into its launch's folder: the report, its proof and the parts of a step, or a failure."""
+
+import json
+import os
+import resource
+import traceback
+from typing import Any
+
+import numpy as np
+
+from stepmark import catalog
+from stepmark.engines._protocol import Engine
+from stepmark.errors import printable
+from stepmark.launch import loop
+from stepmark.launch.group import ControlGroup
+from stepmark.launch.parts import time_parts
+from stepmark.launch.proof import failed_proof, prove
+from stepmark.launch.spec import LaunchSpec
+from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
+from stepmark.workloads._protocol import Workload
+
+REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
+
+
+def write(spec: LaunchSpec, document: dict[str, object]) -> None:
+    """Write the report under a draft name and rename it, so that it appears whole or not at all."""
+    draft = spec.placement.directory / f"{REPORT}.draft"
+    draft.write_text(json.dumps(document))
+    draft.rename(spec.placement.directory / REPORT)
+
+
+def cause(error: BaseException) -> str:
+    """Return an error as the cause of a failure: its type and message, or that memory has run out."""
+    text = f"{type(error).__name__}: {error}".strip()
+    out_of_memory = isinstance(error, MemoryError) or any(
+        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
+    )
+    return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
+
+
+def rank_report(
+    spec: LaunchSpec,
+    startup: StartupSeconds,
+    recorder: loop.Recorder,
+    engine: Engine,
+    first_loss: float,
+    compilations: tuple[int | None, int | None],
+    energy_joules: float | None,
+) -> RankReport:
+    """Return what was measured, after the windows, without proof and parts."""
+    last_loss = engine.synchronize()
+    return RankReport(
+        rank=spec.group.rank,
+        host=spec.placement.node,
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+        startup_seconds=startup,
+        windows=tuple(recorder.windows),
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        first_loss=first_loss if np.isfinite(first_loss) else None,
+        last_loss=last_loss if np.isfinite(last_loss) else None,
+        compilations_after_warmup=compilations[0],
+        compilations_after_window=compilations[1],
+        flags=engine.flags() | {"niceness": str(os.nice(0))},
+        energy_joules=energy_joules,
+        departures=_departures(spec) if spec.group.rank == 0 else (),
+    )
+
+
+def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
+    cell = spec.cell
+    support = catalog.load_engine(cell.engine).SUPPORT
+    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision)
+    return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
+
+
+def add_proof(
+    spec: LaunchSpec,
+    report: RankReport,
+    engine: Engine,
+    group: ControlGroup,
+    workload: Workload,
+    params: Any,
+    steps_done: int,
+) -> tuple[RankReport, bool]:
+    """Write the report again, with its proof, and return it with whether the group can go on.
+
+    If the proof fails, the report keeps what was measured, and the launch ends here, because the other ranks may be
+    waiting in a collective.
+    """
+    try:
+        proof, intact = prove(spec, engine, group, workload, params, steps_done), True
+    except Exception as error:
+        proof, intact = failed_proof(error), False
+    report = report.model_copy(update={"proof": proof})
+    write(spec, {"report": report.model_dump(mode="json")})
+    return report, intact
+
+
+def add_parts(
+    spec: LaunchSpec, report: RankReport, engine: Engine, group: ControlGroup, recorder: loop.Recorder
+) -> bool:
+    """Write the report again, with the parts of the step, and return whether they were timed.
+
+    If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
+    the rank that failed has written the reason if it could.
+    """
+    try:
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+    except ConnectionError:
+        return False
+    except Exception as error:
+        traceback.print_exc()
+        parts = Parts(nanoseconds={}, missing=printable(f"timing the parts failed: {cause(error)}")[:400])
+    write(spec, {"report": report.model_copy(update={"parts": parts}).model_dump(mode="json")})
+    return bool(parts.nanoseconds)
