@@ -114,9 +114,7 @@ def straggler_report(
     ranks, steps = launches[0].shape[0], sum(one.shape[1] for one in launches)
     _refuse_nonsense(launches, hosts)
     if ranks < 2:
-        return StragglerReport(
-            ranks=ranks, steps=steps, reason="the search for slow ranks needs at least two ranks, found one"
-        )
+        return StragglerReport(ranks=ranks, steps=steps, reason="the search needs at least two ranks, found one")
     if len(launches) == 1 and steps < 2 * _GROUPS_LEAST:
         return StragglerReport(ranks=ranks, steps=steps, reason=f"{steps} steps are too few to search for slow ranks")
     ratios = [rank_ratios.log_ratios_to_others(np.log(one.astype(np.float64))) for one in launches]
