@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from stepmark import catalog
-from stepmark.engines._protocol import Departure
+from stepmark.engines._support import Departure
 
 # Each prints {knob: [what users get, what the engine set]}, read from the framework's signatures and attributes.
 HEAD = """
