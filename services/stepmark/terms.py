@@ -4,8 +4,9 @@ from typing import Literal
 
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
-Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune"]
+Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"]
 DataSource = Literal["synthetic", "host", "digits"]
-DeviceKind = Literal["cpu"]
+DeviceKind = Literal["cpu", "gpu"]
+DeviceChoice = Literal["auto", "cpu", "gpu"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from stepmark import catalog
-from stepmark.engines._protocol import Departure
+from stepmark.engines._support import Departure
 
 # Each program prints {knob: [what users get, what the engine set]} from the framework's signatures and attributes.
 HEAD = """

@@ -3,7 +3,8 @@
 A test compares these rows with what an engine really sets, where that can be read back.
 """
 
-from stepmark.engines._protocol import LOSS_SCALE, Departure
+from stepmark.engines._protocol import LOSS_SCALE
+from stepmark.engines._support import Departure
 
 # Both engines on torch have these.
 TORCH = (

@@ -1,77 +1,19 @@
 """Define what an engine is: a file in this folder with `SUPPORT`, `import_framework` and `Engine`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._device import CPU, Device
+from stepmark.engines._device import CPU, Device, Memory
+from stepmark.engines._support import Support
 from stepmark.terms import ExecutionLevel, Option, Precision
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
 Weights = dict[str, NDArray[np.floating[Any]]]
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """Describe one way to spread the work over workers.
-
-    `max_workers` is None where there is no limit. The first of `variants` is the default. `one_process` says whether
-    all workers are replicas in a single process, on one node.
-    """
-
-    max_workers: int | None = None
-    variants: tuple[str, ...] = ()
-    one_process: bool = False
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Refuse a combination that an engine does not have, or that its framework computes wrongly.
-
-    An empty field matches everything.
-    """
-
-    reason: str
-    forms: tuple[str, ...] = ()
-    """The refusal holds for these strategies and variants."""
-    executions: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    accumulation: bool = False
-    """The refusal holds only where gradients are accumulated over micro-batches."""
-    clipping: bool = False
-    """The refusal holds only where gradients are clipped."""
-
-
-@dataclass(frozen=True)
-class Departure:
-    """Declare a setting that differs from what a framework's users get without asking.
-
-    It holds for every cell that matches, and an empty field matches everything. `ours` and `usual` are the setting's
-    two values, and `why` is the reason. A test compares departures with what the engine really sets, where that can be
-    read back.
-    """
-
-    knob: str
-    ours: str
-    usual: str
-    why: str
-    forms: tuple[str, ...] = ()
-    """The departure holds for these strategies and variants."""
-    executions: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-
-    def holds(self, strategy: str, variant: str | None, execution: str, precision: str) -> bool:
-        """Return whether a cell of this kind departs."""
-        return (
-            (not self.forms or strategy in self.forms or variant in self.forms)
-            and (not self.executions or execution in self.executions)
-            and (not self.precisions or precision in self.precisions)
-        )
 
 
 # All engines train with this momentum. It is exactly representable, since Keras keeps it in float32, where 0.9 would
@@ -82,49 +24,6 @@ LOSS_SCALE = 2.0**15  # The dynamic scale of float16 starts here. It is Keras' d
 PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
 MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak. A GPU would need 8192.
 
-NVIDIA_ONLY = "this is a mode of NVIDIA GPUs, and this version measures on CPU cores only"
-
-
-@dataclass(frozen=True)
-class Support:
-    """Declare as data what an engine can do, so that the plan can reject a cell before a process is started."""
-
-    framework: str
-    """This is the F of a workload's `F_model`."""
-    strategies: Mapping[str, Strategy]
-    executions: Mapping[str, str | None]
-    """Each level maps to None where the engine has it, or to the reason why not."""
-    default_execution: ExecutionLevel
-    """The engine's users get this level without asking."""
-    precisions: Mapping[str, str | None]
-    """Each precision maps as in `executions`.
-
-    float32 always has TF32 off. bfloat16 and float16 are the framework's mixed precision.
-    """
-    options: Mapping[str, str | None] = field(default_factory=dict)
-    """Each setting that a candidate may ask for maps to None, or to the reason why this engine lacks it."""
-    refusals: tuple[Refusal, ...] = ()
-    """These combinations of the above are not possible."""
-    departures: tuple[Departure, ...] = ()
-    """These settings differ from the framework's own defaults, beside those in `environment`."""
-    execution_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Each level maps to the programs that it starts."""
-    requires: tuple[str, ...] = ()
-    """These modules must be installed. `extra` is the extra of stepmark that installs them."""
-    extra: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """These variables are set before the framework is imported."""
-
-    def variants_of(self, strategy: str) -> tuple[str, ...]:
-        """Return the variants of a strategy, the default first."""
-        return self.strategies[strategy].variants
-
-    def departures_of(
-        self, strategy: str, variant: str | None, execution: str, precision: str
-    ) -> tuple[Departure, ...]:
-        """Return the departures of one kind of cell."""
-        return tuple(one for one in self.departures if one.holds(strategy, variant, execution, precision))
-
 
 @dataclass(frozen=True)
 class RankContext:
@@ -134,7 +33,7 @@ class RankContext:
     this rank may use. `collective_timeout_seconds` limits every collective. `seed` is the scenario's, from which
     weights and data come; `launch_seed` differs between launches and is the same on all ranks. `replicas` is the number
     of workers inside this process, and `accumulate` the number of micro-batches of a step, of equal size. The model and
-    its batches are placed on `device`.
+    its batches are placed on `device`, of which a process with several `replicas` has as many, counted from 0.
     """
 
     rank: int
@@ -163,7 +62,13 @@ class RankContext:
 
 
 class Engine(Protocol):
-    """Train one model on one rank. The constructor only keeps the context."""
+    """Train one model on one rank. The constructor only keeps the context.
+
+    `asynchronous` says that `step` may return before the device has made it, so that the time of a single step cannot
+    be read on the host: the loop then stamps blocks of steps, each ended by `drain` (docs/measuring.md).
+    """
+
+    asynchronous: bool
 
     def __init__(self, context: RankContext) -> None: ...
 
@@ -201,6 +106,18 @@ class Engine(Protocol):
 
     def synchronize(self) -> float:
         """Wait for the device, and return the last loss: the mean over this rank's samples, or over all."""
+
+    def drain(self) -> None:
+        """Return when the device has made every step that was begun. Nothing is fetched."""
+
+    def mark_window(self, steps: int) -> None:
+        """Prepare to time the next `steps` steps on the device itself, where it has a clock."""
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        """Return the time of each step since `mark_window` by the device's own clock, or None where it has none."""
+
+    def device_memory(self) -> Memory | None:
+        """Return the most device memory that was used since the process began, or None on CPU cores."""
 
     def compilations(self) -> int | None:
         """Return how often the step was traced or compiled so far, or None where nothing is."""

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import (
-    LOSS_SCALE,
-    MATMUL_SIDE,
-    MOMENTUM,
-    PartName,
-    RankContext,
-    Weights,
-    interleaved,
-)
+from stepmark.engines._device import Memory
+from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
 from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -27,6 +20,8 @@ if TYPE_CHECKING:
 
 class TorchTraining:
     """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
+
+    asynchronous = False
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -194,6 +189,18 @@ class TorchTraining:
 
     def synchronize(self) -> float:
         return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")
+
+    def drain(self) -> None:
+        self.synchronize()
+
+    def mark_window(self, steps: int) -> None:
+        return None
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        return None
+
+    def device_memory(self) -> Memory | None:
+        return None
 
     def forward(self, index: int) -> NDArray[Any]:
         import torch

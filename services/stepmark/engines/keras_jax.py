@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _departures, _keras_parts
-from stepmark.engines._protocol import (
-    NVIDIA_ONLY,
-    PartName,
-    RankContext,
-    Strategy,
-    Support,
-    Weights,
-    interleaved,
-)
+from stepmark.engines._device import Memory
+from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
+from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -37,7 +31,7 @@ SUPPORT = Support(
     default_execution="compiled",
     precisions={
         "float32": None,
-        "tf32": NVIDIA_ONLY,
+        "tf32": None,
         "bfloat16": None,
         "float16": None,
         "float64": "Keras computes several float64 operations in float32 on JAX (errors of 1e-7)",
@@ -45,9 +39,10 @@ SUPPORT = Support(
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "JAX has no fused optimizer; XLA fuses the update at the level compiled",
-        "cudnn-autotune": NVIDIA_ONLY,
+        "cudnn-autotune": None,
     },
     departures=(*_departures.KERAS, *_departures.JAX),
+    refusals=NVIDIA_MODES,
     requires=("jax", "keras"),
     extra="jax",
     environment={
@@ -70,6 +65,8 @@ def import_framework() -> None:
 
 class Engine:
     """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
+
+    asynchronous = False
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -235,6 +232,18 @@ class Engine:
 
     def synchronize(self) -> float:
         return float(self._loss) if self._loss is not None else float("nan")
+
+    def drain(self) -> None:
+        self.synchronize()
+
+    def mark_window(self, steps: int) -> None:
+        return None
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        return None
+
+    def device_memory(self) -> Memory | None:
+        return None
 
     def compilations(self) -> int | None:
         return sum(function._cache_size() for function in self._jitted) if self._jitted else None

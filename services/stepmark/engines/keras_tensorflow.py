@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _departures, _keras_parts
-from stepmark.engines._protocol import (
-    NVIDIA_ONLY,
-    PartName,
-    RankContext,
-    Refusal,
-    Strategy,
-    Support,
-    Weights,
-    interleaved,
-)
+from stepmark.engines._device import Memory
+from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
+from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
 from stepmark.engines._tensorflow_strategies import mirrored, multi_worker
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -43,14 +36,15 @@ SUPPORT = Support(
     },
     executions={"eager": None, "graph": None, "compiled": None},
     default_execution="graph",
-    precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
+    precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "TensorFlow has no fused optimizer; XLA fuses the update at the level compiled",
-        "cudnn-autotune": NVIDIA_ONLY,
+        "cudnn-autotune": None,
     },
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
+        *NVIDIA_MODES,
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
             "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
@@ -76,6 +70,8 @@ class Engine:
 
     Gradients are summed over ranks and divided by the number of labels in the global batch, so each is a mean over it.
     """
+
+    asynchronous = False
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -259,6 +255,18 @@ class Engine:
     def synchronize(self) -> float:
         """Return the mean loss over this rank's own samples, as torch's engine does."""
         return float(self._loss.numpy()) * self._context.world_size if self._loss is not None else float("nan")
+
+    def drain(self) -> None:
+        self.synchronize()
+
+    def mark_window(self, steps: int) -> None:
+        return None
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        return None
+
+    def device_memory(self) -> Memory | None:
+        return None
 
     def compilations(self) -> int | None:
         if not self._functions:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from stepmark.engines import _departures, _keras_parts
-from stepmark.engines._protocol import NVIDIA_ONLY, Refusal, Strategy, Support, Weights
+from stepmark.engines._protocol import Weights
+from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._protocol import Workload
 
@@ -26,7 +27,7 @@ SUPPORT = Support(
     default_execution="eager",
     precisions={
         "float32": None,
-        "tf32": NVIDIA_ONLY,
+        "tf32": None,
         "bfloat16": None,
         "float16": None,
         "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
@@ -35,10 +36,13 @@ SUPPORT = Support(
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": None,
         "bucket-view": None,
-        "cudnn-autotune": NVIDIA_ONLY,
+        "cudnn-autotune": None,
     },
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
-    refusals=(Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),),
+    refusals=(
+        *NVIDIA_MODES,
+        Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),
+    ),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
     extra="torch",

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import PartName, RankContext, Strategy, Support, Weights
+from stepmark.engines._device import Memory
+from stepmark.engines._protocol import PartName, RankContext, Weights
+from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 from stepmark.workloads.scripted import Params, Script
@@ -52,6 +54,8 @@ class Engine:
     All ranks take the slowest rank's time, as if they exchanged gradients at its end.
     """
 
+    asynchronous = False
+
     def __init__(self, context: RankContext) -> None:
         self._context = context
         self._fault_at: int | None = None
@@ -89,6 +93,18 @@ class Engine:
 
     def synchronize(self) -> float:
         return 0.0
+
+    def drain(self) -> None:
+        self.synchronize()
+
+    def mark_window(self, steps: int) -> None:
+        return None
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        return None
+
+    def device_memory(self) -> Memory | None:
+        return None
 
     def compilations(self) -> int | None:
         return None

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from stepmark.engines import _departures
-from stepmark.engines._protocol import NVIDIA_ONLY, Refusal, Strategy, Support, Weights
+from stepmark.engines._protocol import Weights
+from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
@@ -23,10 +24,11 @@ SUPPORT = Support(
         "compiled": None,
     },
     default_execution="eager",
-    precisions={"float32": None, "tf32": NVIDIA_ONLY, "bfloat16": None, "float16": None, "float64": None},
-    options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": NVIDIA_ONLY},
+    precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
+    options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": None},
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
+        *NVIDIA_MODES,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single", "fsdp"), options=("bucket-view",)),
         Refusal("torch.amp.GradScaler does not support FSDP; use bfloat16", ("fsdp",), precisions=("float16",)),
     ),

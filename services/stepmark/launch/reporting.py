@@ -69,7 +69,7 @@ def rank_report(
 def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
     cell = spec.cell
     support = catalog.load_engine(cell.engine).SUPPORT
-    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision)
+    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision, cell.device)
     return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 

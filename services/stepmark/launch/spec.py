@@ -40,11 +40,15 @@ class RankGroup(_Part):
 
 
 class Placement(_Part):
-    """Say where this rank runs: the name of its node, the cores it is pinned to, its device, and its own folder."""
+    """Say where this rank runs: the name of its node, the cores it is pinned to, its device, and its own folder.
+
+    `gpus` holds the UUIDs of the GPUs that the process may see; it is empty on CPU cores, which see none.
+    """
 
     node: str
     cpus: tuple[int, ...]
     device: Device
+    gpus: tuple[str, ...] = ()
     directory: Path
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.model import Candidate, Scenario, Training
-from stepmark.terms import ExecutionLevel, Option, Precision
+from stepmark.scenario.model import Candidate, Scenario, Spec
+from stepmark.terms import DeviceKind, ExecutionLevel, Option, Precision
 
 if TYPE_CHECKING:
-    from stepmark.engines._protocol import Refusal
+    from stepmark.engines._support import Refusal, Support
 
 
 Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
@@ -22,6 +22,7 @@ class Cell(BaseModel):
 
     `levels` holds the execution levels of the scenario that this cell answers: 'default' and what it resolves to are
     one cell. `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
+    `device` is the kind of device that it trains on; records from before GPUs were all measured on CPU cores.
     `unsupported` is the reason why the cell is not measured, or None.
     """
 
@@ -38,6 +39,7 @@ class Cell(BaseModel):
     workers: Number
     processes: Number
     batch_per_worker: Number
+    device: DeviceKind = "cpu"
     unsupported: str | None = None
 
     @model_validator(mode="before")
@@ -67,13 +69,18 @@ class Cell(BaseModel):
 class Machine(BaseModel):
     """Describe what a machine or cluster offers, as far as it decides which cells can be measured.
 
-    `places` is the number of workers it has room for. `programs` names those of the programs in `PROGRAMS` that it has.
+    `places` is the number of workers it has room for: one GPU for each, or one core. `programs` names those of the
+    programs in `PROGRAMS` that it has. `device` is what all cells of the run train on. `gpu_name` and
+    `compute_capability` are those of its GPUs; they are None on CPU cores, and in a cluster, whose head has no GPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     places: Number
     programs: tuple[str, ...]
+    device: DeviceKind = "cpu"
+    gpu_name: str | None = None
+    compute_capability: tuple[int, int] | None = None
 
 
 # Each program that an engine may need at run time is listed with what to do where it is missing.
@@ -115,12 +122,15 @@ def _cell(
         workers=workers,
         processes=1 if support.strategies[candidate.strategy].one_process else workers,
         batch_per_worker=scenario.spec.scale.batch_of(workers),
+        device=machine.device,
     )
-    return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec.training, machine), None)})
+    return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec, machine), None)})
 
 
-def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
+def _reasons(cell: Cell, spec: Spec, machine: Machine) -> Iterator[str]:
     support = catalog.load_engine(cell.engine).SUPPORT
+    if cell.device == "gpu":
+        yield from _reasons_of_gpu(support, spec)
     for known, asked in (
         (support.executions, [cell.execution]),
         (support.precisions, [cell.precision]),
@@ -130,20 +140,38 @@ def _reasons(cell: Cell, training: Training, machine: Machine) -> Iterator[str]:
             reason = known.get(name, f"{cell.engine} does not support it")
             if reason is not None:
                 yield f"{name}: {reason}"
-    yield from (refusal.reason for refusal in support.refusals if _refuses(refusal, cell, training))
+    yield from (refusal.reason for refusal in support.refusals if _refuses(refusal, cell, spec, machine))
     most = support.strategies[cell.strategy].max_workers
     if most is not None and cell.workers > most:
         yield f"{cell.engine} {cell.strategy} runs at most {most} worker, and the scenario asks for {cell.workers}"
     if cell.workers > machine.places:
-        yield f"the cell needs {cell.workers} workers, and only {machine.places} fit here (one core each)"
+        yield f"the cell needs {cell.workers} workers, and only {machine.places} fit here ({_EACH[cell.device]} each)"
     for program in support.execution_needs.get(cell.execution, ()):
         if program not in machine.programs:
             yield f"{cell.execution} needs {program} on this machine, and none was found: {PROGRAMS[program]}"
 
 
-def _refuses(refusal: "Refusal", cell: Cell, training: Training) -> bool:
+_EACH = {"cpu": "one core", "gpu": "one GPU"}
+
+
+def _reasons_of_gpu(support: "Support", spec: Spec) -> Iterator[str]:
+    if support.no_gpu is not None:
+        yield f"device gpu: {support.no_gpu}"
+    if spec.measurement.memory_limit_bytes is not None:
+        yield (
+            "measurement.memoryLimitBytes limits the address space, of which CUDA reserves more than a machine has "
+            "memory: leave it out on GPUs"
+        )
+
+
+def _refuses(refusal: "Refusal", cell: Cell, spec: Spec, machine: Machine) -> bool:
     """Return whether every condition of the refusal is met."""
+    training, capability = spec.training, machine.compute_capability if cell.device == "gpu" else None
     met = (
+        not refusal.devices or cell.device in refusal.devices,
+        not refusal.workloads or spec.workload.model in refusal.workloads,
+        refusal.capability_below is None or (capability is not None and capability < refusal.capability_below),
+        refusal.capability_from is None or (capability is not None and capability >= refusal.capability_from),
         not refusal.forms or cell.strategy in refusal.forms or cell.variant in refusal.forms,
         not refusal.executions or cell.execution in refusal.executions,
         not refusal.precisions or cell.precision in refusal.precisions,

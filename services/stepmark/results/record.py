@@ -5,6 +5,7 @@ Schema history
     2  a cell's options and processes
     3  the parts of a step, timed alone; energy
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
+    5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
 """
 
 import io
@@ -18,6 +19,7 @@ from pydantic import ConfigDict, Field
 from stepmark.plan.cells import Cell
 from stepmark.results.base import Clean, Count, Long, RecordModel, Text
 from stepmark.results.certificate import Proof
+from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
 
 WARMUP_STEPS_MOST = 5000
 """The most warm-up steps of a launch, even if its steps still become faster."""
@@ -42,11 +44,21 @@ class StartupSeconds(RecordModel):
 
 
 class Window(RecordModel):
-    """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host."""
+    """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host.
+
+    `stamp_steps` is the number of steps between two readings of the clock, of which the last may cover fewer. It is 1
+    where the host sees the end of every step.
+    """
 
     kind: Literal["warmup", "measured"]
     steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     host_nanoseconds: Nanoseconds
+    stamp_steps: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+
+    @property
+    def stamps(self) -> int:
+        """The number of times between readings of the clock."""
+        return -(-self.steps // self.stamp_steps)
 
 
 PartName = Literal[
@@ -110,9 +122,11 @@ class Departure(RecordModel):
 class RankReport(RecordModel):
     """What one rank's process reports of its launch.
 
-    `energy_joules` is the energy of its device over the measured windows. `departures` are reported by rank 0 for all
-    ranks; launches of older schemas report none, which does not mean that they had none. `proof` shows that the timed
-    step trains as the reference does; it is None where no proof was asked for, or where the process ended before it.
+    `energy_joules` is the energy of its device over the measured windows. `device`, `device_use` and `device_memory`
+    are None on CPU cores, whose memory is `peak_memory_bytes`: the most that the process had of the host. `departures`
+    are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
+    `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
+    the process ended before it.
     """
 
     rank: Count
@@ -130,6 +144,9 @@ class RankReport(RecordModel):
     proof: Proof | None = None
     energy_joules: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     interference: Interference | None = None
+    device: DeviceFacts | None = None
+    device_use: DeviceUse | None = None
+    device_memory: DeviceMemory | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
 
 
@@ -150,7 +167,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4] = 4
+    schema_version: Literal[1, 2, 3, 4, 5] = 5
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 from stepmark import catalog
 from stepmark.scenario.metadata import Metadata
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import DataSource, ExecutionLevel, Option, Precision
+from stepmark.terms import DataSource, DeviceChoice, ExecutionLevel, Option, Precision
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -229,6 +229,9 @@ class Spec(StrictModel):
     """Worker counts and batch size."""
     data: Data = Data()
     """Source of the samples."""
+    device: DeviceChoice = "auto"
+    """gpu: one GPU for each worker, refused where there is none; cpu: CPU cores, GPUs are left alone; auto: GPUs where
+    the machine or the profile has them."""
     measurement: Measurement = Measurement()
     """How many launches and steps are measured, and when the figures are precise enough."""
     parity: Literal["required", "reported", "skipped"] = "required"
@@ -277,6 +280,8 @@ class Scenario(StrictModel):
         document["metadata"] = {"name": self.name}
         for key in _NOT_MEASURED:
             del document["spec"][key]
+        if self.spec.device == "auto":
+            del document["spec"]["device"]
         for name in _YOUNGER:
             field = Measurement.model_fields[name]
             if getattr(self.spec.measurement, name) == field.default:
