@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
 from stepmark.analysis.intervals import Estimate, typical
 from stepmark.analysis.launch import Launch, LaunchSummary
@@ -20,6 +21,7 @@ from stepmark.analysis.utilization import Utilization, utilization
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import Departure, StartupSeconds
+from stepmark.terms import DeviceKind
 
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
@@ -72,7 +74,9 @@ class CellResult(SummaryModel):
     """Store the result of one cell. Figures are None where nothing valid was measured.
 
     `time_split_missing` says why there is no time split. `departures` lists what the cell's launches did differently
-    from what the framework's users get without asking; records of schema 3 and older do not say.
+    from what the framework's users get without asking; records of schema 3 and older do not say. `device_name` is the
+    name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
+    share of the windows in which their power limit kept them from their clocks.
     """
 
     key: str
@@ -104,6 +108,10 @@ class CellResult(SummaryModel):
     peak_memory_bytes: int | None = None
     startup_seconds: StartupSeconds | None = None
     departures: tuple[Departure, ...] = ()
+    device: DeviceKind = "cpu"
+    device_name: str | None = None
+    device_notes: tuple[str, ...] = ()
+    power_capped_ratio: float | None = None
 
     @property
     def state(self) -> str:
@@ -198,6 +206,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
+        **device_figures(launches),
         "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 

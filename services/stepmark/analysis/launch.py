@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.long_steps import long_step
+from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.analysis.proofs import TimedProof, timed_proof
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
-from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
+from stepmark.analysis.utilization import Use, use_of
 from stepmark.plan.cells import Cell
 from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
@@ -43,7 +45,8 @@ class Launch:
     it has no figures then either. `taken_share` is what others took of its cores. `attempt` is above 0 where the launch
     was made again. `long_step` is a sentence about a step that took far longer than others. `startup_seconds` holds the
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
-    from the framework's defaults.
+    from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
+    the windows, of which `power_capped_ratio` is the share that their power limit slowed down.
     """
 
     cell: str
@@ -59,6 +62,9 @@ class Launch:
     disturbed: str | None = None
     taken_share: float | None = None
     long_step: str = ""
+    device_notes: tuple[str, ...] = ()
+    sm_clock_hz: float | None = None
+    power_capped_ratio: float | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -83,6 +89,9 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         departures=header.ranks[0].departures,
         proof=timed_proof(header),
         long_step=long_step(record),
+        device_notes=device_notes(header),
+        sm_clock_hz=sm_clock_hz(header),
+        power_capped_ratio=power_capped_ratio(header),
     )
 
 
@@ -148,7 +157,7 @@ def invalid(record: LaunchRecord) -> str | None:
             return f"rank {rank.rank}: steps add up to {measured / 1e9:.3f} s, and the window took {window / 1e9:.3f} s"
         if rank.compilations_after_warmup != rank.compilations_after_window:
             return f"rank {rank.rank}: it compiled inside the measured window"
-    return _ranks_apart(record)
+    return invalid_device(record.header) or _ranks_apart(record)
 
 
 def _waited_nanoseconds(rank: RankReport) -> float:
