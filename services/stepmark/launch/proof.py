@@ -58,6 +58,6 @@ def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, F
     reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
     cell, clips = spec.cell, spec.training.clip_global_norm is not None
-    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips)
+    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips, cell.device)
     text = problem(figures, limits, tuple(reference.end), cell.workers > 1)
     return {"figures": figures, "limits": limits, "problem": text[:1000]}
