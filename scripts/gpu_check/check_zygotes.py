@@ -27,9 +27,8 @@ def check(size: Size, findings: Findings) -> None:
     """Start a zygote of each engine and look at its open files; then start CUDA on purpose, which must show there."""
     device: DeviceKind = "gpu" if size.on_gpu else "cpu"
     for engine in engines():
-        zygote = Zygote(
-            engine, findings.folder / f"{engine}.sock", child_environment(engine, 2, findings.folder, device)
-        )
+        scratch = Path(tempfile.mkdtemp())  # The path of a socket has at most 107 characters.
+        zygote = Zygote(engine, scratch / "socket", child_environment(engine, 2, scratch, device))
         try:
             zygote.wait_until_ready()
             findings.figure(f"{engine}_starts_cuda", _opened_cuda(zygote.pid))
