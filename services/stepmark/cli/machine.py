@@ -4,20 +4,54 @@ import os
 import shutil
 
 from stepmark import catalog, interpreters
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
+from stepmark.terms import DeviceChoice
 
+DEVICE_VARIABLE = "STEPMARK_DEVICE"
+_PLACES_UNKNOWN = 4096
 _COMPILERS = {"c++": ("c++", "g++", "clang++")}
 
 
-def this_machine() -> Machine:
-    """Return what this machine offers. Each worker has a core of its own.
+def this_machine(choice: DeviceChoice) -> Machine:
+    """Return what this machine offers to a scenario with this `spec.device`. Each worker has its own core, or GPU.
 
-    In a cluster (RAY_ADDRESS is set) only Ray knows the number of places, and it refuses a run that needs too many.
+    In a cluster (RAY_ADDRESS is set) only Ray knows the number of places, and it refuses a run that needs too many; the
+    head has no GPU, so the profile says in STEPMARK_DEVICE what the workers have.
+
+    Raises:
+        CannotRun: a GPU is asked for, and there is none.
     """
-    places = 4096 if "RAY_ADDRESS" in os.environ else len(os.sched_getaffinity(0))
-    return Machine(places=places, programs=tuple(name for name in PROGRAMS if find_program(name)))
+    programs = tuple(name for name in PROGRAMS if find_program(name))
+    in_cluster = "RAY_ADDRESS" in os.environ
+    gpus = () if choice == "cpu" or in_cluster else visible_gpus(here())
+    of_profile = choice != "cpu" and in_cluster and os.environ.get(DEVICE_VARIABLE, "cpu") == "gpu"
+    if choice == "gpu" and not gpus and not of_profile:
+        raise CannotRun(_no_gpu(in_cluster))
+    if in_cluster:
+        return Machine(places=_PLACES_UNKNOWN, programs=programs, device="gpu" if of_profile else "cpu")
+    if not gpus:
+        return Machine(places=len(os.sched_getaffinity(0)), programs=programs)
+    name, capability = here().name(gpus[0]), here().compute_capability(gpus[0])
+    return Machine(places=len(gpus), programs=programs, device="gpu", gpu_name=name, compute_capability=capability)
+
+
+def _no_gpu(in_cluster: bool) -> str:
+    """Return why `device: gpu` is refused."""
+    if in_cluster:
+        return (
+            f"spec.device: expected gpu, found a profile without devices ({DEVICE_VARIABLE} is not gpu). Choose a "
+            "profile with devices, or device: auto."
+        )
+    hidden = len(here().gpus())
+    found = f"{hidden} GPUs that {VARIABLE} hides" if hidden else "no GPU that the driver shows here"
+    return (
+        f"spec.device: expected gpu, found {found}. `stepmark doctor` says more. With device: auto or cpu the scenario "
+        "runs on CPU cores."
+    )
 
 
 def find_program(name: str) -> str | None:

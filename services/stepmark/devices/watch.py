@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from stepmark.devices.nvml import Nvml
-from stepmark.results.device import CapReason, DeviceUse
+from stepmark.results.device import CapReason, DeviceFacts, DeviceUse
 
 _IDLE_SECONDS, _POLL_SECONDS = 10.0, 0.1
 _NOISE_BYTES = (
@@ -74,11 +74,11 @@ class GpuWatch:
     Processes and memory are compared with those of the moment at which this object is made. Clocks, power, temperature
     and utilisation are read at each look while the process makes its steps, warm-up among them, and counters at the
     first of these looks and at the one after the last. Of several GPUs, the samples are taken together, and errors and
-    memory are added.
+    memory are added. `facts` are those of the first.
     """
 
-    def __init__(self, nvml: Nvml, gpus: tuple[str, ...]) -> None:
-        self._nvml, self._gpus = nvml, gpus
+    def __init__(self, nvml: Nvml, gpus: tuple[str, ...], facts: DeviceFacts) -> None:
+        self._nvml, self._gpus, self.facts = nvml, gpus, facts
         self._before = [Occupancy.of(nvml, gpu) for gpu in gpus]
         self._most: list[Occupancy] = []
         self._sums: list[int | None] = []

@@ -2,14 +2,15 @@ import pytest
 
 from fakes.gpus import MIB, FakeNvml, some_gpus, uuid
 from stepmark.devices.watch import GpuWatch, Occupancy, wait_until_idle
-from stepmark.results.device import DeviceUse
+from stepmark.results.device import DeviceFacts, DeviceUse
 
 A, B = uuid(0), uuid(1)
+FACTS = DeviceFacts(kind="gpu", name="NVIDIA L4", uuid_tail="1")
 
 
 def watched(nvml: FakeNvml, *gpus: str) -> GpuWatch:
     """Watch a launch that starts, steps at two looks, and has ended."""
-    watch = GpuWatch(nvml, gpus)
+    watch = GpuWatch(nvml, gpus, FACTS)
     watch.look(stepping=False)
     for gpu in nvml.them:
         gpu.processes, gpu.used_mib, gpu.capped_ms = 1, 9_000, 100
@@ -54,7 +55,7 @@ def test_a_gpu_that_has_vanished_leaves_everything_unknown() -> None:
 
 
 def test_a_launch_that_never_stepped_has_only_its_processes_and_memory() -> None:
-    watch = GpuWatch(FakeNvml(some_gpus(1)), (A,))
+    watch = GpuWatch(FakeNvml(some_gpus(1)), (A,), FACTS)
     watch.look(stepping=False)
     assert watch.use() == DeviceUse(processes_before=0, processes_most=0, memory_used_before_bytes=500 * MIB)
 
