@@ -4,7 +4,8 @@ BIN := .venv/bin
 # Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
 # and end. The others have the machine to themselves.
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py interrupted_runs_go_on.py \
-  upload_while_it_is_measured.py faults_end_one_launch_and_nothing_else.py the_command_line_explains_itself.py \
+  upload_while_it_is_measured.py faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py \
+  the_command_line_explains_itself.py \
   prometheus_*.py) tests/contract tests/unit tests/truth tests/chart tests/browser tests/service/hub
 
 .PHONY: help demo hub-demo command test fuzz test-cluster kind-up kind-down lint requirements generate clean

@@ -20,6 +20,7 @@ from stepmark.analysis.utilization import Utilization, utilization
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import Departure, StartupSeconds
+from stepmark.terms import DeviceKind
 
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
@@ -86,6 +87,7 @@ class CellResult(SummaryModel):
     options: tuple[str, ...]
     workers: int
     processes: int
+    device: DeviceKind = "cpu"
     batch_per_worker: int
     global_batch: int
     launches: int
