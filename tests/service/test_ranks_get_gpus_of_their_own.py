@@ -114,7 +114,7 @@ def half_in_mig_mode() -> list[FakeGpu]:
     ("gpus", "visible", "words"),
     [
         (some_gpus(2), "0,0", ["rank 0 on node ", "rank 1 on node ", f"found one for both ({uuid(0)})"]),
-        (unlike(), None, ["rank 0 on node ", "rank 1 on node ", "found NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
+        (unlike(), None, ["rank 0 on node ", "rank 1 on node ", "NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
         (half_in_mig_mode(), None, ["rank 1 on node ", "expected a whole GPU, found", f"MIG mode ({uuid(1)})"]),
     ],
     ids=["one twice", "unlike", "MIG"],
