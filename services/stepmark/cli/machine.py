@@ -9,7 +9,7 @@ from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
-from stepmark.terms import DeviceChoice
+from stepmark.terms import DeviceChoice, DeviceKind
 
 DEVICE_VARIABLE = "STEPMARK_DEVICE"
 _PLACES_UNKNOWN = 4096
@@ -26,32 +26,30 @@ def this_machine(choice: DeviceChoice) -> Machine:
         CannotRun: a GPU is asked for, and there is none.
     """
     programs = tuple(name for name in PROGRAMS if find_program(name))
-    in_cluster = "RAY_ADDRESS" in os.environ
-    gpus = () if choice == "cpu" or in_cluster else visible_gpus(here())
-    of_profile = choice != "cpu" and in_cluster and os.environ.get(DEVICE_VARIABLE, "cpu") == "gpu"
-    if choice == "gpu" and not gpus and not of_profile:
-        raise CannotRun(_no_gpu(in_cluster))
-    if in_cluster:
-        return Machine(places=_PLACES_UNKNOWN, programs=programs, device="gpu" if of_profile else "cpu")
-    if not gpus:
-        return Machine(places=len(os.sched_getaffinity(0)), programs=programs)
-    name, capability = here().name(gpus[0]), here().compute_capability(gpus[0])
-    return Machine(places=len(gpus), programs=programs, device="gpu", gpu_name=name, compute_capability=capability)
+    if "RAY_ADDRESS" in os.environ:
+        return Machine(places=_PLACES_UNKNOWN, programs=programs, device=_device_of_cluster(choice))
+    gpus = visible_gpus(here()) if choice != "cpu" else ()
+    if gpus:
+        name, capability = here().name(gpus[0]), here().compute_capability(gpus[0])
+        return Machine(places=len(gpus), programs=programs, device="gpu", gpu_name=name, compute_capability=capability)
+    if choice == "gpu":
+        hidden = len(here().gpus())
+        found = f"{hidden} GPUs that {VARIABLE} hides" if hidden else "no GPU that the driver shows here"
+        raise CannotRun(
+            f"spec.device: expected gpu, found {found}. `stepmark doctor` says more. With device: auto or cpu the "
+            "scenario runs on CPU cores."
+        )
+    return Machine(places=len(os.sched_getaffinity(0)), programs=programs)
 
 
-def _no_gpu(in_cluster: bool) -> str:
-    """Return why `device: gpu` is refused."""
-    if in_cluster:
-        return (
+def _device_of_cluster(choice: DeviceChoice) -> DeviceKind:
+    offered: DeviceKind = "gpu" if os.environ.get(DEVICE_VARIABLE) == "gpu" else "cpu"
+    if choice == "gpu" and offered != "gpu":
+        raise CannotRun(
             f"spec.device: expected gpu, found a profile without devices ({DEVICE_VARIABLE} is not gpu). Choose a "
             "profile with devices, or device: auto."
         )
-    hidden = len(here().gpus())
-    found = f"{hidden} GPUs that {VARIABLE} hides" if hidden else "no GPU that the driver shows here"
-    return (
-        f"spec.device: expected gpu, found {found}. `stepmark doctor` says more. With device: auto or cpu the scenario "
-        "runs on CPU cores."
-    )
+    return offered if choice == "auto" else choice
 
 
 def find_program(name: str) -> str | None:
