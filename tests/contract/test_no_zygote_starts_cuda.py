@@ -8,7 +8,6 @@ PyPI's torch is the one for CUDA. TensorFlow's and JAX's wheels for CUDA have in
 """
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,11 +52,16 @@ def calls(driver: FakeDriver, pid: int) -> list[str]:
     return [words[2] for words in lines if words[0] == str(pid) and words[1] == "call"]
 
 
-@pytest.mark.parametrize("engine", WHEELS)
-def test_a_zygote_imports_its_framework_and_forks_without_cuda(tmp_path: Path, driver: FakeDriver, engine: str) -> None:
+def python_with_cuda(engine: str) -> str:
     python = python_of(engine)
     if missing(python, catalog.load_engine(engine).SUPPORT.requires) or not versions(python, [WHEELS[engine]]):
         pytest.skip(f"needs {WHEELS[engine]} in the interpreter of {engine}: make test-cuda-imports")
+    return python
+
+
+@pytest.mark.parametrize("engine", WHEELS)
+def test_a_zygote_imports_its_framework_and_forks_without_cuda(tmp_path: Path, driver: FakeDriver, engine: str) -> None:
+    python_with_cuda(engine)
     zygote = Zygote(engine, tmp_path / "z.sock", environment(engine, driver, tmp_path))
     try:
         assert zygote.wait_until_ready()
@@ -70,32 +74,36 @@ def test_a_zygote_imports_its_framework_and_forks_without_cuda(tmp_path: Path, d
         zygote.stop()
 
 
-ASKS = "import os, torch; print(os.getpid()); {}"
-
-
 @pytest.mark.parametrize(
-    ("question", "nvml"),
-    [("torch._C._cuda_getDeviceCount()", True), ("torch.cuda.is_available()", False)],
-    ids=["CUDA itself", "without NVML"],
+    ("engine", "question", "nvml"),
+    [
+        ("torch", "torch._C._cuda_getDeviceCount()", True),
+        ("torch", "torch.cuda.is_available()", False),
+        ("keras-tensorflow", "tensorflow.config.list_physical_devices('GPU')", True),
+        ("keras-jax", "jax.devices()", True),
+    ],
+    ids=["torch", "torch without NVML", "tensorflow", "jax"],
 )
-def test_a_question_that_starts_cuda_is_seen(tmp_path: Path, driver: FakeDriver, question: str, nvml: bool) -> None:
+def test_a_question_that_starts_cuda_is_seen(
+    tmp_path: Path, driver: FakeDriver, engine: str, question: str, nvml: bool
+) -> None:
     """The controls: without these lines in the log, the test above would prove nothing."""
     if not nvml:
         (driver.folder / "libnvidia-ml.so.1").unlink()
-    assert "cuGetProcAddress" in calls(driver, asked(question, driver, tmp_path))
+    assert {"cuInit", "cuGetProcAddress"} & set(calls(driver, asked(engine, question, driver, tmp_path)))
 
 
 def test_with_nvml_torch_asks_for_gpus_without_cuda(tmp_path: Path, driver: FakeDriver) -> None:
-    assert calls(driver, asked("assert torch.cuda.is_available()", driver, tmp_path)) == []
+    assert calls(driver, asked("torch", "assert torch.cuda.is_available()", driver, tmp_path)) == []
 
 
-def asked(question: str, driver: FakeDriver, folder: Path) -> int:
-    """The pid of a process that has imported torch and asked this."""
-    if missing(sys.executable, ["torch"]):
-        pytest.skip("torch is not installed")
+def asked(engine: str, question: str, driver: FakeDriver, folder: Path) -> int:
+    """The pid of a process that has imported the framework and asked this."""
+    framework = catalog.load_engine(engine).SUPPORT.requires[0]
+    code = f"import os, {framework}; print(os.getpid(), flush=True); {question}"
     done = subprocess.run(
-        [sys.executable, "-c", ASKS.format(question)],
-        env=environment("torch", driver, folder),
+        [python_with_cuda(engine), "-c", code],
+        env=environment(engine, driver, folder) | {"JAX_PLATFORMS": ""},
         capture_output=True,
         text=True,
     )

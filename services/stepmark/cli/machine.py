@@ -76,6 +76,35 @@ def install_hint(engine: str) -> str:
     return f"pip install 'stepmark[{extra}]'" if extra else ""
 
 
+def why_no_cuda(engine: str) -> str | None:
+    """Return why the installed packages of an engine cannot use this machine's GPUs, with what to do.
+
+    It is None where nothing speaks against it; an engine without a framework needs no CUDA. A driver serves programs of
+    its own major version of CUDA and of older ones.
+    """
+    requires, python = catalog.load_engine(engine).SUPPORT.requires, interpreters.python_of(engine)
+    frameworks = [name for name in requires if name in _CUDA_PACKAGES]
+    built = interpreters.cuda_versions(python, frameworks)
+    driver = here().cuda_driver()
+    for name in frameworks:
+        if name not in built:
+            return f"expected {name} for CUDA, found one for CPU cores. {_CUDA_PACKAGES[name]}"
+        if driver is not None and driver[0] < int(built[name].partition(".")[0]):
+            return (
+                f"{name} is for CUDA {built[name]}: expected a driver that knows it, found {here().driver()}, which "
+                f"knows CUDA {driver[0]}.{driver[1]}. Update the driver, or install {name} for that version."
+            )
+    return None
+
+
+_OWN_INTERPRETER = f"into an interpreter of its own ({interpreters.FOLDER_VARIABLE})"
+_CUDA_PACKAGES = {
+    "torch": "Install PyPI's torch, which is for CUDA.",
+    "tensorflow": f"Install requirements/keras-cuda.txt {_OWN_INTERPRETER}.",
+    "jax": f"Install requirements/jax-cuda.txt {_OWN_INTERPRETER}.",
+}
+
+
 def check_installed(plan: Plan) -> None:
     """Check that all engines and data sources of the plan are installed.
 
@@ -88,6 +117,8 @@ def check_installed(plan: Plan) -> None:
         for engine in engines
         if (missing := missing_modules(engine))
     ]
+    if plan.machine.gpu_name is not None:  # In a cluster, the head's driver says nothing.
+        problems += [f"engine {engine}: {why}" for engine in engines if (why := why_no_cuda(engine)) is not None]
     if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
     if problems:

@@ -2,16 +2,21 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conftest import CommandLine
+from conftest import scenario_document
 from stepmark import interpreters
-from stepmark.cli.run_verb import Choices, run
 from stepmark.launch import zygote
 from stepmark.launch.spawn import Zygote, is_poisoned
-from stepmark.results.store import SqliteStore
+from stepmark.orchestrate.driver import Options, Rules, measure
+from stepmark.plan.blocks import make_plan
+from stepmark.plan.cells import Machine
+from stepmark.results.record import LaunchHeader, LaunchRecord
+from stepmark.scenario.load import scenario_from_object
 
 
 @pytest.fixture
@@ -23,7 +28,6 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     python.chmod(0o700)
     monkeypatch.setattr(interpreters, "python_of", lambda engine: str(python))
-    monkeypatch.setattr(interpreters, "pythons", lambda: [sys.executable])
 
 
 def test_it_says_so_and_serves_nobody(
@@ -45,11 +49,28 @@ def test_all_ranks_of_its_node_are_told(tmp_path: Path, poisoned: None) -> None:
     assert is_poisoned(started.path)
 
 
-def test_its_launches_are_fresh_and_their_records_say_so(stepmark: CommandLine, poisoned: None) -> None:
-    scenario = stepmark.scenario(scale={"workers": [2], "batchPerWorker": 8})
-    out = stepmark.folder / "out"
-    run(scenario, out, Choices(resume=False, launcher="bare", fresh_process=False))
-    store = SqliteStore.open(out)
-    headers = list(store.headers())
-    store.close()
-    assert [(header.forked, header.failure) for header in headers] == [(False, None)] * 2
+class Kept:
+    """What a run stores, and whom it tells of its progress."""
+
+    def __init__(self) -> None:
+        self.records: list[LaunchRecord] = []
+
+    def headers(self) -> Iterator[LaunchHeader]:
+        return iter(())
+
+    def append(self, record: LaunchRecord) -> None:
+        self.records.append(record)
+
+    def certified(self) -> frozenset[str]:
+        return frozenset()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_its_launches_are_fresh_and_their_records_say_so(poisoned: None) -> None:
+    scenario = scenario_from_object(scenario_document(scale={"workers": [2], "batchPerWorker": 8}))
+    kept: Any = Kept()
+    rules = Rules(precise_enough=lambda: True, disturbed=lambda _: None)
+    measure(make_plan(scenario, Machine(places=2, programs=())), kept, kept, Options(launcher="bare"), rules)
+    assert [(record.header.forked, record.header.failure) for record in kept.records] == [(False, None)] * 2
