@@ -215,6 +215,7 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
 
 
 def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpus) -> RankOutcome:
+    watch = gpus.watch()
     spec = _spec(rank, launch, endpoints, gpus)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(
@@ -223,7 +224,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: Loc
         _environment(rank, _key(launch)),
         lambda: rank.channel.has_failed(launch.id),
         tell,
-        gpus.watch(),
+        watch,
     )
     _keep_cause(spec, outcome)
     shutil.rmtree(spec.placement.directory, ignore_errors=True)
