@@ -34,7 +34,7 @@ def test_it_says_so_and_serves_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(zygote, "cuda_is_up", lambda: True)
-    monkeypatch.setattr(zygote.process, "die_with_parent", lambda _: None)
+    monkeypatch.setattr("stepmark.launch.process.die_with_parent", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["zygote", "sleeper", str(tmp_path / "z.sock")])
     zygote.main()
     assert capsys.readouterr().out == "poisoned\n"
