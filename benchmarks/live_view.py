@@ -141,7 +141,8 @@ def pairs(launches: list[list[tuple[bool, float]]]) -> tuple[list[float], list[f
 def main(launches: int, rate: float) -> None:
     SCENARIO["spec"]["measurement"]["launches"] = launches  # type: ignore[index]
     pace_module.TELL_SECONDS /= rate
-    plan = make_plan(scenario_from_object(SCENARIO), this_machine())
+    scenario = scenario_from_object(SCENARIO)
+    plan = make_plan(scenario, this_machine(scenario.spec.device))
     kept, board = Kept(), Board("live-view", 0)
     with serving("127.0.0.1", 0, board.now) as url:
         client = Client(url, rate)

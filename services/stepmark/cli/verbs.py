@@ -46,7 +46,8 @@ def validate(file: Path, as_json: bool) -> None:
 
 def plan(file: Path, launcher: str, as_json: bool) -> None:
     """Print the cells, the blocks of launches and an estimate of the time."""
-    made = make_plan(scenario_from_file(file), this_machine())
+    scenario = scenario_from_file(file)
+    made = make_plan(scenario, this_machine(scenario.spec.device))
     needed = made.scenario.spec.measurement.launches
     seconds = estimate_seconds(made, needed, launcher, fresh_process=False)
     if as_json:

@@ -29,6 +29,7 @@ SUPPORT = Support(
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
     precisions={"float32": None, "bfloat16": None},
+    no_gpu=None,  # It sleeps on any device.
 )
 
 _SCRIPTED_STEPS = 20_000
@@ -119,7 +120,8 @@ class Engine:
         return None
 
     def flags(self) -> dict[str, str]:
-        return {"engine": "sleeper"}
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+        return {"engine": "sleeper", "device": self._context.device.torch_name, "visible GPUs": visible}
 
     def close(self) -> None:
         return None

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from stepmark import catalog
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import device_variables
+from stepmark.devices.watch import energy_joules
+from stepmark.engines._device import Memory
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.errors import printable
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
-from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.parts import time_parts
@@ -31,6 +34,7 @@ from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
+from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec, Workload
@@ -68,6 +72,7 @@ def run(spec: LaunchSpec) -> None:
     Nothing is closed or freed. TensorFlow's threads have been seen to hang in an orderly exit, and the destructor of a
     DDP model holds the interpreter's lock while it waits for a gloo thread that needs that lock.
     """
+    os.environ.update(device_variables(spec.placement.gpus))  # CUDA reads them when it starts.
     watch = Stopwatch(spec.requested_at_ns)
     status = 1
     try:
@@ -145,9 +150,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
         first_step=watch.lap(),
     )
     buffer.phase = Phase.STEPPING
-    device = engine.flags().get("device", "")
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
-    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations, lambda: energy_joules(device))
+    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
     report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
     (spec.placement.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
@@ -259,22 +263,23 @@ def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch],
 
 
 def _run_windows(
-    spec: LaunchSpec,
-    recorder: loop.Recorder,
-    meter: Meter,
-    compilations: Callable[[], int | None],
-    joules: Callable[[], float | None],
+    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, compilations: Callable[[], int | None]
 ) -> tuple[tuple[int | None, int | None], float | None]:
     """Return the compilations after the warm-up and after the windows, and the joules used in the windows.
 
     A value is None where it is unknown.
     """
     loop.warm_up(recorder, spec.measurement)
-    compiled, used = compilations(), joules()
+    compiled, used = compilations(), _joules(spec)
     with meter.measuring():
         loop.measure(recorder, spec.measurement)
-    used_now = joules()
+    used_now = _joules(spec)
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
+
+
+def _joules(spec: LaunchSpec) -> float | None:
+    gpus = spec.placement.gpus
+    return energy_joules(here(), gpus) if gpus else None
 
 
 def _report(
@@ -300,7 +305,17 @@ def _report(
         compilations_after_window=compilations[1],
         flags=engine.flags() | {"niceness": str(os.nice(0))},
         energy_joules=energy_joules,
+        device_memory=_device_memory(engine.device_memory()),
         departures=_departures(spec) if spec.group.rank == 0 else (),
+    )
+
+
+def _device_memory(memory: Memory | None) -> DeviceMemory | None:
+    """Return what the framework counted, or None on CPU cores. The supervisor adds what the driver counted."""
+    if memory is None:
+        return None
+    return DeviceMemory(
+        allocated_peak_bytes=memory.allocated_peak_bytes, reserved_peak_bytes=memory.reserved_peak_bytes
     )
 
 

@@ -113,7 +113,9 @@ def measure(
     unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
     if not unchecked and work.enough_before(0):
         return
-    settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
+    settings = Settings(
+        secrets.token_hex(8), plan.scenario, options.fresh_process, plan.machine.device, tells=watcher is not None
+    )
     guard = guarded(run_folders(settings.run_id), options.last_words)
     progress.starting(options.launcher)
     with guard, SESSIONS[options.launcher](plan.workers, settings) as session:
@@ -180,7 +182,7 @@ def _serve(work: _Work, session: Session, progress: Progress, options: Options, 
             return
         while launches := work.remaining.of_block(block):
             for launch, outcomes in _ends(launches, session, watcher):
-                record = join_outcomes(launch, digest, session.launcher, not options.fresh_process, outcomes)
+                record = join_outcomes(launch, digest, session.launcher, outcomes)
                 work.store(record)
                 progress.finished(record)
                 if watcher is not None:

@@ -32,7 +32,7 @@ class Session(Protocol):
 
 
 def join_outcomes(
-    launch: Launch, digest: str, launcher: Literal["ray", "bare"], forked: bool, outcomes: list[RankOutcome]
+    launch: Launch, digest: str, launcher: Literal["ray", "bare"], outcomes: list[RankOutcome]
 ) -> LaunchRecord:
     """Return one record from the outcomes of all ranks of a launch."""
     outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
@@ -45,7 +45,7 @@ def join_outcomes(
         attempt=launch.attempt,
         position=launch.position,
         launcher=launcher,
-        forked=forked,
+        forked=all(outcome.forked for outcome in outcomes),
         started_at=datetime.fromtimestamp(outcomes[0].started_at, UTC).isoformat(timespec="milliseconds"),
         wall_seconds=max(outcome.wall_seconds for outcome in outcomes),
         ranks=tuple(o.report for o in outcomes if o.report is not None) if failure is None else (),
