@@ -65,7 +65,8 @@ class Engine(Protocol):
     """Train one model on one rank. The constructor only keeps the context.
 
     `asynchronous` says that `step` may return before the device has made it, so that the time of a single step cannot
-    be read on the host: the loop then stamps blocks of steps, each ended by `drain` (docs/measuring.md).
+    be read on the host: the loop then stamps stretches of steps, each ended by `drain` (docs/measuring.md). Such an
+    engine bounds how far the host runs ahead, or leaves it to the stretch. It is read when the model is built.
     """
 
     asynchronous: bool
@@ -111,7 +112,11 @@ class Engine(Protocol):
         """Return when the device has made every step that was begun. Nothing is fetched."""
 
     def mark_window(self, steps: int) -> None:
-        """Prepare to time the next `steps` steps on the device itself, where it has a clock."""
+        """Time the next `steps` steps on the device itself, the first from now on, where the device has a clock.
+
+        It is called on a drained device, just before a measured window. Whatever must be prepared is, before the
+        device's first time is taken.
+        """
 
     def device_step_nanoseconds(self) -> list[int] | None:
         """Return the time of each step since `mark_window` by the device's own clock, or None where it has none."""

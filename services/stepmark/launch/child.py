@@ -35,7 +35,7 @@ from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.device import DeviceMemory
-from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds, pack_steps
+from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
 from stepmark.workloads import _batches, _weights
 from stepmark.workloads._protocol import InputSpec, Workload
 
@@ -139,7 +139,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     engine.build(workload, params, local, LEARNING_RATE)
     built = watch.lap()
 
-    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
+    queued = engine if engine.asynchronous else None
+    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer, queued)
     recorder.window("warmup", 1)
     first_loss = engine.synchronize()
     startup = StartupSeconds(
@@ -154,7 +155,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
     report = _report(spec, startup, recorder, engine, first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
-    (spec.placement.directory / STEPS).write_bytes(pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64)))
+    (spec.placement.directory / STEPS).write_bytes(recorder.packed())
     _write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
     if spec.reference is not None:

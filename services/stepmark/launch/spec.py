@@ -114,7 +114,7 @@ class RankOutcome(BaseModel):
     """Say how one rank's process ended.
 
     It holds a report with its steps, the report of a parity check, or a failure. `steps_npz` is what `pack_steps` makes
-    of an array of shape (1, steps). `forked` says whether the process was forked from a zygote.
+    of this rank's times, each array with one row. `forked` says whether the process was forked from a zygote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

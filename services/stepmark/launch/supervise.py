@@ -156,12 +156,15 @@ def _with_use(outcome: RankOutcome, gpus: GpuWatch | None) -> RankOutcome:
 
 
 def _check_steps(report: RankReport, blob: bytes) -> None:
-    expected = (1, sum(window.steps for window in report.windows))
     if len(blob) > _STEPS_BYTES:
         raise ValueError(f"expected steps of at most {_STEPS_BYTES} bytes, found {len(blob)}")
-    found = unpack_steps(blob).shape
-    if found != expected:
-        raise ValueError(f"expected steps of shape {expected}, found {found}")
+    host, device = unpack_steps(blob)
+    expected = (1, sum(window.stamps for window in report.windows))
+    if host.shape != expected:
+        raise ValueError(f"expected stamps of shape {expected}, found {host.shape}")
+    expected = (1, sum(window.steps for window in report.windows if window.kind == "measured"))
+    if device is not None and device.shape != expected:
+        raise ValueError(f"expected steps by the device's clock of shape {expected}, found {device.shape}")
 
 
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:

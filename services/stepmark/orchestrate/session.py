@@ -51,8 +51,11 @@ def join_outcomes(
         ranks=tuple(o.report for o in outcomes if o.report is not None) if failure is None else (),
         failure=failure,
     )
-    steps = NO_STEPS if failure else np.concatenate([unpack_steps(outcome.steps_npz) for outcome in outcomes])
-    return LaunchRecord(header, steps)
+    if failure is not None:
+        return LaunchRecord(header, NO_STEPS)
+    hosts, devices = zip(*(unpack_steps(outcome.steps_npz) for outcome in outcomes), strict=True)
+    known = [device for device in devices if device is not None]
+    return LaunchRecord(header, np.concatenate(hosts), np.concatenate(known) if len(known) == len(devices) else None)
 
 
 # These messages of a rank are consequences of another rank's end, not causes.
@@ -94,5 +97,6 @@ def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
 
 def _disagreement(outcomes: list[RankOutcome]) -> Failure | None:
     """Return a failure if the ranks ran different windows, since they have then not measured the same thing."""
-    windows = {tuple((w.kind, w.steps) for w in o.report.windows) for o in outcomes if o.report is not None}
+    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+    windows = {tuple((w.kind, w.steps, w.stamp_steps) for w in report.windows) for report in reports}
     return Failure(rank=None, cause="the ranks ran different numbers of steps") if len(windows) > 1 else None

@@ -45,9 +45,10 @@ def test_columns_have_names_and_types(tmp_path: Path) -> None:
     parquet.write([row(0)], tmp_path)
     found = table(tmp_path)
     texts = ["launch_id", "candidate", "engine", "strategy", "variant", "execution", "precision"]
-    numbers = ["workers", "batch_per_worker", "block", "attempt", "rank", "step"]
+    numbers = ["workers", "batch_per_worker", "block", "attempt", "rank", "step", "stamp_steps"]
     kinds = dict.fromkeys(texts, "VARCHAR") | {"options": "VARCHAR[]"} | dict.fromkeys(numbers, "INTEGER")
     kinds |= {"step_nanoseconds": "BIGINT", "warmup": "BOOLEAN", "disturbed": "BOOLEAN"}
+    kinds |= {"device_step_nanoseconds": "BIGINT[]"}
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == kinds
 
 
@@ -63,6 +64,26 @@ def test_rows_stand_in_the_order_of_launches_ranks_and_steps(tmp_path: Path, mon
     ]
     groups = duckdb.sql(f"SELECT count(DISTINCT row_group_id) FROM parquet_metadata('{tmp_path / parquet.FILE}')")
     assert groups.fetchall() == [(7,)]  # type: ignore[union-attr]
+
+
+def test_a_stamp_of_several_steps_says_how_many_and_lists_them_by_the_devices_clock(tmp_path: Path) -> None:
+    windows = (
+        Window(kind="warmup", steps=2, host_nanoseconds=1),
+        Window(kind="measured", steps=5, host_nanoseconds=1, stamp_steps=2),
+    )
+    ranks = [one.model_copy(update={"windows": windows}) for one in (rank(), rank())]
+    header = LaunchHeader.model_validate_json(row(0)[0]).model_copy(update={"ranks": tuple(ranks)}).model_dump_json()
+    device = np.arange(1, 11, dtype=np.int64).reshape(2, 5)
+    parquet.write([(header, pack_steps(STEPS, device)), (header, pack_steps(STEPS))], tmp_path)
+    found = table(tmp_path, "rank, step, stamp_steps, step_nanoseconds, device_step_nanoseconds").fetchall()
+    assert found[:5] == [
+        (0, 0, 1, 10, None),
+        (0, 1, 1, 11, None),
+        (0, 2, 2, 12, [1, 2]),
+        (0, 4, 2, 13, [3, 4]),
+        (0, 6, 1, 14, [5]),
+    ]
+    assert [lists for *_, lists in found[7:]] == [[6, 7], [8, 9], [10], *[None] * 10]
 
 
 def test_missing_texts_and_lists_come_back(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from stepmark.engines._device import CPU
@@ -13,6 +14,7 @@ from stepmark.launch.spec import LaunchSpec, Placement, RankGroup
 from stepmark.launch.supervise import _outcome
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
+from stepmark.results.record import RankReport, StartupSeconds, Window, pack_steps
 from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 
 
@@ -58,6 +60,34 @@ def test_nonsense_is_a_failure_with_a_short_printable_cause(tmp_path: Path, exit
     assert outcome.failure is not None
     assert outcome.failure.cause.isprintable()
     assert len(outcome.failure.cause) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("host", "device", "accepted"),
+    [
+        ((1, 4), None, True),  # one step of warm-up, and three stamps of up to two steps
+        ((1, 4), (1, 5), True),
+        ((1, 6), None, False),
+        ((1, 4), (1, 6), False),
+        ((2, 4), None, False),
+    ],
+)
+def test_times_must_be_those_of_the_windows(
+    tmp_path: Path, host: tuple[int, int], device: tuple[int, int] | None, accepted: bool
+) -> None:
+    windows = (
+        Window(kind="warmup", steps=1, host_nanoseconds=1),
+        Window(kind="measured", steps=5, host_nanoseconds=1, stamp_steps=2),
+    )
+    report = RankReport(
+        rank=0, host="h", cpus=(0,), windows=windows, peak_memory_bytes=None, first_loss=None, last_loss=None,
+        startup_seconds=StartupSeconds(spawn=0, import_=0, group=0, build=0, first_step=0),
+        compilations_after_warmup=None, compilations_after_window=None, flags={},
+    )  # fmt: skip
+    (tmp_path / child.REPORT).write_text(f'{{"report": {report.model_dump_json()}}}')
+    ones = None if device is None else np.ones(device, np.int64)
+    (tmp_path / child.STEPS).write_bytes(pack_steps(np.ones(host, np.int64), ones))
+    assert (_outcome(spec(tmp_path), 0, None, 6).failure is None) == accepted
 
 
 def test_stderr_is_bounded_and_harmless(tmp_path: Path) -> None:
