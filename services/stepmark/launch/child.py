@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from stepmark import catalog
+from stepmark.engines._device import matmul_flops
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.errors import printable
 from stepmark.launch import loop, process
@@ -193,8 +194,9 @@ def _add_parts(
     If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
     the rank that failed has written the reason if it could.
     """
+    flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
     except ConnectionError:
         return False
     except Exception as error:
