@@ -46,7 +46,7 @@ class Meta(_torch_device.Cuda):
         super().__init__(context)
         self.name = "meta"
 
-    def start(self) -> None:
+    def start(self, support: Any) -> None:
         self.configure()
 
     def step_events(self) -> None:  # type: ignore[override]
@@ -62,6 +62,7 @@ def engine_on_meta(module: Any, mistake: str) -> Any:
 
         def _make_model(self, *given: Any) -> Any:
             model = super()._make_model(*given)
+            self.made_on = {parameter.device.type for parameter in model.parameters()}
             if mistake == "model-not-moved":
                 model.to = lambda *_, **__: model
             return model
@@ -113,7 +114,9 @@ def problem(engine: Any, workload: Any, params: Any) -> str:
                 call(0)
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:300]
-    return ", ".join(left_behind(engine))
+    # The CPU's random numbers make the weights, so that they do not depend on the device.
+    made = [] if engine.made_on == {"cpu"} else [f"the model was made on {engine.made_on}"]
+    return ", ".join(made + left_behind(engine))
 
 
 def main(name: str) -> None:

@@ -16,6 +16,7 @@ from stepmark import catalog
 
 HERE = Path(__file__).parent
 ENGINES = ("torch", "keras-torch")
+BFLOAT16 = "bfloat16: GPUs have it from compute capability 8.0 on"
 
 
 def output(engine: str, *command: str, **environment: str) -> str:
@@ -156,7 +157,9 @@ def test_a_step_waits_for_an_old_one_first_and_records_its_end_last() -> None:
 
 
 def test_a_gpu_that_is_not_there_and_variables_that_change_products_are_refused_in_words() -> None:
-    assert asked()["no GPU"].startswith("CannotRun: device gpu: PyTorch")
+    assert asked()["no GPU"].startswith("UnsupportedHere: unsupported here: PyTorch")
+    assert asked()["on a T4"] == ["", "UnsupportedHere: unsupported here: " + BFLOAT16]
+    assert "below compute capability 7.5" in asked()["on a V100"]
     for name in ("CUBLAS_EMULATE_SINGLE_PRECISION", "NVIDIA_TF32_OVERRIDE"):
         assert asked()[name] == f"CannotRun: device gpu: {name} changes what products compute. Unset it."
 

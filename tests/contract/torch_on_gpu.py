@@ -16,6 +16,7 @@ from on_meta import CONTEXT, SMALL, engine_on_meta
 
 from stepmark import catalog
 from stepmark.engines import _torch_device
+from stepmark.engines._protocol import RankContext
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.workloads import _batches
 
@@ -148,16 +149,25 @@ def settings() -> None:
 
 
 def refusals() -> None:
-    start = _torch_device.Cuda(CONTEXT).start
-    FOUND["no GPU"] = said(start)
+    import torch
+
+    FOUND["no GPU"] = said(CONTEXT)
     for name in ("CUBLAS_EMULATE_SINGLE_PRECISION", "NVIDIA_TF32_OVERRIDE"):
         with mock.patch.dict(os.environ, {name: "1"}):
-            FOUND[name] = said(start)
+            FOUND[name] = said(CONTEXT)
+    with (
+        mock.patch.object(torch.cuda, "is_available", return_value=True),
+        mock.patch.object(torch.cuda, "set_device"),
+        mock.patch.object(torch.cuda, "get_device_capability", return_value=(7, 5)) as capability,
+    ):
+        FOUND["on a T4"] = [said(CONTEXT), said(replace(CONTEXT, precision="bfloat16"))]
+        capability.return_value = (7, 0)
+        FOUND["on a V100"] = said(CONTEXT)
 
 
-def said(call: Any) -> str:
+def said(context: RankContext) -> str:
     try:
-        call()
+        _torch_device.Cuda(context).start(MODULE.SUPPORT)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from stepmark.engines._capability import refuse_what_lacks
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import RankContext
+from stepmark.engines._support import Support
 from stepmark.engines._tf32_probe import tf32_probe
 from stepmark.engines._torch_events import Event, StepEvents
-from stepmark.errors import CannotRun
+from stepmark.errors import CannotRun, UnsupportedHere
 from stepmark.workloads._batches import Batch
 
 if TYPE_CHECKING:
@@ -38,11 +40,12 @@ class Cpu:
         self._context = context
         self.name = context.device.torch_name
 
-    def start(self) -> None:
-        """Set what the device needs before the group is joined.
+    def start(self, support: Support) -> None:
+        """Set what the device needs before the group is joined. `support` is that of the engine.
 
         Raises:
-            CannotRun: there is no such device here, or a variable changes what it computes.
+            CannotRun: a variable changes what the device computes.
+            UnsupportedHere: there is no such device here, or it lacks what the cell needs.
         """
 
     def group_arguments(self) -> dict[str, Any]:
@@ -88,18 +91,18 @@ class Cuda(Cpu):
     transport = "nccl"
     fed = "pinned at build, copied without blocking in each step"
 
-    def start(self) -> None:
+    def start(self, support: Support) -> None:
         import torch
 
         found = [name for name in sorted(os.environ) if name.startswith(_CHANGES_PRODUCTS)]
         if found:
             raise CannotRun(f"device gpu: {found[0]} changes what products compute. Unset it.")
         if not torch.cuda.is_available():
-            raise CannotRun(
-                f"device gpu: PyTorch {torch.__version__} finds no GPU in this process. "
-                "Check the driver with nvidia-smi, or set spec.device to cpu."
+            raise UnsupportedHere(
+                f"PyTorch {torch.__version__} finds no GPU: check the driver with nvidia-smi, or set spec.device to cpu"
             )
         torch.cuda.set_device(self._context.device.index)
+        refuse_what_lacks(support, self._context, torch.cuda.get_device_capability())
         self.configure()
 
     def configure(self) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines._device import Memory, matmul_side
 from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._support import Support
 from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
 from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class TorchTraining:
     """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
 
+    _support: ClassVar[Support]
     _devices: ClassVar[Mapping[str, type[Cpu]]] = DEVICES
 
     def __init__(self, context: RankContext) -> None:
@@ -65,7 +67,7 @@ class TorchTraining:
         torch.set_num_threads(self._context.threads)
         # This is the older of two interfaces. torch.compile still reads it, and torch refuses a mixture of both.
         torch.set_float32_matmul_precision("high" if self._context.precision == "tf32" else "highest")
-        self._device.start()
+        self._device.start(self._support)
         if not self._context.distributed:
             return
         host, _, port = self._context.addresses[0].rpartition(":")

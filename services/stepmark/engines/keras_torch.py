@@ -57,6 +57,8 @@ def import_framework() -> None:
 class Engine(TorchTraining):
     """Train a Keras model with SGD on one rank."""
 
+    _support = SUPPORT
+
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         import keras
 

@@ -55,6 +55,8 @@ def import_framework() -> None:
 class Engine(TorchTraining):
     """Train with SGD on one rank, as a PyTorch user writes it."""
 
+    _support = SUPPORT
+
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         model: torch.nn.Module = workload.torch_model(params)  # type: ignore[attr-defined]
         return model.double() if self._context.precision == "float64" else model
@@ -74,12 +76,6 @@ class Engine(TorchTraining):
         return {name: tensor.cpu().numpy().copy() for name, tensor in whole.items()}
 
     def load_weights(self, weights: Weights) -> None:
-        import torch
-
         own = dict(self._plain.named_parameters())
         for name, values in weights.items():
             load_into(own[name], values)
-        if self._context.strategy != "fsdp":  # There, a layer holds only a part of its weights.
-            for module in self._plain.modules():
-                if isinstance(module, torch.nn.RNNBase):
-                    module.flatten_parameters()  # cuDNN wants them in one piece. On CPU cores this does nothing.
