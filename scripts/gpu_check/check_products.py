@@ -6,6 +6,7 @@ from typing import Any
 from findings import Findings
 from lab import framework
 from registry import Size
+
 from stepmark.analysis.peaks import memory_bytes_per_second, peak_flops_per_second
 
 _BF16_GOAL = 750e12  # on one H200, whose ceiling in cuBLAS was seen at 769 to 798

@@ -19,9 +19,10 @@ TORCH = (
     Departure(
         knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
         ours="False",
-        usual="True, on GPUs",
+        usual="True",
         why="float32 is float32 on all sides; the precision tf32 asks for it",
         precisions=("float32",),
+        devices=("gpu",),
     ),
     Departure(
         knob="initial loss scale",
@@ -36,6 +37,15 @@ TORCH = (
         usual="one for each core, 32 at most",
         why="every rank would have such a pool, on the cores of all; first steps take longer without",
         executions=("compiled",),
+        devices=("cpu",),
+    ),
+    Departure(
+        knob="processes that compile (torch._inductor.config.compile_threads)",
+        ours="one for each core of the rank",
+        usual="one for each core, 32 at most",
+        why="every rank would have such a pool, on the cores of all",
+        executions=("compiled",),
+        devices=("gpu",),
     ),
 )
 

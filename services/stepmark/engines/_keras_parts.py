@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, RankContext, Weights
+from stepmark.engines._device import MATMUL_SIDE
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -129,7 +130,7 @@ def flags(context: RankContext) -> dict[str, str]:
 
     return {
         "keras": keras.__version__,
-        "device": "cpu",
+        "device": context.device.torch_name,
         "memory_format": keras.config.image_data_format(),
         "loss_scale": f"dynamic from {LOSS_SCALE:g}" if context.precision == "float16" else "none",
         "optimizer": f"SGD momentum {MOMENTUM}",

@@ -20,7 +20,7 @@ from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
-from stepmark.engines._device import Memory
+from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.errors import printable
 from stepmark.launch import loop, process
@@ -29,6 +29,7 @@ from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
+from stepmark.launch.samples import all_samples, own_samples
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
@@ -36,8 +37,8 @@ from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
-from stepmark.workloads import _batches, _weights
-from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads import _weights
+from stepmark.workloads._protocol import Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
 
@@ -135,8 +136,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
-    _, local = _samples(spec, workload.input(params))
-    engine.build(workload, params, local, LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
     built = watch.lap()
 
     queued = engine if engine.asynchronous else None
@@ -198,8 +198,9 @@ def _add_parts(
     If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
     the rank that failed has written the reason if it could.
     """
+    flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
     except ConnectionError:
         return False
     except Exception as error:
@@ -229,8 +230,8 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / STAMPS))
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
-    batches, local = _samples(spec, workload.input(params))
-    engine.build(workload, params, local, LEARNING_RATE)
+    inputs = workload.input(params)
+    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
@@ -248,19 +249,12 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     return ProbeReport(
         rank=spec.group.rank,
         start_digest=found.start_digest,
-        batches_digest=batches_digest(batches),
+        batches_digest=batches_digest(all_samples(spec, inputs)),
         end_digest=_weights.digest(found.end),
         tensors=tuple(sorted(found.end)),
         figures=figures,
         flags=flags,
     )
-
-
-def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
-    """Return the batches of all ranks, and this rank's shares of them."""
-    seed, size = spec.measurement.seed, spec.cell.global_batch
-    batches = _batches.global_batches(inputs, spec.data.source, seed, size, _batches.BATCHES)
-    return batches, [_batches.shard(batch, spec.group.rank, spec.group.world_size) for batch in batches]
 
 
 def _run_windows(

@@ -71,9 +71,9 @@ class Parts(RecordModel):
 
     The parts are timed in turn, each from a barrier until the device is done. `step` is the whole step timed in the
     same way, `step_without_reduce` leaves out the exchange of gradients, and `step_without_update` leaves out the
-    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul` is
-    one product of `matmul_flops` in the precision of training. `missing` says why the step without its exchange was not
-    timed, or is empty.
+    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul`
+    computes `matmul_flops` of matrix products in the precision of training. `missing` says why the step without its
+    exchange was not timed, or is empty.
 
     Records of schema 3 have the parts in the first block only, with `forward_backward` and `update` timed by themselves
     in place of `step_without_update`.
