@@ -22,7 +22,6 @@ MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # The dynamic scale of float16 starts here. It is Keras' default; torch's is 2**16.
 
 PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
-MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak. A GPU would need 8192.
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ class Engine(Protocol):
         and may leave the weights changed. `step_without_update` is `step_without_reduce` in the same form (traced,
         compiled, fed) without its update, so that their difference is the update. An update that is called by itself
         also pays for the call and its arguments, which for 29 tensors took twice as long as the update. `matmul` is one
-        product of two square matrices of side `MATMUL_SIDE`.
+        product of square matrices of random normals, whose side is `_device.matmul_side`. On a GPU, zeros or ones would
+        be multiplied faster, since they draw less power.
         """
 
     def forward(self, index: int) -> NDArray[Any]:
@@ -117,7 +117,10 @@ class Engine(Protocol):
         """Return the time of each step since `mark_window` by the device's own clock, or None where it has none."""
 
     def device_memory(self) -> Memory | None:
-        """Return the most device memory that was used since the process began, or None on CPU cores."""
+        """Return the most device memory that was used since the last `mark_window`, or since the process began.
+
+        It is None on CPU cores.
+        """
 
     def compilations(self) -> int | None:
         """Return how often the step was traced or compiled so far, or None where nothing is."""
@@ -140,11 +143,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave the group, in a process that goes on. The process of a launch ends instead."""
-
-
-def matmul_flops() -> int:
-    """Return the floating-point operations of the part `matmul`, where a multiply-add counts 2."""
-    return 2 * MATMUL_SIDE**3
 
 
 def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._device import Memory
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._device import MATMUL_SIDE, Memory
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights, interleaved
 from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload

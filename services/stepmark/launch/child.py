@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from stepmark import catalog
+from stepmark.engines._device import matmul_flops
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.errors import printable
+from stepmark.errors import UnsupportedHere, printable
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.energy import energy_joules
@@ -111,10 +112,11 @@ def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, UnsupportedHere):
+        return str(error)[:1000]
     text = f"{type(error).__name__}: {error}".strip()
-    out_of_memory = isinstance(error, MemoryError) or any(
-        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
-    )
+    signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")
+    out_of_memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in signs)
     return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
 
 
@@ -193,8 +195,9 @@ def _add_parts(
     If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
     the rank that failed has written the reason if it could.
     """
+    flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
     except ConnectionError:
         return False
     except Exception as error:
