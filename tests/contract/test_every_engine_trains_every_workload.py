@@ -35,19 +35,23 @@ def models(engine: str) -> list[str]:
     return [m for m in catalog.workload_names() if support(engine).framework in catalog.load_workload(m).frameworks()]
 
 
-def levels(engine: str, kind: str) -> list[str]:
-    """The executions, precisions or options that an engine has on CPU cores."""
-    refused = {name for one in support(engine).refusals if "cpu" in one.devices for name in getattr(one, kind)}
-    return [level for level, why in getattr(support(engine), kind).items() if why is None and level not in refused]
+def levels(known: dict[str, str | None]) -> list[str]:
+    return [level for level, refusal in known.items() if refusal is None]
+
+
+def on_cpu(engine: str, kind: str) -> list[str]:
+    """The `precisions` or `options` that an engine has on CPU cores."""
+    of_gpus = {name for one in support(engine).refusals if one.devices == ("cpu",) for name in getattr(one, kind)}
+    return [name for name in levels(getattr(support(engine), kind)) if name not in of_gpus]
 
 
 def jobs(engine: str) -> list[dict[str, Any]]:
     """Every model at every execution level; the smallest at every precision, with every option, and fed each step."""
     default, small = support(engine).default_execution, models(engine)[0] if engine == "sleeper" else "mlp"
     found: list[dict[str, Any]] = [
-        {"model": m, "execution": e} for m in models(engine) for e in levels(engine, "executions")
+        {"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)
     ]
-    found += [{"model": small, "execution": default, "precision": p} for p in levels(engine, "precisions")]
+    found += [{"model": small, "execution": default, "precision": p} for p in on_cpu(engine, "precisions")]
     found += [{"model": "resnet", "execution": default, "options": [o]} for e, o in OPTIONS if e == engine]
     if engine != "sleeper":
         found += [{"model": "mlp", "execution": default, "feed_each_step": True}]
@@ -148,7 +152,7 @@ def seen(engine: str, **job: Any) -> dict[str, Any]:
     return everything(engine)[json.dumps({key: job[key] for key in ("model", "execution", *job)})]
 
 
-PAIRS = [(e, m, x) for e in catalog.engine_names() for m in models(e) for x in levels(e, "executions")]
+PAIRS = [(e, m, x) for e in catalog.engine_names() for m in models(e) for x in levels(support(e).executions)]
 
 
 @pytest.mark.parametrize(("engine", "model", "execution"), PAIRS)
@@ -168,7 +172,7 @@ def test_it_builds_steps_and_moves_weights_out_and_in(engine: str, model: str, e
 
 @pytest.mark.parametrize("engine", REAL)
 def test_every_precision_trains_and_is_another(engine: str) -> None:
-    known = levels(engine, "precisions")
+    known = on_cpu(engine, "precisions")
     losses = {precision: seen(engine, model="mlp", precision=precision)["losses"] for precision in known}
     assert all(found[-1] < found[0] for found in losses.values())
     assert len({tuple(found) for found in losses.values()}) == len(known)
@@ -213,7 +217,7 @@ def test_clipped_gradients_move_less(engine: str) -> None:
 
 
 # Of one process: `bucket-view` is DDP's alone, and test_departures_are_what_engines_set.py looks at it there.
-OPTIONS = [(e, o) for e in REAL for o in levels(e, "options") if o != "bucket-view"]
+OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o != "bucket-view"]
 
 
 @pytest.mark.parametrize(("engine", "option"), OPTIONS)
