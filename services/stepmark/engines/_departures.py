@@ -100,7 +100,30 @@ TENSORFLOW = (
         usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
         why="only so can a step leave out its exchange, which the time split and the search for slow ranks need, "
         "and are gradients clipped after their sum; its all-reduce cannot overlap with the backward pass",
-        forms=("explicit",),
+        forms=("explicit", "ring"),
+    ),
+    Departure(
+        knob="what exchanges gradients (CommunicationOptions.implementation)",
+        ours="NCCL",
+        usual="AUTO, which takes TensorFlow's ring over gRPC on GPUs too",
+        why="PyTorch takes NCCL; TensorFlow's ring goes through the host's memory, and the variant `ring` has it",
+        forms=("explicit", "canonical"),
+        devices=("gpu",),
+    ),
+    Departure(
+        knob="packs of gradients (CommunicationOptions.bytes_per_pack)",
+        ours="26214400",
+        usual="0: one pack of everything",
+        why="DDP's buckets have this size; one pack of everything needs the gradients' memory once more",
+        forms=("multi-worker-mirrored",),
+        devices=("gpu",),
+    ),
+    Departure(
+        knob="memory of a GPU (set_memory_growth)",
+        ours="True",
+        usual="False: TensorFlow takes all of it at once",
+        why="a launch would fail while the memory of the one before it is still being given back",
+        devices=("gpu",),
     ),
     Departure(
         knob="gradients of embeddings",
@@ -123,6 +146,14 @@ JAX = (
         ours="each step is waited for",
         usual="JAX runs ahead of the device",
         why="it would run ahead without bound, and stamps would tell when steps were begun",
+        devices=("cpu",),
+    ),
+    Departure(
+        knob="waiting for a step",
+        ours="JAX runs ahead of the device by 8 steps at most",
+        usual="JAX runs ahead of the device",
+        why="a queue without bound would hold the memory of its batches, and hide a slow step until much later",
+        devices=("gpu",),
     ),
     Departure(
         knob="jax_default_matmul_precision",

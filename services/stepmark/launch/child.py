@@ -22,7 +22,7 @@ from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
 from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.errors import printable
+from stepmark.errors import UnsupportedHere, printable
 from stepmark.launch import loop, process
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE, ControlGroup
@@ -117,10 +117,11 @@ def _write(spec: LaunchSpec, document: dict[str, object]) -> None:
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, UnsupportedHere):
+        return str(error)[:1000]
     text = f"{type(error).__name__}: {error}".strip()
-    out_of_memory = isinstance(error, MemoryError) or any(
-        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
-    )
+    signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")
+    out_of_memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in signs)
     return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
 
 

@@ -27,6 +27,7 @@ from stepmark.orchestrate.gpus import LocalGpus, check_gpus
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
 from stepmark.plan.probes import timed_reference
+from stepmark.plan.warm import warm_measurement
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario, Training
 from stepmark.terms import DeviceKind
@@ -233,7 +234,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: Loc
 
 def _teller(rank: _Rank, launch: Launch) -> Tell | None:
     """Report at once that the launch runs, and return the function that reports its pace; None where nobody is told."""
-    if not rank.settings.tells or launch.probe is not None:
+    if not rank.settings.tells or launch.probe is not None or launch.warm:
         return None
     tell = partial(rank.channel.tell, launch.id)
     tell(0, 0.0)
@@ -248,7 +249,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpu
         workload=scenario.workload,
         data=scenario.data,
         training=_training(scenario.training, launch),
-        measurement=scenario.measurement,
+        measurement=warm_measurement(scenario) if launch.warm else scenario.measurement,
         group=RankGroup(
             rank=place.rank,
             addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
@@ -281,7 +282,7 @@ def _reference_file(settings: Settings, launch: Launch) -> Path | None:
     folders.
     """
     probe = launch.probe
-    if probe is None:
+    if probe is None and not launch.warm:
         reference = timed_reference(settings.scenario, launch.cell)
         probe = reference.probe if reference is not None else None
     return scratch_folder(settings.run_id) / probe.file if probe is not None else None

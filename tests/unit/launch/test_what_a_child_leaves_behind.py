@@ -1,5 +1,6 @@
 """A child's files are foreign: whatever they hold, the supervisor makes a bounded, printable outcome of them."""
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from stepmark.engines._device import CPU
+from stepmark.errors import UnsupportedHere
 from stepmark.launch import child
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup
@@ -109,3 +111,22 @@ def test_a_rank_that_lost_another_rank_does_not_overwrite_its_reason(
     report, engine, group, recorder = (cast(Any, SimpleNamespace(total=lambda _: (0, 1), steps_done=1)),) * 4
     assert not child._add_parts(spec(tmp_path), report, engine, group, recorder)
     assert not (tmp_path / child.REPORT).exists()
+
+
+def test_what_only_a_worker_can_find_out_is_told_as_a_plan_would() -> None:
+    error = pickle.loads(pickle.dumps(UnsupportedHere("there is no GPU")))
+    assert child._cause(error) == "unsupported here: there is no GPU"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 17179869184 bytes.",
+        "OOM when allocating tensor with shape[8192,8192]",
+        "CUDA out of memory. Tried to allocate 20.00 GiB",
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_every_framework_s_word_for_a_full_memory_is_known(text: str) -> None:
+    assert child._cause(RuntimeError(text)).startswith("out of memory (RuntimeError: ")
+    assert child._cause(RuntimeError("shapes do not match")) == "RuntimeError: shapes do not match"
