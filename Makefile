@@ -4,11 +4,12 @@ BIN := .venv/bin
 # Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
 # and end. The others have the machine to themselves.
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py interrupted_runs_go_on.py \
-  upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py faults_end_one_launch_and_nothing_else.py \
+  upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py \
+  faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py \
   the_command_line_explains_itself.py prometheus_*.py) tests/contract tests/unit tests/truth tests/chart tests/browser \
   tests/service/hub
 
-.PHONY: help demo hub-demo command test fuzz test-cluster kind-up kind-down lint requirements generate clean
+.PHONY: help demo hub-demo command test test-cuda-imports fuzz test-cluster kind-up kind-down lint requirements generate clean
 
 help:  ## Print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -25,6 +26,15 @@ test: .venv/dev  ## Install what is needed, then run all tests that this machine
 	@! command -v go >/dev/null || k8s/kind/tools helm >/dev/null || echo "test: helm could not be built (above)" >&2
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
+
+test-cuda-imports: .venv/dev .venv-cuda/keras/done .venv-cuda/jax/done  ## That the imports of TensorFlow and JAX for CUDA start no CUDA; downloads 6 GB, needs no GPU
+	STEPMARK_ENGINE_PYTHONS=$(CURDIR)/.venv-cuda $(BIN)/python -m pytest tests/contract/test_no_zygote_starts_cuda.py
+
+.venv-cuda/%/done: .venv/bin/uv requirements/%-cuda.txt requirements/service.txt
+	$(BIN)/uv venv --clear --python $(BIN)/python .venv-cuda/$*
+	$(BIN)/uv pip install --python .venv-cuda/$*/bin/python --require-hashes -r requirements/service.txt -r requirements/$*-cuda.txt
+	$(BIN)/uv pip install --python .venv-cuda/$*/bin/python --no-deps -e .
+	@touch $@
 
 MINUTES ?= 10
 fuzz: .venv/dev  ## Documents and wire records that nobody writes, from a new seed, for MINUTES=10; what breaks goes into tests/corpus/fuzzed
@@ -64,7 +74,7 @@ requirements:  ## Resolve the pinned requirements anew (needs uv)
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean:  ## Remove the virtual environment and results
-	rm -rf .venv .venv-command out
+	rm -rf .venv .venv-command .venv-cuda out
 
 .venv/bin/uv: requirements/bootstrap.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stepmark needs Python 3.11 or later: make PYTHON=python3.12")'

@@ -80,7 +80,7 @@ class Lab:
 def _measured(outcome: RankOutcome) -> np.ndarray:
     assert outcome.report is not None, outcome.failure
     warmup = sum(window.steps for window in outcome.report.windows if window.kind == "warmup")
-    return unpack_steps(outcome.steps_npz)[0, warmup:] / 1e9
+    return unpack_steps(outcome.steps_npz)[0][0, warmup:] / 1e9
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from stepmark import catalog
 from stepmark.analysis.breakdown import launch_split
+from stepmark.engines._device import matmul_flops
 from stepmark.engines._protocol import PartName, RankContext
 from stepmark.engines.sleeper import sleep_exactly
 from stepmark.launch.group import ControlGroup
@@ -26,6 +27,7 @@ from stepmark.workloads import _batches
 
 STRATEGIES = {"torch": "ddp", "keras-tensorflow": "multi-worker-mirrored"}
 LATE_SECONDS, ROUNDS, SAMPLES_SECONDS = 0.015, 5, 20.0
+FLOPS = matmul_flops("cpu", "float32")
 
 
 def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> None:
@@ -66,7 +68,7 @@ def rank_main(name: str, rank: int, late_seconds: float, ports: list[int]) -> No
     engine.build(workload, params, [_batches.shard(batch, rank, 2) for batch in batches], 0.001)
     for index in range(20):
         engine.step(index)
-    print("PARTS " + time_parts(engine, group, SAMPLES_SECONDS, 20).model_dump_json(), flush=True)
+    print("PARTS " + time_parts(engine, group, SAMPLES_SECONDS, 20, FLOPS).model_dump_json(), flush=True)
     group.finish()
 
 

@@ -22,7 +22,7 @@ def _scaled(body: dict[str, Any], factor: float, cells: str) -> dict[str, Any]:
     header = json.loads(json.dumps(body["header"]))
     if not f"{header['cell']['candidate']}.".startswith(cells) or header["failure"] is not None:
         return body
-    steps = unpack_steps(base64.b64decode(body["steps_npz"]))
+    steps, _ = unpack_steps(base64.b64decode(body["steps_npz"]))
     for rank in header["ranks"]:
         rank["parts"] = None
         for window in rank["windows"]:

@@ -77,6 +77,18 @@ class CannotRun(StepmarkError):
     exit_code = 3
 
 
+class UnsupportedHere(StepmarkError):
+    """Signal that this machine's device cannot do what a cell asks for, which only the cell's own process could see.
+
+    The message begins with "unsupported here: ". What follows is a reason like those that a plan gives.
+    """
+
+    exit_code = 3
+
+    def __str__(self) -> str:
+        return f"unsupported here: {super().__str__()}"
+
+
 class Interrupted(StepmarkError):
     """Signal that the plan ended early. Finished launches are stored, and `--resume` continues the plan."""
 

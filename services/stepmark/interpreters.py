@@ -8,6 +8,7 @@ runs in this one.
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,40 @@ def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
     return {name: version for name in packages if (version := _version(name)) is not None}
 
 
+def cuda_versions(python: str, frameworks: Sequence[str]) -> dict[str, str]:
+    """Return the CUDA versions that those of the frameworks with CUDA are built for. None of them is imported.
+
+    Raises:
+        CannotRun: the interpreter has another version of stepmark, or none.
+    """
+    if python != sys.executable:
+        return dict(_ask(python, "cuda", frameworks))
+    return {name: version for name in frameworks if (version := _CUDA_OF.get(name, _no_cuda)()) is not None}
+
+
+def _cuda_of_torch() -> str | None:
+    """Return the value of torch.version.cuda; the file is read, since its package would be imported with it."""
+    spec = importlib.util.find_spec("torch")
+    file = Path(spec.origin).parent / "version.py" if spec is not None and spec.origin is not None else None
+    found = re.search(r"^cuda\b[^=]*= *'([0-9.]+)'", file.read_text(), re.MULTILINE) if file and file.exists() else None
+    return found[1] if found is not None else None
+
+
+def _cuda_of_tensorflow() -> str | None:
+    return _version("nvidia-cuda-runtime-cu12") if _version("tensorflow") is not None else None
+
+
+def _cuda_of_jax() -> str | None:
+    return next((f"{major}.0" for major in (13, 12) if _version(f"jax-cuda{major}-plugin") is not None), None)
+
+
+def _no_cuda() -> None:
+    return None
+
+
+_CUDA_OF = {"torch": _cuda_of_torch, "tensorflow": _cuda_of_tensorflow, "jax": _cuda_of_jax}
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
@@ -81,7 +116,9 @@ def _ask(python: str, question: str, names: Sequence[str]) -> Any:
 
 def main() -> None:
     """Answer the question in the first argument about the names in the others, as JSON on standard output."""
-    answer = {"missing": missing, "versions": versions}[sys.argv[1]](sys.executable, sys.argv[2:])
+    answer = {"missing": missing, "versions": versions, "cuda": cuda_versions}[sys.argv[1]](
+        sys.executable, sys.argv[2:]
+    )
     print(json.dumps([__version__, answer]))
 
 

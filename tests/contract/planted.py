@@ -205,6 +205,32 @@ def short_weights() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def tf32_left_on() -> Iterator[None]:
+    """torch's products as a GPU's tensor cores make them in TF32: inputs of 10 bits of mantissa, sums in float32."""
+    functional = sys.modules["torch.nn.functional"]
+
+    def ten_bits(tensor: Any) -> Any:
+        import torch
+
+        bits = tensor.detach().contiguous().view(torch.int32)
+        short = ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
+        return tensor + (short - tensor).detach()
+
+    def product(real: Any) -> Any:
+        return lambda inputs, weight, *more, **named: real(ten_bits(inputs), ten_bits(weight), *more, **named)
+
+    def convolution(real: Any) -> Any:
+        return lambda self, inputs, weight, bias: real(self, ten_bits(inputs), ten_bits(weight), bias)
+
+    conv = sys.modules["torch.nn"].Conv2d
+    with (
+        mock.patch.object(functional, "linear", product(functional.linear)),
+        mock.patch.object(conv, "_conv_forward", convolution(conv._conv_forward)),
+    ):
+        yield
+
+
 def rounded(values: Any) -> Any:
     """Round to nearest, to bfloat16's mantissa."""
     bits = values.astype("float32").view("uint32")
@@ -252,7 +278,10 @@ SHORT: dict[str, dict[str, tuple[str, Callable[[], Any]]]] = {
 }
 AS_WRITTEN = {f"{model}-as-written": (model, nullcontext) for model in WORKLOADS}
 AS_WRITTEN |= {f"bfloat16-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
-PLANTS = MISTAKES | AS_WRITTEN | SHORT["torch"] | SHORT["keras-tensorflow"]
+# What a cell on a GPU is compared with, and what its settings may do to it; played on CPU cores.
+ON_GPUS = {f"float64-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+TF32 = {f"tf32-{model}": (model, tf32_left_on) for model in ("mlp", "cnn", "resnet", "transformer", "gpt")}
+PLANTS = MISTAKES | AS_WRITTEN | ON_GPUS | TF32 | SHORT["torch"] | SHORT["keras-tensorflow"]
 ENGINE: Any = None
 
 
@@ -260,7 +289,7 @@ def run(folder: Path, name: str, plant: str) -> None:
     model, planted = PLANTS[plant]
     workload, given = WORKLOADS[model]
     params, execution = workload.parse(given), catalog.load_engine(name).SUPPORT.default_execution
-    precision = "bfloat16" if plant.startswith("bfloat16") else "float32"
+    precision = next((name for name in ("bfloat16", "float64") if plant.startswith(name)), "float32")
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, _batches.BATCHES)
     engine = ENGINE(RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60))  # type: ignore[arg-type]
     with planted():

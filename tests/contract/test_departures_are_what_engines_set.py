@@ -134,8 +134,7 @@ def test_the_documentation_lists_every_departure() -> None:
         for one in catalog.load_engine(engine).SUPPORT.departures:
             cells.setdefault(one, []).append(f"`{engine}`")
     for one, engines in cells.items():
-        where = " ".join(
-            [", ".join(engines), *(f"`{kind}`" for kind in (*one.forms, *one.executions, *one.precisions))]
-        )
+        kinds = (*one.forms, *one.executions, *one.precisions, *one.devices)
+        where = " ".join([", ".join(engines), *(f"`{kind}`" for kind in kinds)])
         row = f"| {one.knob} | {where} | {one.ours} | {one.usual} | {one.why} |"
         assert row in page, f"docs/measuring.md lacks this row, or has another one:\n{row}"

@@ -39,13 +39,19 @@ def levels(known: dict[str, str | None]) -> list[str]:
     return [level for level, refusal in known.items() if refusal is None]
 
 
+def on_cpu(engine: str, kind: str) -> list[str]:
+    """The `precisions` or `options` that an engine has on CPU cores."""
+    of_gpus = {name for one in support(engine).refusals if one.devices == ("cpu",) for name in getattr(one, kind)}
+    return [name for name in levels(getattr(support(engine), kind)) if name not in of_gpus]
+
+
 def jobs(engine: str) -> list[dict[str, Any]]:
     """List all models at each execution level; the smallest at each precision, with each option, and fed each step."""
     default, small = support(engine).default_execution, models(engine)[0] if engine == "sleeper" else "mlp"
     found: list[dict[str, Any]] = [
         {"model": m, "execution": e} for m in models(engine) for e in levels(support(engine).executions)
     ]
-    found += [{"model": small, "execution": default, "precision": p} for p in levels(support(engine).precisions)]
+    found += [{"model": small, "execution": default, "precision": p} for p in on_cpu(engine, "precisions")]
     found += [{"model": "resnet", "execution": default, "options": [o]} for e, o in OPTIONS if e == engine]
     if engine != "sleeper":
         found += [{"model": "mlp", "execution": default, "feed_each_step": True}]
@@ -166,7 +172,7 @@ def test_an_engine_trains_a_model_and_exports_and_loads_its_weights(engine: str,
 
 @pytest.mark.parametrize("engine", REAL)
 def test_every_precision_trains_and_gives_losses_of_its_own(engine: str) -> None:
-    known = levels(support(engine).precisions)
+    known = on_cpu(engine, "precisions")
     losses = {precision: seen(engine, model="mlp", precision=precision)["losses"] for precision in known}
     assert all(found[-1] < found[0] for found in losses.values())
     assert len({tuple(found) for found in losses.values()}) == len(known)
@@ -211,7 +217,7 @@ def test_clipped_gradients_change_the_loss_less(engine: str) -> None:
 
 
 # These run in one process: only DDP has `bucket-view`, which test_departures_are_what_engines_set.py looks at.
-OPTIONS = [(e, o) for e in REAL for o in levels(support(e).options) if o != "bucket-view"]
+OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o != "bucket-view"]
 
 
 @pytest.mark.parametrize(("engine", "option"), OPTIONS)

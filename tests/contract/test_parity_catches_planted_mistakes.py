@@ -12,7 +12,7 @@ import planted
 import pytest
 
 from stepmark.parity.figures import compare
-from stepmark.parity.judge import FLOAT32, MIXED, problem
+from stepmark.parity.judge import FLOAT32, FLOAT32_ON_GPU, MIXED, problem
 from stepmark.parity.probe import Trace
 from stepmark.results.certificate import Figures
 
@@ -42,6 +42,7 @@ NAMED = {
 def train(folder: Path) -> None:
     """Train every plant in both frameworks, and write the traces into `folder`."""
     plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *planted.MISTAKES]}
+    plants["torch"] += [*planted.ON_GPUS, *planted.TF32]
     for engine, short in planted.SHORT.items():
         plants[engine] += short
     commands = [[sys.executable, planted.__file__, str(folder), engine, *names] for engine, names in plants.items()]
@@ -128,3 +129,30 @@ def test_every_mistake_is_far_above_the_limit(traces: Path) -> None:
         found, _ = figures(traces, mistake)
         margin = max(getattr(found, n) / getattr(FLOAT32, n) for n in ("forward", "loss", "gradient", "weights"))
         assert margin > 3, (mistake, margin)
+
+
+def on_a_gpu(traces: Path, engine: str, plant: str) -> tuple[Figures, str]:
+    """What the check of a GPU's cell sees and says: against float64, within the limits of GPUs."""
+    model, _ = planted.PLANTS[plant]
+    reference = Trace.load(traces / f"torch.float64-{model}-as-written.npz")
+    found = compare(reference, Trace.load(traces / f"{engine}.{plant}.npz"), slice(None))
+    return found, problem(found, FLOAT32_ON_GPU, tuple(reference.end), distributed=False)
+
+
+@pytest.mark.parametrize("engine", planted.SHORT)
+@pytest.mark.parametrize("model", planted.WORKLOADS)
+def test_float32_as_written_passes_against_float64(traces: Path, engine: str, model: str) -> None:
+    found, text = on_a_gpu(traces, engine, f"{model}-as-written")
+    assert text == "", found
+
+
+@pytest.mark.parametrize("plant", planted.TF32)
+def test_tf32_that_was_left_on_does_not_pass_for_float32(traces: Path, plant: str) -> None:
+    found, text = on_a_gpu(traces, "torch", plant)
+    assert "forward off by" in text, found
+
+
+@pytest.mark.parametrize("mistake", sorted(set(planted.MISTAKES) - BOTH_SIDES))
+def test_a_planted_mistake_is_caught_within_the_limits_of_gpus_too(traces: Path, mistake: str) -> None:
+    found, text = on_a_gpu(traces, "keras-tensorflow", mistake)
+    assert text, found

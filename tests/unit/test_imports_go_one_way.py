@@ -23,9 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scenario": {"catalog"},
     "plan": {"catalog", "scenario", "engines"},  # an engine's data, for the type checker only
     "results": {"interpreters", "scenario", "plan"},
+    "devices": {"results"},
     "parity": {"engines", "workloads", "plan", "results"},
-    "launch": {"catalog", "interpreters", "engines", "workloads", "scenario", "plan", "results", "parity"},
-    "orchestrate": {"catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results"},
+    "launch": {"catalog", "interpreters", "engines", "workloads", "scenario", "plan", "results", "devices", "parity"},
+    "orchestrate": {"catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results", "devices"},
     "analysis": {"catalog", "scenario", "plan", "results"},
     "report": {"scenario", "analysis", "results"},
     "telemetry": {"plan", "results"},
@@ -33,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hub": {"scenario", "plan", "results", "analysis", "report", "telemetry"},
     "controller": {"scenario", "results", "telemetry", "publish"},
     "cli": {
-        *("catalog", "interpreters", "scenario", "plan", "results", "orchestrate", "analysis", "report"),
+        *("catalog", "interpreters", "scenario", "plan", "results", "devices", "orchestrate", "analysis", "report"),
         *("telemetry", "publish", "hub", "controller"),
     },
     "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # it only generates files

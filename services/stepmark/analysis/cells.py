@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.breakdown import Breakdown
+from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
 from stepmark.analysis.intervals import Estimate, typical
 from stepmark.analysis.launch import Launch, LaunchSummary
@@ -20,6 +21,7 @@ from stepmark.analysis.utilization import Utilization, utilization
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import Departure, StartupSeconds
+from stepmark.terms import DeviceKind
 
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
@@ -39,17 +41,18 @@ class StepSeconds(SummaryModel):
     is the same of launch means, which include slow steps. Percentiles are of all steady steps of all launches;
     `percentiles` holds all from 0 to 100. `launch_medians` and `launch_means` are what the intervals are computed from,
     in the order of the blocks. `median_after_first` is what the common rule of dropping the first ten steps of each
-    window would have given; None where a window has no more.
+    window would have given; None where a window has no more. Where a launch timed stretches of several steps only, it
+    and all percentiles are None, and its median is that of the stretches, over their number of steps.
     """
 
     median: float
     low: float | None
     high: float | None
     mean: Estimate
-    p5: float
-    p95: float
-    p99: float
-    percentiles: tuple[float, ...]
+    p5: float | None
+    p95: float | None
+    p99: float | None
+    percentiles: tuple[float, ...] | None
     launch_medians: tuple[float, ...]
     launch_means: tuple[float, ...]
     median_after_first: float | None
@@ -72,7 +75,9 @@ class CellResult(SummaryModel):
     """Store the result of one cell. Figures are None where nothing valid was measured.
 
     `time_split_missing` says why there is no time split. `departures` lists what the cell's launches did differently
-    from what the framework's users get without asking; records of schema 3 and older do not say.
+    from what the framework's users get without asking; records of schema 3 and older do not say. `device_name` is the
+    name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
+    share of the windows in which their power limit kept them from their clocks.
     """
 
     key: str
@@ -86,6 +91,7 @@ class CellResult(SummaryModel):
     options: tuple[str, ...]
     workers: int
     processes: int
+    device: DeviceKind = "cpu"
     batch_per_worker: int
     global_batch: int
     launches: int
@@ -104,6 +110,10 @@ class CellResult(SummaryModel):
     peak_memory_bytes: int | None = None
     startup_seconds: StartupSeconds | None = None
     departures: tuple[Departure, ...] = ()
+    device: DeviceKind = "cpu"
+    device_name: str | None = None
+    device_notes: tuple[str, ...] = ()
+    power_capped_ratio: float | None = None
 
     @property
     def state(self) -> str:
@@ -185,7 +195,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
     parts = [launch.parts for launch in launches if launch.parts is not None]
     uses = [launch.use for launch in launches if launch.use is not None]
     step = _step_seconds(good, facts.level)
-    rate = _rate(cell, good, step, facts.level)
+    rate = _rate(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
@@ -198,6 +208,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
+        **device_figures(launches),
         "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 
@@ -205,28 +216,41 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
 def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
     medians = np.array([launch.median_step_seconds for launch in good])
     means = np.array([launch.mean_step_seconds for launch in good])
-    steps = np.concatenate([launch.step_seconds for launch in good])
-    percentiles = np.percentile(steps, np.arange(101)).tolist()
-    estimate = _possible(typical(medians, level), percentiles[0], percentiles[100])
+    estimate = _possible(typical(medians, level), *_fastest_and_slowest(good))
+    percentiles = _percentiles(good)
+    p5, p95, p99 = (None,) * 3 if percentiles is None else (percentiles[5], percentiles[95], percentiles[99])
     after_first = [launch.steady.median_after_first_seconds for launch in good]
     known = [seconds for seconds in after_first if seconds is not None]
     return StepSeconds(
         median=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        mean=_possible(typical(means, level), percentiles[0], percentiles[100]),
-        p5=percentiles[5],
-        p95=percentiles[95],
-        p99=percentiles[99],
-        percentiles=tuple(percentiles),
+        mean=_possible(typical(means, level), *_fastest_and_slowest(good)),
+        p5=p5,
+        p95=p95,
+        p99=p99,
+        percentiles=percentiles,
         launch_medians=tuple(medians.tolist()),
         launch_means=tuple(means.tolist()),
         median_after_first=typical(np.array(known)).value if len(known) == len(good) else None,
     )
 
 
-def _rate(cell: Cell, good: list[LaunchSummary], step: StepSeconds, level: float) -> Rate:
-    fastest, *_, slowest = step.percentiles
+def _percentiles(good: list[LaunchSummary]) -> tuple[float, ...] | None:
+    """Return all percentiles of the single steps from 0 to 100, or None where a launch did not time them."""
+    known = [launch.single_step_seconds for launch in good if launch.single_step_seconds is not None]
+    if len(known) != len(good):
+        return None
+    return tuple(np.percentile(np.concatenate(known), np.arange(101)).tolist())
+
+
+def _fastest_and_slowest(good: list[LaunchSummary]) -> tuple[float, float]:
+    """Return the least and the most seconds per step from any stamp to the next."""
+    return min(float(one.step_seconds.min()) for one in good), max(float(one.step_seconds.max()) for one in good)
+
+
+def _rate(cell: Cell, good: list[LaunchSummary], level: float) -> Rate:
+    fastest, slowest = _fastest_and_slowest(good)
     found = typical(np.array([launch.samples_per_second for launch in good]), level)
     found = _possible(found, cell.global_batch / slowest, cell.global_batch / fastest)
     return Rate(median=found.value, low=found.low, high=found.high)

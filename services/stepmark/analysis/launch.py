@@ -5,29 +5,36 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.interference import disturbed_because, taken_share
+from stepmark.analysis.job_times import device_step_seconds, job_times
 from stepmark.analysis.long_steps import long_step
+from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.analysis.proofs import TimedProof, timed_proof
 from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
-from stepmark.analysis.utilization import Use, peak_flops_per_second, use_of
+from stepmark.analysis.utilization import Use, use_of
 from stepmark.plan.cells import Cell
 from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
-_WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps and the window by the host's clock
+_WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps, by either clock, and the host's window
 _RANKS_TOLERANCE = 0.02  # largest difference between the windows of ranks that exchange gradients in every step
 
 
 @dataclass(frozen=True)
 class LaunchSummary:
-    """Store the figures of one good launch. `step_seconds` are the job's steady steps, of shape (steps,).
+    """Store the figures of one good launch.
 
-    `mean_step_seconds` includes slow steps and is what a job takes; `median_step_seconds` is a typical step. float32 is
-    precise enough for percentiles, and halves the memory of ten thousand launches.
+    `step_seconds` are the job's steady seconds per step, of shape (stamps,), and `single_step_seconds` those of its
+    steady steps one by one, of shape (steps,): by the devices' clocks where they have them, else by the host's where
+    every stamp ends one step, else None. `mean_step_seconds` includes slow steps and is what a job takes;
+    `median_step_seconds` is a typical step, or a typical stretch over its number of steps. float32 is precise enough
+    for percentiles, and halves the memory of ten thousand launches.
     """
 
     block: int
     step_seconds: NDArray[np.float32]
+    single_step_seconds: NDArray[np.float32] | None
     median_step_seconds: float
     mean_step_seconds: float
     samples_per_second: float
@@ -43,7 +50,8 @@ class Launch:
     it has no figures then either. `taken_share` is what others took of its cores. `attempt` is above 0 where the launch
     was made again. `long_step` is a sentence about a step that took far longer than others. `startup_seconds` holds the
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
-    from the framework's defaults.
+    from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
+    the windows, of which `power_capped_ratio` is the share that their power limit slowed down.
     """
 
     cell: str
@@ -59,6 +67,9 @@ class Launch:
     disturbed: str | None = None
     taken_share: float | None = None
     long_step: str = ""
+    device_notes: tuple[str, ...] = ()
+    sm_clock_hz: float | None = None
+    power_capped_ratio: float | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -83,6 +94,9 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         departures=header.ranks[0].departures,
         proof=timed_proof(header),
         long_step=long_step(record),
+        device_notes=device_notes(header),
+        sm_clock_hz=sm_clock_hz(header),
+        power_capped_ratio=power_capped_ratio(header),
     )
 
 
@@ -99,34 +113,24 @@ def _startup(header: LaunchHeader) -> StartupSeconds:
     return StartupSeconds.model_construct(**parts)  # each was checked when the record was read
 
 
-def job_step_seconds(record: LaunchRecord) -> NDArray[np.float64]:
-    """Return the seconds of the measured steps, of shape (steps,).
-
-    A step lasts from when the last rank ended the step before to when the last rank ended this one. Ranks leave the
-    barrier before a window together, so a rank's stamp is the sum of its durations since then. The maximum of the
-    ranks' own durations would be longer than the time that passed, since ranks take turns in being late.
-    """
-    first, jobs = 0, []
-    for window in record.header.ranks[0].windows:
-        stamps = record.step_nanoseconds[:, first : first + window.steps].cumsum(axis=1).max(axis=0)
-        if window.kind == "measured":
-            jobs.append(np.diff(stamps, prepend=0))
-        first += window.steps
-    return np.concatenate([np.zeros(0), *jobs]) / 1e9
-
-
 def summarize(record: LaunchRecord) -> LaunchSummary:
     """Return the figures of a launch that `invalid` finds nothing against."""
-    seconds = job_step_seconds(record)
-    state = steady_state(seconds)
-    steady = seconds[state.start :]
+    times = job_times(record)
+    state = steady_state(times.step_seconds, stamp_steps=int(times.steps.max(initial=1)))
+    steady = times.since(state.start)
+    steps, seconds = int(steady.steps.sum()), float(steady.seconds.sum())
+    step_seconds = steady.step_seconds.astype(np.float32)
+    single = step_seconds if times.one_by_one else None
+    if (by_device := device_step_seconds(record)) is not None:
+        single = by_device[times.steps[: state.start].sum() :].astype(np.float32)
     peaks = [rank.peak_memory_bytes for rank in record.header.ranks]
     return LaunchSummary(
         block=record.header.block,
-        step_seconds=steady.astype(np.float32),
-        median_step_seconds=float(np.median(steady)),
-        mean_step_seconds=float(steady.mean()),
-        samples_per_second=record.header.cell.global_batch * len(steady) / float(steady.sum()),
+        step_seconds=step_seconds,
+        single_step_seconds=single,
+        median_step_seconds=float(np.median(steady.step_seconds)),
+        mean_step_seconds=seconds / steps,
+        samples_per_second=record.header.cell.global_batch * steps / seconds,
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         steady=state,
     )
@@ -136,19 +140,54 @@ def invalid(record: LaunchRecord) -> str | None:
     """Return how the record's own numbers contradict each other, or None. Such a launch enters no verdict."""
     ranks, steps = record.header.ranks, record.step_nanoseconds
     if len(ranks) != record.header.cell.processes or steps.shape[0] != len(ranks):
-        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps from {record.header.cell.processes} processes"
+        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.processes} processes"
     if steps.min(initial=1) <= 0:
         return "a step's duration is 0 or less"
     for rank, row in zip(ranks, steps, strict=True):
-        if sum(window.steps for window in rank.windows) != len(row):
-            return f"rank {rank.rank}: the number of steps is not that of its windows"
-        measured, window = _measured(rank.windows, row)
-        longer = max(_WINDOW_TOLERANCE * window, 1e6)
-        if not -longer <= window - measured <= longer + _waited_nanoseconds(rank):
+        if [_shape(window) for window in rank.windows] != [_shape(window) for window in ranks[0].windows]:
+            return f"rank {rank.rank}: its windows are not those of rank {ranks[0].rank}"
+        if sum(window.stamps for window in rank.windows) != len(row):
+            return f"rank {rank.rank}: windows and steps differ in number"
+        measured, window = int(row[record.warmup_stamps :].sum()), _window_nanoseconds(rank)
+        if _apart(measured, rank):
             return f"rank {rank.rank}: steps add up to {measured / 1e9:.3f} s, and the window took {window / 1e9:.3f} s"
         if rank.compilations_after_warmup != rank.compilations_after_window:
-            return f"rank {rank.rank} compiled inside the measured window"
-    return _ranks_apart(record)
+            return f"rank {rank.rank}: it compiled inside the measured window"
+    return invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
+
+
+def _shape(window: Window) -> tuple[str, int, int]:
+    return window.kind, window.steps, window.stamp_steps
+
+
+def _window_nanoseconds(rank: RankReport) -> int:
+    """Return the nanoseconds of the rank's measured windows by the host's clock."""
+    return sum(window.host_nanoseconds for window in rank.windows if window.kind == "measured")
+
+
+def _apart(measured: int, rank: RankReport) -> bool:
+    """Return whether the nanoseconds of the rank's measured steps are not those of its windows."""
+    window = _window_nanoseconds(rank)
+    longer = max(_WINDOW_TOLERANCE * window, 1e6)
+    return not -longer <= window - measured <= longer + _waited_nanoseconds(rank)
+
+
+def _clocks_apart(record: LaunchRecord) -> str | None:
+    """Return how the devices' clocks contradict the host's, in words; None where they agree, or are not known."""
+    ranks, steps = record.header.ranks, record.device_step_nanoseconds
+    if steps is None:
+        return None
+    measured = sum(window.steps for window in ranks[0].windows if window.kind == "measured")
+    if steps.shape != (len(ranks), measured):
+        return f"steps by the device's clock of shape {steps.shape}, expected {(len(ranks), measured)}"
+    if steps.min(initial=1) <= 0:
+        return "a step's duration by the device's clock is 0 or less"
+    for rank, row in zip(ranks, steps, strict=True):
+        total, window = int(row.sum()), _window_nanoseconds(rank)
+        if _apart(total, rank):
+            both = f"{total / 1e9:.3f} s by the device's clock, and {window / 1e9:.3f} s by the host's"
+            return f"host and device clocks disagree: the measured steps of rank {rank.rank} took {both}"
+    return None
 
 
 def _waited_nanoseconds(rank: RankReport) -> float:
@@ -168,9 +207,10 @@ def _ranks_apart(record: LaunchRecord) -> str | None:
     """
     if "none" in {rank.flags.get("transport", "none") for rank in record.header.ranks}:
         return None
-    measured = record.step_nanoseconds[:, record.warmup_steps :]
+    first = record.warmup_stamps
+    measured, steps = record.step_nanoseconds[:, first:], record.steps_of_stamps[first:]
     windows = measured.sum(axis=1)
-    apart, most = int(np.ptp(windows)), max(_RANKS_TOLERANCE * windows.max(), measured.max(initial=0))
+    apart, most = int(np.ptp(windows)), max(_RANKS_TOLERANCE * windows.max(), (measured / steps).max(initial=0))
     if apart <= most:
         return None
     return f"ranks disagree: their windows of the same steps differ by {apart / 1e9:.3f} s"
@@ -183,9 +223,3 @@ def _too_fast(cell: Cell, device: str | None, samples_per_second: float, flops_p
         return None
     mfu = flops_per_sample * samples_per_second / (peak[0] * cell.workers)
     return f"invalid: MFU of {mfu:.0%}, and no device exceeds its peak ({peak[1]})" if mfu > 1 else None
-
-
-def _measured(windows: tuple[Window, ...], row: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the nanoseconds of the measured part, by the steps and by the windows."""
-    warmup = sum(window.steps for window in windows if window.kind == "warmup")
-    return int(row[warmup:].sum()), sum(window.host_nanoseconds for window in windows if window.kind == "measured")

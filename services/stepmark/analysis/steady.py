@@ -35,12 +35,13 @@ _CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must 
 class SteadyState:
     """Store the steady state of one launch.
 
-    `start` is the index of the first steady step among those given, 0 where there is no steady state. `reason` is empty
+    `start` is the index of the first steady one of the times given, 0 where there is no steady state. `reason` is empty
     when steady. `change` is the relative change from the first to the last steady step, by its slope. Its absolute
     value is below `change_below` with 98 % confidence, and `steady` says that this is at most 2 %. Both are None where
     there is no steady state, or too few steps. `median_after_first_seconds` is what dropping the first ten of the given
-    steps gives; None if there are no more. `slope` is the log change over a whole window by the slope of the steady
-    steps, or of the second half of the window where that begins earlier; None for too few steps.
+    steps gives; None if there are no more, or if single steps were not timed. `slope` is the log change over a whole
+    window by the slope of the steady steps, or of the second half of the window where that begins earlier; None for too
+    few steps.
     """
 
     verdict: Verdict
@@ -52,20 +53,21 @@ class SteadyState:
     slope: float | None = None
 
 
-def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> SteadyState:
-    """Classify the step times of one measured window, of shape (steps,), positive.
+def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL, stamp_steps: int = 1) -> SteadyState:
+    """Classify the step times of one measured window, of shape (stamps,), positive.
 
     A window with a relative change of `material` over the steady part is not steady; where such a change cannot be
-    excluded, it is undecided.
+    excluded, it is undecided. Each of the times is the mean of `stamp_steps` steps; 1 where single steps were timed.
     """
-    after_first = float(np.median(seconds[DROPPED_FIRST:])) if len(seconds) > DROPPED_FIRST else None
+    known = stamp_steps == 1 and len(seconds) > DROPPED_FIRST
+    after_first = float(np.median(seconds[DROPPED_FIRST:])) if known else None
     if len(seconds) < _STEPS_LEAST:
         return SteadyState("undecided", 0, "too few steps to look for change points", None, None, after_first)
     width = -(-len(seconds) // _BLOCKS_MOST)
     blocks = _clipped(_block_means(np.log(seconds), width))
     shape = best_fit(blocks, max(2, -(-_SEGMENT_STEPS_LEAST // width)))
     levels = _levels(blocks, shape)
-    verdict, reason = _unsteady(blocks, shape, levels, width)
+    verdict, reason = _unsteady(blocks, shape, levels, width, stamp_steps)
     if verdict == "no steady state":
         return SteadyState(verdict, 0, reason, None, None, after_first, _slope(blocks, levels[-1]))
     variance = shape.variance_of_mean(len(blocks))
@@ -75,7 +77,7 @@ def steady_state(seconds: NDArray[np.float64], material: float = MATERIAL) -> St
     if verdict is None:
         decided = below <= material
         verdict = "steady" if decided else "undecided"
-        reason = "" if decided else _undecided(len(seconds) - start * width, below)
+        reason = "" if decided else _undecided((len(seconds) - start * width) * stamp_steps, below)
     slope = _slope(blocks, start)
     return SteadyState(verdict, start * width, reason, float(np.expm1(change)), below, after_first, slope)
 
@@ -138,7 +140,7 @@ def _levels(blocks: Array, shape: Fit) -> list[int]:
     return kept
 
 
-def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int) -> tuple[Verdict | None, str]:
+def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int, stamp_steps: int) -> tuple[Verdict | None, str]:
     """Return what is established against a steady state, or None. An earlier level counts if it held for ten steps."""
     start, n = levels[-1], len(blocks)
     if n - start < n / 3:
@@ -148,10 +150,10 @@ def _unsteady(blocks: Array, shape: Fit, levels: list[int], width: int) -> tuple
     earlier = [float(np.median(blocks[a:b])) for a, b in held]
     if earlier and last - min(earlier) > _SAME_LEVEL:
         slower = np.expm1(last - min(earlier))
-        return "slowdown", f"steps became {slower:.1%} slower at step {start * width}"
+        return "slowdown", f"steps became {slower:.1%} slower at step {start * width * stamp_steps}"
     if abs(shape.change) > _DRIFT:
         change, _ = _change(blocks[start:], 0.0)
-        return "drifting", f"steps changed by {np.expm1(change):+.1%} over the last {(n - start) * width}"
+        return "drifting", f"steps changed by {np.expm1(change):+.1%} over the last {(n - start) * width * stamp_steps}"
     return None, ""
 
 

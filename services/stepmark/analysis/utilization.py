@@ -3,21 +3,17 @@
 Use is measured against a vendor's peak and against a measured matrix product.
 """
 
-import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.plan.cells import Cell
 from stepmark.results.record import LaunchHeader, RankReport
 
 _SECONDS_PER_HOUR = 3600
-_SAYS_NO_MODEL = re.compile(r"|nvidia|tesla|[0-9]+gb")  # in a device's name
 
 
 class Utilization(BaseModel):
@@ -66,7 +62,7 @@ def use_of(launch: LaunchHeader) -> Use:
         device=devices.pop() if len(devices) == 1 else None,
         samples=launch.cell.global_batch * measured,
         joules=_sum([rank.energy_joules for rank in launch.ranks]),
-        matmul_flops_per_second=_sum([_matmul_of(rank) for rank in launch.ranks]),
+        matmul_flops_per_second=_sum([matmul_of(rank) for rank in launch.ranks]),
     )
 
 
@@ -109,31 +105,6 @@ def cost_per_million_samples(
     return price_per_worker_hour * workers / _SECONDS_PER_HOUR / samples_per_second * 1e6
 
 
-def peak_flops_per_second(device_name: str, precision: str) -> tuple[float, str] | None:
-    """Return a device's dense peak in this precision and its source; None if the table has no such row.
-
-    A row is found by all words of the device's name but the vendor's and the size of its memory. So a relative with a
-    word more or less (H200 NVL, A10G, a MIG slice, a virtual GPU) has no peak rather than another model's.
-    """
-    words = _words(device_name)
-    for row in _table():
-        if _words(row["device"]) == words and row["precision"] == precision:
-            return float(row["tera_flops_per_second"]) * 1e12, row["source"]
-    return None
-
-
-def _words(device_name: str) -> frozenset[str]:
-    """Return the words that tell one model from another: "NVIDIA H100 80GB HBM3" gives h100 and hbm3."""
-    words = re.split(r"[^a-z0-9]+", device_name.lower())
-    return frozenset(word for word in words if not _SAYS_NO_MODEL.fullmatch(word))
-
-
-@cache
-def _table() -> tuple[dict[str, str], ...]:
-    text = resources.files("stepmark.analysis").joinpath("peaks.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(text.splitlines()))
-
-
 def _peak(names: set[str | None], precision: str) -> tuple[float | None, str | None]:
     """Return the peak of one worker; None where the workers' devices are not all of one kind."""
     if len(names) != 1 or (name := names.pop()) is None:
@@ -141,7 +112,8 @@ def _peak(names: set[str | None], precision: str) -> tuple[float | None, str | N
     return peak_flops_per_second(name, precision) or (None, None)
 
 
-def _matmul_of(rank: RankReport) -> float | None:
+def matmul_of(rank: RankReport) -> float | None:
+    """Return the FLOPs per second of the rank's matrix product; None where it was not timed."""
     if rank.parts is None or rank.parts.matmul_flops is None or not rank.parts.nanoseconds.get("matmul"):
         return None
     return rank.parts.matmul_flops / float(np.median(rank.parts.nanoseconds["matmul"])) * 1e9

@@ -4,20 +4,52 @@ import os
 import shutil
 
 from stepmark import catalog, interpreters
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
+from stepmark.terms import DeviceChoice, DeviceKind
 
+DEVICE_VARIABLE = "STEPMARK_DEVICE"
+_PLACES_UNKNOWN = 4096
 _COMPILERS = {"c++": ("c++", "g++", "clang++")}
 
 
-def this_machine() -> Machine:
-    """Return what this machine offers. Each worker has a core of its own.
+def this_machine(choice: DeviceChoice) -> Machine:
+    """Return what this machine offers to a scenario with this `spec.device`. Each worker has its own core, or GPU.
 
-    In a cluster (RAY_ADDRESS is set) only Ray knows the number of places, and it refuses a run that needs too many.
+    In a cluster (RAY_ADDRESS is set) only Ray knows the number of places, and it refuses a run that needs too many; the
+    head has no GPU, so the profile says in STEPMARK_DEVICE what the workers have.
+
+    Raises:
+        CannotRun: a GPU is asked for, and there is none.
     """
-    places = 4096 if "RAY_ADDRESS" in os.environ else len(os.sched_getaffinity(0))
-    return Machine(places=places, programs=tuple(name for name in PROGRAMS if find_program(name)))
+    programs = tuple(name for name in PROGRAMS if find_program(name))
+    if "RAY_ADDRESS" in os.environ:
+        return Machine(places=_PLACES_UNKNOWN, programs=programs, device=_device_of_cluster(choice))
+    gpus = visible_gpus(here()) if choice != "cpu" else ()
+    if gpus:
+        name, capability = here().name(gpus[0]), here().compute_capability(gpus[0])
+        return Machine(places=len(gpus), programs=programs, device="gpu", gpu_name=name, compute_capability=capability)
+    if choice == "gpu":
+        hidden = len(here().gpus())
+        found = f"{hidden} GPUs that {VARIABLE} hides" if hidden else "no GPU that the driver shows here"
+        raise CannotRun(
+            f"spec.device: expected gpu, found {found}. `stepmark doctor` says more. With device: auto or cpu the "
+            "scenario runs on CPU cores."
+        )
+    return Machine(places=len(os.sched_getaffinity(0)), programs=programs)
+
+
+def _device_of_cluster(choice: DeviceChoice) -> DeviceKind:
+    offered: DeviceKind = "gpu" if os.environ.get(DEVICE_VARIABLE) == "gpu" else "cpu"
+    if choice == "gpu" and offered != "gpu":
+        raise CannotRun(
+            f"spec.device: expected gpu, found a profile without devices ({DEVICE_VARIABLE} is not gpu). Choose a "
+            "profile with devices, or device: auto."
+        )
+    return offered if choice == "auto" else choice
 
 
 def find_program(name: str) -> str | None:
@@ -44,6 +76,35 @@ def install_hint(engine: str) -> str:
     return f"pip install 'stepmark[{extra}]'" if extra else ""
 
 
+def why_no_cuda(engine: str) -> str | None:
+    """Return why the installed packages of an engine cannot use this machine's GPUs, with what to do.
+
+    It is None where nothing speaks against it; an engine without a framework needs no CUDA. A driver serves programs of
+    its own major version of CUDA and of older ones.
+    """
+    requires, python = catalog.load_engine(engine).SUPPORT.requires, interpreters.python_of(engine)
+    frameworks = [name for name in requires if name in _CUDA_PACKAGES]
+    built = interpreters.cuda_versions(python, frameworks)
+    driver = here().cuda_driver()
+    for name in frameworks:
+        if name not in built:
+            return f"expected {name} for CUDA, found one for CPU cores. {_CUDA_PACKAGES[name]}"
+        if driver is not None and driver[0] < int(built[name].partition(".")[0]):
+            return (
+                f"{name} is for CUDA {built[name]}: expected a driver that knows it, found {here().driver()}, which "
+                f"knows CUDA {driver[0]}.{driver[1]}. Update the driver, or install {name} for that version."
+            )
+    return None
+
+
+_OWN_INTERPRETER = f"into an interpreter of its own ({interpreters.FOLDER_VARIABLE})"
+_CUDA_PACKAGES = {
+    "torch": "Install PyPI's torch, which is for CUDA.",
+    "tensorflow": f"Install requirements/keras-cuda.txt {_OWN_INTERPRETER}.",
+    "jax": f"Install requirements/jax-cuda.txt {_OWN_INTERPRETER}.",
+}
+
+
 def check_installed(plan: Plan) -> None:
     """Check that all engines and data sources of the plan are installed.
 
@@ -56,6 +117,8 @@ def check_installed(plan: Plan) -> None:
         for engine in engines
         if (missing := missing_modules(engine))
     ]
+    if plan.machine.gpu_name is not None:  # In a cluster, the head's driver says nothing.
+        problems += [f"engine {engine}: {why}" for engine in engines if (why := why_no_cuda(engine)) is not None]
     if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
     if problems:

@@ -49,7 +49,7 @@ class OpenRun:
 def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
-    plan = make_plan(scenario, this_machine())
+    plan = make_plan(scenario, this_machine(scenario.spec.device))
     with sole_user(folder):
         store = _open_store(folder, plan, choices)
         try:

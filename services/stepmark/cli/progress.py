@@ -16,6 +16,7 @@ from stepmark.report.rich_tables import shown
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchRecord
 
+_WARM = "not recorded: the driver compiles kernels for these GPUs"
 _DISTURBED = "are made again, since others on the machine disturbed them"
 
 
@@ -53,6 +54,17 @@ class Lines:
     def starting(self, launcher: str) -> None:
         """Report that the session is being started."""
         _say(f"starting: {_STARTING[launcher]}")
+
+    def warming(self, launches: int) -> None:
+        """Report that this many launches come first, which are not recorded."""
+        self._counter = Counter(launches)
+        _say(f"{launches} launches first, {_WARM}")
+
+    def warmed(self, launch: Launch, seconds: float, problem: str | None) -> None:
+        """Report that one of them has ended, after this time, and why it failed if it did."""
+        self._counter.count()
+        state = f"{seconds:.0f} s" if problem is None else f"failed after {seconds:.0f} s: {problem}"
+        _say(f"warm [{self._counter.done}/{self._counter.total}] {launch.id}: {state}")
 
     def checking(self, launches: int) -> None:
         """Report that the parity checks begin, with this many launches that are not timed."""
@@ -93,6 +105,13 @@ class Bar:
 
     def starting(self, launcher: str) -> None:
         self._bar.update(self._task, description=_STARTING[launcher])
+
+    def warming(self, launches: int) -> None:
+        self._begin(_WARM, launches)
+
+    def warmed(self, launch: Launch, seconds: float, problem: str | None) -> None:
+        state = f"{seconds:.0f} s" if problem is None else "failed"
+        self._bar.update(self._task, advance=1, description=shown(f"{launch.id} {state}"))
 
     def checking(self, launches: int) -> None:
         self._begin("parity", launches)

@@ -19,9 +19,10 @@ TORCH = (
     Departure(
         knob="TF32 in convolutions (torch.backends.cudnn.allow_tf32)",
         ours="False",
-        usual="True, on GPUs",
+        usual="True",
         why="float32 means the same in every framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
+        devices=("gpu",),
     ),
     Departure(
         knob="initial loss scale",
@@ -36,6 +37,15 @@ TORCH = (
         usual="one for each core, 32 at most",
         why="every rank would start such a pool on the cores that all ranks share; with 1, first steps take longer",
         executions=("compiled",),
+        devices=("cpu",),
+    ),
+    Departure(
+        knob="processes that compile (torch._inductor.config.compile_threads)",
+        ours="one for each core of the rank",
+        usual="one for each core, 32 at most",
+        why="every rank would have such a pool, on the cores of all",
+        executions=("compiled",),
+        devices=("gpu",),
     ),
 )
 
@@ -90,19 +100,42 @@ TENSORFLOW = (
         usual="the variant `canonical`: variables in strategy.scope(), the whole step in strategy.run",
         why="the time split and the search for slow ranks need a step without exchange, and gradients must be clipped "
         "after their sum; in return, the all-reduce cannot overlap with the backward pass",
-        forms=("explicit",),
+        forms=("explicit", "ring"),
+    ),
+    Departure(
+        knob="what exchanges gradients (CommunicationOptions.implementation)",
+        ours="NCCL",
+        usual="AUTO, which takes TensorFlow's ring over gRPC on GPUs too",
+        why="PyTorch takes NCCL; TensorFlow's ring goes through the host's memory, and the variant `ring` has it",
+        forms=("explicit", "canonical"),
+        devices=("gpu",),
+    ),
+    Departure(
+        knob="packs of gradients (CommunicationOptions.bytes_per_pack)",
+        ours="26214400",
+        usual="0: one pack of everything",
+        why="DDP's buckets have this size; one pack of everything needs the gradients' memory once more",
+        forms=("multi-worker-mirrored",),
+        devices=("gpu",),
+    ),
+    Departure(
+        knob="memory of a GPU (set_memory_growth)",
+        ours="True",
+        usual="False: TensorFlow takes all of it at once",
+        why="a launch would fail while the memory of the one before it is still being given back",
+        devices=("gpu",),
     ),
     Departure(
         knob="gradients of embeddings",
         ours="dense",
         usual="IndexedSlices, which travel by an all-gather",
-        why="DDP's gradients are dense; this concerns only models with an embedding",
+        why="DDP's are dense; only models with an embedding have them",
     ),
     Departure(
         knob="TF32 (tf.config.experimental.enable_tensor_float_32_execution)",
         ours="False",
         usual="True, on GPUs",
-        why="float32 means the same in every framework; choose the precision tf32 to use TF32",
+        why="float32 is float32 on all framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
     ),
 )
@@ -113,6 +146,14 @@ JAX = (
         ours="the process waits for each step",
         usual="the process runs ahead of the device",
         why="JAX would run ahead without bound, and the times would show when steps began, not when they ended",
+        devices=("cpu",),
+    ),
+    Departure(
+        knob="waiting for a step",
+        ours="JAX runs ahead of the device by 8 steps at most",
+        usual="JAX runs ahead of the device",
+        why="a queue without bound would hold the memory of its batches, and hide a slow step until much later",
+        devices=("gpu",),
     ),
     Departure(
         knob="jax_default_matmul_precision",

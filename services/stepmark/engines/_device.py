@@ -40,3 +40,18 @@ class Memory:
 
 CPU = Device()
 GPU = Device("gpu")
+
+MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak.
+_GPU_SIDE, _GPU_FLOAT64_SIDE = 8192, 4096
+
+
+def matmul_side(kind: DeviceKind, precision: str) -> int:
+    """Return the side of the square matrices of the part `matmul`, which are large enough to load a device."""
+    if kind == "cpu":
+        return MATMUL_SIDE
+    return _GPU_FLOAT64_SIDE if precision == "float64" else _GPU_SIDE
+
+
+def matmul_flops(kind: DeviceKind, precision: str) -> int:
+    """Return the floating-point operations of the part `matmul`, where a multiply-add counts 2."""
+    return 2 * matmul_side(kind, precision) ** 3

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, RankContext, Weights
+from stepmark.engines._device import matmul_side
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
+from stepmark.engines._tf32_probe import tf32_probe
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -91,11 +93,29 @@ def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) 
 
 
 def matmul(context: RankContext) -> Callable[[], Any]:
-    """Return a function that makes one product of square matrices in the precision of training."""
+    """Return a function that makes one product of square matrices of random normals in the precision of training.
+
+    GPUs multiply constants faster than random numbers, since they take less power.
+    """
     from keras import ops
 
-    side = ops.ones((MATMUL_SIDE, MATMUL_SIDE), dtype=context.precision.replace("tf32", "float32"))
-    return lambda: ops.matmul(side, side)
+    side = matmul_side(context.device.kind, context.precision)
+    normals = np.random.default_rng(context.seed).standard_normal((side, side), dtype=np.float32)
+    matrix = ops.cast(normals, context.precision.replace("tf32", "float32"))
+    return lambda: ops.matmul(matrix, matrix)
+
+
+def probe_tf32() -> str:
+    """Return what `tf32_probe` finds on the backend's default device."""
+    from keras import ops
+
+    def product(left: Any, right: Any) -> NDArray[Any]:
+        return ops.convert_to_numpy(ops.matmul(left, right))
+
+    def convolution(images: Any, kernel: Any) -> NDArray[Any]:
+        return ops.convert_to_numpy(ops.conv(images, kernel, padding="same", data_format="channels_last"))
+
+    return tf32_probe(product, convolution)
 
 
 def weights(variables: Sequence[Any]) -> Weights:
@@ -129,7 +149,7 @@ def flags(context: RankContext) -> dict[str, str]:
 
     return {
         "keras": keras.__version__,
-        "device": "cpu",
+        "device": context.device.torch_name,
         "memory_format": keras.config.image_data_format(),
         "loss_scale": f"dynamic from {LOSS_SCALE:g}" if context.precision == "float16" else "none",
         "optimizer": f"SGD momentum {MOMENTUM}",

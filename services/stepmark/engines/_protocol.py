@@ -22,7 +22,6 @@ MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # The dynamic scale of float16 starts here. It is Keras' default; torch's is 2**16.
 
 PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
-MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak. A GPU would need 8192.
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class Engine(Protocol):
     """Train one model on one rank. The constructor only keeps the context.
 
     `asynchronous` says that `step` may return before the device has made it, so that the time of a single step cannot
-    be read on the host: the loop then stamps blocks of steps, each ended by `drain` (docs/measuring.md).
+    be read on the host: the loop then stamps stretches of steps, each ended by `drain` (docs/measuring.md). Such an
+    engine bounds how far the host runs ahead, or leaves it to the stretch. It is read when the model is built.
     """
 
     asynchronous: bool
@@ -98,7 +98,8 @@ class Engine(Protocol):
         and may leave the weights changed. `step_without_update` is `step_without_reduce` in the same form (traced,
         compiled, fed) without its update, so that their difference is the update. An update that is called by itself
         also pays for the call and its arguments, which for 29 tensors took twice as long as the update. `matmul` is one
-        product of two square matrices of side `MATMUL_SIDE`.
+        product of square matrices of random normals, whose side is `_device.matmul_side`. On a GPU, zeros or ones would
+        be multiplied faster, since they draw less power.
         """
 
     def forward(self, index: int) -> NDArray[Any]:
@@ -111,13 +112,20 @@ class Engine(Protocol):
         """Return when the device has made every step that was begun. Nothing is fetched."""
 
     def mark_window(self, steps: int) -> None:
-        """Prepare to time the next `steps` steps on the device itself, where it has a clock."""
+        """Time the next `steps` steps on the device itself, the first from now on, where the device has a clock.
+
+        It is called on a drained device, just before a measured window. Whatever must be prepared is, before the
+        device's first time is taken.
+        """
 
     def device_step_nanoseconds(self) -> list[int] | None:
         """Return the time of each step since `mark_window` by the device's own clock, or None where it has none."""
 
     def device_memory(self) -> Memory | None:
-        """Return the most device memory that was used since the process began, or None on CPU cores."""
+        """Return the most device memory that was used since the last `mark_window`, or since the process began.
+
+        It is None on CPU cores.
+        """
 
     def compilations(self) -> int | None:
         """Return how often the step was traced or compiled so far, or None where nothing is."""
@@ -140,11 +148,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave the group, in a process that goes on. The process of a launch ends instead."""
-
-
-def matmul_flops() -> int:
-    """Return the floating-point operations of the part `matmul`, where a multiply-add counts 2."""
-    return 2 * MATMUL_SIDE**3
 
 
 def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:

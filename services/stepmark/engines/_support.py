@@ -118,6 +118,19 @@ class Support:
     """These variables are set too, by the kind of device that the cell runs on."""
     no_gpu: str | None = NO_GPU_YET
     """This is the reason why the engine cannot train on a GPU, or None where it can."""
+    machine_code: tuple[tuple[int, int], ...] = ()
+    """The framework's own kernels are compiled for these compute capabilities; () where nobody has looked.
+
+    For a GPU that none of them suits, the driver compiles each kernel when it is first used, for minutes on end.
+    """
+
+    def compiles_at_first_use(self, capability: tuple[int, int]) -> bool:
+        """Return whether the driver must compile the framework's kernels for GPUs of this compute capability.
+
+        Machine code suits GPUs of the same major version from its own minor version on.
+        """
+        suits = any(major == capability[0] and minor <= capability[1] for major, minor in self.machine_code)
+        return bool(self.machine_code) and not suits
 
     def variants_of(self, strategy: str) -> tuple[str, ...]:
         """Return the variants of a strategy, the default first."""

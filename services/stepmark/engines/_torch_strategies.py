@@ -1,10 +1,12 @@
 """Spread a torch model over ranks, with one class per strategy. All ranks call each method in the same way."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from stepmark.engines._protocol import RankContext
+from stepmark.engines._torch_device import Cpu
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +18,9 @@ class Single:
     step_without_exchange_missing: str | None = None
     """This is the reason why there is no step without exchange, or None where there is one."""
 
-    def __init__(self, context: RankContext) -> None:
+    def __init__(self, context: RankContext, device: Cpu) -> None:
         self.context = context
+        self.device = device
 
     def wrap(self, model: "torch.nn.Module") -> "torch.nn.Module":
         """Return the model to train, distributed and, at the level `compiled`, compiled.
@@ -34,8 +37,12 @@ class Single:
 
         if self.context.execution != "compiled":
             return model
-        compiled: torch.nn.Module = torch.compile(model)  # type: ignore[assignment]
+        compiled: torch.nn.Module = torch.compile(model, mode=self.device.compile_mode())  # type: ignore[assignment]
         return compiled
+
+    def casts(self) -> bool:
+        """Return whether the strategy itself casts to the precision, so that autocast must not."""
+        return False
 
     @contextmanager
     def no_exchange(self) -> Iterator[None]:
@@ -63,10 +70,14 @@ class Ddp(Single):
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":
         import torch
 
-        self.ddp = torch.nn.parallel.DistributedDataParallel(
+        plain = torch.nn.parallel.DistributedDataParallel
+        known = inspect.signature(plain).parameters
+        self._buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until 2.12
+        self.ddp = plain(
             model,
-            forward_sync_buffers=False,
+            device_ids=[self.context.device.index] if self.device.kind == "cuda" else None,
             gradient_as_bucket_view="bucket-view" in self.context.options,  # torch's default is False
+            **{self._buffers: False},
         )
         return self.ddp
 
@@ -80,7 +91,7 @@ class Ddp(Single):
         import torch
 
         [dtype] = {parameter.dtype for parameter in trained}
-        gradients = torch.zeros(sum(parameter.numel() for parameter in trained), dtype=dtype)
+        gradients = torch.zeros(sum(parameter.numel() for parameter in trained), dtype=dtype, device=self.device.name)
         first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES // dtype.itemsize  # type: ignore[attr-defined]
         buckets = (gradients[:first], *gradients[first:].split(self.ddp.bucket_bytes_cap // dtype.itemsize))
 
@@ -94,7 +105,8 @@ class Ddp(Single):
         return {
             "bucket_mib": str(self.ddp.bucket_bytes_cap >> 20),
             "bucket_view": str(self.ddp.gradient_as_bucket_view).lower(),
-            "forward_sync_buffers": str(self.ddp.forward_sync_buffers).lower(),
+            "forward_sync_buffers": str(getattr(self.ddp, self._buffers)).lower(),
+            "static_graph": str(self.ddp.static_graph).lower(),
         }
 
 
@@ -111,17 +123,31 @@ class Fsdp(Single):
 
         A whole sharded model would recompile at each hook.
         """
+        import torch
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-        mesh = init_device_mesh(self.context.device.kind, (self.context.world_size,))
+        mesh = init_device_mesh(self.device.kind, (self.context.world_size,))
+        casts = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if self.casts() else {}
         for block in _blocks(model):
             if self.context.execution == "compiled":
                 block.compile()
-            fully_shard(block, mesh=mesh)
-        fully_shard(model, mesh=mesh)
+            fully_shard(block, mesh=mesh, mp_policy=MixedPrecisionPolicy(**casts))
+        # The loss is computed in float32, as autocast does it.
+        whole = casts | {"output_dtype": torch.float32} if casts else {}
+        fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(**whole))
         self._model = model
         return model
+
+    def casts(self) -> bool:
+        """Return whether FSDP casts: it does on GPUs, where weights then travel as bfloat16.
+
+        Under autocast they would be gathered as float32, in twice the time.
+        """
+        return self.device.kind == "cuda" and self.context.precision == "bfloat16"
+
+    def flags(self) -> dict[str, str]:
+        return {"mixed_precision": "FSDP: weights bfloat16, gradients summed in float32"} if self.casts() else {}
 
     def _compiled(self, model: "torch.nn.Module") -> "torch.nn.Module":
         return model

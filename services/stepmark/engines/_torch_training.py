@@ -1,15 +1,17 @@
 """Train with torch's autograd, optimiser and process groups. The engines `torch` and `keras-torch` share this."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._device import Memory
-from stepmark.engines._protocol import LOSS_SCALE, MATMUL_SIDE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._device import Memory, matmul_side
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._support import Support
+from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
 from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -21,14 +23,19 @@ if TYPE_CHECKING:
 class TorchTraining:
     """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
 
-    asynchronous = False
+    _support: ClassVar[Support]
+    _devices: ClassVar[Mapping[str, type[Cpu]]] = DEVICES
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
-        self._strategy = STRATEGIES[context.strategy](context)
+        self._device = self._devices[context.device.kind](context)
+        self.asynchronous = self._device.asynchronous
+        self._events = self._device.step_events()
+        self._strategy = STRATEGIES[context.strategy](context, self._device)
         self._losses: list[torch.Tensor] = []
 
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
+        """Return the model on the CPU, so that its weights do not depend on the device."""
         raise NotImplementedError
 
     def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
@@ -60,7 +67,7 @@ class TorchTraining:
         torch.set_num_threads(self._context.threads)
         # This is the older of two interfaces. torch.compile still reads it, and torch refuses a mixture of both.
         torch.set_float32_matmul_precision("high" if self._context.precision == "tf32" else "highest")
-        torch.backends.cudnn.allow_tf32 = self._context.precision == "tf32"
+        self._device.start(self._support)
         if not self._context.distributed:
             return
         host, _, port = self._context.addresses[0].rpartition(":")
@@ -69,7 +76,12 @@ class TorchTraining:
             host, int(port), self._context.world_size, is_master=self._context.rank == 0, timeout=timeout
         )
         torch.distributed.init_process_group(
-            "gloo", store=store, rank=self._context.rank, world_size=self._context.world_size, timeout=timeout
+            self._device.transport,
+            store=store,
+            rank=self._context.rank,
+            world_size=self._context.world_size,
+            timeout=timeout,
+            **self._device.group_arguments(),
         )
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
@@ -77,7 +89,7 @@ class TorchTraining:
 
         torch.manual_seed(self._context.seed)
         self._images = workload.input(params).kind == "image"
-        self._plain = self._make_model(workload, params)
+        self._plain = self._make_model(workload, params).to(self._device.name)
         if self._channels_last():
             self._plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = self._strategy.wrap(self._plain)
@@ -86,16 +98,25 @@ class TorchTraining:
         fused = True if "fused-optimizer" in self._context.options else None
         self._optimizer = torch.optim.SGD(self._trained, lr=learning_rate, momentum=MOMENTUM, fused=fused)
         scaled = self._context.precision == "float16"
-        self._scaler = torch.amp.GradScaler("cpu", init_scale=LOSS_SCALE) if scaled else None
+        self._scaler = torch.amp.GradScaler(self._device.kind, init_scale=LOSS_SCALE) if scaled else None
         parts = micro_batches(batches, self._context.accumulate)
-        feed = self._context.feed_each_step
-        self._batches: list[list[Any]] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+        self._batches = [[self._kept(part) for part in batch] for batch in parts]
 
     def _channels_last(self) -> bool:
         return self._images and "channels-last" in self._context.options
 
-    def _place(self, batch: Batch) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Return tensors of a copy of the batch, since a transfer to a device makes a copy too."""
+    def _kept(self, batch: Batch) -> Any:
+        """Return what steps are made of: tensors on the device, or what is fed to it in each step."""
+        if self._context.feed_each_step:
+            return self._device.keep(batch, self._place)
+        inputs, labels = self._place(batch)
+        return inputs.to(self._device.name), labels.to(self._device.name)
+
+    def _placed(self, kept: Any) -> Tensors:
+        return self._device.feed(kept, self._place) if self._context.feed_each_step else kept
+
+    def _place(self, batch: Batch) -> Tensors:
+        """Return tensors of a copy of the batch on the host, since a transfer to a device makes a copy too."""
         import torch
 
         inputs = torch.tensor(self._layout(batch[0]))
@@ -115,17 +136,18 @@ class TorchTraining:
             loss = self._cross_entropy(logits.flatten(0, -2), labels.flatten())
         return loss if self._context.accumulate == 1 else loss / self._context.accumulate
 
-    def _placed(self, batch: Any) -> Any:
-        return self._place(batch) if self._context.feed_each_step else batch
-
     def _backward(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         loss = self._loss_of(inputs, labels)
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
         return loss
 
     def step(self, index: int) -> None:
+        if self._events is not None:
+            self._events.before_step()
         self._gradients_of(index)
         self._update()
+        if self._events is not None:
+            self._events.after_step()
 
     def _gradients_of(self, index: int) -> None:
         """Run forward, backward and, on the last micro-batch, DDP's exchange."""
@@ -162,13 +184,13 @@ class TorchTraining:
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         import torch
 
-        side = torch.rand(MATMUL_SIDE, MATMUL_SIDE).to(
-            getattr(torch, self._context.precision.replace("tf32", "float32"))
-        )
-        product = torch.empty_like(side)
+        dtype = getattr(torch, self._context.precision.replace("tf32", "float32"))
+        side = matmul_side(self._context.device.kind, self._context.precision)
+        square = torch.randn(side, side, device=self._device.name).to(dtype)
+        product = torch.empty_like(square)
 
         def matmul(_: int) -> None:
-            torch.matmul(side, side, out=product)
+            torch.matmul(square, square, out=product)
 
         found: dict[PartName, Callable[[int], None]] = {"matmul": matmul}
         if self._strategy.step_without_exchange_missing is None:  # Otherwise there is nothing to compare it with.
@@ -185,22 +207,24 @@ class TorchTraining:
 
     def _place_all(self, index: int) -> None:
         for batch in self._batches[index % len(self._batches)]:
-            self._place(batch)
+            self._placed(batch)
 
     def synchronize(self) -> float:
         return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")
 
     def drain(self) -> None:
-        self.synchronize()
+        self._device.drain()
 
     def mark_window(self, steps: int) -> None:
-        return None
+        self._device.begin_window()
+        if self._events is not None:
+            self._events.mark(steps)
 
     def device_step_nanoseconds(self) -> list[int] | None:
-        return None
+        return None if self._events is None else self._events.nanoseconds()
 
     def device_memory(self) -> Memory | None:
-        return None
+        return self._device.memory()
 
     def forward(self, index: int) -> NDArray[Any]:
         import torch
@@ -209,7 +233,7 @@ class TorchTraining:
         for batch in self._batches[index % len(self._batches)]:
             inputs, _ = self._placed(batch)
             with torch.no_grad(), self._autocast():
-                parts.append(self._forward(inputs).to(torch.float64).numpy())
+                parts.append(self._forward(inputs).to(torch.float64).cpu().numpy())
         return interleaved(parts)
 
     def compilations(self) -> int | None:
@@ -224,11 +248,12 @@ class TorchTraining:
 
         return {
             "torch": torch.__version__,
-            "device": "cpu",
+            "device": self._device.name,
             "threads": str(torch.get_num_threads()),
-            "transport": "gloo" if self._context.distributed else "none",
+            "transport": self._device.transport if self._context.distributed else "none",
+            "input": self._device.fed if self._context.feed_each_step else "resident",
             **self._strategy.flags(),
-            "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
+            **self._device.flags(),
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
             "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
@@ -248,7 +273,7 @@ def load_into(tensor: "torch.Tensor", values: NDArray[Any]) -> None:
     import torch
     from torch.distributed.tensor import DTensor, distribute_tensor
 
-    source = torch.from_numpy(np.array(values)).to(tensor.dtype)
+    source = torch.from_numpy(np.array(values)).to(tensor.device, tensor.dtype)
     if isinstance(tensor, DTensor):
         source = distribute_tensor(source, tensor.device_mesh, tensor.placements)
     with torch.no_grad():

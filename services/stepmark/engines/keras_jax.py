@@ -1,7 +1,8 @@
 """Train Keras 3 on JAX, `single` or `data-parallel` over processes, with the stateless loop of Keras' guide.
 
-Under data-parallel each process holds its share of a global array, and XLA puts the all-reduce into the compiled step.
-So BatchNorm sees the global batch there, as SyncBatchNorm does; in PyTorch and TensorFlow it sees each worker's own.
+Each process has one device. Under data-parallel each holds its share of a global array, and XLA puts the all-reduce
+into the compiled step: gloo's on CPU cores, NCCL's on GPUs. So BatchNorm sees the global batch there, as SyncBatchNorm
+does; in PyTorch and TensorFlow it sees each worker's own.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts
+from stepmark.engines import _departures, _jax_device, _keras_parts
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
@@ -39,7 +40,8 @@ SUPPORT = Support(
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "JAX has no fused optimizer; XLA fuses the update at the level compiled",
-        "cudnn-autotune": None,
+        "cudnn-autotune": None,  # XLA always does.
+        "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
     },
     departures=(*_departures.KERAS, *_departures.JAX),
     refusals=NVIDIA_MODES,
@@ -47,10 +49,11 @@ SUPPORT = Support(
     extra="jax",
     environment={
         "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "GRPC_VERBOSITY": "ERROR",
     },
+    device_environment={"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}},
+    no_gpu=None,
 )
 
 # The lists hold the trainable variables, the model's other variables and the optimiser's variables.
@@ -66,10 +69,11 @@ def import_framework() -> None:
 class Engine:
     """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
 
-    asynchronous = False
-
     def __init__(self, context: RankContext) -> None:
         self._context = context
+        self.asynchronous = context.device.kind == "gpu"
+        self._ahead = _jax_device.RunAhead(_jax_device.STEPS_AHEAD if self.asynchronous else 0)
+        self._tf32_probe = ""
         self._loss: jax.Array | None = None
         self._jitted: list[Any] = []
 
@@ -79,12 +83,10 @@ class Engine:
         matmul = "tensorfloat32" if self._context.precision == "tf32" else "highest"
         jax.config.update("jax_default_matmul_precision", matmul)
         if self._context.distributed:
-            jax.distributed.initialize(
-                coordinator_address=self._context.addresses[0],
-                num_processes=self._context.world_size,
-                process_id=self._context.rank,
-                initialization_timeout=self._context.collective_timeout_seconds,
-            )
+            _jax_device.join(self._context)
+        if self.asynchronous:
+            _jax_device.check_gpu(SUPPORT, self._context)
+            self._tf32_probe = _keras_parts.probe_tf32()
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
         import jax
@@ -106,6 +108,7 @@ class Engine:
         self._step = self._jit(self._train_step, donate_argnums=0)
         self._logits = self._jit(self._logits_of)
         self._alone: State | None = None
+        self._product: jax.Array | None = None
 
     def _read_state(self) -> None:
         """Copy Keras' variables to arrays on all devices. They are copies because each step donates its state."""
@@ -168,13 +171,13 @@ class Engine:
         return [self._place(part) for part in parts] if self._context.feed_each_step else parts
 
     def step(self, index: int) -> None:
-        """Make one step and wait for its end.
+        """Make one step, and on CPU cores wait for its end.
 
         JAX would run ahead without limit. That gains nothing where the cores are the device, and the stamps would then
-        show when steps were begun.
+        show when steps were begun. On a GPU a few steps may be unfinished (`_jax_device.RunAhead`).
         """
         self._state, self._loss = self._step(self._state, self._parts(index))
-        self._loss.block_until_ready()
+        self._ahead.began(self._loss)
 
     def step_without_reduce(self, index: int) -> None:
         """Make a step on this process's own device alone, with a copy of the weights."""
@@ -220,21 +223,30 @@ class Engine:
         product = _keras_parts.matmul(self._context)
         found: dict[PartName, Callable[[int], None]] = {
             "step_without_update": self._without_update(),
-            "matmul": lambda _: jax.block_until_ready(product()),
+            "matmul": lambda _: self._begun(product()),
         }
         if self._context.feed_each_step:
             found["input"] = lambda index: jax.block_until_ready(self._parts(index))
         return found
+
+    def _begun(self, product: "jax.Array") -> None:
+        """Wait for a product on CPU cores. On a GPU `drain` does, so that several can be begun."""
+        self._product = product if self.asynchronous else product.block_until_ready()
 
     def forward(self, index: int) -> NDArray[Any]:
         parts = [self._logits(self._state, inputs).addressable_data(0) for inputs, _ in self._parts(index)]
         return interleaved([np.array(part).astype(np.float64) for part in parts])
 
     def synchronize(self) -> float:
+        if self.asynchronous:
+            self.drain()
         return float(self._loss) if self._loss is not None else float("nan")
 
     def drain(self) -> None:
-        self.synchronize()
+        import jax
+
+        jax.block_until_ready((self._state, self._alone, self._loss, self._product))
+        self._ahead.drained()
 
     def mark_window(self, steps: int) -> None:
         return None
@@ -243,7 +255,7 @@ class Engine:
         return None
 
     def device_memory(self) -> Memory | None:
-        return None
+        return _jax_device.memory() if self.asynchronous else None
 
     def compilations(self) -> int | None:
         return sum(function._cache_size() for function in self._jitted) if self._jitted else None
@@ -266,15 +278,15 @@ class Engine:
     def flags(self) -> dict[str, str]:
         import jax
 
-        return _keras_parts.flags(self._context) | {
+        flags = _keras_parts.flags(self._context) | {
             "jax": jax.__version__,
             "threads": str(self._context.threads),
-            "transport": str(jax.config.values["jax_cpu_collectives_implementation"])
-            if self._context.distributed
-            else "none",
+            "transport": _jax_device.transport(self._context),
+            "input": "device_put in each step" if self._context.feed_each_step else "resident",
             "tf32": "on" if self._context.precision == "tf32" else "off",
             "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
         }
+        return flags | {"tf32_probe": self._tf32_probe, **_jax_device.gpu_flags()} if self.asynchronous else flags
 
     def close(self) -> None:
         import jax

@@ -2,25 +2,26 @@
 
 `model.fit` does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), so the loop is written out. The
 variant `explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange
-data, in three phases: forward and backward, all-reduce, update. The variant `canonical`, and `mirrored` (all replicas
-in one process), follow TensorFlow's guides: variables are made in `strategy.scope()`, and the whole step runs in
-`strategy.run`. XLA compiles forward with backward, and the update where it is a phase of its own; its CPU backend has
-no collectives.
+data. The variant `ring` does the same on GPUs without NCCL. The variant `canonical`, and `mirrored` (all replicas in
+one process), follow TensorFlow's guides: variables are made in `strategy.scope()` (`_tensorflow_steps.py`).
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts
+from stepmark.engines import _departures, _keras_parts, _tensorflow_device
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
-from stepmark.engines._tensorflow_strategies import mirrored, multi_worker
+from stepmark.engines._tensorflow_input import NAME as FEED_NAME
+from stepmark.engines._tensorflow_input import HostFeed
+from stepmark.engines._tensorflow_steps import TensorFlowSteps
+from stepmark.engines._tensorflow_strategies import mirrored, multi_worker, transport
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -32,7 +33,7 @@ SUPPORT = Support(
     strategies={
         "single": Strategy(max_workers=1),
         "mirrored": Strategy(one_process=True),
-        "multi-worker-mirrored": Strategy(variants=("explicit", "canonical")),
+        "multi-worker-mirrored": Strategy(variants=("explicit", "canonical", "ring")),
     },
     executions={"eager": None, "graph": None, "compiled": None},
     default_execution="graph",
@@ -40,7 +41,8 @@ SUPPORT = Support(
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "TensorFlow has no fused optimizer; XLA fuses the update at the level compiled",
-        "cudnn-autotune": None,
+        "cudnn-autotune": None,  # TensorFlow always does.
+        "cuda-graphs": "TensorFlow has no switch for them",
     },
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
@@ -51,11 +53,31 @@ SUPPORT = Support(
             forms=("mirrored", "canonical"),
             clipping=True,
         ),
-        Refusal("XLA cannot reach the variables of another logical CPU", forms=("mirrored",), executions=("compiled",)),
+        Refusal("XLA cannot reach the variables of another device", forms=("mirrored",), executions=("compiled",)),
+        Refusal(
+            "ring: it is TensorFlow's exchange between GPUs without NCCL, and on CPU cores `explicit` has it already",
+            forms=("ring",),
+            devices=("cpu",),
+        ),
+        Refusal(
+            "compiled: TensorFlow 2.21's XLA has no code for GPUs of compute capability 10.0 and later "
+            "(tensorflow/tensorflow#111958); use graph",
+            executions=("compiled",),
+            devices=("gpu",),
+            capability_from=(10, 0),
+        ),
+        Refusal(
+            "compiled: on GPUs Keras takes cuDNN's LSTM, which XLA cannot compile; use graph",
+            executions=("compiled",),
+            devices=("gpu",),
+            workloads=("lstm",),
+        ),
     ),
     requires=("tensorflow", "keras"),
     extra="keras",
     environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
+    no_gpu=None,
+    machine_code=((6, 0), (7, 0), (8, 0), (8, 9)),  # of the wheels of 2.21 (tf.sysconfig.get_build_info)
 )
 
 
@@ -65,19 +87,18 @@ def import_framework() -> None:
         import tensorflow  # noqa: F401
 
 
-class Engine:
+class Engine(TensorFlowSteps):
     """Train with SGD on one rank.
 
     Gradients are summed over ranks and divided by the number of labels in the global batch, so each is a mean over it.
     """
 
-    asynchronous = False
-
     def __init__(self, context: RankContext) -> None:
-        self._context = context
-        self._replicated = context.strategy == "mirrored" or context.variant == "canonical"
+        super().__init__(context)
+        self.asynchronous = context.device.kind == "gpu"
         self._loss: tf.Tensor | None = None
-        self._functions: list[Any] = []
+        self._feed: HostFeed | None = None
+        self._tf32_probe = ""
 
     def join_group(self) -> None:
         import tensorflow as tf
@@ -85,13 +106,15 @@ class Engine:
         tf.config.threading.set_intra_op_parallelism_threads(self._context.threads)
         tf.config.threading.set_inter_op_parallelism_threads(self._context.threads)
         tf.config.experimental.enable_tensor_float_32_execution(self._context.precision == "tf32")
+        _tensorflow_device.take_devices(SUPPORT, self._context)
         if self._context.strategy == "mirrored":
-            self._strategy = mirrored(self._context.replicas)
+            self._strategy = mirrored(self._context)
         elif self._context.distributed:
             self._strategy = multi_worker(self._context)
+        if self.asynchronous:
+            self._tf32_probe = _keras_parts.probe_tf32()
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
-        self._functions = []
         with self._strategy.scope() if self._replicated else nullcontext():
             self._model = _keras_parts.make_model(self._context, workload, params)
             self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
@@ -102,90 +125,49 @@ class Engine:
         parts = micro_batches(host, self._context.accumulate)
         feed = self._context.feed_each_step
         self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
-        self._gradients = self._function(self._forward_backward, xla=True)
-        self._update = self._function(self._apply, xla=True)
-        self._step = self._make_step(reduce=self._context.distributed)
-        self._step_alone: Callable[..., Any] | None = None
-        self._logits = self._function(self._logits_of, xla=True)
+        if self.asynchronous and feed:
+            self._feed = HostFeed(self._context, parts, self._strategy if self._context.distributed else None)
+        self._make_functions()
+        if self.asynchronous:
+            _tensorflow_device.check_placement(self._placed())
 
     def _place(self, batch: Batch) -> Any:
         """Return the batch as tensors; under `mirrored`, as each replica's share of the samples."""
         import tensorflow as tf
 
+        def place(samples: Batch, part: int, replica: int) -> "tf.Tensor":
+            with _tensorflow_device.placed_on(self._context, replica):
+                return tf.convert_to_tensor(samples[part])
+
         if self._context.replicas == 1:
-            return tuple(tf.convert_to_tensor(part) for part in batch)
+            return tuple(place(batch, part, 0) for part in range(2))
         [shares] = micro_batches([batch], self._context.replicas)
         spread = self._strategy.experimental_distribute_values_from_function
         return tuple(
-            spread(lambda c, part=part: tf.convert_to_tensor(shares[c.replica_id_in_sync_group][part]))
+            spread(lambda c, part=part: place(shares[c.replica_id_in_sync_group], part, c.replica_id_in_sync_group))
             for part in range(2)
         )
 
-    def _function(self, body: Callable[..., Any], xla: bool) -> Callable[..., Any]:
-        """Return the body at this execution level. `xla` is true for a body that XLA can compile."""
-        import tensorflow as tf
+    def _placed(self) -> Iterator[tuple[str, str]]:
+        """Yield, for every array of floats that was made and every batch, what it is and where it is.
 
-        if self._context.execution == "eager":
-            return body
-        compiled = tf.function(body, jit_compile=xla and self._context.execution == "compiled", autograph=False)
-        self._functions.append(compiled)
-        return compiled
-
-    def _logits_of(self, inputs: "tf.Tensor") -> "tf.Tensor":
-        return self._model(inputs, training=True)
-
-    def _forward_backward(self, inputs: "tf.Tensor", labels: "tf.Tensor") -> tuple["tf.Tensor", list["tf.Tensor"]]:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels
-            scaled = self._optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
-        # Gradients are dense, as DDP's are. An embedding's IndexedSlices would be exchanged in another way.
-        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-    def _make_step(self, reduce: bool) -> Callable[..., Any]:
-        return self._replicated_step() if self._replicated else self._explicit_step(reduce)
-
-    def _explicit_step(self, reduce: bool) -> Callable[..., Any]:
-        def step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
-            loss, gradients = _summed(self._gradients, batches)
-            self._update(*(self._all_reduced(gradients) if reduce else gradients))
-            return loss
-
-        return self._function(step, xla=False)
-
-    def _all_reduced(self, gradients: list["tf.Tensor"]) -> Any:
-        import tensorflow as tf
-
-        def all_reduce(*gradients: "tf.Tensor") -> Any:
-            context = tf.distribute.get_replica_context()
-            # Without the identity TensorFlow fails with "destinations can not be empty".
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(gradient) for gradient in gradients])
-
-        return self._strategy.run(all_reduce, args=tuple(gradients))
-
-    def _apply(self, *gradients: "tf.Tensor") -> None:
-        self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
-
-    def _replicated_step(self) -> Callable[..., Any]:
-        import tensorflow as tf
-
-        def replica_step(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
-            loss, gradients = _summed(self._gradients, batches)
-            self._apply(*gradients)  # Keras first sums them over the replicas.
-            return loss
-
-        def step(*batches: tuple[Any, Any]) -> "tf.Tensor":
-            losses = self._strategy.run(replica_step, args=batches)
-            return tf.add_n(self._strategy.experimental_local_results(losses))
-
-        return self._function(step, xla=False)
+        Counters of steps are integers, which TensorFlow may keep on the host.
+        """
+        local = self._strategy.experimental_local_results if self._replicated else lambda value: (value,)
+        for variable in (*self._model.variables, *self._optimizer.variables):
+            for own in local(variable.value) if "float" in variable.dtype else ():
+                yield variable.path, own.device
+        for parts in [self._parts(index) for index in range(len(self._batches))]:
+            for tensor in (own for part in parts for value in part for own in local(value)):
+                yield "a batch", tensor.device
 
     def step(self, index: int) -> None:
         self._loss = self._step(*self._parts(index))
 
-    def _parts(self, index: int) -> Any:
+    def _parts(self, index: int, caller: str = "step") -> Any:
+        """Return the micro-batches of a batch. `caller` names the part of a step that is fed with them."""
+        if self._feed is not None:
+            return self._feed.take(caller, index)
         parts = self._batches[index % len(self._batches)]
         if not self._context.feed_each_step or self._context.replicas == 1:
             return parts
@@ -193,12 +175,10 @@ class Engine:
 
     def step_without_reduce(self, index: int) -> None:
         if self._replicated:
-            raise NotImplementedError(
-                "mirrored variables are updated on all replicas, so no step runs without exchange"
-            )
+            raise NotImplementedError("mirrored variables cannot be updated without their replicas")
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
-        self._loss = self._step_alone(*self._parts(index))
+        self._loss = self._step_alone(*self._parts(index, "step_without_reduce"))
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         product = _keras_parts.matmul(self._context)
@@ -212,39 +192,22 @@ class Engine:
         return found
 
     def _place_all(self, index: int) -> None:
+        if self._feed is not None:
+            self._feed.take("input", index)
+            return
         for batch in self._batches[index % len(self._batches)]:
             self._place(batch)
 
     def _without_update(self) -> Callable[[int], None]:
-        """Return the explicit step without exchange and update, in one function like that step.
-
-        Its gradients are computed, and do not leave the function.
-        """
-        import tensorflow as tf
-
-        def gradients_only(*batches: tuple["tf.Tensor", "tf.Tensor"]) -> "tf.Tensor":
-            loss, gradients = _summed(self._gradients, batches)
-            # This operation takes all gradients and looks at none. Without it TensorFlow would drop what nothing reads,
-            # the backward pass included: control dependencies are lost when the call that they come from is inlined.
-            tf.raw_ops.Assert(condition=tf.logical_not(loss < 0), data=gradients)
-            return loss
-
-        compiled = self._function(gradients_only, xla=False)
+        gradients_only = self._make_gradients_only()
 
         def step(index: int) -> None:
-            self._loss = compiled(*self._parts(index))
+            self._loss, _ = gradients_only(*self._parts(index, "step_without_update"))
 
         return step
 
-    def _exchange_alone(self) -> Callable[[int], None]:
-        import tensorflow as tf
-
-        zeros = [tf.zeros(v.shape, v.dtype) for v in self._model.trainable_variables]
-        exchange = self._function(self._all_reduced, xla=False)
-        return lambda _: exchange(zeros)
-
     def forward(self, index: int) -> NDArray[Any]:
-        return interleaved([self._forward_part(*part) for part in self._parts(index)])
+        return interleaved([self._forward_part(*part) for part in self._parts(index, "forward")])
 
     def _forward_part(self, inputs: Any, _: Any) -> NDArray[Any]:
         if not self._replicated:
@@ -254,19 +217,22 @@ class Engine:
 
     def synchronize(self) -> float:
         """Return the mean loss over this rank's own samples, as torch's engine does."""
+        if self.asynchronous:
+            _tensorflow_device.drain()  # The loss is there before the update has ended.
         return float(self._loss.numpy()) * self._context.world_size if self._loss is not None else float("nan")
 
     def drain(self) -> None:
         self.synchronize()
 
     def mark_window(self, steps: int) -> None:
-        return None
+        if self.asynchronous:
+            _tensorflow_device.reset_memory(self._context)
 
     def device_step_nanoseconds(self) -> list[int] | None:
         return None
 
     def device_memory(self) -> Memory | None:
-        return None
+        return _tensorflow_device.memory(self._context) if self.asynchronous else None
 
     def compilations(self) -> int | None:
         if not self._functions:
@@ -286,24 +252,22 @@ class Engine:
     def flags(self) -> dict[str, str]:
         import tensorflow as tf
 
-        return _keras_parts.flags(self._context) | {
+        flags = _keras_parts.flags(self._context) | {
             "tensorflow": tf.__version__,
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
-            "transport": "tf grpc" if self._context.world_size > 1 else "none",
+            "transport": transport(self._context),
+            "input": self._input(),
             "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         }
+        if not self.asynchronous:
+            return flags
+        return flags | {"tf32_probe": self._tf32_probe, **_tensorflow_device.gpu_flags(self._model)}
+
+    def _input(self) -> str:
+        if self._feed is not None:
+            return FEED_NAME
+        return "converted in each step" if self._context.feed_each_step else "resident"
 
     def close(self) -> None:
         return None
-
-
-def _summed(
-    forward_backward: Callable[..., Any], batches: Sequence[tuple["tf.Tensor", "tf.Tensor"]]
-) -> tuple["tf.Tensor", list["tf.Tensor"]]:
-    """Return the loss and the gradients, summed over all micro-batches."""
-    loss, gradients = forward_backward(*batches[0])
-    for batch in batches[1:]:
-        more, added = forward_backward(*batch)
-        loss, gradients = loss + more, [a + b for a, b in zip(gradients, added, strict=True)]
-    return loss, gradients

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts
+from stepmark.engines import _departures, _keras_parts, _torch_support
 from stepmark.engines._protocol import Weights
-from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
+from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._protocol import Workload
 
@@ -32,25 +32,19 @@ SUPPORT = Support(
         "float16": None,
         "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
     },
-    options={
-        "channels-last": None,  # Keras' own layout
-        "fused-optimizer": None,
-        "bucket-view": None,
-        "cudnn-autotune": None,
-    },
+    options=_torch_support.OPTIONS,  # The option channels-last is Keras' own layout.
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(
-        *NVIDIA_MODES,
+        *_torch_support.REFUSALS,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),
     ),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
     extra="torch",
-    environment={
-        "KERAS_BACKEND": "torch",
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-        "TORCHINDUCTOR_COMPILE_THREADS": "1",
-    },
+    environment={"KERAS_BACKEND": "torch", **_torch_support.ENVIRONMENT},
+    # Without it, Keras would look for a GPU when it is imported, and take one where a cell runs on CPU cores.
+    device_environment={"cpu": {"KERAS_TORCH_DEVICE": "cpu"}, "gpu": {"KERAS_TORCH_DEVICE": "cuda"}},
+    no_gpu=None,
 )
 
 
@@ -66,8 +60,13 @@ def import_framework() -> None:
 class Engine(TorchTraining):
     """Train a Keras model with SGD on one rank."""
 
+    _support = SUPPORT
+
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
-        self._keras = _keras_parts.make_model(self._context, workload, params)
+        import keras
+
+        with keras.device("cpu"):  # Its initialisers would draw other weights on a GPU.
+            self._keras = _keras_parts.make_model(self._context, workload, params)
         return self._keras
 
     def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights
+from stepmark.engines._sleeper_device import SleeperDevice, sleep_until
 from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -29,10 +30,10 @@ SUPPORT = Support(
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
     precisions={"float32": None, "bfloat16": None},
+    no_gpu=None,  # It sleeps on any device.
 )
 
 _SCRIPTED_STEPS = 20_000
-_SPIN_SECONDS = 0.002  # A sleep can end this late on a busy machine, so the last part is a busy loop.
 
 
 def import_framework() -> None:
@@ -40,18 +41,15 @@ def import_framework() -> None:
 
 
 def sleep_exactly(seconds: float) -> None:
-    """Return after `seconds`, to a microsecond where the scheduler allows it: sleep first, then watch the clock."""
-    end = time.perf_counter_ns() + int(seconds * 1e9)
-    if seconds > _SPIN_SECONDS:
-        time.sleep(seconds - _SPIN_SECONDS)
-    while time.perf_counter_ns() < end:
-        pass
+    """Return after `seconds`, to a microsecond where the scheduler allows it."""
+    sleep_until(time.perf_counter_ns() + int(seconds * 1e9))
 
 
 class Engine:
     """Make steps of scripted length.
 
-    All ranks take the slowest rank's time, as if they exchanged gradients at its end.
+    All ranks take the slowest rank's time, as if they exchanged gradients at its end. A script may ask for a device to
+    which steps are handed, so that they return before they are made.
     """
 
     asynchronous = False
@@ -59,6 +57,7 @@ class Engine:
     def __init__(self, context: RankContext) -> None:
         self._context = context
         self._fault_at: int | None = None
+        self._device: SleeperDevice | None = None
 
     def join_group(self) -> None:
         return None
@@ -75,33 +74,49 @@ class Engine:
         self._fault = params.fault
         if params.fault_rank == c.rank and params.fault_block in (None, c.block):
             self._fault_at = params.fault_step
+        self.asynchronous = params.asynchronous
+        if params.asynchronous:
+            self._device = SleeperDevice(params.device_clock_factor)
         sleep_exactly(params.startup_seconds)
 
     def step(self, index: int) -> None:
         if index == self._fault_at and self._fault is not None:
             _FAULTS[self._fault]()
-        sleep_exactly(self._seconds[index])
+        self._run(self._seconds[index])
 
     def step_without_reduce(self, index: int) -> None:
-        sleep_exactly(self._own_seconds[index])
+        self._run(self._own_seconds[index])
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
-        return {"step_without_update": lambda index: sleep_exactly(self._own_seconds[index] - self._update_seconds)}
+        return {"step_without_update": self._step_without_update}
+
+    def _step_without_update(self, index: int) -> None:
+        self._run(self._own_seconds[index] - self._update_seconds)
+        self.drain()
+
+    def _run(self, seconds: float) -> None:
+        if self._device is None:
+            sleep_exactly(seconds)
+        else:
+            self._device.begin(seconds)
 
     def forward(self, index: int) -> NDArray[Any]:
         raise NotImplementedError("the sleeper has no model")
 
     def synchronize(self) -> float:
+        self.drain()
         return 0.0
 
     def drain(self) -> None:
-        self.synchronize()
+        if self._device is not None:
+            self._device.drain()
 
     def mark_window(self, steps: int) -> None:
-        return None
+        if self._device is not None:
+            self._device.mark()
 
     def device_step_nanoseconds(self) -> list[int] | None:
-        return None
+        return None if self._device is None else self._device.step_nanoseconds()
 
     def device_memory(self) -> Memory | None:
         return None
@@ -119,7 +134,8 @@ class Engine:
         return None
 
     def flags(self) -> dict[str, str]:
-        return {"engine": "sleeper"}
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+        return {"engine": "sleeper", "device": self._context.device.torch_name, "visible GPUs": visible}
 
     def close(self) -> None:
         return None

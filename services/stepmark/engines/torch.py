@@ -1,14 +1,14 @@
-"""Train with PyTorch: `single`, `ddp` (DistributedDataParallel) or `fsdp` (FSDP2) over gloo, eager or compiled.
+"""Train with PyTorch: `single`, `ddp` (DistributedDataParallel) or `fsdp` (FSDP2), eager or compiled.
 
-The level `compiled` uses torch.compile.
+Gradients travel by gloo on CPU cores and by NCCL on GPUs. The level `compiled` uses torch.compile.
 """
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines import _departures
+from stepmark.engines import _departures, _torch_support
 from stepmark.engines._protocol import Weights
-from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
+from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
@@ -25,18 +25,19 @@ SUPPORT = Support(
     },
     default_execution="eager",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
-    options={"channels-last": None, "fused-optimizer": None, "bucket-view": None, "cudnn-autotune": None},
+    options=_torch_support.OPTIONS,
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
-        *NVIDIA_MODES,
+        *_torch_support.REFUSALS,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single", "fsdp"), options=("bucket-view",)),
+        Refusal("cuda-graphs: FSDP frees and gathers weights in every step", ("fsdp",), options=("cuda-graphs",)),
         Refusal("torch.amp.GradScaler does not support FSDP; use bfloat16", ("fsdp",), precisions=("float16",)),
     ),
     execution_needs={"compiled": ("c++",)},
     requires=("torch",),
     extra="torch",
-    # Without the first variable, a test for CUDA would start CUDA, and a process that has done so cannot be forked.
-    environment={"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+    environment=_torch_support.ENVIRONMENT,
+    no_gpu=None,
 )
 
 _AUTOCAST = ("bfloat16", "float16")
@@ -54,6 +55,8 @@ def import_framework() -> None:
 class Engine(TorchTraining):
     """Train with SGD on one rank, as a PyTorch user writes it."""
 
+    _support = SUPPORT
+
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         model: torch.nn.Module = workload.torch_model(params)  # type: ignore[attr-defined]
         return model.double() if self._context.precision == "float64" else model
@@ -61,16 +64,16 @@ class Engine(TorchTraining):
     def _autocast(self) -> AbstractContextManager[Any]:
         import torch
 
-        if self._context.precision not in _AUTOCAST:
+        if self._context.precision not in _AUTOCAST or self._strategy.casts():
             return nullcontext()
-        return torch.autocast("cpu", dtype=getattr(torch, self._context.precision))
+        return torch.autocast(self._device.kind, dtype=getattr(torch, self._context.precision))
 
     def weights(self) -> Weights:
         from torch.distributed.tensor import DTensor
 
         named = {name: p.detach() for name, p in self._plain.named_parameters() if p.requires_grad}
         whole = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in named.items()}
-        return {name: tensor.numpy().copy() for name, tensor in whole.items()}
+        return {name: tensor.cpu().numpy().copy() for name, tensor in whole.items()}
 
     def load_weights(self, weights: Weights) -> None:
         own = dict(self._plain.named_parameters())

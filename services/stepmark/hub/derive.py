@@ -125,7 +125,7 @@ def _cell_row(cell: CellResult, parity: str) -> dict[str, Any]:
         "samples_per_second": rate and rate.median,
         "samples_per_second_low": rate and rate.low,
         "samples_per_second_high": rate and rate.high,
-        "step_seconds_p50": step and step.percentiles[50],
+        "step_seconds_p50": step.percentiles[50] if step and step.percentiles else None,
         "step_seconds_p95": step and step.p95,
         "step_seconds_p99": step and step.p99,
         "speedup": scaling and scaling.speedup.value,

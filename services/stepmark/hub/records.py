@@ -43,27 +43,29 @@ def put_launch(
     header = body.header
     if header.launch_id != launch_id:
         raise Refused(422, "invalid", "header.launch_id: expected the name in the address, found another")
-    steps = checked_steps(header, body.steps_npz)
+    steps, device_steps = checked_steps(header, body.steps_npz)
     text = header.model_dump_json()
     with database.write() as connection:
         execution = opened(connection, who, execution_id)
         if header.scenario_digest != execution.scenario_digest:
             raise Refused(422, "invalid", "header.scenario_digest: expected the execution's, found another")
-        _check_place(execution.document, header, steps)
+        _check_place(execution.document, header, steps, device_steps)
         values = {
-            "block": header.block, "position": header.position, "header": text,
-            "step_nanoseconds_npz": body.steps_npz, "body_sha256": body_sha256(text, steps), "received_at": time.time(),
+            "block": header.block, "position": header.position, "header": text, "received_at": time.time(),
+            "step_nanoseconds_npz": body.steps_npz, "body_sha256": body_sha256(text, steps, device_steps),
         }  # fmt: skip
         row = _Row(launches, {"launch_id": launch_id}, values, "body_sha256", len(text) + len(body.steps_npz))
         return int(steps.size) if _keep(connection, limits, execution, row) else None
 
 
-def body_sha256(header: str, steps: NDArray[np.int64]) -> str:
-    """Return the digest of a launch's header and array, which does not depend on how the array is packed.
+def body_sha256(header: str, steps: NDArray[np.int64], device_steps: NDArray[np.int64] | None) -> str:
+    """Return the digest of a launch's header and arrays, which does not depend on how the arrays are packed.
 
     It tells a repeated call from a conflict, and detects damage.
     """
-    return hashlib.sha256(b"".join((header.encode(), repr(steps.shape).encode(), steps.tobytes()))).hexdigest()
+    arrays = [steps] if device_steps is None else [steps, device_steps]
+    parts = (part for array in arrays for part in (repr(array.shape).encode(), array.tobytes()))
+    return hashlib.sha256(b"".join((header.encode(), *parts))).hexdigest()
 
 
 def put_certificate(
@@ -127,7 +129,7 @@ def _refuse_other_contents(connection: sa.Connection, row: _Row, names: dict[str
 
 @lru_cache(maxsize=64)
 def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
-    """Return the cells that may be measured, by key, the number of blocks, and the most steps of a launch.
+    """Return the cells that may be measured, by key, the number of blocks, and the most measured steps of a launch.
 
     The result is cached, since it is needed with every launch.
     """
@@ -136,10 +138,12 @@ def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
     measurement = scenario.spec.measurement
     found = {cell.key: cell for cell in cells(scenario, run.machine)}
     blocks = measurement.max_launches or measurement.launches
-    return found, blocks, WARMUP_STEPS_MOST + measurement.max_steps
+    return found, blocks, measurement.max_steps
 
 
-def _check_place(document: str, header: LaunchHeader, steps: NDArray[np.int64]) -> None:
+def _check_place(
+    document: str, header: LaunchHeader, steps: NDArray[np.int64], device_steps: NDArray[np.int64] | None
+) -> None:
     """Check that the scenario's plan has this launch.
 
     Raises:
@@ -155,5 +159,7 @@ def _check_place(document: str, header: LaunchHeader, steps: NDArray[np.int64]) 
         raise Refused(422, "invalid", "header: expected block, position and launch_id of the plan, found others")
     if len(header.ranks) > planned.processes:
         raise Refused(422, "invalid", f"header.ranks: expected at most {planned.processes}, found more")
-    if steps.shape[1] > steps_most:
-        raise Refused(422, "invalid", f"steps_npz: expected at most {steps_most} steps of a rank, found more")
+    device_found = 0 if device_steps is None else device_steps.shape[1]
+    if steps.shape[1] > WARMUP_STEPS_MOST + steps_most or device_found > steps_most:
+        most = f"{WARMUP_STEPS_MOST} warm-up steps and {steps_most} measured ones"
+        raise Refused(422, "invalid", f"steps_npz: expected at most {most} of a rank, found more")

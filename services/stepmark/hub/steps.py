@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.results.record import LaunchHeader, unpack_steps
+from stepmark.results.record import DEVICE_STEPS, HOST_STEPS, LaunchHeader, unpack_steps
 from stepmark.results.wire import STEPS_BYTES_MOST
 
 _END, _ZIP64_END = b"PK\x05\x06", b"PK\x06\x07"
@@ -18,44 +18,60 @@ _DIRECTORY_BYTES_MOST = 1024
 _NPY_HEADER_BYTES_MOST = 1024
 
 
-def checked_steps(header: LaunchHeader, blob: bytes) -> NDArray[np.int64]:
-    """Return the array that `pack_steps` packed.
+_NAMES = ([f"{HOST_STEPS}.npy"], [f"{HOST_STEPS}.npy", f"{DEVICE_STEPS}.npy"])
+
+
+def checked_steps(header: LaunchHeader, blob: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the arrays that `pack_steps` packed.
 
     Raises:
-        ValueError: The bytes are not such an array, it is larger than allowed, or it does not fit the header.
+        ValueError: The bytes are not such arrays, they are larger than allowed, or they do not fit the header.
     """
     _refuse_bomb(blob)
-    steps = unpack_steps(blob)
+    host, device = unpack_steps(blob)
+    for steps in (host, device):
+        if steps is not None:
+            _refuse_other_ranks(header, steps)
+    return host, device
+
+
+def _refuse_other_ranks(header: LaunchHeader, steps: NDArray[np.int64]) -> None:
     if header.failure is not None:
         if steps.size:
             raise ValueError("steps_npz: expected no steps of a failed launch, found some")
     elif len(steps) != len(header.ranks) or not header.ranks:
         raise ValueError(f"steps_npz: expected a row for each of {len(header.ranks)} ranks, found {len(steps)}")
-    return steps
 
 
 def _refuse_bomb(blob: bytes) -> None:
     """Check the sizes in an .npz, which is a zip, before it is unpacked.
 
-    Its directory is read only if it is small, and its member only if its size is allowed.
+    Its directory is read only if it is small, and its members only if they have the names and sizes that are allowed.
     """
     if len(blob) < _END_BYTES or blob[-_END_BYTES:][:4] != _END:
         raise ValueError("steps_npz: expected an .npz, found something else")
     entries, directory_bytes = struct.unpack_from("<HL", blob, len(blob) - _END_BYTES + 10)
     zip64 = blob[-_END_BYTES - _ZIP64_END_BYTES : -_END_BYTES][:4] == _ZIP64_END
-    if zip64 or entries != 1 or directory_bytes > _DIRECTORY_BYTES_MOST:
-        raise ValueError("steps_npz: expected an .npz of one array, found another zip")
+    if zip64 or entries not in map(len, _NAMES) or directory_bytes > _DIRECTORY_BYTES_MOST:
+        raise ValueError("steps_npz: expected an .npz of one array or two, found another zip")
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            [member] = archive.infolist()
-            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError("steps_npz: expected deflate, found another compression")
-            if member.file_size > STEPS_BYTES_MOST + _NPY_HEADER_BYTES_MOST:
-                raise ValueError(f"steps_npz: expected at most {STEPS_BYTES_MOST} bytes of steps, found more")
-            with archive.open(member) as stream:
-                _refuse_false_shape(stream, member.file_size)
+            _check_members(archive)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"steps_npz: expected an .npz, found {type(error).__name__}") from None
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    members = archive.infolist()
+    if [member.filename for member in members] not in _NAMES:
+        raise ValueError(f"steps_npz: expected an .npz of {HOST_STEPS}, found other arrays")
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        raise ValueError("steps_npz: expected deflate, found another compression")
+    if sum(member.file_size for member in members) > STEPS_BYTES_MOST + len(members) * _NPY_HEADER_BYTES_MOST:
+        raise ValueError(f"steps_npz: expected at most {STEPS_BYTES_MOST} bytes of steps, found more")
+    for member in members:
+        with archive.open(member) as stream:
+            _refuse_false_shape(stream, member.file_size)
 
 
 def _refuse_false_shape(stream: IO[bytes], file_bytes: int) -> None:

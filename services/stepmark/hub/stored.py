@@ -80,7 +80,7 @@ def certificates_of(connection: sa.Connection, execution: sa.Row[Any]) -> dict[s
 def _body_of(row: sa.Row[Any]) -> str | None:
     """Return the digest of a launch's header and steps, or None if the steps cannot be unpacked."""
     try:
-        return body_sha256(row.header, unpack_steps(row.step_nanoseconds_npz))
+        return body_sha256(row.header, *unpack_steps(row.step_nanoseconds_npz))
     except (ValueError, StepmarkError):
         return None
 

@@ -11,23 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
 
-import numpy as np
-
 from stepmark import catalog
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import device_variables
+from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
-from stepmark.launch.energy import energy_joules
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
+from stepmark.launch.samples import all_samples, own_samples
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
-from stepmark.results.record import StartupSeconds, pack_steps
-from stepmark.workloads import _batches, _weights
-from stepmark.workloads._protocol import InputSpec
+from stepmark.results.record import StartupSeconds
+from stepmark.workloads import _weights
 
 LEARNING_RATE = 0.0625
 
@@ -60,6 +60,7 @@ def run(spec: LaunchSpec) -> None:
     Nothing is closed or freed. TensorFlow's threads have been seen to hang in an orderly exit, and the destructor of a
     DDP model holds the interpreter's lock while it waits for a gloo thread that needs that lock.
     """
+    os.environ.update(device_variables(spec.placement.gpus))  # CUDA reads them when it starts.
     watch = Stopwatch(spec.requested_at_ns)
     status = 1
     try:
@@ -107,11 +108,11 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
-    _, local = _samples(spec, workload.input(params))
-    engine.build(workload, params, local, LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
     built = watch.lap()
 
-    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer)
+    queued = engine if engine.asynchronous else None
+    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer, queued)
     recorder.window("warmup", 1)
     first_loss = engine.synchronize()
     startup = StartupSeconds(
@@ -122,13 +123,11 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
         first_step=watch.lap(),
     )
     buffer.phase = Phase.STEPPING
-    device = engine.flags().get("device", "")
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
-    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations, lambda: energy_joules(device))
+    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
     report = reporting.rank_report(spec, startup, recorder, engine, first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
-    steps = pack_steps(np.array([recorder.step_nanoseconds()], dtype=np.int64))
-    (spec.placement.directory / reporting.STEPS).write_bytes(steps)
+    (spec.placement.directory / reporting.STEPS).write_bytes(recorder.packed())
     reporting.write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
     if spec.reference is not None:
@@ -160,8 +159,8 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
-    batches, local = _samples(spec, workload.input(params))
-    engine.build(workload, params, local, LEARNING_RATE)
+    inputs = workload.input(params)
+    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
@@ -179,7 +178,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     return ProbeReport(
         rank=spec.group.rank,
         start_digest=found.start_digest,
-        batches_digest=batches_digest(batches),
+        batches_digest=batches_digest(all_samples(spec, inputs)),
         end_digest=_weights.digest(found.end),
         tensors=tuple(sorted(found.end)),
         figures=figures,
@@ -187,30 +186,24 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     )
 
 
-def _samples(spec: LaunchSpec, inputs: InputSpec) -> tuple[list[_batches.Batch], list[_batches.Batch]]:
-    """Return the batches of all ranks, and this rank's shares of them."""
-    seed, size = spec.measurement.seed, spec.cell.global_batch
-    batches = _batches.global_batches(inputs, spec.data.source, seed, size, _batches.BATCHES)
-    return batches, [_batches.shard(batch, spec.group.rank, spec.group.world_size) for batch in batches]
-
-
 def _run_windows(
-    spec: LaunchSpec,
-    recorder: loop.Recorder,
-    meter: Meter,
-    compilations: Callable[[], int | None],
-    joules: Callable[[], float | None],
+    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, compilations: Callable[[], int | None]
 ) -> tuple[tuple[int | None, int | None], float | None]:
     """Return the compilations after the warm-up and after the windows, and the joules used in the windows.
 
     A value is None where it is unknown.
     """
     loop.warm_up(recorder, spec.measurement)
-    compiled, used = compilations(), joules()
+    compiled, used = compilations(), _joules(spec)
     with meter.measuring():
         loop.measure(recorder, spec.measurement)
-    used_now = joules()
+    used_now = _joules(spec)
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
+
+
+def _joules(spec: LaunchSpec) -> float | None:
+    gpus = spec.placement.gpus
+    return energy_joules(here(), gpus) if gpus else None
 
 
 if __name__ == "__main__":

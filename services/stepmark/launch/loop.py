@@ -2,9 +2,10 @@
 
 A window is a number of steps that all ranks have agreed on: a loop that ended on each rank's clock would deadlock in
 the last collective. Before a window the ranks meet in a barrier, outside the clock. Inside it there is only the step
-and one clock reading stored into a preallocated array. The window ends when the last loss has reached the host, so that
-a framework that runs ahead of the device cannot end early. Source of the protocol: Hoefler and Belli, SC'15;
-docs/measuring.md.
+and one clock reading (a stamp) stored into a preallocated array. The window ends when the last loss has reached the
+host, so that a framework that runs ahead of the device cannot end early. Where a device runs ahead of the host, it is
+drained before each stamp, and a stamp of a measured window ends a stretch of several steps. Source of the protocol:
+Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
 import gc
@@ -15,11 +16,15 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Literal, Protocol
 
+import numpy as np
+
 from stepmark.launch.buffer import StampBuffer
-from stepmark.results.record import WARMUP_STEPS_MOST, Window
+from stepmark.results.record import WARMUP_STEPS_MOST, Window, pack_steps
 from stepmark.scenario.model import Measurement
 
 LENGTHENED_MOST = 5
+STRETCH_SECONDS = 0.2  # A drain costs a fraction of a millisecond, so about 0.1 % of a stretch of this length.
+STRETCHES_LEAST = 20  # With fewer stamps, nothing can be said of a steady state (`analysis/steady.py`).
 _SETTLING_LEAST = 0.005
 _SETTLING_STEPS_LEAST = 4
 _NS = 1_000_000_000
@@ -55,26 +60,103 @@ def timed_window(
     return clock() - begin
 
 
+def drained_window(
+    step: Callable[[int], None],
+    drain: Callable[[], None],
+    synchronize: Callable[[], float],
+    stamps: memoryview,
+    start: int,
+    first_step: int,
+    steps: int,
+    stamp_steps: int,
+) -> int:
+    """Run `steps` steps on a device that runs ahead of the host, and return the window's nanoseconds.
+
+    The device is drained after every `stamp_steps` steps and after the last, and the time is stored then. So the host
+    is never further ahead than a stretch of `stamp_steps` steps. The rest is as in `timed_window`.
+    """
+    clock = perf_counter_ns
+    end = first_step + steps
+    begin = clock()
+    stamps[start] = -begin
+    for first in range(first_step, end, stamp_steps):
+        for index in range(first, min(first + stamp_steps, end)):
+            step(index)
+        drain()
+        start += 1
+        stamps[start] = clock()
+    synchronize()
+    return clock() - begin
+
+
+class RunsAhead(Protocol):
+    """Drain and time a device on which steps are queued, as an asynchronous `Engine` does."""
+
+    def drain(self) -> None:
+        """Return when the device has made every step that was begun."""
+
+    def mark_window(self, steps: int) -> None:
+        """Time the next `steps` steps on the device itself, the first of them from now on."""
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        """Return the time of each step since `mark_window` by the device's clock, or None where it has none."""
+
+
 class Recorder:
-    """Run windows one after another, and keep their list, which is needed to read the buffer."""
+    """Run windows one after another, and keep their list, which is needed to read the buffer.
+
+    `device` is given where steps return before they are done. `stamp_steps` is the number of steps from stamp to stamp
+    in measured windows.
+    """
 
     def __init__(
-        self, step: Callable[[int], None], synchronize: Callable[[], float], group: Group, buffer: StampBuffer
+        self,
+        step: Callable[[int], None],
+        synchronize: Callable[[], float],
+        group: Group,
+        buffer: StampBuffer,
+        device: RunsAhead | None = None,
     ) -> None:
-        self.step, self.synchronize, self.group, self.buffer = step, synchronize, group, buffer
+        self.step, self.synchronize, self.group, self.buffer, self.device = step, synchronize, group, buffer, device
         self.windows: list[Window] = []
+        self.stamp_steps = 1
         self._next_word = 1
         self._next_step = 0
+        self._device_times: list[list[int] | None] = []
 
     def window(self, kind: Literal["warmup", "measured"], steps: int) -> None:
         """Run one window of the largest number of steps that any rank asks for."""
         steps = int(self.group.agree_max(steps))
-        nanoseconds = timed_window(
-            self.step, self.synchronize, self.buffer.words, self._next_word, self._next_step, steps
-        )
-        self.windows.append(Window(kind=kind, steps=steps, host_nanoseconds=nanoseconds))
-        self._next_word += steps + 1
+        stamp_steps = self.stamp_steps if kind == "measured" else 1
+        if self.device is None:
+            nanoseconds = timed_window(
+                self.step, self.synchronize, self.buffer.words, self._next_word, self._next_step, steps
+            )
+        else:
+            nanoseconds = self._drained(self.device, kind, steps, stamp_steps)
+        made = Window(kind=kind, steps=steps, host_nanoseconds=nanoseconds, stamp_steps=stamp_steps)
+        self.windows.append(made)
+        self._next_word += made.stamps + 1
         self._next_step += steps
+
+    def _drained(self, device: RunsAhead, kind: Literal["warmup", "measured"], steps: int, stamp_steps: int) -> int:
+        """Run a window whose stamps are taken after drains, and keep its device's times if it is measured."""
+        self.buffer.cover(self._next_word + 1, steps, stamp_steps)
+        if kind == "measured":
+            device.mark_window(steps)
+        nanoseconds = drained_window(
+            self.step,
+            device.drain,
+            self.synchronize,
+            self.buffer.words,
+            self._next_word,
+            self._next_step,
+            steps,
+            stamp_steps,
+        )
+        if kind == "measured":
+            self._device_times.append(device.device_step_nanoseconds())
+        return nanoseconds
 
     @property
     def steps_done(self) -> int:
@@ -87,14 +169,24 @@ class Recorder:
         return sum(w.steps for w in chosen), sum(w.host_nanoseconds for w in chosen) / _NS
 
     def step_nanoseconds(self) -> list[int]:
-        """Return the nanoseconds of every step in order, the warm-up first."""
+        """Return the nanoseconds from stamp to stamp in order, the warm-up first. In the warm-up each is one step."""
         durations, word = [], 1
         for window in self.windows:
-            begin, *ends = self.buffer.words[word : word + window.steps + 1].tolist()
+            begin, *ends = self.buffer.words[word : word + window.stamps + 1].tolist()
             stamps = [-begin, *ends]
             durations += [after - before for before, after in itertools.pairwise(stamps)]
-            word += window.steps + 1
+            word += window.stamps + 1
         return durations
+
+    def device_step_nanoseconds(self) -> list[int] | None:
+        """Return the nanoseconds of every measured step by the device's clock; None where it has none."""
+        known = [times for times in self._device_times if times is not None]
+        return list(itertools.chain(*known)) if known and len(known) == len(self._device_times) else None
+
+    def packed(self) -> bytes:
+        """Return all times of this rank as `pack_steps` packs them, with one row in each array."""
+        host, device = np.array([self.step_nanoseconds()], dtype=np.int64), self.device_step_nanoseconds()
+        return pack_steps(host, None if device is None else np.array([device], dtype=np.int64))
 
 
 def warm_up(recorder: Recorder, limits: Measurement) -> None:
@@ -138,18 +230,36 @@ def still_settling(nanoseconds: Sequence[int]) -> bool:
 def measure(recorder: Recorder, limits: Measurement) -> None:
     """Collect garbage once, and then run measured windows until the limits are met.
 
-    The garbage collector stays on, as in production.
+    The garbage collector stays on, as in production. Where the device runs ahead of the host, the ranks agree first on
+    the steps of a stretch, by the median step of the warm-up. `min_steps` is then rounded up to whole stretches, and
+    there are at least `STRETCHES_LEAST` of them, unless `max_steps` is smaller.
     """
     gc.collect()
     gc.freeze()
-    _fill(recorder, "measured", limits.min_steps, limits.max_steps, limits.min_seconds)
+    least = limits.min_steps
+    if recorder.device is not None:
+        step = statistics.median(recorder.step_nanoseconds()[1:] or recorder.step_nanoseconds()) / _NS
+        recorder.stamp_steps = int(recorder.group.agree_max(steps_of_a_stretch(step, limits.max_steps)))
+        if recorder.stamp_steps > 1:
+            least = max(least, STRETCHES_LEAST * recorder.stamp_steps)
+    _fill(recorder, "measured", least, limits.max_steps, limits.min_seconds)
+
+
+def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:
+    """Return how many steps a stretch has: `STRETCH_SECONDS`, but few enough for `STRETCHES_LEAST` stretches."""
+    return max(1, min(math.ceil(STRETCH_SECONDS / step_seconds), max_steps // STRETCHES_LEAST))
 
 
 def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, most: int, seconds: float) -> None:
-    """Run windows of one kind until at least `least` steps and `seconds` are done, or until `most` steps are done."""
+    """Run windows of one kind until at least `least` steps and `seconds` are done, or until `most` steps are done.
+
+    Measured windows have whole stretches, except where that would be more than `most` steps.
+    """
+    stretch = recorder.stamp_steps if kind == "measured" else 1
     while True:
         steps, elapsed = recorder.total(kind)
         wanted = 0 if steps >= most else max(least - steps, _steps_for(recorder, seconds - elapsed))
+        wanted = -(-wanted // stretch) * stretch
         wanted = int(recorder.group.agree_max(min(wanted, most - steps)))
         if wanted <= 0:
             return

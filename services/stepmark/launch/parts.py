@@ -8,19 +8,25 @@ units: a few samples of many launches say more than many samples of one.
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from stepmark.engines._protocol import Engine, matmul_flops
+from stepmark.engines._protocol import Engine
 from stepmark.launch.loop import Group
 from stepmark.results.record import PartName, Parts
 
 SAMPLES_LEAST, SAMPLES_MOST = 10, 25
+PRODUCTS = 10  # A device that runs ahead makes so many in a sample. One would take hardly longer than waiting for it.
 SHARE_OF_WINDOW = 0.25  # Beyond SAMPLES_LEAST, samples may take this share of the measured windows' seconds.
 
 Call = Callable[[int], None]
 
 
-def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int) -> Parts:
-    """Return samples of every part that the engine can run alone. All ranks take the same number of samples."""
+def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int, matmul_flops: int) -> Parts:
+    """Return samples of every part that the engine can run alone. All ranks take the same number of samples.
+
+    `matmul_flops` is what one call of the part `matmul` computes.
+    """
     calls, missing = _calls(engine, first_step)
+    if engine.asynchronous and "matmul" in calls:
+        calls["matmul"], matmul_flops = _repeated(calls["matmul"]), PRODUCTS * matmul_flops
     for call in calls.values():  # Anything that must be traced or compiled is so before the first sample.
         _timed(call, engine, group, first_step)
     round_seconds = sum(_timed(call, engine, group, first_step) for call in calls.values()) / 1e9
@@ -33,7 +39,7 @@ def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: 
     return Parts(
         nanoseconds={name: tuple(times) for name, times in found.items()},
         reduced_bytes=sum(w.nbytes for w in engine.weights().values()) if "all_reduce" in calls else None,
-        matmul_flops=matmul_flops() if "matmul" in calls else None,
+        matmul_flops=matmul_flops if "matmul" in calls else None,
         missing=missing,
     )
 
@@ -48,6 +54,14 @@ def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:
     except NotImplementedError as error:
         missing = str(error)
     return calls | engine.parts(), missing
+
+
+def _repeated(call: Call) -> Call:
+    def several(index: int) -> None:
+        for _ in range(PRODUCTS):
+            call(index)
+
+    return several
 
 
 def _timed(call: Call, engine: Engine, group: Group, index: int) -> int:

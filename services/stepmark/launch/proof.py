@@ -16,7 +16,7 @@ from stepmark.parity.judge import limits_for, problem
 from stepmark.parity.probe import Trace, trace
 from stepmark.results.certificate import Figures, Limits, Proof
 from stepmark.workloads import _weights
-from stepmark.workloads._batches import BATCHES
+from stepmark.workloads._batches import distinct
 from stepmark.workloads._protocol import Workload
 
 FAILED_SUFFIX = ".failed"  # A file with this suffix says why the reference's file is missing.
@@ -28,7 +28,8 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
     `steps` is the number of steps that the engine has made. Errors of the engine pass through.
     """
     window_digest, compiled = _weights.digest(engine.weights()), engine.compilations()
-    first_step = -(-steps // BATCHES) * BATCHES  # The next round of batches, in the reference's order.
+    count = distinct(workload.input(params), spec.cell.global_batch)
+    first_step = -(-steps // count) * count  # The next round of batches, in the reference's order.
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
@@ -60,6 +61,6 @@ def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, F
     reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
     cell, clips = spec.cell, spec.training.clip_global_norm is not None
-    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips)
+    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips, cell.device)
     text = problem(figures, limits, tuple(reference.end), cell.workers > 1)
     return {"figures": figures, "limits": limits, "problem": text[:1000]}

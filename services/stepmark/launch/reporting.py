@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from stepmark import catalog
+from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine
-from stepmark.errors import printable
+from stepmark.errors import UnsupportedHere, printable
 from stepmark.launch import loop
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
+from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
 from stepmark.workloads._protocol import Workload
 
@@ -31,10 +33,11 @@ def write(spec: LaunchSpec, document: dict[str, object]) -> None:
 
 def cause(error: BaseException) -> str:
     """Return an error as the cause of a failure: its type and message, or that memory has run out."""
+    if isinstance(error, UnsupportedHere):
+        return str(error)[:1000]
     text = f"{type(error).__name__}: {error}".strip()
-    out_of_memory = isinstance(error, MemoryError) or any(
-        sign in text for sign in ("can't allocate memory", "out of memory", "OOM when allocating", "Cannot allocate")
-    )
+    signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")
+    out_of_memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in signs)
     return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
 
 
@@ -62,7 +65,17 @@ def rank_report(
         compilations_after_window=compilations[1],
         flags=engine.flags() | {"niceness": str(os.nice(0))},
         energy_joules=energy_joules,
+        device_memory=_device_memory(engine.device_memory()),
         departures=_departures(spec) if spec.group.rank == 0 else (),
+    )
+
+
+def _device_memory(memory: Memory | None) -> DeviceMemory | None:
+    """Return what the framework counted, or None on CPU cores. The supervisor adds what the driver counted."""
+    if memory is None:
+        return None
+    return DeviceMemory(
+        allocated_peak_bytes=memory.allocated_peak_bytes, reserved_peak_bytes=memory.reserved_peak_bytes
     )
 
 
@@ -104,8 +117,9 @@ def add_parts(
     If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
     the rank that failed has written the reason if it could.
     """
+    flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done)
+        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
     except ConnectionError:
         return False
     except Exception as error:

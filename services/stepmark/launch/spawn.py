@@ -5,33 +5,59 @@ import os
 import select
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from stepmark import catalog, interpreters
+from stepmark.devices.visible import device_variables
 from stepmark.errors import CannotRun
 from stepmark.launch import process
 from stepmark.launch.spec import LaunchSpec
+from stepmark.launch.zygote import POISONED
+from stepmark.terms import DeviceKind
 
 _STDERR_BYTES, _STDERR_LINES = 8192, 20
 _ZYGOTE_START_SECONDS, _ZYGOTE_END_SECONDS = 300, 5
 
 
-def child_environment(engine: str, threads: int, scratch: Path) -> dict[str, str]:
-    """Return the whole environment of an engine's processes, without variables that happen to be set here."""
+def child_environment(
+    engine: str, threads: int, scratch: Path, device: DeviceKind = "cpu", gpus: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the whole environment of an engine's processes, without variables that happen to be set here.
+
+    `gpus` holds the UUIDs of the GPUs that launches on this node use, of which each child sees its own. It is empty
+    where `device` is "cpu".
+    """
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    support = catalog.load_engine(engine).SUPPORT
     return {
         **kept,
         "OMP_NUM_THREADS": str(threads),
         "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),
         "TMPDIR": str(scratch),
-        **catalog.load_engine(engine).SUPPORT.environment,
+        **support.environment,
+        **(_gpu_environment(threads, scratch) if device == "gpu" else {}),
+        **support.device_environment.get(device, {}),
+        **device_variables(gpus),
     }
 
 
-_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CXX", "CC"})
-_KEPT_PREFIXES = ("NCCL_", "GLOO_", "OPENBLAS_")
+def _gpu_environment(threads: int, scratch: Path) -> dict[str, str]:
+    """Return the variables that keep what is compiled for a GPU for the length of the run, as TMPDIR does for the rest.
+
+    Compiling for a GPU is left to as many threads as the rank has cores; on CPU cores one thread compiles.
+    """
+    return {
+        "CUDA_CACHE_PATH": str(scratch / "cuda"),
+        "CUDA_CACHE_MAXSIZE": str(4 << 30),  # The default of 1 GiB is less than TensorFlow's kernels take.
+        "TRITON_CACHE_DIR": str(scratch / "triton"),
+        "TORCHINDUCTOR_COMPILE_THREADS": str(threads),
+    }
+
+
+_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CXX", "CC"})
+_KEPT_PREFIXES = ("NCCL_", "GLOO_", "OPENBLAS_", "FI_")
 
 
 class Zygote:
@@ -50,17 +76,23 @@ class Zygote:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self) -> None:
-        """Wait until the zygote has imported its framework.
+    def wait_until_ready(self) -> bool:
+        """Wait until the zygote has imported its framework, and return whether launches can be forked from it.
+
+        They cannot if the import has started CUDA: then `is_poisoned` tells the other ranks of this node.
 
         Raises:
             CannotRun: the zygote ended or took too long. The message says which, and holds the last lines of its log.
         """
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], _ZYGOTE_START_SECONDS)
-        if not (self._process.stdout.readline() if ready else b""):
+        answer = self._process.stdout.readline().decode().strip() if ready else ""
+        if answer == POISONED:
+            _poisoned(self.path).touch()
+        elif not answer:
             said = " | ".join(last_lines(self._log)[-3:]) or "it printed nothing"
             raise CannotRun(f"the zygote did not start: {self._end()}: {said}")
+        return answer != POISONED
 
     def _end(self) -> str:
         try:
@@ -77,6 +109,15 @@ class Zygote:
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
+
+
+def is_poisoned(zygote: Path) -> bool:
+    """Return whether the zygote with this socket has started CUDA, so that its launches need processes of their own."""
+    return _poisoned(zygote).exists()
+
+
+def _poisoned(zygote: Path) -> Path:
+    return zygote.with_suffix(f".{POISONED}")
 
 
 class Child(Protocol):

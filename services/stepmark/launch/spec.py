@@ -114,7 +114,7 @@ class RankOutcome(BaseModel):
     """Say how one rank's process ended.
 
     It holds a report with its steps, the report of a parity check, or a failure. `steps_npz` is what `pack_steps` makes
-    of an array of shape (1, steps).
+    of this rank's times, each array with one row. `forked` says whether the process was forked from a zygote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,5 +125,6 @@ class RankOutcome(BaseModel):
     failure: Failure | None = None
     steps_npz: Annotated[bytes, Field(max_length=1 << 24)] = b""
     steps_done: int = 0
+    forked: bool = True
     started_at: float = 0.0
     wall_seconds: float = 0.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from stepmark.devices.watch import GpuWatch
 from stepmark.errors import CannotRun, printable
 from stepmark.launch import reporting
 from stepmark.launch.buffer import Phase, StampBuffer
@@ -16,6 +17,7 @@ from stepmark.launch.spawn import Child, ForkedChild, FreshChild, last_lines
 from stepmark.launch.spec import LaunchSpec, RankOutcome
 from stepmark.launch.stops import Stops, is_stopped
 from stepmark.results.certificate import ProbeReport
+from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Failure, RankReport, unpack_steps
 
 _POLL_SECONDS = 0.5
@@ -29,23 +31,24 @@ def run_child(
     environment: Mapping[str, str],
     other_rank_failed: Callable[[], bool],
     tell: Tell | None = None,
+    gpus: GpuWatch | None = None,
 ) -> RankOutcome:
     """Run one rank to its end and return its outcome. Nothing that the child does raises an error here.
 
     `other_rank_failed` is called except while steps are timed. Then the ranks notice each other's end themselves
     (`ControlGroup.watch`); they cannot while TensorFlow joins its group, since it holds the interpreter's lock. `tell`,
-    if given, is called with the pace while the child runs.
+    if given, is called with the pace while the child runs, and `gpus`, if given, watches the child's GPUs.
     """
     spec.placement.directory.mkdir(parents=True, mode=0o700)
     buffer = StampBuffer.create(spec.placement.directory / reporting.STAMPS, spec.measurement.max_steps)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
-        watch = _Watch(spec, buffer, other_rank_failed, tell)
+        watch = _Watch(spec, buffer, other_rank_failed, tell, gpus)
         exit_code, killed_because = watch.until_end(started)
         if buffer.phase == Phase.MEASURED:  # The measurement is complete, whatever ended the process.
             exit_code, killed_because = 0, None
         outcome = _outcome(spec, exit_code, killed_because, watch.steps_done)
-        return _with_stops(outcome, watch.stops.seconds)
+        return _with_use(_with_stops(outcome, watch.stops.seconds), gpus)
     except (OSError, CannotRun) as error:
         return _failed(spec, f"the process could not be started: {error}", 0)
     finally:
@@ -56,13 +59,19 @@ class _Watch:
     """Follow the progress of one child through its stamps, and decide when it has hung."""
 
     def __init__(
-        self, spec: LaunchSpec, buffer: StampBuffer, other_rank_failed: Callable[[], bool], tell: Tell | None
+        self,
+        spec: LaunchSpec,
+        buffer: StampBuffer,
+        other_rank_failed: Callable[[], bool],
+        tell: Tell | None,
+        gpus: GpuWatch | None,
     ) -> None:
         self._spec, self._buffer, self._other_rank_failed = spec, buffer, other_rank_failed
         self._deadline = time.monotonic() + spec.measurement.launch_timeout_seconds
         self._cursor = 1
         self._moved_at = time.monotonic()
         self._pace = Pace(buffer, tell) if tell is not None else None
+        self._gpus = gpus
         self.stops = Stops(time.monotonic())
         self.steps_done = 0
 
@@ -87,6 +96,8 @@ class _Watch:
             self._pace.look(cursor)
         stepping = self._buffer.phase == Phase.STEPPING
         self.stops.look(time.monotonic(), stepping and self._is_stopped(), stepping)
+        if self._gpus is not None:
+            self._gpus.look(stepping)
 
     def _is_stopped(self) -> bool:
         try:
@@ -134,13 +145,26 @@ def _with_stops(outcome: RankOutcome, stopped_seconds: float) -> RankOutcome:
     return outcome.model_copy(update={"report": report.model_copy(update={"interference": seen})})
 
 
+def _with_use(outcome: RankOutcome, gpus: GpuWatch | None) -> RankOutcome:
+    """Add what the driver says of the launch's GPUs, beside what the framework counted of their memory."""
+    report = outcome.report
+    if report is None or gpus is None:
+        return outcome
+    memory = (report.device_memory or DeviceMemory()).model_copy(update={"used_peak_bytes": gpus.used_peak_bytes})
+    seen = {"device": gpus.facts, "device_use": gpus.use(), "device_memory": memory}
+    return outcome.model_copy(update={"report": report.model_copy(update=seen)})
+
+
 def _check_steps(report: RankReport, blob: bytes) -> None:
-    expected = (1, sum(window.steps for window in report.windows))
     if len(blob) > _STEPS_BYTES:
         raise ValueError(f"expected steps of at most {_STEPS_BYTES} bytes, found {len(blob)}")
-    found = unpack_steps(blob).shape
-    if found != expected:
-        raise ValueError(f"expected steps of shape {expected}, found {found}")
+    host, device = unpack_steps(blob)
+    expected = (1, sum(window.stamps for window in report.windows))
+    if host.shape != expected:
+        raise ValueError(f"expected stamps of shape {expected}, found {host.shape}")
+    expected = (1, sum(window.steps for window in report.windows if window.kind == "measured"))
+    if device is not None and device.shape != expected:
+        raise ValueError(f"expected steps by the device's clock of shape {expected}, found {device.shape}")
 
 
 def _failed(spec: LaunchSpec, cause: str, steps_done: int) -> RankOutcome:

@@ -1,7 +1,8 @@
 """Run a zygote: a process that has imported one engine's framework and done nothing else. Launches are forked from it.
 
 It is started as `python -m stepmark.launch.zygote ENGINE SOCKET`. It prints `ready` on standard output after the
-import, and lives until its standard input closes, so that it cannot outlive its supervisor. Each connection to the
+import, and lives until its standard input closes, so that it cannot outlive its supervisor. If the import has started
+CUDA, it prints `poisoned` instead and ends, since no child could use a GPU. Each connection to the
 socket is one child: the client sends a LaunchSpec as a line of JSON, and receives the child's exit code as a line when
 the child has ended. If a client closes its connection or dies, its child is killed.
 
@@ -20,9 +21,11 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stepmark import catalog
+from stepmark.devices.visible import cuda_is_up
 from stepmark.launch import child, process
 from stepmark.launch.spec import LaunchSpec
 
+READY, POISONED = "ready", "poisoned"
 _SPEC_BYTES_MOST = 1 << 20
 
 
@@ -122,10 +125,13 @@ def main() -> None:
     started = perf_counter_ns()
     catalog.load_engine(engine).import_framework()
     import_seconds = (perf_counter_ns() - started) / 1e9
+    if cuda_is_up():
+        print(POISONED, flush=True)
+        return
     gc.collect()
     gc.freeze()  # The children's collectors leave these objects alone, so their pages stay shared.
     zygote = Zygote(path, import_seconds)
-    print("ready", flush=True)
+    print(READY, flush=True)
     zygote.serve()
 
 

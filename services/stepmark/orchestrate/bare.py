@@ -4,9 +4,11 @@ import threading
 from types import TracebackType
 from typing import Literal, Self
 
-from stepmark.errors import Interrupted
+from stepmark.devices.nvml import here
+from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.rank import Place, Settings, supervise
+from stepmark.orchestrate.gpus import nth_gpu
+from stepmark.orchestrate.rank import Place, Settings, node_name, supervise
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
@@ -67,9 +69,11 @@ class BareSession:
     def _supervise(self, rank: int, workers: int, settings: Settings) -> None:
         try:
             channel = _ThreadChannel(self._switchboard, self._barrier)
-            supervise(Place(rank, workers, rank, workers, "127.0.0.1"), settings, channel)
+            gpu = nth_gpu(here(), rank, node_name()) if settings.device == "gpu" else None
+            supervise(Place(rank, workers, rank, workers, "127.0.0.1", gpu), settings, channel)
         except BaseException as error:
-            self._problem = self._problem or f"supervisor of rank {rank}: {type(error).__name__}: {error}"
+            said = str(error) if isinstance(error, CannotRun) else f"{type(error).__name__}: {error}"
+            self._problem = self._problem or f"supervisor of rank {rank}: {said}"
             self._barrier.abort()
 
     def offer(self, block: tuple[Launch, ...]) -> None:

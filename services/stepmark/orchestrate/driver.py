@@ -16,11 +16,12 @@ from stepmark.orchestrate.guard import guarded
 from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
 from stepmark.orchestrate.remaining import Disturbed, Remaining
-from stepmark.orchestrate.session import Session, join_outcomes
+from stepmark.orchestrate.session import Session, join_outcomes, root_cause
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.probes import timed_references, wanted_checks
+from stepmark.plan.warm import warm_launches
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
 
@@ -42,6 +43,8 @@ class Progress(Protocol):
     """Report to a person how far the run is. It is called between launches, never inside one."""
 
     def starting(self, launcher: str) -> None: ...
+    def warming(self, launches: int) -> None: ...
+    def warmed(self, launch: Launch, seconds: float, problem: str | None) -> None: ...
     def checking(self, launches: int) -> None: ...
     def check_ended(self, launch: Launch) -> None: ...
     def checked(self, certificate: Certificate) -> None: ...
@@ -113,11 +116,16 @@ def measure(
     unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
     if not unchecked and work.enough_before(0):
         return
-    settings = Settings(secrets.token_hex(8), plan.scenario, options.fresh_process, tells=watcher is not None)
+    settings = Settings(
+        secrets.token_hex(8), plan.scenario, options.fresh_process, plan.machine.device, tells=watcher is not None
+    )
     guard = guarded(run_folders(settings.run_id), options.last_words)
     progress.starting(options.launcher)
     with guard, SESSIONS[options.launcher](plan.workers, settings) as session:
         references = timed_references(plan.scenario, work.cells_left())
+
+        cells = plan.measurable if unchecked else work.cells_left()
+        _warm(warm_launches(cells, plan.machine), session, progress, watcher)
 
         def run_checks(block: tuple[Launch, ...]) -> Iterator[tuple[Launch, list[RankOutcome]]]:
             progress.checking(len(block))
@@ -170,6 +178,17 @@ class _Work:
         self.remaining.finished(record.header)
 
 
+def _warm(launches: tuple[Launch, ...], session: Session, progress: Progress, watcher: Watcher | None) -> None:
+    """Have the driver of the GPUs compile what it must. A launch that fails here fails when it is timed too."""
+    if not launches:
+        return
+    progress.warming(len(launches))
+    for launch, outcomes in _ends(launches, session, watcher):
+        failure = root_cause(outcomes)
+        seconds = max(outcome.wall_seconds for outcome in outcomes)
+        progress.warmed(launch, seconds, None if failure is None else failure.cause)
+
+
 def _serve(work: _Work, session: Session, progress: Progress, options: Options, watcher: Watcher | None) -> None:
     planned, digest = work.begin(), work.plan.scenario.digest()
     progress.started(planned)
@@ -180,7 +199,7 @@ def _serve(work: _Work, session: Session, progress: Progress, options: Options, 
             return
         while launches := work.remaining.of_block(block):
             for launch, outcomes in _ends(launches, session, watcher):
-                record = join_outcomes(launch, digest, session.launcher, not options.fresh_process, outcomes)
+                record = join_outcomes(launch, digest, session.launcher, outcomes)
                 work.store(record)
                 progress.finished(record)
                 if watcher is not None:

@@ -12,43 +12,54 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from stepmark.engines._device import CPU
+from stepmark.devices.facts import Gpu
+from stepmark.devices.nvml import here
+from stepmark.engines._device import CPU, GPU
 from stepmark.errors import CannotRun
 from stepmark.launch.pace import Tell
 from stepmark.launch.proof import FAILED_SUFFIX
-from stepmark.launch.spawn import Zygote, child_environment
+from stepmark.launch.spawn import Zygote, child_environment, is_poisoned
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup, RankOutcome
 from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
 from stepmark.plan.probes import timed_reference
+from stepmark.plan.warm import warm_measurement
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario, Training
+from stepmark.terms import DeviceKind
 
 
 @dataclass(frozen=True)
 class Place:
-    """Say where a supervisor runs: its rank among all ranks, and among those of its pod or machine."""
+    """Say where a supervisor runs: its rank among all ranks, and among those of its pod or machine, and on which GPU.
+
+    The ranks of one pod or machine follow each other. `gpu` is None where the session runs on CPU cores.
+    """
 
     rank: int
     ranks: int
     local_rank: int
     local_ranks: int
     host: str
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
     """Hold what a session is told at its start.
 
-    `tells` says whether rank 0 reports the progress of launches to the driver.
+    `device` is what its cells train on; references of parity checks may run on CPU cores all the same. `tells` says
+    whether rank 0 reports the progress of launches to the driver.
     """
 
     run_id: str
     scenario: Scenario
     fresh_process: bool
+    device: DeviceKind = "cpu"
     tells: bool = False
 
 
@@ -66,8 +77,10 @@ class Channel(Protocol):
 def supervise(place: Place, settings: Settings, channel: Channel) -> None:
     """Run this supervisor's rank of every block until the driver offers no more."""
     with own_folders(settings.run_id) if place.local_rank == 0 else ExitStack():
-        seats = channel.exchange("seats", place.rank, place.ranks, Seat.here(_node_name(), place.local_ranks))
-        rank = _Rank(place, share_of(place.rank, seats), settings, channel)  # By now all nodes have made their folders.
+        seat = Seat.here(node_name(), place.local_ranks, place.gpu)
+        seats = channel.exchange("seats", place.rank, place.ranks, seat)  # By now all nodes have made their folders.
+        check_gpus(seats)
+        rank = _Rank(place, share_of(place.rank, seats), _local_gpus(place, seats), settings, channel)
         index = 0
         while (block := channel.next_block(index)) is not None:
             _serve_block(rank, block)
@@ -81,8 +94,16 @@ class _Rank:
 
     place: Place
     share: Share
+    gpus: LocalGpus
     settings: Settings
     channel: Channel
+
+
+def _local_gpus(place: Place, seats: list[Seat]) -> LocalGpus:
+    if place.gpu is None:
+        return LocalGpus(None)
+    first = place.rank - place.local_rank
+    return LocalGpus.of(here(), seats[first : first + place.local_ranks])
 
 
 def _serve_block(rank: _Rank, block: tuple[Launch, ...]) -> None:
@@ -95,7 +116,7 @@ def _serve_block(rank: _Rank, block: tuple[Launch, ...]) -> None:
             channel.barrier()  # Ranks that have no part in this launch wait here, not in a collective.
 
 
-def _node_name() -> str:
+def node_name() -> str:
     """Return the name of the machine that this rank is on.
 
     A pod has its own host name, so the controller tells it its node's.
@@ -103,56 +124,87 @@ def _node_name() -> str:
     return os.environ.get("STEPMARK_NODE_NAME") or socket.gethostname()
 
 
-def _socket(settings: Settings, engine: str, launch: Launch) -> Path:
-    """Return the socket of the zygote that this launch is forked from.
+_ZygoteKey = tuple[str, DeviceKind]
+"""An engine, and the kind of device that its launches train on: a zygote is imported for one kind."""
+
+
+def _key(launch: Launch) -> _ZygoteKey:
+    return launch.cell.engine, launch.cell.device
+
+
+def _socket(settings: Settings, launch: Launch, key: _ZygoteKey) -> Path:
+    """Return the socket of the zygote with this key in the block of this launch.
 
     Launches that are made again have their own zygotes.
     """
-    return run_folder(settings.run_id) / f"{engine}-{launch.block}-{launch.attempt}.sock"
+    engine, device = key
+    return run_folder(settings.run_id) / f"{engine}-{device}-{launch.block}-{launch.attempt}.sock"
 
 
 @contextmanager
-def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[str, str]]:
+def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[_ZygoteKey, str]]:
     """Start fresh zygotes of the block's engines, all at once, and stop them at the end.
 
-    There is one per engine and node, started by the node's first supervisor. Yield the engines whose zygote did not
+    There is one per engine, kind of device and node, started by the node's first supervisor. Yield those that did not
     start, with the reason.
     """
-    problems: dict[str, str] = {}
+    problems: dict[_ZygoteKey, str] = {}
     if rank.place.local_rank != 0 or rank.settings.fresh_process:
         yield problems
         return
     started = {
-        engine: Zygote(engine, _socket(rank.settings, engine, block[0]), _environment(rank, engine))
-        for engine in dict.fromkeys(launch.cell.engine for launch in block)
+        key: Zygote(key[0], _socket(rank.settings, block[0], key), _environment(rank, key))
+        for key in dict.fromkeys(map(_key, block))
     }
     try:
-        for engine, zygote in started.items():
+        for key, zygote in started.items():
             try:
                 zygote.wait_until_ready()
             except CannotRun as error:
-                problems[engine] = str(error)
+                problems[key] = str(error)
         yield problems
     finally:
         for zygote in started.values():
             zygote.stop()
 
 
-def _environment(rank: _Rank, engine: str) -> dict[str, str]:
-    return child_environment(engine, rank.share.count, scratch_folder(rank.settings.run_id))
+def _environment(rank: _Rank, key: _ZygoteKey) -> dict[str, str]:
+    engine, device = key
+    gpus = rank.gpus.uuids if device == "gpu" else ()
+    return child_environment(engine, rank.share.count, scratch_folder(rank.settings.run_id), device, gpus)
 
 
-def _run(rank: _Rank, launch: Launch, problems: dict[str, str]) -> RankOutcome:
+def _zygote_of(rank: _Rank, launch: Launch) -> Path | None:
+    """Return the socket of the zygote that the launch is forked from, or None where it has a process of its own."""
+    socket = _socket(rank.settings, launch, _key(launch))
+    return None if rank.settings.fresh_process or is_poisoned(socket) else socket
+
+
+def _run(rank: _Rank, launch: Launch, problems: dict[_ZygoteKey, str]) -> RankOutcome:
     place, started_at, clock = rank.place, time.time(), time.monotonic()
+    gpus = _gpus_of(rank, launch)
+    gpus.wait_until_idle()
     with leased_ports(2) as ports:
         own = Endpoint(place.host, ports[0], ports[1], secrets.token_hex(16))
         endpoints = rank.channel.exchange(launch.id, place.rank, launch.cell.processes, own)
-        problem = problems.get(launch.cell.engine) or _why_no_room(place, launch)
+        problem = problems.get(_key(launch)) or _why_no_room(place, launch) or gpus.lost()
         if problem is not None:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problem))
         else:
-            outcome = _run_child(rank, launch, endpoints)
-    return outcome.model_copy(update={"started_at": started_at, "wall_seconds": time.monotonic() - clock})
+            outcome = _run_child(rank, launch, endpoints, gpus)
+    return outcome.model_copy(
+        update={
+            "forked": _zygote_of(rank, launch) is not None,
+            "started_at": started_at,
+            "wall_seconds": time.monotonic() - clock,
+        }
+    )
+
+
+def _gpus_of(rank: _Rank, launch: Launch) -> LocalGpus:
+    """Return the GPUs that this rank's process of the launch sees: one for each of its workers, none on CPU cores."""
+    count = launch.cell.replicas if launch.cell.device == "gpu" else 0
+    return rank.gpus.part(rank.place.local_rank, count)
 
 
 def _why_no_room(place: Place, launch: Launch) -> str | None:
@@ -163,12 +215,18 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
     )
 
 
-def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOutcome:
-    spec, settings = _spec(rank, launch, endpoints), rank.settings
-    zygote = None if settings.fresh_process else _socket(settings, launch.cell.engine, launch)
-    environment = _environment(rank, launch.cell.engine)
+def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpus) -> RankOutcome:
+    watch = gpus.watch()
+    spec = _spec(rank, launch, endpoints, gpus)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
-    outcome = run_child(spec, zygote, environment, lambda: rank.channel.has_failed(launch.id), tell)
+    outcome = run_child(
+        spec,
+        _zygote_of(rank, launch),
+        _environment(rank, _key(launch)),
+        lambda: rank.channel.has_failed(launch.id),
+        tell,
+        watch,
+    )
     _keep_cause(spec, outcome)
     shutil.rmtree(spec.placement.directory, ignore_errors=True)
     return outcome
@@ -176,14 +234,14 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> RankOu
 
 def _teller(rank: _Rank, launch: Launch) -> Tell | None:
     """Report at once that the launch runs, and return the function that reports its pace; None where nobody is told."""
-    if not rank.settings.tells or launch.probe is not None:
+    if not rank.settings.tells or launch.probe is not None or launch.warm:
         return None
     tell = partial(rank.channel.tell, launch.id)
     tell(0, 0.0)
     return tell
 
 
-def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
+def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpus) -> LaunchSpec:
     place, settings, scenario = rank.place, rank.settings, rank.settings.scenario.spec
     first = endpoints[0]
     return LaunchSpec(
@@ -191,7 +249,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
         workload=scenario.workload,
         data=scenario.data,
         training=_training(scenario.training, launch),
-        measurement=scenario.measurement,
+        measurement=warm_measurement(scenario) if launch.warm else scenario.measurement,
         group=RankGroup(
             rank=place.rank,
             addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),
@@ -199,9 +257,10 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint]) -> LaunchSpec:
             control_token=first.control_token,
         ),
         placement=Placement(
-            node=_node_name(),
+            node=node_name(),
             cpus=rank.share.cpus(launch.cell.replicas),
-            device=CPU,
+            device=GPU if launch.cell.device == "gpu" else CPU,
+            gpus=gpus.uuids,
             directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
         ),
         reference=_reference_file(settings, launch),
@@ -223,7 +282,7 @@ def _reference_file(settings: Settings, launch: Launch) -> Path | None:
     folders.
     """
     probe = launch.probe
-    if probe is None:
+    if probe is None and not launch.warm:
         reference = timed_reference(settings.scenario, launch.cell)
         probe = reference.probe if reference is not None else None
     return scratch_folder(settings.run_id) / probe.file if probe is not None else None

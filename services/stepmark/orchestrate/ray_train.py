@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import psutil
 
+from stepmark.devices.facts import Gpu, gpu_of
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import gpus_named, visible_gpus
 from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.folders import owned, ray_folder
-from stepmark.orchestrate.rank import Place, Settings, supervise
+from stepmark.orchestrate.rank import Place, Settings, node_name, supervise
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
@@ -87,15 +90,37 @@ def _train_function(config: dict[str, Any]) -> None:
     import ray
     import ray.train
 
-    context = ray.train.get_context()
+    context, settings = ray.train.get_context(), config["settings"]
     place = Place(
         rank=context.get_world_rank(),
         ranks=context.get_world_size(),
         local_rank=context.get_local_rank(),
         local_ranks=context.get_local_world_size(),
         host=ray.util.get_node_ip_address(),
+        gpu=_own_gpu(context.get_world_rank()) if settings.device == "gpu" else None,
     )
-    supervise(place, config["settings"], _RayChannel(config["switchboard"]))
+    supervise(place, settings, _RayChannel(config["switchboard"]))
+
+
+def _own_gpu(rank: int) -> Gpu:
+    """Return the GPU that Ray has given to this worker.
+
+    Ray names GPUs as CUDA_VISIBLE_DEVICES does where it runs, or by their numbers where that is not set.
+
+    Raises:
+        CannotRun: Ray named no GPU, or one that the driver does not know.
+    """
+    import ray
+
+    names = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    gpus = gpus_named(here(), names)
+    if not gpus:
+        given = ", ".join(names) or "none"
+        raise CannotRun(
+            f"rank {rank} on node {node_name()}: expected a GPU from Ray, found {given}, and {len(here().gpus())} GPUs "
+            "by the driver. Start Ray's nodes with as many GPUs as `nvidia-smi -L` lists."
+        )
+    return gpu_of(here(), gpus[0])
 
 
 class RaySession:
@@ -138,7 +163,7 @@ class RaySession:
         ray.init(
             address="local",
             num_cpus=max(self._workers, len(os.sched_getaffinity(0))),
-            num_gpus=0,
+            num_gpus=len(visible_gpus(here())) if self._settings.device == "gpu" else 0,
             include_dashboard=False,
             object_store_memory=128 << 20,
             _node_ip_address=_LOOPBACK,
@@ -149,21 +174,28 @@ class RaySession:
     def _check_places(self) -> None:
         import ray
 
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        if cpus < self._workers:
-            raise CannotRun(
-                f"expected a Ray cluster with {self._workers} CPUs, one for each worker, found {cpus}. "
-                "Lower scale.workers, or add nodes."
-            )
+        kinds = {"CPU": "CPUs"} | ({"GPU": "GPUs"} if self._settings.device == "gpu" else {})
+        for kind, plural in kinds.items():
+            found = int(ray.cluster_resources().get(kind, 0))
+            if found < self._workers:
+                raise CannotRun(
+                    f"expected a Ray cluster with {self._workers} {plural}, one for each worker, found {found}. "
+                    "Lower scale.workers, or add nodes."
+                )
 
     def _fit(self) -> None:
         from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+        on_gpu = self._settings.device == "gpu"
         trainer = DataParallelTrainer(
             _train_function,
             train_loop_config={"settings": self._settings, "switchboard": self._switchboard},
-            scaling_config=ScalingConfig(num_workers=self._workers, use_gpu=False, resources_per_worker={"CPU": 1}),
+            scaling_config=ScalingConfig(
+                num_workers=self._workers,
+                use_gpu=on_gpu,
+                resources_per_worker={"CPU": 1, "GPU": 1} if on_gpu else {"CPU": 1},
+            ),
             run_config=RunConfig(  # type: ignore[arg-type]
                 name=self._settings.run_id,
                 storage_path=str(self._folder),
@@ -239,5 +271,8 @@ def _first_cause(error: BaseException) -> str:
     """Return which worker failed, from Ray Train's own error: a dead worker before those that only noticed its end."""
     failures: dict[int, BaseException] = getattr(error, "worker_failures", {})
     for rank, failure in sorted(failures.items(), key=lambda item: "HealthCheck" not in type(item[1]).__name__):
+        refused = getattr(failure, "_base_exc", None)  # Ray Train keeps what the worker raised beside its traceback.
+        if isinstance(refused, CannotRun):
+            return f"Ray worker of rank {rank}: {refused}"
         return f"Ray worker of rank {rank} failed: {type(failure).__name__}: {_one_line(failure)}"
     return f"{type(error).__name__}: {_one_line(error)}"

@@ -32,7 +32,7 @@ class Session(Protocol):
 
 
 def join_outcomes(
-    launch: Launch, digest: str, launcher: Literal["ray", "bare"], forked: bool, outcomes: list[RankOutcome]
+    launch: Launch, digest: str, launcher: Literal["ray", "bare"], outcomes: list[RankOutcome]
 ) -> LaunchRecord:
     """Return one record from the outcomes of all ranks of a launch."""
     outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
@@ -45,14 +45,17 @@ def join_outcomes(
         attempt=launch.attempt,
         position=launch.position,
         launcher=launcher,
-        forked=forked,
+        forked=all(outcome.forked for outcome in outcomes),
         started_at=datetime.fromtimestamp(outcomes[0].started_at, UTC).isoformat(timespec="milliseconds"),
         wall_seconds=max(outcome.wall_seconds for outcome in outcomes),
         ranks=tuple(o.report for o in outcomes if o.report is not None) if failure is None else (),
         failure=failure,
     )
-    steps = NO_STEPS if failure else np.concatenate([unpack_steps(outcome.steps_npz) for outcome in outcomes])
-    return LaunchRecord(header, steps)
+    if failure is not None:
+        return LaunchRecord(header, NO_STEPS)
+    hosts, devices = zip(*(unpack_steps(outcome.steps_npz) for outcome in outcomes), strict=True)
+    known = [device for device in devices if device is not None]
+    return LaunchRecord(header, np.concatenate(hosts), np.concatenate(known) if len(known) == len(devices) else None)
 
 
 # These messages of a rank are consequences of another rank's end, not causes.
@@ -94,5 +97,6 @@ def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
 
 def _disagreement(outcomes: list[RankOutcome]) -> Failure | None:
     """Return a failure if the ranks ran different windows, since they have then not measured the same thing."""
-    windows = {tuple((w.kind, w.steps) for w in o.report.windows) for o in outcomes if o.report is not None}
+    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+    windows = {tuple((w.kind, w.steps, w.stamp_steps) for w in report.windows) for report in reports}
     return Failure(rank=None, cause="the ranks ran different numbers of steps") if len(windows) > 1 else None

@@ -25,7 +25,7 @@ def stage(
     figures = reports[0].figures
     if figures is None:
         raise ValueError(f"the parity check of {cell.key} returned no figures")
-    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clipped)
+    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clipped, cell.device)
     found = problem(figures, limits, tensors, cell.workers > 1)
     agree = len({report.end_digest for report in reports}) == 1 if len(reports) > 1 else None
     if agree is False:

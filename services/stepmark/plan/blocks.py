@@ -33,7 +33,7 @@ class Launch:
     """Describe one measurement of one cell in one block.
 
     `seed` is the launch's own, the same on all ranks and in every run. `attempt` is 0, or 1 where the launch is made
-    again.
+    again. `warm` marks a launch that is not recorded (`plan/warm.py`).
     """
 
     cell: Cell
@@ -42,10 +42,13 @@ class Launch:
     seed: int
     probe: Probe | None = None
     attempt: int = 0
+    warm: bool = False
 
     @property
     def id(self) -> str:
         """Return the name of the launch in its run."""
+        if self.warm:
+            return f"warm.{self.cell.key}"
         if self.probe is not None:
             return f"{'reference' if self.probe.writes else 'parity'}.{self.cell.key}"
         return launch_id(self.cell, self.block, self.attempt)

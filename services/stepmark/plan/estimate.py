@@ -2,7 +2,7 @@
 
 The constants are seconds measured on two shared CPU cores (docs/measuring.md, "What a run costs"); most other machines
 are faster. Step times are only known beforehand where they are scripted. So a window is taken to last `minSeconds`, or
-`minSteps` steps of 20 ms.
+`minSteps` steps of 20 ms. On GPUs it has twenty stretches of steps at least (`launch/loop.py`).
 """
 
 from stepmark.plan.blocks import Launch, Plan
@@ -15,6 +15,7 @@ LAUNCH_SECONDS = 0.8
 CHECK_SECONDS = 3.0
 COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0, "keras-torch": 20.0, "keras-jax": 4.0}
 _STEP_SECONDS = 0.02
+_GPU_WINDOW_SECONDS = 4.0
 _PARTS_SHARE = 0.25  # Timing the parts of a step takes this share of the window's seconds (`launch/parts.py`).
 
 
@@ -36,6 +37,8 @@ def _launch_seconds(plan: Plan, launch: Launch) -> float:
     scripted = plan.scenario.spec.workload.params.get("stepSeconds")
     step = scripted if isinstance(scripted, int | float) else _STEP_SECONDS
     window = max(m.min_seconds, min(m.min_steps, m.max_steps) * step)
+    if launch.cell.device == "gpu":
+        window = max(window, min(_GPU_WINDOW_SECONDS, m.max_steps * step))
     warmup = max(m.warmup_seconds, m.warmup_steps * step)
     compiled = COMPILED_FIRST_STEP_SECONDS.get(launch.cell.engine, 0.0) if launch.cell.execution == "compiled" else 0.0
     return LAUNCH_SECONDS + (1 + _PARTS_SHARE) * window + warmup + compiled

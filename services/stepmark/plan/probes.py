@@ -1,4 +1,8 @@
-"""Plan the parity checks: which launches, against which references, in which order. None of them is timed."""
+"""Plan the parity checks: which launches, against which references, in which order. None of them is timed.
+
+On CPU cores the reference is the scenario's first engine in float32. On GPUs it is an engine in float64 on CPU cores,
+which owes nothing to the GPU's rounding, libraries or settings: GPUs multiply float32 in TF32 if they are let.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,6 +12,7 @@ from stepmark import catalog
 from stepmark.plan.blocks import Launch, Plan, Probe
 from stepmark.plan.cells import Cell
 from stepmark.scenario.model import Scenario
+from stepmark.terms import DeviceKind
 
 StageName = Literal["float64", "float32", "as timed"]
 
@@ -64,11 +69,13 @@ def timed_references(scenario: Scenario, cells: Iterable[Cell]) -> tuple[Launch,
 def timed_reference(scenario: Scenario, cell: Cell) -> Launch | None:
     """Return a launch in which one process does all of the cell's work on the timed batches.
 
-    It is None where nothing is to be proven.
+    It is None where nothing is to be proven. It runs on the cell's own kind of device: on CPU cores a GPU's whole batch
+    would take minutes, and what the GPU computes is certified by the cell's check.
     """
     if scenario.spec.parity == "skipped" or not _has_weights(scenario):
         return None
-    return _alone(scenario, cell, _first(scenario), _reference_precision(cell), cell.batch_per_worker, logits=False)
+    precision, samples = _reference_precision(cell), cell.batch_per_worker
+    return _alone(scenario, cell, _first(scenario), precision, samples, logits=False, device=cell.device)
 
 
 def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
@@ -91,6 +98,33 @@ def _reference_precision(cell: Cell) -> str:
 
 
 def _steps(scenario: Scenario, cell: Cell) -> Iterator[Step]:
+    return _steps_on_gpu(scenario, cell) if cell.device == "gpu" else _steps_on_cpu(scenario, cell)
+
+
+def _steps_on_gpu(scenario: Scenario, cell: Cell) -> Iterator[Step]:
+    few, exact = samples_per_worker(scenario, cell), _float64_engine(scenario, _framework(cell.engine))
+    engine, precision = _reference_on_cpu(scenario)
+    if exact is not None and precision == "float64" and cell.precision != "float64":
+        one = cell.model_copy(update={"workers": 1})
+        written = _alone(scenario, one, engine, precision, few)
+        model = _alone(scenario, one, exact, "float64", few, device="gpu")
+        yield Step("float64", _compared(scenario, model.cell, written), written)
+    reference = _alone(scenario, cell, engine, precision, few)
+    if cell.precision not in ("float32", "float64"):
+        exactly = cell.model_copy(update={"precision": "float32"})
+        yield Step("float32", _compared(scenario, exactly, reference), reference)
+    yield Step("as timed", _compared(scenario, cell, reference), reference)
+
+
+def _reference_on_cpu(scenario: Scenario) -> tuple[str, str]:
+    """Return the first engine that has float64, and that precision; where none has it, the first engine in float32."""
+    for candidate in scenario.spec.candidates:
+        if catalog.load_engine(candidate.engine).SUPPORT.precisions.get("float64", "") is None:
+            return str(candidate.engine), "float64"
+    return _first(scenario), "float32"
+
+
+def _steps_on_cpu(scenario: Scenario, cell: Cell) -> Iterator[Step]:
     first, precision, few = _first(scenario), _reference_precision(cell), samples_per_worker(scenario, cell)
     reference = _alone(scenario, cell, first, precision, few)
     exact, base = _float64_engine(scenario, _framework(cell.engine)), _float64_engine(scenario, _framework(first))
@@ -106,14 +140,22 @@ def _steps(scenario: Scenario, cell: Cell) -> Iterator[Step]:
     yield Step("as timed", _compared(scenario, cell, reference), reference)
 
 
-def _alone(scenario: Scenario, cell: Cell, engine: str, precision: str, samples: int, logits: bool = True) -> Launch:
+def _alone(
+    scenario: Scenario,
+    cell: Cell,
+    engine: str,
+    precision: str,
+    samples: int,
+    logits: bool = True,
+    device: DeviceKind = "cpu",
+) -> Launch:
     """Return a launch of one process that does all of the cell's work, with `samples` samples for each worker.
 
     It accumulates over the workers' shares. So it needs the memory of one worker, and BatchNorm has statistics of each
     worker's own samples.
     """
     alone = Cell(
-        candidate=f"{engine}-{cell.workers}x{samples}{'' if logits else '-timed'}",
+        candidate=f"{engine}-{cell.workers}x{samples}{'' if logits else '-timed'}{'-gpu' if device == 'gpu' else ''}",
         engine=engine,
         strategy="single",
         variant=None,
@@ -123,6 +165,7 @@ def _alone(scenario: Scenario, cell: Cell, engine: str, precision: str, samples:
         workers=1,
         processes=1,
         batch_per_worker=samples * cell.workers,
+        device=device,
     )
     parts = scenario.spec.training.gradient_accumulation * cell.workers
     return Launch(alone, PROBE_BLOCK, 0, 0, Probe(f"{alone.key}.npz", writes=True, accumulate=parts, logits=logits))

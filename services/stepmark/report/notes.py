@@ -1,5 +1,6 @@
 """List what a reader must know beside the table: one sentence for each kind of trouble, with count and remedy."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stepmark.analysis.cells import CellResult
@@ -25,6 +26,7 @@ def notes(summary: Summary) -> list[str]:
         *_parity(summary),
         *_slow_ranks(summary),
         *_unsteady(summary.cells),
+        *_devices(summary.cells),
         *_ranking(summary),
         f"{machine.sentence(summary)}",
         *_departures(summary),
@@ -90,6 +92,22 @@ def _unsteady(cells: Sequence[CellResult]) -> Iterator[str]:
         count = sum(cell.verdict == verdict for cell in cells)
         if count:
             yield f"{_cells(count, len(cells), verdict)}: {remedy}."
+
+
+_POWER_APART = 0.1
+
+
+def _devices(cells: Sequence[CellResult]) -> Iterator[str]:
+    counts = Counter(note for cell in cells for note in cell.device_notes)
+    for note, count in counts.items():
+        yield f"{'1 cell' if count == 1 else f'{count} cells'}: {note}."
+    known = sorted((cell.power_capped_ratio, cell.key) for cell in cells if cell.power_capped_ratio is not None)
+    if known and known[-1][0] - known[0][0] > _POWER_APART:
+        (least, one), (most, other) = known[0], known[-1]
+        yield (
+            f"The power limit slowed GPUs down in {most:.0%} of the windows of {other}, and in {least:.0%} of those of "
+            f"{one}: their ratio is one at this power limit."
+        )
 
 
 def _ranking(summary: Summary) -> Iterator[str]:

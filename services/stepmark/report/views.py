@@ -169,7 +169,7 @@ def _steps(cells: list[CellResult], colours: dict[str, int]) -> Group | None:
 
 def _distributions(measured: list[tuple[CellResult, StepSeconds]], colours: dict[str, int]) -> tuple[Markup, list[Row]]:
     """Return the axis of these cells' step times, and their rows."""
-    low = min(min(step.percentiles[1], *step.launch_medians) for _, step in measured)
+    low = min(min(_head(step), *step.launch_medians) for _, step in measured)
     high = max(max(_tail(step), *step.launch_medians) for _, step in measured)
     axis = svg.log_axis(low, high) if high > _SPREAD * low else svg.linear_axis(low, high)
     rows = [Row(cell, colours[cell.candidate], _shape(axis, cell, step, colours)) for cell, step in measured]
@@ -181,8 +181,15 @@ def _shape(axis: svg.Axis, cell: CellResult, step: StepSeconds, colours: dict[st
     return distribution.distribution(axis, step, _colour(cell, colours), title)
 
 
+def _head(step: StepSeconds) -> float:
+    """Return where to begin the axis."""
+    return step.median if step.percentiles is None else step.percentiles[1]
+
+
 def _tail(step: StepSeconds) -> float:
     """Return where to end the axis: a few far steps would press everything else together."""
+    if step.p5 is None or step.p95 is None or step.p99 is None:
+        return step.median
     return min(step.p99, step.p95 + 2 * (step.p95 - step.p5))
 
 

@@ -45,9 +45,13 @@ def dropped_first(cell: CellResult) -> str:
 
 
 def percentiles(cell: CellResult) -> str:
-    """Return the 5th, 95th and 99th percentile in ms."""
+    """Return the 5th, 95th and 99th percentile in ms, which are unknown where single steps were not timed."""
     step = cell.step_seconds
-    return UNKNOWN if step is None else " / ".join(map(milliseconds, (step.p5, step.p95, step.p99)))
+    return (
+        UNKNOWN
+        if step is None or step.percentiles is None
+        else " / ".join(map(milliseconds, (step.p5, step.p95, step.p99)))
+    )
 
 
 def speedup_name(mode: Mode) -> str:

@@ -47,12 +47,14 @@ class DeviceFacts(RecordModel):
 
 
 class DeviceUse(RecordModel):
-    """How a device was used from the start of the first measured window to the end of the last.
+    """How a device was used while a launch made its steps, warm-up among them, as its supervisor saw it.
 
     Clocks, watts, degrees Celsius and the utilisation are samples, taken about twice a second. `capped_seconds` maps
-    each reason to the seconds for which it lowered the clocks. `processes_before` is the number of processes that used
+    each reason to the seconds for which it lowered the clocks, and the ECC counts are memory errors, both of the
+    `counted_seconds` between the first and the last reading. `processes_before` is the number of processes that used
     the device before the launch began, and `processes_most` the largest number while it ran, the launch's own among
-    them.
+    them. For a process with several devices, samples are taken together, memory and errors are added, and
+    `capped_seconds` are those of the device that lost the most.
     """
 
     sm_clock_mean_hz: _Float | None = None
@@ -61,6 +63,7 @@ class DeviceUse(RecordModel):
     temperature_first_celsius: Count | None = None
     temperature_last_celsius: Count | None = None
     utilization_mean_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    counted_seconds: _Float | None = None
     capped_seconds: dict[CapReason, _Float] = Field(default_factory=dict)
     ecc_uncorrected: Count | None = None
     ecc_corrected: Count | None = None

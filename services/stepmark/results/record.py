@@ -46,8 +46,8 @@ class StartupSeconds(RecordModel):
 class Window(RecordModel):
     """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host.
 
-    `stamp_steps` is the number of steps between two readings of the clock, of which the last may cover fewer. It is 1
-    where the host sees the end of every step.
+    `stamp_steps` is the number of steps between two stamps, of which the last stamp may cover fewer. It is 1 where the
+    host sees the end of every step, and in every warm-up.
     """
 
     kind: Literal["warmup", "measured"]
@@ -57,7 +57,7 @@ class Window(RecordModel):
 
     @property
     def stamps(self) -> int:
-        """The number of times between readings of the clock."""
+        """The number of stamps after the window's start."""
         return -(-self.steps // self.stamp_steps)
 
 
@@ -71,9 +71,9 @@ class Parts(RecordModel):
 
     The parts are timed in turn, each from a barrier until the device is done. `step` is the whole step timed in the
     same way, `step_without_reduce` leaves out the exchange of gradients, and `step_without_update` leaves out the
-    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul` is
-    one product of `matmul_flops` in the precision of training. `missing` says why the step without its exchange was not
-    timed, or is empty.
+    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul`
+    computes `matmul_flops` of matrix products in the precision of training. `missing` says why the step without its
+    exchange was not timed, or is empty.
 
     Records of schema 3 have the parts in the first block only, with `forward_backward` and `update` timed by themselves
     in place of `step_without_update`.
@@ -186,12 +186,15 @@ class LaunchHeader(RecordModel):
 class LaunchRecord:
     """A launch with its step times.
 
-    `step_nanoseconds` is int64 of shape (ranks, steps): each rank's own step durations, warm-up first. It is empty for
-    a failed launch.
+    `step_nanoseconds` is int64 of shape (ranks, stamps): each rank's own durations from stamp to stamp by the host's
+    clock, warm-up first. A stamp ends one step, or several where the device runs ahead of the host
+    (`steps_of_stamps`). The array is empty for a failed launch. `device_step_nanoseconds` is int64 of shape (ranks,
+    measured steps): the duration of every measured step by the device's own clock; None where a rank's device has none.
     """
 
     header: LaunchHeader
     step_nanoseconds: NDArray[np.int64]
+    device_step_nanoseconds: NDArray[np.int64] | None = None
 
     @property
     def ok(self) -> bool:
@@ -199,33 +202,62 @@ class LaunchRecord:
         return self.header.failure is None
 
     @property
-    def warmup_steps(self) -> int:
-        """The number of warm-up steps, which are the first of `step_nanoseconds`."""
-        return sum(window.steps for window in self.header.ranks[0].windows if window.kind == "warmup")
+    def warmup_stamps(self) -> int:
+        """The number of stamps of the warm-up, which are the first of `step_nanoseconds`."""
+        return sum(window.stamps for window in self._windows if window.kind == "warmup")
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that each rank has made, warm-up included; 0 for a failed launch."""
+        return int(self.steps_of_stamps.sum())
+
+    @property
+    def steps_of_stamps(self) -> NDArray[np.int64]:
+        """The number of steps that each stamp covers, of shape (stamps,).
+
+        A stamp that no window describes counts as one step, so a record that contradicts itself can be shown.
+        """
+        found = np.ones(self.step_nanoseconds.shape[1], dtype=np.int64)
+        first = 0
+        for window in self._windows:
+            end = first + window.stamps
+            found[first:end] = window.stamp_steps
+            if end <= len(found):
+                found[end - 1] = window.steps - (window.stamps - 1) * window.stamp_steps
+            first = end
+        return found
+
+    @property
+    def _windows(self) -> tuple[Window, ...]:
+        return self.header.ranks[0].windows if self.header.ranks else ()
 
 
 NO_STEPS = np.zeros((0, 0), dtype=np.int64)
 """The step times of a launch that failed."""
 
+HOST_STEPS, DEVICE_STEPS = "step_nanoseconds", "device_step_nanoseconds"
+"""The names of the arrays in an .npz of steps, of which the second is missing where no device has a clock."""
 
-def pack_steps(step_nanoseconds: NDArray[np.int64]) -> bytes:
-    """Return the array as a compressed .npz file."""
+
+def pack_steps(host: NDArray[np.int64], device: NDArray[np.int64] | None = None) -> bytes:
+    """Return `step_nanoseconds`, and `device_step_nanoseconds` where it is known, as a compressed .npz file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, step_nanoseconds=step_nanoseconds)
+    np.savez_compressed(buffer, **{HOST_STEPS: host} | ({} if device is None else {DEVICE_STEPS: device}))
     return buffer.getvalue()
 
 
-def unpack_steps(blob: bytes) -> NDArray[np.int64]:
-    """Return the array that `pack_steps` packed: int64, two axes.
+def unpack_steps(blob: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the arrays that `pack_steps` packed, each int64 of two axes; None for the second where there is none.
 
     Raises:
-        ValueError: The bytes are not such an array.
+        ValueError: The bytes are not such arrays.
     """
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-            steps = arrays["step_nanoseconds"]
+            host, device = arrays[HOST_STEPS], arrays.get(DEVICE_STEPS)
     except Exception as error:  # numpy and zipfile raise many types of error for foreign bytes
-        raise ValueError(f"expected an .npz with step_nanoseconds, found {error}") from None
-    if steps.dtype != np.int64 or steps.ndim != 2:
-        raise ValueError(f"expected int64 of two axes, found {steps.dtype} of {steps.ndim}")
-    return steps
+        raise ValueError(f"expected an .npz with {HOST_STEPS}, found {error}") from None
+    for steps in (host, device):
+        if steps is not None and (steps.dtype != np.int64 or steps.ndim != 2):
+            raise ValueError(f"expected int64 of two axes, found {steps.dtype} of {steps.ndim}")
+    return host, device

@@ -65,7 +65,7 @@ def record_of(row: Row) -> LaunchRecord:
     """
     header, blob = row
     try:
-        return LaunchRecord(LaunchHeader.model_validate_json(header), unpack_steps(blob))
+        return LaunchRecord(LaunchHeader.model_validate_json(header), *unpack_steps(blob))
     except ValueError as error:
         raise CannotRun(_not_ours("a stored launch", error)) from None
 
@@ -198,7 +198,8 @@ class SqliteStore:
         """Store a finished launch; it is on disk when this returns."""
         header = record.header
         values = (header.launch_id, header.block, header.position, header.model_dump_json())
-        self.insert_launches([(*values, pack_steps(record.step_nanoseconds))])
+        steps_npz = pack_steps(record.step_nanoseconds, record.device_step_nanoseconds)
+        self.insert_launches([(*values, steps_npz)])
 
     def insert_launches(self, rows: Iterable[LaunchRow]) -> None:
         """Store launches that are given as stored rows."""

@@ -128,7 +128,7 @@ class Received(RecordModel):
 
 
 class LaunchUpload(RecordModel):
-    """One launch. `steps_npz` is the result of `record.pack_steps` for its array, in base64."""
+    """One launch. `steps_npz` is the result of `record.pack_steps` for its arrays, in base64."""
 
     header: LaunchHeader
     steps_npz: Base64Bytes

@@ -78,7 +78,7 @@ class Board:
     def finished(self, record: LaunchRecord) -> None:
         """Report that a launch has ended; its steps that were not reported yet are counted now."""
         with self._lock:
-            untold = record.step_nanoseconds.shape[1] - self._steps_of_launch
+            untold = record.steps - self._steps_of_launch
             self._steps[record.header.cell] += max(0, untold)
             self._steps_of_launch = 0
             done = self._now.launches_done + 1

@@ -1,6 +1,8 @@
 """Make the samples: numpy batches that are the same for every engine, rank layout and run with one seed."""
 
 import importlib.util
+import math
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,16 @@ Batch = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 BATCHES = 4  # The steps of a launch use this many distinct batches in turn. More would only fill memory.
+_BYTES_MOST = 1 << 30
+
+
+def distinct(spec: InputSpec, batch_size: int) -> int:
+    """Return how many distinct batches of `batch_size` samples, over all ranks, a launch uses in turn.
+
+    There are `BATCHES` of them, or as many as 1 GiB holds, but one at least.
+    """
+    sample = math.prod(spec.shape) * (4 if spec.vocabulary is None else 8)
+    return max(1, min(BATCHES, _BYTES_MOST // (batch_size * sample)))
 
 
 def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
@@ -23,8 +35,18 @@ def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, cou
 
     Inputs are (batch, *spec.shape). Labels are (batch,), or one for each token.
     """
+    return local_batches(spec, source, seed, batch_size, count, 0, 1)
+
+
+def local_batches(
+    spec: InputSpec, source: str, seed: int, batch_size: int, count: int, rank: int, world_size: int
+) -> list[Batch]:
+    """Return one rank's samples of `global_batches`, the same as `shard` gives, without drawing those of other ranks.
+
+    `batch_size` is that of the global batch.
+    """
     make = _digits if source == "digits" else _synthetic
-    return [make(spec, np.random.default_rng([seed, index]), batch_size) for index in range(count)]
+    return [make(spec, seed, index, batch_size, range(rank, batch_size, world_size)) for index in range(count)]
 
 
 def shard(batch: Batch, rank: int, world_size: int) -> Batch:
@@ -38,13 +60,33 @@ def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
     return [[shard(batch, index, count) for index in range(count)] for batch in batches]
 
 
-def _synthetic(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
+def _synthetic(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: range) -> Batch:
+    """Return the chosen samples of one batch. A sample depends on the seed, the batch's index and its own number."""
     if spec.next_token:
-        return _continued(rng.integers(0, spec.classes, (batch_size, spec.shape[0] + 1)))
-    labels = rng.integers(0, spec.classes, batch_size)
-    if spec.vocabulary is not None:
-        return rng.integers(0, spec.vocabulary, (batch_size, *spec.shape)), labels
-    return rng.standard_normal((batch_size, *spec.shape), dtype=np.float32), labels
+        drawn = [rng.integers(0, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
+        return _continued(np.stack(drawn))
+    labels = np.empty(len(chosen), np.int64)
+    inputs = np.empty((len(chosen), *spec.shape), np.float32 if spec.vocabulary is None else np.int64)
+    for place, rng in enumerate(_generators(seed, index, chosen)):
+        labels[place] = rng.integers(0, spec.classes)
+        if spec.vocabulary is None:
+            rng.standard_normal(out=inputs[place], dtype=np.float32)
+        else:
+            inputs[place] = rng.integers(0, spec.vocabulary, spec.shape)
+    return inputs, labels
+
+
+def _generators(seed: int, index: int, chosen: range) -> Iterator[np.random.Generator]:
+    """Yield the generator of each chosen sample. The next one ends the one before.
+
+    Philox counts its blocks of random bits. Sample n begins at block n * 2^64, so it can be drawn without the others.
+    """
+    bits = np.random.Philox(np.random.SeedSequence([seed, index]))
+    start: Any = bits.state
+    for sample in chosen:
+        start["state"]["counter"] = np.array([0, sample, 0, 0], np.uint64)
+        bits.state = start
+        yield np.random.Generator(bits)
 
 
 def _continued(tokens: NDArray[np.int64]) -> Batch:
@@ -52,19 +94,20 @@ def _continued(tokens: NDArray[np.int64]) -> Batch:
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 
 
-def _digits(spec: InputSpec, rng: np.random.Generator, batch_size: int) -> Batch:
+def _digits(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: range) -> Batch:
     pixels, labels = _load_digits()
-    chosen = rng.choice(len(labels), batch_size, replace=batch_size > len(labels))
-    inputs = pixels[chosen]
+    drawn = np.random.default_rng([seed, index]).choice(len(labels), batch_size, replace=batch_size > len(labels))
+    own = drawn[chosen.start :: chosen.step]
+    inputs = pixels[own]
     if spec.next_token:
         return _continued(inputs.astype(np.int64))
     if spec.kind == "tokens":
-        return inputs.astype(np.int64), labels[chosen]
+        return inputs.astype(np.int64), labels[own]
     inputs = (inputs / 16.0).astype(np.float32)
     if spec.kind == "image":
         enlarge = spec.shape[1] // DIGITS_SIDE
-        inputs = inputs.reshape(batch_size, 1, DIGITS_SIDE, DIGITS_SIDE).repeat(enlarge, 2).repeat(enlarge, 3)
-    return inputs, labels[chosen]
+        inputs = inputs.reshape(len(own), 1, DIGITS_SIDE, DIGITS_SIDE).repeat(enlarge, 2).repeat(enlarge, 3)
+    return inputs, labels[own]
 
 
 @cache

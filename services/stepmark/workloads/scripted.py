@@ -45,6 +45,10 @@ class Params(StrictModel):
     """Time that the straggler adds to a step."""
     startup_seconds: Seconds = 0.0
     """Time that building takes."""
+    asynchronous: bool = False
+    """Steps return before they are done, as on a GPU."""
+    device_clock_factor: Factor = 1.0
+    """Factor of the times that the device of asynchronous steps takes by its own clock."""
     fault: Literal["kill", "hang", "raise", "memory", "garbage"] | None = None
     """How rank `faultRank` ends at step `faultStep` of launches in block `faultBlock`; absent: no fault."""
     fault_rank: Annotated[int, Field(ge=0, le=4096)] = 0

@@ -86,7 +86,7 @@ def figures(database: Database) -> dict[str, Callable[[sa.Connection, Path], Any
         downloads.write_store(connection, execution, folder)
         with closing(sqlite3.connect(folder / "results.db")) as file:
             found = file.execute("SELECT launch_id, header, step_nanoseconds_npz FROM launches ORDER BY 1").fetchall()
-        return [(name, header, unpack_steps(blob).tobytes()) for name, header, blob in found]
+        return [(name, header, unpack_steps(blob)[0].tobytes()) for name, header, blob in found]
 
     def shown(_: sa.Connection, __: Path) -> Any:
         snapshot = metrics.snapshot(database)

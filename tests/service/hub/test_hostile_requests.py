@@ -19,6 +19,7 @@ import pytest
 
 from running_hub import Hub, Results, Runner, wait_for
 from stepmark.hub.connections import HEAD_BYTES_MOST
+from stepmark.results.record import pack_steps
 
 pytest_plugins = ["running_hub"]
 MIB = 1 << 20
@@ -162,10 +163,12 @@ def test_a_malformed_launch_is_refused(runner: Runner, body: bytes) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-def zipped(name: str, contents: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(name: str, contents: bytes, method: int = zipfile.ZIP_DEFLATED, **second: bytes) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", method) as archive:
         archive.writestr(name, contents)
+        for other, its in second.items():
+            archive.writestr(f"{other}.npy", its)
     return made.getvalue()
 
 
@@ -188,6 +191,7 @@ def many_entries() -> bytes:
     return made.getvalue()
 
 
+STEPS, ONE = "step_nanoseconds.npy", npy("(1, 1)", bytes(8))
 BOMBS: dict[str, Callable[[], bytes]] = {
     "zeros": lambda: zipped("step_nanoseconds.npy", npy("(1, 30000000)", bytes(240 * MIB))),
     "lying": lambda: false_size(zipped("step_nanoseconds.npy", npy("(1, 30000000)", bytes(240 * MIB)))),
@@ -197,6 +201,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "code": lambda: zipped("step_nanoseconds.npy", npy("__import__('os')")),
     "lzma": lambda: zipped("step_nanoseconds.npy", npy("(1, 1)", bytes(8)), zipfile.ZIP_LZMA),
     "many": many_entries,
+    "second": lambda: zipped(STEPS, ONE, device_step_nanoseconds=npy("(1, 30000000)", bytes(240 * MIB))),
+    "second shape": lambda: zipped(STEPS, ONE, device_step_nanoseconds=npy("(1, 999999999999)")),
+    "second name": lambda: zipped(STEPS, ONE, other=ONE),
     "another": lambda: zipped("other.npy", npy("(1, 1)", bytes(8))),
     "nothing": lambda: b"",
 }
@@ -212,10 +219,11 @@ def test_malformed_packed_steps_are_refused_before_they_are_unpacked(runner: Run
 
 
 def test_steps_that_contradict_their_header_are_refused(runner: Runner) -> None:
-    made = io.BytesIO()
-    np.savez_compressed(made, step_nanoseconds=np.ones((5, 3), dtype=np.int64))
-    body = runner.results.rows[0][1] | {"steps_npz": base64.b64encode(made.getvalue()).decode()}
-    assert runner.put(launch_path(runner), body).status_code == 422
+    ranks = len(runner.results.rows[0][1]["header"]["ranks"])
+    right, rows, longer = (np.ones(shape, dtype=np.int64) for shape in ((ranks, 3), (5, 3), (ranks, 10_000)))
+    for blob in (pack_steps(rows), pack_steps(right, rows), pack_steps(right, longer)):
+        body = runner.results.rows[0][1] | {"steps_npz": base64.b64encode(blob).decode()}
+        assert runner.put(launch_path(runner), body).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/api/v1/runs/%00", "/api/v1/runs?search=%00", "/api/v1/runs?cursor=%ff", "/%ff/x"])

@@ -1,11 +1,14 @@
 """The hub keeps everything that runners send exactly once, in whatever order and however often it arrives."""
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from running_hub import Hub, Results, Runner
+from stepmark.results.record import pack_steps, unpack_steps
 
 pytest_plugins = ["running_hub"]
 
@@ -55,7 +58,18 @@ def test_a_launch_that_was_made_again_is_kept_beside_the_first(hub: Hub, results
     assert sorted(received(runner)["launches"]) == sorted([first, again])
 
 
-def test_an_older_state_does_not_replace_a_newer_one(hub: Hub, results: Results) -> None:
+def test_steps_by_the_devices_clock_are_kept_and_compared_too(hub: Hub, results: Results) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    launch_id, body = results.rows[0]
+    host, _ = unpack_steps(base64.b64decode(body["steps_npz"]))
+    device = np.ones((len(host), 3), dtype=np.int64)
+    for by_device, status in ((device, 201), (device, 200), (2 * device, 409), (None, 409)):
+        sent = body | {"steps_npz": base64.b64encode(pack_steps(host, by_device)).decode()}
+        assert runner.put(f"{runner.execution}/launches/{launch_id}", sent).status_code == status
+
+
+def test_an_older_state_does_not_undo_a_newer_one(hub: Hub, results: Results) -> None:
     runner = hub.runner(results)
     runner.claim()
     assert runner.state(5, "failed", reason="launch-failed").status_code == 201

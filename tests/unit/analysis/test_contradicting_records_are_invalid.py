@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stepmark.analysis.launch import invalid, job_step_seconds, reduced
+from stepmark.analysis.job_times import job_times
+from stepmark.analysis.launch import invalid, reduced
 from stepmark.plan.cells import Cell
 from stepmark.results.record import Interference, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 
@@ -61,7 +62,7 @@ def test_a_consistent_record_is_valid() -> None:
 
 
 def test_a_steps_job_time_ends_when_the_last_rank_has_ended_it() -> None:
-    assert job_step_seconds(record(GOOD)).tolist() == pytest.approx([0.020, 0.010, 0.010])
+    assert job_times(record(GOOD)).step_seconds.tolist() == pytest.approx([0.020, 0.010, 0.010])
 
 
 @pytest.mark.parametrize(

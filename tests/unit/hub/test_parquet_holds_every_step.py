@@ -45,9 +45,10 @@ def test_every_column_has_its_name_and_type(tmp_path: Path) -> None:
     parquet.write([row(0)], tmp_path)
     found = table(tmp_path)
     texts = ["launch_id", "candidate", "engine", "strategy", "variant", "execution", "precision"]
-    numbers = ["workers", "batch_per_worker", "block", "attempt", "rank", "step"]
+    numbers = ["workers", "batch_per_worker", "block", "attempt", "rank", "step", "stamp_steps"]
     kinds = dict.fromkeys(texts, "VARCHAR") | {"options": "VARCHAR[]"} | dict.fromkeys(numbers, "INTEGER")
     kinds |= {"step_nanoseconds": "BIGINT", "warmup": "BOOLEAN", "disturbed": "BOOLEAN"}
+    kinds |= {"device_step_nanoseconds": "BIGINT[]"}
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == kinds
 
 
@@ -65,7 +66,27 @@ def test_rows_stand_in_the_order_of_launches_ranks_and_steps(tmp_path: Path, mon
     assert groups.fetchall() == [(7,)]  # type: ignore[union-attr]
 
 
-def test_missing_texts_and_lists_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_a_stamp_of_several_steps_says_how_many_and_lists_them_by_the_devices_clock(tmp_path: Path) -> None:
+    windows = (
+        Window(kind="warmup", steps=2, host_nanoseconds=1),
+        Window(kind="measured", steps=5, host_nanoseconds=1, stamp_steps=2),
+    )
+    ranks = [one.model_copy(update={"windows": windows}) for one in (rank(), rank())]
+    header = LaunchHeader.model_validate_json(row(0)[0]).model_copy(update={"ranks": tuple(ranks)}).model_dump_json()
+    device = np.arange(1, 11, dtype=np.int64).reshape(2, 5)
+    parquet.write([(header, pack_steps(STEPS, device)), (header, pack_steps(STEPS))], tmp_path)
+    found = table(tmp_path, "rank, step, stamp_steps, step_nanoseconds, device_step_nanoseconds").fetchall()
+    assert found[:5] == [
+        (0, 0, 1, 10, None),
+        (0, 1, 1, 11, None),
+        (0, 2, 2, 12, [1, 2]),
+        (0, 4, 2, 13, [3, 4]),
+        (0, 6, 1, 14, [5]),
+    ]
+    assert [lists for *_, lists in found[7:]] == [[6, 7], [8, 9], [10], *[None] * 10]
+
+
+def test_missing_texts_and_lists_come_back(tmp_path: Path) -> None:
     plain = CELL.model_copy(update={"variant": "plain", "options": ()})
     parquet.write([row(0), row(1, plain)], tmp_path)
     found = table(tmp_path, "DISTINCT block, variant, options").order("block")

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
+from stepmark.devices.facts import Gpu
 from stepmark.orchestrate.cores import Seat, share_of
+from stepmark.results.device import DeviceFacts
 
 FOUR, EIGHT = tuple(range(4)), tuple(range(8))
 
@@ -51,3 +53,24 @@ def test_a_process_of_several_workers_has_the_shares_of_all() -> None:
     one_process = share_of(0, seats(("a", EIGHT), ("a", EIGHT)))
     assert one_process.cpus(places=2) == EIGHT
     assert share_of(0, seats(("a", (0, 1)))).cpus(places=4) == (0, 1)
+
+
+def near(*cores: int) -> Gpu:
+    return Gpu("GPU-1", DeviceFacts(kind="gpu", name="g", uuid_tail="1"), frozenset(cores))
+
+
+def test_ranks_have_the_cores_near_their_gpus() -> None:
+    far, close = range(4, 8), range(4)
+    found = cpus([Seat("a", EIGHT, math.inf, near(*far)), Seat("a", EIGHT, math.inf, near(*close))])
+    assert found == [(4, 5, 6, 7), (0, 1, 2, 3)]
+
+
+def test_where_the_near_cores_do_not_suffice_others_fill_up_and_nobody_loses_near_ones() -> None:
+    sharing = [Seat("a", EIGHT, math.inf, near(0, 1, 2))] * 2
+    assert cpus([*sharing, Seat("a", EIGHT, math.inf, near(3)), Seat("a", EIGHT, math.inf, near(4, 5))]) == [
+        (0, 1), (2, 6), (3, 7), (4, 5),
+    ]  # fmt: skip
+
+
+def test_cores_near_a_gpu_that_the_pod_may_not_use_are_not_dealt() -> None:
+    assert cpus([Seat("a", (2, 3), math.inf, near(0, 1))]) == [(2, 3)]

@@ -1,8 +1,13 @@
 """Which launches check parity: one for each cell, against references that do its work again in one process."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from conftest import scenario_document
+from stepmark import catalog
+from stepmark.engines._support import Support
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Machine
 from stepmark.plan.probes import Check, Step, checks, launches, timed_references
@@ -12,10 +17,14 @@ TORCH = {"name": "torch", "engine": "torch", "strategy": "ddp"}
 KERAS = {"name": "keras", "engine": "keras-tensorflow", "strategy": "multi-worker-mirrored"}
 
 
-def plan(candidates: list[Any], model: str = "mlp", **changes: Any) -> Plan:
+CPU = Machine(places=2, programs=("c++",))
+GPU = Machine(places=2, programs=("c++",), device="gpu", gpu_name="NVIDIA H200", compute_capability=(9, 0))
+
+
+def plan(candidates: list[Any], model: str = "mlp", machine: Machine = CPU, **changes: Any) -> Plan:
     spec = {"scale": {"workers": [1, 2], "batchPerWorker": 32}, "workload": {"model": model}} | changes
     document = scenario_document(candidates=candidates, **spec)
-    return make_plan(scenario_from_object(document), Machine(places=2, programs=("c++",)))
+    return make_plan(scenario_from_object(document), machine)
 
 
 def test_every_measurable_cell_has_a_parity_check() -> None:
@@ -95,3 +104,53 @@ def test_micro_batches_keep_their_number_and_are_cut_to_eight_samples() -> None:
     launch = last(check).launch
     assert launch.probe is not None
     assert (launch.probe.accumulate, launch.cell.batch_per_worker) == (4, 32)
+
+
+def on_gpus(candidates: list[Any], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Check]:
+    for engine in ("torch", "keras-tensorflow", "keras-jax"):
+        monkeypatch.setattr(catalog.load_engine(engine), "SUPPORT", trains_on_gpus(engine))
+    one = {"scale": {"workers": [1], "batchPerWorker": 8}}
+    return list(checks(plan(candidates, machine=GPU, **(one | changes))))
+
+
+def trains_on_gpus(engine: str) -> Support:
+    return replace(catalog.load_engine(engine).SUPPORT, no_gpu=None)
+
+
+def test_a_cell_on_a_gpu_is_compared_with_float64_on_cpu_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for check in on_gpus([TORCH, KERAS], monkeypatch):
+        assert check.cell.device == "gpu"
+        assert [step.name for step in check.steps] == ["float64", "as timed"]
+        assert {step.launch.cell.device for step in check.steps} == {"gpu"}
+        references = {(step.reference.cell.device, step.reference.cell.precision) for step in check.steps}
+        assert references == {("cpu", "float64")}
+
+
+def test_mixed_precision_on_a_gpu_is_checked_in_float64_and_float32_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    [check] = on_gpus([TORCH], monkeypatch, sweep={"precision": ["bfloat16"]})
+    assert [step.name for step in check.steps] == ["float64", "float32", "as timed"]
+    assert [step.launch.cell.precision for step in check.steps] == ["float64", "float32", "bfloat16"]
+
+
+def test_without_an_engine_that_has_float64_the_reference_is_float32_on_cpu_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jax = {"name": "jax", "engine": "keras-jax", "strategy": "data-parallel"}
+    [check] = on_gpus([jax], monkeypatch)
+    assert [step.name for step in check.steps] == ["as timed"]
+    reference = last(check).reference.cell
+    assert (reference.device, reference.precision) == ("cpu", "float32")
+
+
+def test_the_reference_of_a_timed_launch_on_a_gpu_runs_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = on_gpus([TORCH], monkeypatch)
+    made = plan([TORCH], machine=GPU, parity="required")
+    [reference] = timed_references(made.scenario, [checked[0].cell])
+    assert reference.cell.device == "gpu"
+
+
+def test_checks_on_cpu_cores_have_the_names_that_they_always_had() -> None:
+    assert {launch.id for launch in launches(checks(plan([TORCH], scale={"workers": [1], "batchPerWorker": 8})))} == {
+        "reference.torch-1x8.eager.float32.w1",
+        "parity.torch.eager.float32.w1",
+    }

@@ -28,7 +28,17 @@ def test_a_record_of_schema_1_still_loads() -> None:
 
 @given(arrays.arrays(np.int64, st.tuples(st.integers(0, 4), st.integers(0, 50))))
 def test_packed_steps_are_unpacked_unchanged(steps: np.ndarray) -> None:
-    np.testing.assert_array_equal(unpack_steps(pack_steps(steps)), steps)
+    host, device = unpack_steps(pack_steps(steps))
+    np.testing.assert_array_equal(host, steps)
+    assert device is None
+    host, device = unpack_steps(pack_steps(steps[:, :1], steps))
+    np.testing.assert_array_equal(device, steps)
+
+
+@pytest.mark.parametrize("device", [np.zeros((1, 1)), np.zeros(1, np.int64), np.array([[None]])])
+def test_foreign_times_of_a_device_are_refused(device: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        unpack_steps(pack_steps(np.ones((1, 1), np.int64), device))
 
 
 @pytest.mark.parametrize("blob", [b"", b"garbage", b"PK\x03\x04", pack_steps(np.zeros((1, 1), dtype=np.int64))[:-40]])
@@ -47,7 +57,7 @@ def test_random_bytes_are_refused_and_do_not_crash_the_reader(blob: bytes) -> No
     ("old", "new"),
     [
         ('"wall_seconds": 1.5', '"wall_seconds": -1'),
-        ('"schema_version": 1', '"schema_version": 5'),
+        ('"schema_version": 1', '"schema_version": 6'),
         ('"block": 0', '"x": 0'),
     ],
 )

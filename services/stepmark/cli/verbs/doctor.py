@@ -13,7 +13,11 @@ import typer
 from rich.console import Console
 
 from stepmark import catalog, interpreters
-from stepmark.cli.machine import find_program, install_hint, missing_modules
+from stepmark.cli.machine import find_program, install_hint, missing_modules, why_no_cuda
+from stepmark.devices.facts import gpu_of
+from stepmark.devices.nvml import here
+from stepmark.devices.visible import VARIABLE, visible_gpus
+from stepmark.errors import CannotRun
 from stepmark.report.rich_tables import shown
 
 _CPU_ONLY = "{}-cpu"  # TensorFlow's package without CUDA has a name of this form.
@@ -69,7 +73,7 @@ def findings() -> Iterator[Finding]:
     yield _package("launcher ray", "ray", {sys.executable}, "pip install 'stepmark[ray]', or run with --launcher bare")
     yield _compiler()
     yield _package("data source digits", "scikit-learn", _pythons_of_frameworks(), "pip install 'stepmark[digits]'")
-    yield _gpus()
+    yield from _gpus()
 
 
 def _cores() -> Finding:
@@ -133,8 +137,53 @@ def _package(subject: str, package: str, pythons: set[str], remedy: str) -> Find
     return Finding(subject, True, f"{package} {', '.join(dict.fromkeys(map(str, found)))}")
 
 
-def _gpus() -> Finding:
-    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    if not devices:
-        return Finding("GPUs", True, "none; cells run on CPU cores")
-    return Finding("GPUs", False, f"{len(devices)}", "This version measures on CPU cores only; GPUs are left alone.")
+def _gpus() -> Iterator[Finding]:
+    """Yield the GPUs that scenarios find here, and what each engine can do with them."""
+    nvml, devices = here(), list(Path("/dev").glob("nvidia[0-9]*"))
+    visible = visible_gpus(nvml)
+    if not visible and not devices and not nvml.gpus():
+        yield Finding("GPUs", True, "none; cells run on CPU cores")
+        return
+    if not visible:
+        yield _unseen(len(nvml.gpus()))
+        return
+    for number, uuid in enumerate(visible):
+        yield _gpu(number, uuid)
+    for engine in catalog.engine_names():
+        if catalog.load_engine(engine).SUPPORT.requires and not missing_modules(engine):
+            yield _on_gpus(engine)
+
+
+def _unseen(hidden: int) -> Finding:
+    if hidden:
+        return Finding("GPUs", False, f"{hidden}, all hidden by {VARIABLE}", f"Unset {VARIABLE} to measure on them.")
+    return Finding(
+        "GPUs",
+        False,
+        "there are device files, and the driver does not answer",
+        "Install the driver's libnvidia-ml.so.1; in a container, set NVIDIA_DRIVER_CAPABILITIES=compute,utility.",
+    )
+
+
+def _gpu(number: int, uuid: str) -> Finding:
+    try:
+        facts = gpu_of(here(), uuid).facts
+    except CannotRun as error:
+        return Finding(f"GPU {number}", False, uuid, str(error))
+    memory = f"{facts.memory_bytes / 2**30:.0f} GiB" if facts.memory_bytes is not None else "unknown memory"
+    found = (
+        f"{facts.name}, {memory}, compute capability {facts.compute_capability or 'unknown'}; driver "
+        f"{facts.driver or 'unknown'}, which knows CUDA {facts.cuda_driver or 'unknown'}; {uuid}"
+    )
+    remedy = "Switch MIG mode off: a part of a GPU is not measured." if facts.mig else ""
+    return Finding(f"GPU {number}", not facts.mig, found, remedy)
+
+
+def _on_gpus(engine: str) -> Finding:
+    subject, support = f"GPUs for {engine}", catalog.load_engine(engine).SUPPORT
+    if support.no_gpu is not None:
+        return Finding(subject, False, support.no_gpu, "Scenarios with device: cpu run.")
+    why = why_no_cuda(engine)
+    if why is not None:
+        return Finding(subject, False, "not with these packages", why[0].upper() + why[1:])
+    return Finding(subject, True, f"strategies {', '.join(support.strategies)}")

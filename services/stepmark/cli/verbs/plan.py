@@ -19,7 +19,8 @@ from stepmark.scenario.load import scenario_from_file
 
 def plan(file: Path, launcher: str, as_json: bool) -> None:
     """Print the cells, the blocks of launches and an estimate of the time."""
-    made = make_plan(scenario_from_file(file), this_machine())
+    scenario = scenario_from_file(file)
+    made = make_plan(scenario, this_machine(scenario.spec.device))
     seconds = estimate_seconds(made, made.scenario.spec.measurement.launches, launcher, fresh_process=False)
     if as_json:
         typer.echo(json.dumps(_document(made, seconds), indent=2))

@@ -12,8 +12,13 @@ _FIRST, _LAST = 1, 99
 
 
 def distribution(axis: Axis, step: StepSeconds, colour: str, title: str) -> Markup:
-    """Draw the distribution of a cell's step times. The axis is in seconds."""
-    drawn = [*axis.grid(HEIGHT), _shape(axis, step.percentiles, colour)]
+    """Draw the distribution of a cell's step times, without its shape where single steps were not timed.
+
+    The axis is in seconds.
+    """
+    drawn = [*axis.grid(HEIGHT)]
+    if step.percentiles is not None:
+        drawn.append(_shape(axis, step.percentiles, colour))
     drawn.append(element("line", x1=0, x2="100%", y1=_BASE, y2=_BASE, class_="base"))
     drawn += [
         element("circle", cx=percent(axis.at(one)), cy=_BASE + 10, r=2.5, class_="launch")

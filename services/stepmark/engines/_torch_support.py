@@ -1,0 +1,24 @@
+"""Declare as data what both engines on torch have in common: options, what does not go together, and environment."""
+
+from collections.abc import Mapping
+
+from stepmark.engines._support import NVIDIA_MODES, Refusal
+
+OPTIONS: Mapping[str, str | None] = {
+    "channels-last": None,
+    "fused-optimizer": None,
+    "bucket-view": None,
+    "cudnn-autotune": None,
+    "cuda-graphs": None,
+}
+_GRAPHS = ("cuda-graphs",)
+REFUSALS = (
+    *NVIDIA_MODES,
+    Refusal("PyTorch's wheels have no machine code for GPUs below compute capability 7.5", capability_below=(7, 5)),
+    Refusal("cuda-graphs: GPUs have them, and this cell runs on CPU cores", options=_GRAPHS, devices=("cpu",)),
+    Refusal("cuda-graphs: torch.compile makes them; use the level compiled", options=_GRAPHS, executions=("eager",)),
+    # pytorch/pytorch#169545: torch ends with an error.
+    Refusal("cuda-graphs: a micro-batch would overwrite the last one's gradients", options=_GRAPHS, accumulation=True),
+)
+# Without the first variable, a test for CUDA would start CUDA, and a process that has done so cannot be forked.
+ENVIRONMENT = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}

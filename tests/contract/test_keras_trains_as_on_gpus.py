@@ -1,0 +1,67 @@
+"""The engines' ways on GPUs, with logical CPU devices in place of GPUs: placing, feeding, running ahead, draining."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepmark import catalog
+
+SCRIPT = Path(__file__).with_name("keras_as_on_gpus.py")
+
+
+@cache
+def run(which: str) -> dict[str, Any]:
+    support = catalog.load_engine("keras-jax" if which == "jax" else "keras-tensorflow").SUPPORT
+    missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{which} needs {', '.join(missing)}")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), which],
+        env=os.environ | support.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_jax_trains_on_all_devices_of_its_mesh_and_runs_ahead_within_its_bound() -> None:
+    found = run("jax")
+    assert (found["devices"], found["shares"]) == (2, 2)
+    assert found["queue"] == [0, 8, 0]
+    assert found["ready"]
+    assert found["losses"]["gpu"] == found["losses"]["cpu"] == found["losses"]["fed"]
+    assert found["parts"] == ["matmul", "step_without_update"]
+
+
+def test_mirrored_places_every_variable_and_batch_on_the_device_of_its_replica() -> None:
+    found = run("mirrored")
+    assert found["placed"] == [{"batch": ["CPU:1", "CPU:2"], "variable": ["CPU:1", "CPU:2"]}] * 2
+    assert found["single placed"] == [["CPU:1"], ["CPU:1"]]
+
+
+def test_batches_from_tf_data_are_those_that_would_be_resident() -> None:
+    found = run("mirrored")
+    assert found["losses"]["fed"] == pytest.approx(found["losses"]["resident"], rel=1e-6)
+    assert found["single"]["fed"] == pytest.approx(found["single"]["resident"], rel=1e-6)
+    assert found["inputs"] == ["resident", *["tf.data, prefetched to the device"] * 2]
+    explicit = ["matmul", "step_without_update"]
+    assert found["parts"] == [["input", "matmul"], explicit, ["input", *explicit]]
+
+
+def test_several_workers_ask_for_nccl_and_train_alike_in_every_variant() -> None:
+    found = run("multi-worker-mirrored")
+    implementation, pack, seconds = found["options"]
+    assert (implementation.rpartition(".")[2], pack, seconds) == ("NCCL", 25 * 2**20, 60.0)
+    resident = found["losses"].pop("explicit")
+    assert all(losses == pytest.approx(resident, rel=1e-6) for losses in found["losses"].values())
+    assert set(found["losses"]) == {"explicit, fed", "canonical, fed", "ring, fed"}
+    assert found["parts"] == ["all_reduce", "input", "matmul", "step_without_update"]

@@ -1,0 +1,1 @@
+"""What stands for a driver and GPUs where there are none."""
