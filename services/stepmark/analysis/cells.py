@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
-from stepmark.analysis.intervals import Estimate, typical
 from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.levels import Levels, two_levels
 from stepmark.analysis.scaling import Mode, Scaling, scaling_of
 from stepmark.analysis.steady import MATERIAL, pooled_change_below
+from stepmark.analysis.step_times import Rate, StepSeconds, SummaryModel, rate_of, step_seconds_of
 from stepmark.analysis.stragglers import StragglerReport
 from stepmark.analysis.time_split import stragglers, time_split
 from stepmark.analysis.utilization import Utilization, utilization
@@ -26,49 +26,6 @@ from stepmark.terms import DeviceKind
 CellVerdict = Literal[
     "steady", "undecided", "drifting", "slowdown", "no steady state", "failed", "unsupported", "not measured"
 ]
-
-
-class SummaryModel(BaseModel):
-    """Serve as the base of the models of a summary: frozen, no extra fields, infinities as strings in JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class StepSeconds(SummaryModel):
-    """Store the step times of a cell, in seconds.
-
-    `median` is the launch median of a typical launch, with its 95 % interval over blocks from `low` to `high`. `mean`
-    is the same of launch means, which include slow steps. Percentiles are of all steady steps of all launches;
-    `percentiles` holds all from 0 to 100. `launch_medians` and `launch_means` are what the intervals are computed from,
-    in the order of the blocks. `median_after_first` is what the common rule of dropping the first ten steps of each
-    window would have given; None where a window has no more. Where a launch timed stretches of several steps only, it
-    and all percentiles are None, and its median is that of the stretches, over their number of steps.
-    """
-
-    median: float
-    low: float | None
-    high: float | None
-    mean: Estimate
-    p5: float | None
-    p95: float | None
-    p99: float | None
-    percentiles: tuple[float, ...] | None
-    launch_medians: tuple[float, ...]
-    launch_means: tuple[float, ...]
-    median_after_first: float | None
-
-    @property
-    def estimate(self) -> Estimate:
-        """Return the median with its interval."""
-        return Estimate(value=self.median, low=self.low, high=self.high)
-
-
-class Rate(SummaryModel):
-    """Store the samples per second of a typical launch, over all workers, with its 95 % interval over blocks."""
-
-    median: float
-    low: float | None
-    high: float | None
 
 
 class CellResult(SummaryModel):
@@ -194,8 +151,8 @@ def with_scaling(
 def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], facts: Facts) -> dict[str, object]:
     parts = [launch.parts for launch in launches if launch.parts is not None]
     uses = [launch.use for launch in launches if launch.use is not None]
-    step = _step_seconds(good, facts.level)
-    rate = _rate(cell, good, facts.level)
+    step = step_seconds_of(good, facts.level)
+    rate = rate_of(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
@@ -213,63 +170,16 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
     }
 
 
-def _step_seconds(good: list[LaunchSummary], level: float) -> StepSeconds:
-    medians = np.array([launch.median_step_seconds for launch in good])
-    means = np.array([launch.mean_step_seconds for launch in good])
-    estimate = _possible(typical(medians, level), *_fastest_and_slowest(good))
-    percentiles = _percentiles(good)
-    p5, p95, p99 = (None,) * 3 if percentiles is None else (percentiles[5], percentiles[95], percentiles[99])
-    after_first = [launch.steady.median_after_first_seconds for launch in good]
-    known = [seconds for seconds in after_first if seconds is not None]
-    return StepSeconds(
-        median=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        mean=_possible(typical(means, level), *_fastest_and_slowest(good)),
-        p5=p5,
-        p95=p95,
-        p99=p99,
-        percentiles=percentiles,
-        launch_medians=tuple(medians.tolist()),
-        launch_means=tuple(means.tolist()),
-        median_after_first=typical(np.array(known)).value if len(known) == len(good) else None,
-    )
-
-
-def _percentiles(good: list[LaunchSummary]) -> tuple[float, ...] | None:
-    """Return all percentiles of the single steps from 0 to 100, or None where a launch did not time them."""
-    known = [launch.single_step_seconds for launch in good if launch.single_step_seconds is not None]
-    if len(known) != len(good):
-        return None
-    return tuple(np.percentile(np.concatenate(known), np.arange(101)).tolist())
-
-
-def _fastest_and_slowest(good: list[LaunchSummary]) -> tuple[float, float]:
-    """Return the least and the most seconds per step from any stamp to the next."""
-    return min(float(one.step_seconds.min()) for one in good), max(float(one.step_seconds.max()) for one in good)
-
-
-def _rate(cell: Cell, good: list[LaunchSummary], level: float) -> Rate:
-    fastest, slowest = _fastest_and_slowest(good)
-    found = typical(np.array([launch.samples_per_second for launch in good]), level)
-    found = _possible(found, cell.global_batch / slowest, cell.global_batch / fastest)
-    return Rate(median=found.value, low=found.low, high=found.high)
-
-
-def _possible(found: Estimate, least: float, most: float) -> Estimate:
-    """Limit an interval to the range of the steps: few launches that differ much give one that no step supports."""
-    if found.low is None or found.high is None:
-        return found
-    low, high = min(max(found.low, least), found.value), max(min(found.high, most), found.value)
-    return Estimate(value=found.value, low=low, high=high)
-
-
 def _startup(launches: list[Launch]) -> StartupSeconds:
     """Return medians over launches of the slowest rank's seconds. Forked launches pay the import once per block."""
     slowest = [launch.startup_seconds for launch in launches]
     return StartupSeconds(
         **{name: float(np.median([getattr(one, name) for one in slowest])) for name in StartupSeconds.model_fields}
     )
+
+
+_UNSUPPORTED = "unsupported here: "
+"""This is how the cause begins of a launch whose own process found that its device cannot do what the cell asks for."""
 
 
 def _verdict(
@@ -284,6 +194,8 @@ def _verdict(
     bad = [launch.why_bad for launch in launches if launch.why_bad is not None]
     notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
     notes += [note for note in (found.text, *(launch.long_step for launch in launches)) if note]
+    if not good and bad and all(_UNSUPPORTED in text for text in bad):
+        return "unsupported", bad[0].partition(_UNSUPPORTED)[2]
     if not good:
         return "failed", notes[0]
     if (levels := two_levels([launch.mean_step_seconds for launch in good])) is not None:

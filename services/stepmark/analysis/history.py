@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stepmark.analysis.alike import Difference, Side, differences
-from stepmark.analysis.cells import CellResult, CellVerdict, Rate, SummaryModel
+from stepmark.analysis.cells import CellResult, CellVerdict
 from stepmark.analysis.earlier import LEAST, MOST_EARLIER
 from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateCell, sentence
+from stepmark.analysis.step_times import Rate, SummaryModel
 from stepmark.errors import CannotRun
 
 _EVERYTHING = Choices(allow_unlike_machines=True, allow_unlike_settings=True, allow_missing=True)

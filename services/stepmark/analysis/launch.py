@@ -140,7 +140,7 @@ def invalid(record: LaunchRecord) -> str | None:
     """Return how the record's own numbers contradict each other, or None. Such a launch enters no verdict."""
     ranks, steps = record.header.ranks, record.step_nanoseconds
     if len(ranks) != record.header.cell.processes or steps.shape[0] != len(ranks):
-        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps for {record.header.cell.processes} processes"
+        return f"{len(ranks)} reports and {steps.shape[0]} rows of steps from {record.header.cell.processes} processes"
     if steps.min(initial=1) <= 0:
         return "a step's duration is 0 or less"
     for rank, row in zip(ranks, steps, strict=True):
@@ -152,7 +152,7 @@ def invalid(record: LaunchRecord) -> str | None:
         if _apart(measured, rank):
             return f"rank {rank.rank}: steps add up to {measured / 1e9:.3f} s, and the window took {window / 1e9:.3f} s"
         if rank.compilations_after_warmup != rank.compilations_after_window:
-            return f"rank {rank.rank}: it compiled inside the measured window"
+            return f"rank {rank.rank} compiled inside the measured window"
     return invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
 
 

@@ -6,15 +6,7 @@ from typing import Literal
 
 from stepmark import catalog
 from stepmark.analysis import compare, scaling, stopping
-from stepmark.analysis.cells import (
-    CellResult,
-    Facts,
-    SummaryModel,
-    cell_result,
-    figures_of,
-    rates,
-    with_scaling,
-)
+from stepmark.analysis.cells import CellResult, Facts, cell_result, figures_of, rates, with_scaling
 from stepmark.analysis.disturbance import counting
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
@@ -22,6 +14,7 @@ from stepmark.analysis.launch import Launch, reduced
 from stepmark.analysis.many import reduced_rows
 from stepmark.analysis.pairs import Measured, pairs
 from stepmark.analysis.proven import proven
+from stepmark.analysis.step_times import SummaryModel
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment

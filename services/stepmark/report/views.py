@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from stepmark.analysis.cells import CellResult, Rate, StepSeconds
+from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
+from stepmark.analysis.step_times import Rate, StepSeconds
 from stepmark.analysis.summary import Summary
 from stepmark.report import ranking, sentences, words
 from stepmark.report.plots import distribution, scaling, strips, svg

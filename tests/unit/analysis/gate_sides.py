@@ -9,8 +9,9 @@ import numpy as np
 
 from conftest import scenario_document
 from stepmark.analysis.alike import Side
-from stepmark.analysis.cells import CellResult, StepSeconds
+from stepmark.analysis.cells import CellResult
 from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.step_times import StepSeconds
 from stepmark.analysis.summary import Summary
 from stepmark.plan.cells import Machine
 from stepmark.results.environment import Environment

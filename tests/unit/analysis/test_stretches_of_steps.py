@@ -92,10 +92,13 @@ def test_ranks_have_the_same_windows() -> None:
 def test_a_long_step_is_found_in_its_stretch_or_by_the_devices_clock() -> None:
     stamps = [[100] * 19 + [1_600]]
     assert long_step(record(stamps, 200)) == (
-        "one of the steps 191 to 200 of rank 0 in block 3 took 1.51 s, 151 medians"
+        "one of the steps 191 to 200 of rank 0 in block 3 took 1.51 s, 151 times the median"
     )
     device = [[10] * 195 + [1_510] + [10] * 4]
-    assert long_step(record(stamps, 200, device=device)) == "step 196 of rank 0 in block 3 took 1.51 s, 151 medians"
+    assert (
+        long_step(record(stamps, 200, device=device))
+        == "step 196 of rank 0 in block 3 took 1.51 s, 151 times the median"
+    )
     assert long_step(record([[1_000] * 20], 200)) == ""
 
 

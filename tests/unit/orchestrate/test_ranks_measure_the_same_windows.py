@@ -27,7 +27,7 @@ def outcome(rank: int, stamp_steps: int, device: bool) -> RankOutcome:
 
 
 def joined(*outcomes: RankOutcome) -> LaunchRecord:
-    return join_outcomes(Launch(CELL, block=0, position=0, seed=0), "0" * 64, "bare", True, list(outcomes))
+    return join_outcomes(Launch(CELL, block=0, position=0, seed=0), "0" * 64, "bare", list(outcomes))
 
 
 def test_times_of_all_ranks_are_joined() -> None:

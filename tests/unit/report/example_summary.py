@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from stepmark.analysis.breakdown import breakdown, launch_split
-from stepmark.analysis.cells import CellResult, Rate, StepSeconds
+from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison, judge
 from stepmark.analysis.disturbance import Disturbance
 from stepmark.analysis.economics import break_even
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Scaling, efficiency, karp_flatt, scaled_serial_fraction
+from stepmark.analysis.step_times import Rate, StepSeconds
 from stepmark.analysis.stragglers import Straggler, StragglerReport
 from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization

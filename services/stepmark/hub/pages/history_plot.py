@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from stepmark.analysis.cells import Rate
 from stepmark.analysis.history import History, HistoryCell, HistoryPoint
+from stepmark.analysis.step_times import Rate
 from stepmark.hub.pages.words import moment
 from stepmark.report.plots.scaling import colour_class, mark_path
 from stepmark.report.plots.svg import Axis, element, linear_axis

@@ -3,7 +3,7 @@
 import numpy as np
 from markupsafe import Markup
 
-from stepmark.analysis.cells import StepSeconds
+from stepmark.analysis.step_times import StepSeconds
 from stepmark.report.plots.svg import Axis, element, percent, strip
 
 HEIGHT, _BASE, _TOP = 52, 34, 3
