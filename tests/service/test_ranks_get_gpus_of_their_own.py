@@ -109,16 +109,19 @@ def half_in_mig_mode() -> list[FakeGpu]:
     return [FakeGpu(uuid(0)), FakeGpu(uuid(1), mig=1)]
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+TWICE = ["rank 0 on node ", "rank 1 on node ", f"found one for both ({uuid(0)})"]
+
+
 @pytest.mark.parametrize(
-    ("gpus", "visible", "words"),
+    ("launcher", "gpus", "visible", "words"),
     [
-        (some_gpus(2), "0,0", ["rank 0 on node ", "rank 1 on node ", f"found one for both ({uuid(0)})"]),
-        (unlike(), None, ["rank 0 on node ", "rank 1 on node ", "NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
-        (half_in_mig_mode(), None, ["rank 1 on node ", "expected a whole GPU, found", f"MIG mode ({uuid(1)})"]),
+        ("bare", some_gpus(2), "0,0", TWICE),
+        ("ray", some_gpus(2), "0,0", TWICE),
+        ("bare", unlike(), None, ["rank 0 on node ", "NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
+        ("bare", half_in_mig_mode(), None, ["rank 1 on node ", "expected a whole GPU, found", f"mode ({uuid(1)})"]),
     ],
-    ids=["one twice", "unlike", "MIG"],
-)  # fmt: skip
+    ids=["one twice", "one twice by Ray", "unlike", "MIG"],
+)
 def test_gpus_that_cannot_be_compared_end_the_session_with_ranks_and_nodes(
     stepmark: CommandLine,
     driver: FakeDriver,
