@@ -1,6 +1,5 @@
 """Whole runs with GPUs that do not exist: the real nvidia-ml-py over a C library, and an engine that only sleeps."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> FakeDriver:
 
 
 @pytest.fixture
-def driver(built: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+def driver(built: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """A driver with two GPUs, which all processes of the test find."""
     built.write(some_gpus(2, links=18))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(built.folder))
