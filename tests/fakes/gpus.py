@@ -148,8 +148,8 @@ class FakeDriver:
         if compiler is None:
             pytest.skip("needs a C compiler")
         for source, library in (("libcuda.c", "libcuda.so.1"), ("libnvidia_ml.c", "libnvidia-ml.so.1")):
-            command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", folder / library, "-ldl"]
-            subprocess.run([*command, Path(__file__).parent / source], check=True)
+            command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", str(folder / library)]
+            subprocess.run([*command, str(Path(__file__).parent / source), "-ldl"], check=True)
 
     def write(self, gpus: list[FakeGpu]) -> None:
         draft = self.folder / "gpus.draft"

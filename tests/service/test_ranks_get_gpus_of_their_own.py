@@ -1,6 +1,5 @@
 """Whole runs with GPUs that do not exist: the real nvidia-ml-py over a C library, and an engine that only sleeps."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> FakeDriver:
 
 
 @pytest.fixture
-def driver(built: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+def driver(built: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """A driver with two GPUs, which all processes of the test find."""
     built.write(some_gpus(2, links=18))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(built.folder))
@@ -109,16 +108,19 @@ def half_in_mig_mode() -> list[FakeGpu]:
     return [FakeGpu(uuid(0)), FakeGpu(uuid(1), mig=1)]
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+TWICE = ["rank 0 on node ", "rank 1 on node ", f"found one for both ({uuid(0)})"]
+
+
 @pytest.mark.parametrize(
-    ("gpus", "visible", "words"),
+    ("launcher", "gpus", "visible", "words"),
     [
-        (some_gpus(2), "0,0", ["rank 0 on node ", "rank 1 on node ", f"found one for both ({uuid(0)})"]),
-        (unlike(), None, ["rank 0 on node ", "rank 1 on node ", "NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
-        (half_in_mig_mode(), None, ["rank 1 on node ", "expected a whole GPU, found", f"MIG mode ({uuid(1)})"]),
+        ("bare", some_gpus(2), "0,0", TWICE),
+        ("ray", some_gpus(2), "0,0", TWICE),
+        ("bare", unlike(), None, ["rank 0 on node ", "NVIDIA H100 80GB HBM3 with 80 GiB and NVIDIA L4"]),
+        ("bare", half_in_mig_mode(), None, ["rank 1 on node ", "expected a whole GPU, found", f"mode ({uuid(1)})"]),
     ],
-    ids=["one twice", "unlike", "MIG"],
-)  # fmt: skip
+    ids=["one twice", "one twice by Ray", "unlike", "MIG"],
+)
 def test_gpus_that_cannot_be_compared_end_the_session_with_ranks_and_nodes(
     stepmark: CommandLine,
     driver: FakeDriver,

@@ -118,7 +118,11 @@ def check_installed(plan: Plan) -> None:
         if (missing := missing_modules(engine))
     ]
     if plan.machine.gpu_name is not None:  # In a cluster, the head's driver says nothing.
-        problems += [f"engine {engine}: {why}" for engine in engines if (why := why_no_cuda(engine)) is not None]
+        problems += [
+            f"engine {engine}: {why} With device: cpu the scenario runs on CPU cores."
+            for engine in engines
+            if not missing_modules(engine) and (why := why_no_cuda(engine)) is not None
+        ]
     if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
     if problems:

@@ -7,6 +7,7 @@ import pytest
 
 from stepmark import catalog
 from stepmark.launch.spawn import child_environment
+from stepmark.terms import DeviceKind
 
 FOLDER = Path("/scratch")
 
@@ -28,7 +29,7 @@ def test_processes_on_gpus_see_those_of_the_node_and_keep_what_they_compile() ->
 
 def test_an_engine_adds_its_own_by_the_kind_of_device(monkeypatch: pytest.MonkeyPatch) -> None:
     module = catalog.load_engine("sleeper")
-    its = {"gpu": {"PLACE": "cuda"}, "cpu": {"PLACE": "cpu"}}
+    its: dict[DeviceKind, dict[str, str]] = {"gpu": {"PLACE": "cuda"}, "cpu": {"PLACE": "cpu"}}
     monkeypatch.setattr(module, "SUPPORT", replace(module.SUPPORT, device_environment=its))
     assert child_environment("sleeper", 1, FOLDER)["PLACE"] == "cpu"
     assert child_environment("sleeper", 1, FOLDER, "gpu", ("GPU-a",))["PLACE"] == "cuda"
