@@ -1,6 +1,8 @@
 """An asynchronous sleeper through a whole run: its steps are as long as scripted, and a skewed clock is caught.
 
-A loaded machine can only make a stretch of steps longer than its script, so the shortest one is compared.
+A loaded machine can only make a stretch of steps longer than its script, so the shortest one is compared. What the
+loop and the analysis make of known times is compared within 0.1 % on a clock of the test's own, in
+`unit/launch/test_a_device_that_runs_ahead.py`.
 """
 
 from conftest import CommandLine
@@ -28,7 +30,7 @@ def test_steps_that_return_before_they_are_done_are_as_long_as_scripted(stepmark
         times += job_times(record).step_seconds.tolist()
     store.close()
     assert len(times) == 2 * STEPS / STRETCH
-    assert STEP_SECONDS <= min(times) <= 1.001 * STEP_SECONDS
+    assert STEP_SECONDS <= min(times) <= 1.005 * STEP_SECONDS
     [cell] = stepmark.summary(stepmark.folder / "out")["cells"]
     assert cell["step_seconds"]["mean"]["value"] >= STEP_SECONDS
     assert cell["step_seconds"]["p5"] <= cell["step_seconds"]["p95"]  # by the device's clock

@@ -242,7 +242,10 @@ HOST_STEPS, DEVICE_STEPS = "step_nanoseconds", "device_step_nanoseconds"
 def pack_steps(host: NDArray[np.int64], device: NDArray[np.int64] | None = None) -> bytes:
     """Return `step_nanoseconds`, and `device_step_nanoseconds` where it is known, as a compressed .npz file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{HOST_STEPS: host} | ({} if device is None else {DEVICE_STEPS: device}))
+    if device is None:
+        np.savez_compressed(buffer, step_nanoseconds=host)
+    else:
+        np.savez_compressed(buffer, step_nanoseconds=host, device_step_nanoseconds=device)
     return buffer.getvalue()
 
 
