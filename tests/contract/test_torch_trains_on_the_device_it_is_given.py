@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from stepmark import catalog
+from stepmark.terms import DeviceKind
 
 HERE = Path(__file__).parent
 ENGINES = ("torch", "keras-torch")
+DEVICES: tuple[DeviceKind, ...] = ("cpu", "gpu")
+NOTHING: dict[str, str] = {}
 BFLOAT16 = "bfloat16: GPUs have it from compute capability 8.0 on"
 
 
@@ -74,10 +77,10 @@ print(*called, torch.cuda.is_initialized())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_the_import_asks_nothing_of_cuda(engine: str, device: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_import_asks_nothing_of_cuda(engine: str, device: DeviceKind) -> None:
     support = catalog.load_engine(engine).SUPPORT
-    environment = {**support.environment, **support.device_environment.get(device, {})}
+    environment = {**support.environment, **support.device_environment.get(device, NOTHING)}
     assert output(engine, "-c", IMPORTS, engine, **environment).split() == ["False"]
 
 
@@ -130,7 +133,7 @@ def test_tf32_is_on_where_it_is_asked_for_alone_and_departs_from_the_default() -
     knob = "TF32 in convolutions (torch.backends.cudnn.allow_tf32)"
     for engine in ENGINES:
         support = catalog.load_engine(engine).SUPPORT
-        for device in ("cpu", "gpu"):
+        for device in DEVICES:
             table = {one.knob: one for one in support.departures_of("single", None, "eager", "float32", device)}
             assert (knob in table) == (device == "gpu")
 

@@ -198,10 +198,9 @@ def probe_tf32(device: str) -> str:
         return torch.matmul(*there).cpu().numpy()
 
     def convolution(images: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
-        there = [
-            torch.from_numpy(one).to(device) for one in (images.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1))
-        ]
-        return torch.nn.functional.conv2d(*there, padding=1).permute(0, 2, 3, 1).cpu().numpy()
+        there = torch.from_numpy(images.transpose(0, 3, 1, 2)).to(device)
+        weight = torch.from_numpy(kernel.transpose(3, 2, 0, 1)).to(device)
+        return torch.nn.functional.conv2d(there, weight, padding=1).permute(0, 2, 3, 1).cpu().numpy()
 
     return tf32_probe(product, convolution)
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 STEPS_AHEAD = 8
 """The host begins a step only when the device has ended the step that is this many before it."""
@@ -17,8 +17,8 @@ class Event(Protocol):
     def synchronize(self) -> None:
         """Return when the device has reached the mark."""
 
-    def elapsed_time(self, later: "Event") -> float:
-        """Return the milliseconds from this mark to a later one. The device must have reached both."""
+    def elapsed_time(self, later: Any) -> float:
+        """Return the milliseconds from this mark to a later one of its kind. The device must have reached both."""
 
 
 class StepEvents:

@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from stepmark.engines._protocol import RankContext
 from stepmark.engines._torch_device import Cpu
@@ -73,11 +74,12 @@ class Ddp(Single):
         plain = torch.nn.parallel.DistributedDataParallel
         known = inspect.signature(plain).parameters
         self._buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until 2.12
+        buffers: dict[str, Any] = {self._buffers: False}
         self.ddp = plain(
             model,
             device_ids=[self.context.device.index] if self.device.kind == "cuda" else None,
             gradient_as_bucket_view="bucket-view" in self.context.options,  # torch's default is False
-            **{self._buffers: False},
+            **buffers,
         )
         return self.ddp
 
@@ -128,14 +130,16 @@ class Fsdp(Single):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         mesh = init_device_mesh(self.device.kind, (self.context.world_size,))
-        casts = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if self.casts() else {}
+        policy = MixedPrecisionPolicy()
+        if self.casts():
+            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         for block in _blocks(model):
             if self.context.execution == "compiled":
                 block.compile()
-            fully_shard(block, mesh=mesh, mp_policy=MixedPrecisionPolicy(**casts))
-        # The loss is computed in float32, as autocast does it.
-        whole = casts | {"output_dtype": torch.float32} if casts else {}
-        fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(**whole))
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        if self.casts():  # The loss is computed in float32, as autocast does it.
+            policy = replace(policy, output_dtype=torch.float32)
+        fully_shard(model, mesh=mesh, mp_policy=policy)
         self._model = model
         return model
 

@@ -44,7 +44,7 @@ def test_gpus_that_the_wheels_know_nothing_of_are_refused(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "keras-torch"])
 def test_cuda_graphs_need_a_gpu_a_compiler_and_whole_batches(engine: str) -> None:
-    graphs = {"options": ["cuda-graphs"]}
+    graphs: dict[str, Any] = {"options": ["cuda-graphs"]}
     assert reason(GPU, engine, **graphs, sweep=COMPILED) is None
     assert "runs on CPU cores" in (reason(CPU, engine, **graphs, sweep=COMPILED) or "")
     assert "use the level compiled" in (reason(GPU, engine, **graphs) or "")
