@@ -18,8 +18,8 @@ _AHEAD = 2  # These elements wait on the device. So few are no burden for its me
 class HostFeed:
     """Bring batches to the devices, in turn and without end.
 
-    `batches` holds the micro-batches of each batch, as this process's samples. With a strategy they go to its devices,
-    each worker's share to its own; without one, to the process's only device.
+    `batches` holds the micro-batches of each batch, as this process's samples. With a strategy, which only a process of
+    several workers has, each worker's share goes to its own device; without one, all go to the process's only device.
 
     Each caller has a pipeline of its own. The parts of a step take turns with the same batches, and would otherwise
     have to begin a common pipeline anew for each call.
