@@ -2,7 +2,7 @@
 
 python keras_as_on_gpus.py jax                  JAX sees two devices, and `single` shares each batch between them
 python keras_as_on_gpus.py mirrored             TensorFlow's GPU:0 and GPU:1 are CPU:1 and CPU:2; CPU:0 is the host
-python keras_as_on_gpus.py multi-worker-mirrored
+python keras_as_on_gpus.py multi-worker-mirrored RANK ADDRESS ADDRESS     one of two ranks
 """
 
 import json
@@ -21,10 +21,10 @@ STEPS = 12
 
 def context(strategy: str, device: Device, **changes: Any) -> RankContext:
     fixed: dict[str, Any] = {"variant": None, "execution": "graph", "addresses": (), "feed_each_step": False}
-    both = fixed | changes
+    several = {"rank": int(sys.argv[2]), "world_size": 2, "addresses": tuple(sys.argv[3:])} if sys.argv[2:] else {}
     return RankContext(
-        0, 1, strategy, precision="float32", threads=1, seed=7, launch_seed=7, block=0,
-        collective_timeout_seconds=60, device=device, **both,
+        strategy=strategy, precision="float32", threads=1, seed=7, launch_seed=7, block=0,
+        collective_timeout_seconds=60, device=device, **({"rank": 0, "world_size": 1} | fixed | several | changes),
     )  # fmt: skip
 
 
@@ -37,8 +37,10 @@ def trained(module: Any, given: RankContext, strategy: Any = None) -> tuple[Any,
         engine._strategy = strategy
     workload = catalog.load_workload("mlp")
     params = workload.parse({"hidden": 16})
-    size = 8 * given.replicas
-    engine.build(workload, params, _batches.global_batches(workload.input(params), "synthetic", 7, size, 3), 0.0625)
+    size = 8 * given.replicas * given.world_size
+    batches = _batches.global_batches(workload.input(params), "synthetic", 7, size, 3)
+    own = [_batches.shard(batch, given.rank, given.world_size) for batch in batches]
+    engine.build(workload, params, own, 0.0625)
     losses = []
     for index in range(STEPS):
         engine.step(index)
@@ -128,14 +130,10 @@ def mirrored(module: Any) -> dict[str, Any]:
 
 
 def multi_worker(module: Any) -> dict[str, Any]:
-    from stepmark.orchestrate.folders import leased_ports
-
-    with leased_ports(1) as [port]:
-        given = {"addresses": (f"127.0.0.1:{port}",)}
-        first, losses = trained(module, context("multi-worker-mirrored", GPU, variant="explicit", **given))
+    first, losses = trained(module, context("multi-worker-mirrored", GPU, variant="explicit"))
     found = {"explicit": losses}
     for variant in ("explicit", "canonical", "ring"):
-        again = context("multi-worker-mirrored", GPU, variant=variant, feed_each_step=True, **given)
+        again = context("multi-worker-mirrored", GPU, variant=variant, feed_each_step=True)
         engine, found[f"{variant}, fed"] = trained(module, again, first._strategy)
     options = first._strategy.extended._communication_options
     return {

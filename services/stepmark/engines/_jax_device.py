@@ -114,9 +114,10 @@ def gpu_flags() -> dict[str, str]:
     import jax
 
     flags = {"device_name": jax.local_devices()[0].device_kind}
-    with suppress(ImportError, AttributeError, RuntimeError):  # The module is JAX's own, and absent without its plugin.
+    with suppress(ImportError, AttributeError, RuntimeError):  # The module is JAX's own, and may change.
         from jax._src.lib import cuda_versions
 
-        flags["cuda_runtime"] = str(cuda_versions.cuda_runtime_get_version())
-        flags["cudnn"] = str(cuda_versions.cudnn_get_version())
+        if cuda_versions is not None:  # It is None without JAX's CUDA plugin.
+            flags["cuda_runtime"] = str(cuda_versions.cuda_runtime_get_version())
+            flags["cudnn"] = str(cuda_versions.cudnn_get_version())
     return flags

@@ -72,11 +72,16 @@ def check_placement(placed: Iterable[tuple[str, str]]) -> None:
         )
 
 
-def drain() -> None:
-    """Return when all devices of this process have made what was begun."""
+def drain(context: RankContext) -> None:
+    """Return when all devices of this process have made what was begun.
+
+    `tf.test.experimental.sync_devices` would ask the devices of other ranks too, and fail.
+    """
     import tensorflow as tf
 
-    tf.test.experimental.sync_devices()
+    for name in names(context):
+        with tf.device(name):
+            tf.raw_ops.SyncDevice()
 
 
 def reset_memory(context: RankContext) -> None:

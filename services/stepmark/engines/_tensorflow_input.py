@@ -18,8 +18,8 @@ _AHEAD = 2  # These elements wait on the device. So few are no burden for its me
 class HostFeed:
     """Bring batches to the devices, in turn and without end.
 
-    `batches` holds the micro-batches of each batch, as this process's samples. With a strategy they go to its devices,
-    each worker's share to its own; without one, to the process's only device.
+    `batches` holds the micro-batches of each batch, as this process's samples. With a strategy, which only a process of
+    several workers has, each worker's share goes to its own device; without one, all go to the process's only device.
 
     Each caller has a pipeline of its own. The parts of a step take turns with the same batches, and would otherwise
     have to begin a common pipeline anew for each call.
@@ -28,11 +28,16 @@ class HostFeed:
     def __init__(
         self, context: RankContext, batches: list[list[Batch]], strategy: "tf.distribute.Strategy | None"
     ) -> None:
+        import tensorflow as tf
+
         self._device, self._strategy = context.device.tensorflow_name, strategy
         self._micro, self._count = len(batches[0]), len(batches)
         self._elements = self._micro * context.replicas  # Elements of the pipeline in one batch.
         shares = [share for batch in batches for part in batch for share in micro_batches([part], context.replicas)[0]]
-        self._inputs, self._labels = (np.stack([share[kind] for share in shares]) for kind in range(2))
+        with tf.device("CPU:0"):  # All pipelines share these arrays.
+            self._samples = tuple(
+                tf.convert_to_tensor(np.stack([share[kind] for share in shares])) for kind in range(2)
+            )
         self._pipelines: dict[str, tuple[int, Iterator[Any]]] = {}
 
     def take(self, caller: str, index: int) -> list[Any]:
@@ -48,7 +53,7 @@ class HostFeed:
         import tensorflow as tf
 
         with tf.device("CPU:0"):
-            data = tf.data.Dataset.from_tensor_slices((self._inputs, self._labels)).repeat()
+            data = tf.data.Dataset.from_tensor_slices(self._samples).repeat()
             data = data.skip(first * self._elements)
         if self._strategy is not None:
             return iter(self._strategy.distribute_datasets_from_function(lambda _: data))

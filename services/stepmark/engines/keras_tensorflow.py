@@ -126,7 +126,7 @@ class Engine(TensorFlowSteps):
         feed = self._context.feed_each_step
         self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
         if self.asynchronous and feed:
-            self._feed = HostFeed(self._context, parts, self._strategy if self._context.distributed else None)
+            self._feed = HostFeed(self._context, parts, self._strategy if self._context.replicas > 1 else None)
         self._make_functions()
         if self.asynchronous:
             _tensorflow_device.check_placement(self._placed())
@@ -218,7 +218,7 @@ class Engine(TensorFlowSteps):
     def synchronize(self) -> float:
         """Return the mean loss over this rank's own samples, as torch's engine does."""
         if self.asynchronous:
-            _tensorflow_device.drain()  # The loss is there before the update has ended.
+            _tensorflow_device.drain(self._context)  # The loss is there before the update has ended.
         return float(self._loss.numpy()) * self._context.world_size if self._loss is not None else float("nan")
 
     def drain(self) -> None:

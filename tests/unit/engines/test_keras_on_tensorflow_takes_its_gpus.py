@@ -1,5 +1,6 @@
 """What TensorFlow is asked for on GPUs and on CPU cores, told by a double: no GPU and no TensorFlow is needed."""
 
+from contextlib import nullcontext
 from unittest import mock
 
 import pytest
@@ -113,8 +114,9 @@ def test_memory_is_counted_from_the_window_on_and_of_the_fullest_gpu(tf: mock.Ma
 
 def test_the_window_ends_when_all_devices_are_idle(tf: mock.MagicMock) -> None:
     order: list[str] = []
-    tf.test.experimental.sync_devices.side_effect = lambda: order.append("devices")
-    for kind, expected in ((GPU, ["devices", "loss"]), (CPU, ["loss"])):
+    tf.device.side_effect = lambda name: order.append(name) or nullcontext()  # type: ignore[func-returns-value]
+    tf.raw_ops.SyncDevice.side_effect = lambda: order.append("idle")
+    for kind, expected in ((GPU, ["GPU:0", "idle", "loss"]), (CPU, ["loss"])):
         order.clear()
         engine = load_engine("keras-tensorflow").Engine(context(kind))
         engine._loss = mock.Mock()  # type: ignore[attr-defined]
