@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from stepmark.cli.service_settings import Readers, Settings, is_repeated, names_of, settings_of
 
+_PLAIN = (bool, int, float, str)
 _LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
@@ -26,13 +27,13 @@ def takes_settings(
     """
     own = inspect.get_annotations(kind)
     names = sorted(kind.model_fields, key=lambda name: name not in own)  # Inherited fields come last.
+    parameters = [_parameter(kind, name, variables) for name in names]
 
     def decorate(function: Callable[[Settings], None]) -> Callable[..., None]:
         def command(**values: Any) -> None:
             function(settings_of(kind, values, variables, readers))
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
-        parameters = [_parameter(kind, name, variables) for name in names]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 
@@ -47,13 +48,9 @@ def option(kind: type[BaseModel], field: str, variables: str) -> Any:
 
 def _parameter(kind: type[BaseModel], field: str, variables: str) -> inspect.Parameter:
     its, empty = kind.model_fields[field], inspect.Parameter.empty
-    default = empty if its.is_required() else its.default if _is_plain(its.default) else None
+    default = empty if its.is_required() else its.default if isinstance(its.default, _PLAIN) else None
     annotation: Any = Annotated[_typed(its), option(kind, field, variables)]
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _is_plain(default: object) -> bool:
-    return isinstance(default, bool | int | float | str)
 
 
 def _typed(field: FieldInfo) -> Any:
@@ -68,7 +65,7 @@ def _help(name: str, field: FieldInfo) -> str:
     sentences = [" ".join((field.description or "").split())]
     if limits := _limits(name, field):
         sentences.append(f"Values: {limits}.")
-    if _is_plain(field.default) and not isinstance(field.default, bool):
+    if isinstance(field.default, _PLAIN) and not isinstance(field.default, bool):
         sentences.append(f"Default: {_value(name, field.default)}.")
     return " ".join(sentences)
 

@@ -21,3 +21,8 @@ def test_a_user_of_token_review_without_a_right_is_refused() -> None:
     done = CliRunner().invoke(hub.app, ["serve", "--token-review-user", "system:serviceaccount:ci:runner"])
     assert isinstance(done.exception, CannotRun)
     assert "--token-review-user" in str(done.exception)
+
+
+def test_an_option_that_may_be_given_again_is_named_as_it_is_written() -> None:
+    done = CliRunner().invoke(hub.app, ["serve", "--register-token-namespace", "A_B"])
+    assert str(done.exception).startswith("--register-token-namespace (STEPMARK_HUB_REGISTER_TOKEN_NAMESPACE): [0]:")
