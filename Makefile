@@ -5,7 +5,7 @@ BIN := .venv/bin
 # and end. The others have the machine to themselves.
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py interrupted_runs_go_on.py \
   upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py \
-  faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py \
+  faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py gpu_check_is_rehearsed.py \
   the_command_line_explains_itself.py prometheus_*.py) tests/contract tests/unit tests/truth tests/chart tests/browser \
   tests/service/hub
 
@@ -27,7 +27,7 @@ test: .venv/dev  ## Install what is needed, then run all tests that this machine
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
-test-cuda-imports: .venv/dev .venv-cuda/keras/done .venv-cuda/jax/done  ## That the imports of TensorFlow and JAX for CUDA start no CUDA; downloads 6 GB, needs no GPU
+test-cuda-imports: .venv/dev .venv-cuda/keras/done .venv-cuda/jax/done  ## That the imports of TensorFlow and JAX for CUDA start no CUDA; downloads 10 GB, needs no GPU
 	STEPMARK_ENGINE_PYTHONS=$(CURDIR)/.venv-cuda $(BIN)/python -m pytest tests/contract/test_no_zygote_starts_cuda.py
 
 .venv-cuda/%/done: .venv/bin/uv requirements/%-cuda.txt requirements/service.txt

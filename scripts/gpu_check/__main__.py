@@ -92,7 +92,7 @@ def one(check: Check, size: Size, folder: Path) -> int:
     """Run one check in this process, and write what it found after every figure."""
     from findings import Findings
 
-    check.function()(size, Findings(folder / "found.json", folder))
+    check.run(size, Findings(folder / "found.json", folder))
     return 0
 
 
@@ -101,7 +101,7 @@ def table(results: list[tuple[Check, dict[str, Any]]], out: Path) -> int:
     print()
     for check, found in results:
         figures = ", ".join(f"{name} {value}" for name, value in found["figures"].items() if is_short(value))
-        print(f"{'ok ' if not found['problems'] else 'BAD'} {check.name:<12} {found['seconds']:>6} s  {figures}"[:400])
+        print(f"{'ok ' if not found['problems'] else 'BAD'} {check.name:<18} {found['seconds']:>6} s  {figures}"[:400])
         for problem in found["problems"]:
             print(f"      {problem}")
     print(f"\ngpu_check: figures are in {out / 'gpu.json'}")

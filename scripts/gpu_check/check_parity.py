@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from findings import Findings
-from lab import context, engines, framework
+from lab import context, framework
 from registry import Size
 
 from stepmark import catalog
@@ -28,17 +28,23 @@ _PRECISIONS = {
 }
 
 
-def check(size: Size, findings: Findings) -> None:
-    """Compare every engine, model and precision with the CPU's float64 of torch."""
+def check(size: Size, findings: Findings, engine: str) -> None:
+    """Compare every model and precision of an engine with torch's float64 on the CPU, which torch's check writes."""
     models = size.pick(tuple(SMALL), ("mlp", "resnet"), ("mlp",))
-    references = {model: _traced("torch", size, model, "float64", on_cpu=True) for model in models}
-    for engine in (name for name in engines() if name in _PRECISIONS):
-        for model in models:
-            for precision in _PRECISIONS[engine] if size.on_gpu else ("float32",):
-                for execution in _executions(engine, precision, size):
-                    _compared(engine, size, model, precision, execution, references[model], findings)
-    if size.on_gpu:
+    references = {model: _reference(engine, size, model, findings) for model in models}
+    for model in models:
+        for precision in _PRECISIONS[engine] if size.on_gpu else ("float32",):
+            for execution in _executions(engine, precision, size):
+                _compared(engine, size, model, precision, execution, references[model], findings)
+    if size.on_gpu and engine == "torch":
         _controls(size, references, findings)
+
+
+def _reference(engine: str, size: Size, model: str, findings: Findings) -> Trace:
+    file = findings.folder.parent / f"reference.{model}.npz"
+    if engine == "torch":
+        _traced("torch", size, model, "float64", on_cpu=True).save(file)
+    return Trace.load(file)
 
 
 def _executions(engine: str, precision: str, size: Size) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def _specs(size: Size) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
     precision = {"precision": ["bfloat16" if size.on_gpu else "float32"]}
     torch = {"name": "torch", "engine": "torch", "options": ["channels-last"] if size.on_gpu else []}
-    plain = [{"name": name, "engine": name} for name in engines() if name not in ("torch", "keras-tensorflow")]
+    others = () if size.name == "rehearse" else engines()
+    plain = [{"name": name, "engine": name} for name in others if name not in ("torch", "keras-tensorflow")]
     gpt = size.pick(
         {"vocabulary": 50304, "length": 1024, "layers": 12, "heads": 12, "width": 768},
         {"vocabulary": 50304, "length": 256, "layers": 4, "heads": 12, "width": 768},

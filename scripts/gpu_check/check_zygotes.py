@@ -31,8 +31,9 @@ def check(size: Size, findings: Findings) -> None:
         zygote = Zygote(engine, scratch / "socket", child_environment(engine, 2, scratch, device))
         try:
             zygote.wait_until_ready()
-            findings.figure(f"{engine}_starts_cuda", _opened_cuda(zygote.pid))
-            if _opened_cuda(zygote.pid):
+            started = _opened_cuda(zygote.pid)
+            findings.figure(f"{engine}_starts_cuda", started)
+            if started:
                 findings.problem(f"{engine}: expected a zygote that leaves CUDA alone, found one that started it")
         finally:
             zygote.stop()

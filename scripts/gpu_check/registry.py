@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -39,29 +40,51 @@ class Size:
 
 @dataclass(frozen=True)
 class Check:
-    """Name a check: the function of that name in the module of that name, and its limits in seconds by size."""
+    """Describe a check: the module `check_NAME` has its function. The limits are seconds by size.
 
-    name: str
+    `engine` is the one engine whose framework the check imports, or None: one process has one backend of Keras.
+    """
+
+    kind: str
     full: int
     quick: int
     rehearse: int
+    engine: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the name in results and options."""
+        return self.kind if self.engine is None else f"{self.kind}.{self.engine}"
 
     def limit_seconds(self, size: Size) -> int:
         """Return the time limit at this size."""
         return int(size.pick(self.full, self.quick, self.rehearse))
 
-    def function(self) -> Callable[[Size, Any], None]:
-        """Return the function, which takes the size and the findings that it fills."""
-        return getattr(importlib.import_module(f"check_{self.name}"), "check")  # type: ignore[no-any-return]  # noqa: B009
+    def run(self, size: Size, findings: Any) -> None:
+        """Run the check, which fills the findings."""
+        function: Callable[..., None] = importlib.import_module(f"check_{self.kind}").check
+        function(size, findings, *([] if self.engine is None else [self.engine]))
+
+
+_MODULES = {"torch": ("torch",), "keras-torch": ("torch", "keras"), "keras-jax": ("jax", "keras")}
+"""The engines that are checked one by one, the one with the float64 reference first, with the modules they need."""
+
+
+def _each(kind: str, full: int, quick: int, rehearse: int) -> tuple[Check, ...]:
+    return tuple(
+        Check(kind, full, quick, rehearse, engine)
+        for engine, modules in _MODULES.items()
+        if all(importlib.util.find_spec(module) is not None for module in modules)
+    )
 
 
 CHECKS = (
     Check("machine", 20, 10, 60),
     Check("zygotes", 60, 40, 120),
     Check("forks", 60, 25, 240),
-    Check("clock", 60, 25, 120),
+    *_each("clock", 30, 12, 120),
     Check("products", 40, 15, 60),
-    Check("parity", 110, 40, 240),
+    *_each("parity", 60, 20, 120),
     Check("collectives", 50, 25, 120),
     Check("faults", 40, 20, 120),
     Check("runs", 180, 50, 240),

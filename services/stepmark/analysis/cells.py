@@ -48,7 +48,6 @@ class CellResult(SummaryModel):
     options: tuple[str, ...]
     workers: int
     processes: int
-    device: DeviceKind = "cpu"
     batch_per_worker: int
     global_batch: int
     launches: int

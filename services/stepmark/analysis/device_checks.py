@@ -1,9 +1,10 @@
 """Check what a record says of its GPUs: what makes a launch invalid, and what a reader must know beside its figures.
 
-Each check is a row of `CHECKS`. Limits are shares of the measured windows unless they say otherwise; the sources of the
+Each check is a row of `CHECKS`. Limits are shares of the time that the supervisor watched the steps; the sources of the
 counters are in `results.device`. None of these has been tried on a GPU: they are tested with records made by hand.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ _IDLE_BELOW = 0.5  # a GPU that is used less than this waits for the host
 _SHORT_STEP_SECONDS = 0.005
 _ABOVE_PEAK = 1.02  # clocks and counters are not exact to more than this
 _TF32_ERROR = 5e-5  # TF32's product of 512 x 512 normals errs by about 3e-4, float32's by less than 1e-5
+_ERRORS = re.compile(r"[0-9.]+e[+-][0-9]+")  # in the flag `tf32_probe`
 _CLOCKS_APART = 0.03
 
 Consequence = Literal["invalid", "note"]
@@ -64,8 +66,9 @@ def _step_seconds(rank: RankReport) -> float:
 
 
 def capped_share(rank: RankReport, *reasons: str) -> float:
-    """Return the share of the windows for which these reasons lowered the clocks; 0 where no counter says so."""
-    use, seconds = rank.device_use, _measured_seconds(rank)
+    """Return the share of the counted time for which these reasons lowered the clocks; 0 where no counter says so."""
+    use = rank.device_use
+    seconds = use.counted_seconds if use is not None else None
     if use is None or not seconds:
         return 0.0
     return max((use.capped_seconds.get(reason, 0.0) for reason in reasons), default=0.0) / seconds  # type: ignore[call-overload]
@@ -122,7 +125,7 @@ def _broken(_: LaunchHeader, rank: RankReport) -> str | None:
 
 def _precision(header: LaunchHeader, rank: RankReport) -> str | None:
     """Compare the error of a product that the engine made in the launch's own settings with what they should give."""
-    probes = [float(text) for text in rank.flags.get("tf32_probe", "").split() if _is_number(text)]
+    probes = [float(text) for text in _ERRORS.findall(rank.flags.get("tf32_probe", ""))]
     if not probes or header.cell.precision not in ("float32", "tf32"):
         return None
     if header.cell.precision == "float32" and max(probes) > _TF32_ERROR:
@@ -130,14 +133,6 @@ def _precision(header: LaunchHeader, rank: RankReport) -> str | None:
     if header.cell.precision == "tf32" and min(probes) < _TF32_ERROR:
         return f"TF32 was off in a cell of tf32: a product errs by {min(probes):.1e} only"
     return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _above_peak(header: LaunchHeader, rank: RankReport) -> str | None:

@@ -133,7 +133,7 @@ class Cuda(Cpu):
     def _event(self) -> Event:
         import torch
 
-        return torch.cuda.Event(enable_timing=True)  # type: ignore[return-value]
+        return torch.cuda.Event(enable_timing=True)
 
     def keep(self, batch: Batch, make: Callable[[Batch], Tensors]) -> Tensors:
         inputs, labels = make(batch)

@@ -76,6 +76,11 @@ class Zygote:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
     def wait_until_ready(self) -> bool:
         """Wait until the zygote has imported its framework, and return whether launches can be forked from it.
 

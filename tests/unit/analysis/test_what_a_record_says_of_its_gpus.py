@@ -23,7 +23,7 @@ FACTS: dict[str, Any] = {
 }  # fmt: skip
 USE: dict[str, Any] = {
     "sm_clock_mean_hz": 1.9e9, "utilization_mean_ratio": 0.97, "processes_before": 0, "processes_most": 1,
-    "ecc_uncorrected": 0, "capped_seconds": {"hardware-thermal": 0.0, "software-power": 2.5},
+    "ecc_uncorrected": 0, "counted_seconds": 10.0, "capped_seconds": {"hardware-thermal": 0.0, "software-power": 2.5},
 }  # fmt: skip
 
 
@@ -76,8 +76,11 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ("slowed it down in 2% of the windows", {"use": {"capped_seconds": {"hardware-thermal": 0.2}}}),
     ("GPU fault", {"use": {"capped_seconds": {"hardware-power-brake": 0.2}}}),
     ("1 uncorrected memory errors", {"use": {"ecc_uncorrected": 1}}),
-    ("TF32 was on in a cell of float32", {"flags": {"tf32_probe": "1.1e-07 2.9e-04"}}),
-    ("TF32 was off in a cell of tf32", {"flags": {"tf32_probe": "1.1e-07 2.9e-04"}, "precision": "tf32"}),
+    ("TF32 was on in a cell of float32", {"flags": {"tf32_probe": "product 1.1e-07, convolution 2.9e-04"}}),
+    (
+        "TF32 was off in a cell of tf32",
+        {"flags": {"tf32_probe": "product 1.1e-07, convolution 2.9e-04"}, "precision": "tf32"},
+    ),
     (
         "reached 164% of the GPU's peak",
         {"parts": Parts(nanoseconds={"matmul": (10_000_000,)}, matmul_flops=2 * 8192**3)},

@@ -188,6 +188,7 @@ def test_finishing_waits_no_longer_than_it_is_allowed_to(tmp_path: Path) -> None
     with faulty_hub() as gone:
         address = gone.address
     run = Run(tmp_path, address)
+    run.waits_for(lambda: bool(run.said))  # It has tried once.
     why_not = run.finish(seconds=0.3)
     assert why_not is not None
     assert "Connection refused" in why_not
