@@ -82,7 +82,7 @@ NVIDIA_MODES = (
     Refusal("bfloat16: GPUs have it from compute capability 8.0 on", precisions=("bfloat16",), capability_below=(8, 0)),
 )
 """These refusals hold for every framework."""
-NO_GPU_YET = "this version of stepmark trains it on CPU cores only"
+NO_GPU_YET = "stepmark trains this engine on CPU cores only"
 
 
 @dataclass(frozen=True)

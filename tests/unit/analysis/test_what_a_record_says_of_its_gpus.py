@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stepmark.analysis.cells import Facts, cell_result
 from stepmark.analysis.device_checks import (
     CHECKS,
     clock_note,
@@ -12,6 +13,7 @@ from stepmark.analysis.device_checks import (
     power_capped_ratio,
     sm_clock_hz,
 )
+from stepmark.analysis.launch import Launch
 from stepmark.plan.cells import Cell
 from stepmark.results.device import DeviceFacts, DeviceUse
 from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
@@ -148,3 +150,14 @@ def test_a_clock_that_a_rank_does_not_know_is_unknown() -> None:
 def test_the_share_of_the_power_limit_is_that_of_the_rank_that_it_held_back_most() -> None:
     assert power_capped_ratio(launch(use={"capped_seconds": {"software-power": 5.0}})) == 0.5
     assert power_capped_ratio(launch(device_use=None, use={})) == 0.25
+
+
+def test_a_cell_that_its_own_processes_find_unsupported_is_not_called_failed() -> None:
+    cell = launch().cell
+    why = "bfloat16: GPUs have it from compute capability 8.0 on"
+    bad = [Launch(cell.key, block, f"failed: rank 0: unsupported here: {why}") for block in range(2)]
+    facts = Facts(level=0.95, flops_per_sample=None, price_per_worker_hour=None)
+    found = cell_result(cell, bad, None, facts)
+    assert (found.verdict, found.reason) == ("unsupported", why)
+    mixed = cell_result(cell, [bad[0], Launch(cell.key, 1, "failed: rank 0: killed by signal 9")], None, facts)
+    assert mixed.verdict == "failed"
