@@ -22,7 +22,14 @@ _LOOK_SECONDS = 2.0
 _UNSEEN_SECONDS = 20.0
 """How long a scenario may have no status before this is reported. A controller looks every 5 s."""
 # These are the exit codes of `stepmark run` in the same cases.
-_EXIT_CODES = {"InvalidSpec": 2, "UnknownProfile": 2, "BeyondLimits": 2, "ForbiddenProfile": 2, "CannotRun": 3}
+_EXIT_CODES = {
+    "InvalidSpec": 2,
+    "UnknownProfile": 2,
+    "BeyondLimits": 2,
+    "ForbiddenProfile": 2,
+    "WrongDevice": 2,
+    "CannotRun": 3,
+}
 
 
 def watch_until_final(api: kube.Kube, created: dict[str, Any]) -> dict[str, Any]:

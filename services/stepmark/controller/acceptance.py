@@ -53,10 +53,25 @@ def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
             "spec.profile", expected, repr(scenario.spec.profile), "Choose another, or ask the cluster's owner."
         )
         return Refused("ForbiddenProfile", str(found))
+    mismatch = _device_mismatch(scenario, profile)
+    if mismatch is not None:
+        return Refused("WrongDevice", str(mismatch))
     beyond = list(_beyond(scenario, profile))
     if beyond:
         return Refused("BeyondLimits", " ".join(map(str, beyond)))
     return Accepted(scenario, profile)
+
+
+def _device_mismatch(scenario: Scenario, profile: Profile) -> ScenarioError | None:
+    """Return that the scenario asks for a GPU that the profile has not, or leaves the profile's devices idle."""
+    asked, has_devices = scenario.spec.device, profile.devices is not None
+    if asked == "gpu" and not has_devices:
+        found = f"gpu, and profile {scenario.spec.profile} without devices"
+        return ScenarioError("spec.device", "auto or cpu", found, "Choose a profile with devices.")
+    if asked == "cpu" and has_devices:
+        found = f"cpu, and profile {scenario.spec.profile} with devices that would stay idle"
+        return ScenarioError("spec.device", "auto or gpu", found, "Choose a profile without devices.")
+    return None
 
 
 def _beyond(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:

@@ -97,6 +97,14 @@ def test_pods_of_workers_keep_off_each_others_nodes_only_where_the_profile_says_
     assert {"stepmark.dev/scenario-uid", "stepmark.dev/attempt", "stepmark.dev/role"} <= selected.keys()
 
 
+def test_head_and_workers_are_told_whether_the_profile_has_devices() -> None:
+    for profile, device in ((GPU, "gpu"), (Profile(image="r:1"), "cpu")):
+        found = templates(ray_job(profile))
+        for role in ("head", "worker"):
+            told = {"name": "STEPMARK_DEVICE", "value": device}
+            assert told in found[role]["spec"]["containers"][0]["env"]
+
+
 def test_workers_are_told_which_node_they_are_on() -> None:
     told = {"name": "STEPMARK_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
     assert told in templates(ray_job())["worker"]["spec"]["containers"][0]["env"]

@@ -47,6 +47,7 @@ def test_a_run_that_goes_well_is_complete_and_has_a_result() -> None:
         ({"sweep": {"execution": ["default", "eager", "compiled"]}}, "BeyondLimits"),
         ({"runPolicy": {"activeDeadlineSeconds": 90000}}, "BeyondLimits"),
         ({"profile": "gold"}, "UnknownProfile"),
+        ({"device": "gpu"}, "WrongDevice"),
         ({"workload": {"model": "resnet9000"}}, "InvalidSpec"),
     ],
 )

@@ -30,6 +30,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
     """Return the pod of Ray's head, which also holds the driver. It has no devices and trains nothing."""
     environment = {
         **_environment(can),
+        "STEPMARK_DEVICE": _device(profile),
         "STEPMARK_HUB_URL": hub_url,
         "STEPMARK_HUB_ATTEMPT": f"{scenario['metadata']['uid']}/{number}",
         "STEPMARK_HUB_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
@@ -60,7 +61,8 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
 
 def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
     """Return a pod of `workersPerPod` workers with their devices."""
-    environment: dict[str, str] = {**_environment(can), **dict(profile.nccl_environment.items())}
+    own = {"STEPMARK_DEVICE": _device(profile)}
+    environment: dict[str, str] = {**_environment(can), **own, **dict(profile.nccl_environment.items())}
     container = _container("ray-worker", profile, environment, AGENT_PORT)
     container["env"].append(_NODE_NAME)
     container["ports"] = [{"name": "metrics", "containerPort": METRICS_PORT}]
@@ -94,6 +96,11 @@ def devices_per_pod(profile: Profile) -> int:
 def worker_pods(most_workers: int, profile: Profile) -> int:
     """Return the number of worker pods that hold this many workers."""
     return math.ceil(most_workers / profile.workers_per_pod)
+
+
+def _device(profile: Profile) -> str:
+    """Return what the run trains on. The driver runs in the head, which has no GPU and cannot see the workers'."""
+    return "cpu" if profile.devices is None else "gpu"
 
 
 def _environment(can: Capabilities) -> dict[str, str]:
