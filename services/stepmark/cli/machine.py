@@ -3,17 +3,44 @@
 import os
 import shutil
 
+import typer
+
 from stepmark import catalog, interpreters
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
+from stepmark.scenario.model import Spec
 from stepmark.terms import DeviceChoice, DeviceKind
 
 DEVICE_VARIABLE = "STEPMARK_DEVICE"
 _PLACES_UNKNOWN = 4096
 _COMPILERS = {"c++": ("c++", "g++", "clang++")}
+
+
+def machine_for(spec: Spec) -> Machine:
+    """Return what this machine offers to a scenario.
+
+    Under `auto`, GPUs that the packages of one of its engines cannot use are left alone, since a run has one kind of
+    device; that is said on standard error.
+
+    Raises:
+        CannotRun: a GPU is asked for, and there is none.
+    """
+    why = _why_gpus_are_left_alone(spec)
+    if why is None:
+        return this_machine(spec.device)
+    typer.echo(f"device auto: CPU cores, though there are GPUs, since {why}", err=True)
+    return this_machine("cpu")
+
+
+def _why_gpus_are_left_alone(spec: Spec) -> str | None:
+    if spec.device != "auto" or "RAY_ADDRESS" in os.environ or not visible_gpus(here()):
+        return None
+    engines = dict.fromkeys(str(candidate.engine) for candidate in spec.candidates)
+    reasons = ((engine, why_no_cuda(engine)) for engine in engines if not missing_modules(engine))
+    return next((f"engine {engine}: {why}" for engine, why in reasons if why is not None), None)
 
 
 def this_machine(choice: DeviceChoice) -> Machine:

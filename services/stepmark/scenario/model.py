@@ -231,7 +231,7 @@ class Spec(StrictModel):
     """Source of the samples."""
     device: DeviceChoice = "auto"
     """gpu: one GPU for each worker, refused where there is none; cpu: CPU cores, GPUs are left alone; auto: GPUs where
-    the machine or the profile has them."""
+    the machine or the profile has them and the installed packages can use them."""
     measurement: Measurement = Measurement()
     """How many launches and steps are measured, and when the figures are precise enough."""
     parity: Literal["required", "reported", "skipped"] = "required"

@@ -4,10 +4,12 @@ import os
 
 import pytest
 
+from conftest import scenario_document
 from fakes.gpus import FakeNvml, some_gpus
 from stepmark.cli import machine
-from stepmark.cli.machine import this_machine
+from stepmark.cli.machine import machine_for, this_machine
 from stepmark.errors import CannotRun
+from stepmark.scenario.load import scenario_from_object
 
 
 @pytest.fixture
@@ -40,6 +42,23 @@ def test_cpu_ignores_gpus(nvml: FakeNvml) -> None:
 def test_auto_without_a_gpu_is_cpu(nvml: FakeNvml) -> None:
     nvml.them.clear()
     assert this_machine("auto").device == "cpu"
+
+
+@pytest.mark.parametrize(("choice", "device"), [("auto", "cpu"), ("gpu", "gpu")])
+def test_auto_leaves_gpus_alone_that_an_engines_packages_cannot_use(
+    nvml: FakeNvml,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    choice: str,
+    device: str,
+) -> None:
+    monkeypatch.setattr(machine, "why_no_cuda", lambda engine: None if engine == "torch" else "expected it for CUDA")
+    monkeypatch.setattr(machine, "missing_modules", lambda _: [])
+    candidates = [{"name": "a", "engine": "torch"}, {"name": "b", "engine": "keras-jax"}]
+    spec = scenario_from_object(scenario_document(candidates=candidates, device=choice, workload={"model": "mlp"})).spec
+    assert machine_for(spec).device == device
+    said = capsys.readouterr().err
+    assert ("CPU cores, though there are GPUs, since engine keras-jax: expected" in said) == (device == "cpu")
 
 
 def test_gpu_where_there_is_none_is_refused(nvml: FakeNvml) -> None:

@@ -9,7 +9,7 @@ from worlds import NOON, here, later
 
 from stepmark.controller.facts import Capabilities, Pod, Problem
 from stepmark.controller.plan import Seen
-from stepmark.controller.profiles import Limits, Profile
+from stepmark.controller.profiles import Devices, Limits, Profile
 
 
 def test_an_attempt_is_in_the_status_before_any_of_its_objects_is_created() -> None:
@@ -58,6 +58,12 @@ def test_a_scenario_that_may_not_run_is_refused_for_good_and_has_no_child(spec: 
     assert run.condition("Accepted") == ("False", reason)
     assert run.condition("Failed") == ("True", reason)
     assert run.decide() == []
+
+
+def test_a_scenario_for_cpu_cores_leaves_no_devices_idle() -> None:
+    run = Run(here(Profile(image="r:1", devices=Devices(extended_resource="nvidia.com/gpu"))), device="cpu")
+    run.decide()
+    assert run.condition("Accepted") == ("False", "WrongDevice")
 
 
 def test_a_scenario_waits_for_kuberay_where_it_is_missing_and_says_so() -> None:
