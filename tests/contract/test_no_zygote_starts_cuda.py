@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from unit.launch.test_what_a_child_leaves_behind import spec
 
 from fakes.gpus import FakeDriver, some_gpus, uuid
 from stepmark import catalog
 from stepmark.interpreters import missing, python_of, versions
 from stepmark.launch.spawn import ForkedChild, Zygote, child_environment
+from unit.launch.test_files_of_a_child_are_not_trusted import spec
 
 WHEELS = {
     "torch": "torch",

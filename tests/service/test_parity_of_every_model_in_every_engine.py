@@ -82,7 +82,7 @@ def test_a_failed_parity_check_is_a_result_that_resume_keeps(stepmark: CommandLi
     file = stepmark.scenario(**changes)
     done = stepmark("parity", file, "--out", "out")
     assert done.returncode == 1
-    assert "not comparable: the check" in done.stdout
+    assert "not comparable: the parity check" in done.stdout
     assert "launchTimeoutSeconds" in done.stdout
     again = stepmark("parity", file, "--out", "out", "--resume")
     assert again.returncode == 1

@@ -5,8 +5,10 @@ Every query of every panel and variable is sent: Prometheus accepts it and retur
 
 import json
 import re
+import shutil
 import subprocess
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,7 +203,9 @@ def test_the_rules_are_loaded_and_no_alert_fires_while_all_is_well(world: World)
     assert {rule["name"] for rule in found} == {
         *(alert.name for alert in rules.ALERTS), *(one.record for one in rules.RECORDINGS),
     }  # fmt: skip
-    assert [rule["name"] for rule in found if rule.get("alerts")] == []
+    disk = shutil.disk_usage(Path(__file__).parent)  # The hub's volume is this machine's disk.
+    expected_alerts = ["StepmarkHubVolumeFills"] if disk.free < 0.15 * disk.total else []
+    assert [rule["name"] for rule in found if rule.get("alerts")] in ([], expected_alerts)
     recorded = world.prometheus.query(rules.THROUGHPUT_NOW)
     expected = {_key(row, CONFIGURATION): row["samples_per_second"] for row in world.cells}
     assert {_key(sample.labels, CONFIGURATION): sample.value for sample in recorded} == pytest.approx(expected)

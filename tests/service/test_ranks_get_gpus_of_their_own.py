@@ -81,7 +81,7 @@ def test_a_scenario_for_cpu_cores_sees_no_gpu(stepmark: CommandLine, driver: Fak
 
 def test_more_workers_than_gpus_are_unsupported_in_words(stepmark: CommandLine, driver: FakeDriver) -> None:
     done = stepmark("plan", scenario(stepmark, [2, 3]))
-    assert "plain.eager.float32.w3, it needs 3 workers, and only 2 fit here (one GPU each)" in done.stdout
+    assert "plain.eager.float32.w3, the cell needs 3 workers, and only 2 fit here (one GPU each)" in done.stdout
     assert "w2, it needs" not in done.stdout
 
 

@@ -126,6 +126,7 @@ def test_the_cuda_version_of_torch_is_read_from_its_file(tmp_path: Path, monkeyp
     (tmp_path / "torch" / "__init__.py").write_text("raise AssertionError('imported')")
     version = tmp_path / "torch" / "version.py"
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # Another test may have imported it.
     for line, found in (("cuda: Optional[str] = '13.0'", {"torch": "13.0"}), ("cuda: Optional[str] = None", {})):
         version.write_text(f"__version__ = '2.13.0'\n{line}\nhip: Optional[str] = None\n")
         assert interpreters.cuda_versions(sys.executable, ["torch", "numpy"]) == found
