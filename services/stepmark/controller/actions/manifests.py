@@ -19,6 +19,8 @@ ENTRYPOINT = f"stepmark run {pods.SCENARIO_FOLDER}/scenario.json --out /tmp/step
 """The driver's command. It is constant, since both KubeRay and Ray pass it to a shell."""
 _QUEUE = "kueue.x-k8s.io/queue-name"
 _KEEP_CLUSTER_SECONDS = 30
+_KUBERAY_LATER_SECONDS = 60
+"""By so much KubeRay ends a run later that does not start. The controller comes first, since it says which pod and why."""
 
 
 def config_map(scenario: dict[str, Any], number: int, profile: Profile) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def ray_job(
         "rayClusterSpec": _ray_cluster(scenario, number, max(spec.spec.scale.workers), profile, can, settings),
     }
     if can.pre_running_deadline:
-        job["preRunningDeadlineSeconds"] = policy.start_timeout_seconds
+        job["preRunningDeadlineSeconds"] = policy.start_timeout_seconds + _KUBERAY_LATER_SECONDS
     return {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": job}
 
 
