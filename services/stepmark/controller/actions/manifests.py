@@ -20,7 +20,7 @@ ENTRYPOINT = f"stepmark run {pods.SCENARIO_FOLDER}/scenario.json --out /tmp/step
 _QUEUE = "kueue.x-k8s.io/queue-name"
 _KEEP_CLUSTER_SECONDS = 30
 _KUBERAY_LATER_SECONDS = 60
-"""By so much KubeRay ends a run later that does not start. The controller comes first, since it says which pod and why."""
+"""KubeRay ends a run that does not start this much later than the controller, which says which pod and why."""
 
 
 def config_map(scenario: dict[str, Any], number: int, profile: Profile) -> dict[str, Any]:
