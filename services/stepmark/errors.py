@@ -77,16 +77,20 @@ class CannotRun(StepmarkError):
     exit_code = 3
 
 
+UNSUPPORTED_HERE = "unsupported here: "
+"""This is how the cause begins of a launch whose own process found that its device cannot do what the cell asks for."""
+
+
 class UnsupportedHere(StepmarkError):
     """Signal that this machine's device cannot do what a cell asks for, which only the cell's own process could see.
 
-    The message begins with "unsupported here: ". What follows is a reason like those that a plan gives.
+    The message begins with `UNSUPPORTED_HERE`. What follows is a reason like those that a plan gives.
     """
 
     exit_code = 3
 
     def __str__(self) -> str:
-        return f"unsupported here: {super().__str__()}"
+        return f"{UNSUPPORTED_HERE}{super().__str__()}"
 
 
 class Interrupted(StepmarkError):

@@ -18,6 +18,7 @@ from stepmark.analysis.step_times import Rate, StepSeconds, SummaryModel, rate_o
 from stepmark.analysis.stragglers import StragglerReport
 from stepmark.analysis.time_split import stragglers, time_split
 from stepmark.analysis.utilization import Utilization, utilization
+from stepmark.errors import UNSUPPORTED_HERE
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import Departure, StartupSeconds
@@ -177,10 +178,6 @@ def _startup(launches: list[Launch]) -> StartupSeconds:
     )
 
 
-_UNSUPPORTED = "unsupported here: "
-"""This is how the cause begins of a launch whose own process found that its device cannot do what the cell asks for."""
-
-
 def _verdict(
     cell: Cell, launches: Sequence[Launch], good: list[LaunchSummary], found: Disturbance
 ) -> tuple[CellVerdict, str]:
@@ -193,8 +190,8 @@ def _verdict(
     bad = [launch.why_bad for launch in launches if launch.why_bad is not None]
     notes = [f"{len(bad)} of {len(launches)} launches {bad[0]}"] if bad else []
     notes += [note for note in (found.text, *(launch.long_step for launch in launches)) if note]
-    if not good and bad and all(_UNSUPPORTED in text for text in bad):
-        return "unsupported", bad[0].partition(_UNSUPPORTED)[2]
+    if not good and bad and all(UNSUPPORTED_HERE in text for text in bad):
+        return "unsupported", bad[0].partition(UNSUPPORTED_HERE)[2]
     if not good:
         return "failed", notes[0]
     if (levels := two_levels([launch.mean_step_seconds for launch in good])) is not None:

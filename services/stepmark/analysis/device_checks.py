@@ -145,7 +145,11 @@ def _above_peak(header: LaunchHeader, rank: RankReport) -> str | None:
 
 def _warm(_: LaunchHeader, rank: RankReport) -> str | None:
     share = capped_share(rank, "software-thermal")
-    return "GPUs were slowed down by heat in over 1 % of the windows. Look at their cooling" if share > 0.01 else None
+    return (
+        "GPUs were slowed down by heat in over 1 % of the windows. Look at their cooling"
+        if share > _CAPPED_MOST
+        else None
+    )
 
 
 def _power_limit(_: LaunchHeader, rank: RankReport) -> str | None:

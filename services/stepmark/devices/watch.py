@@ -10,9 +10,8 @@ from stepmark.devices.nvml import Nvml
 from stepmark.results.device import CapReason, DeviceFacts, DeviceUse
 
 _IDLE_SECONDS, _POLL_SECONDS = 10.0, 0.1
-_NOISE_BYTES = (
-    64 << 20
-)  # The smallest context of CUDA takes more than twice this, and the driver's own share moves less.
+# The smallest context of CUDA takes more than twice this, and the driver's own share moves less.
+_NOISE_BYTES = 64 << 20
 
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)

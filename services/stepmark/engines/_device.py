@@ -41,6 +41,12 @@ class Memory:
 CPU = Device()
 GPU = Device("gpu")
 
+STEPS_AHEAD = 8
+"""On a GPU the host begins a step only when the device has ended the step that is this many before it.
+
+More would hold the memory of more batches where they are fed, and show a failure long after its step.
+"""
+
 MATMUL_SIDE = 512  # This is large enough for a few cores to come near their peak.
 _GPU_SIDE, _GPU_FLOAT64_SIDE = 8192, 4096
 

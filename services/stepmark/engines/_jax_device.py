@@ -13,10 +13,6 @@ from stepmark.errors import UnsupportedHere
 if TYPE_CHECKING:
     import jax
 
-# On a GPU the host prepares so many steps while the device works. More would hide a slow step from the stamps of a
-# block, and hold their batches in memory where they are fed.
-STEPS_AHEAD = 8
-
 
 def join(context: RankContext) -> None:
     """Join the group of `context.addresses`. It must come before anything that starts a device.

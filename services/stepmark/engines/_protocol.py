@@ -109,7 +109,7 @@ class Engine(Protocol):
         """Wait for the device, and return the last loss: the mean over this rank's samples, or over all."""
 
     def drain(self) -> None:
-        """Return when the device has made every step that was begun. Nothing is fetched."""
+        """Return when the device has made every step that was begun."""
 
     def mark_window(self, steps: int) -> None:
         """Time the next `steps` steps on the device itself, the first from now on, where the device has a clock.

@@ -1,6 +1,6 @@
 """Declare as data what an engine can do, what it refuses, and how it departs from its framework's defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stepmark.terms import DeviceKind, ExecutionLevel
@@ -43,6 +43,30 @@ class Refusal:
     """The refusal holds for GPUs whose compute capability is known and below this one."""
     capability_from: tuple[int, int] | None = None
     """The refusal holds for GPUs whose compute capability is known and at least this one."""
+
+    def matches(
+        self,
+        strategy: str,
+        variant: str | None,
+        execution: str,
+        precision: str,
+        options: Iterable[str],
+        capability: tuple[int, int] | None,
+    ) -> bool:
+        """Return whether these conditions are met. Device, workload and training are left to the caller.
+
+        `capability` is the GPU's compute capability, or None where it is unknown and on CPU cores.
+        """
+        below, start = self.capability_below, self.capability_from
+        met = (
+            below is None or (capability is not None and capability < below),
+            start is None or (capability is not None and capability >= start),
+            not self.forms or strategy in self.forms or variant in self.forms,
+            not self.executions or execution in self.executions,
+            not self.precisions or precision in self.precisions,
+            not self.options or not set(self.options).isdisjoint(options),
+        )
+        return all(met)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from stepmark.engines._capability import refuse_what_lacks
 from stepmark.engines._device import Device, Memory
 from stepmark.engines._protocol import RankContext
 from stepmark.engines._support import Support
 from stepmark.errors import UnsupportedHere
-
-if TYPE_CHECKING:
-    pass
 
 _NAMES_MOST = 5
 

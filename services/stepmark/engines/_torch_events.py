@@ -4,8 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
-STEPS_AHEAD = 8
-"""The host begins a step only when the device has ended the step that is this many before it."""
+from stepmark.engines._device import STEPS_AHEAD
 
 
 class Event(Protocol):

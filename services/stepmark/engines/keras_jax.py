@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import _departures, _jax_device, _keras_parts
-from stepmark.engines._device import Memory
+from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
@@ -72,7 +72,7 @@ class Engine:
     def __init__(self, context: RankContext) -> None:
         self._context = context
         self.asynchronous = context.device.kind == "gpu"
-        self._ahead = _jax_device.RunAhead(_jax_device.STEPS_AHEAD if self.asynchronous else 0)
+        self._ahead = _jax_device.RunAhead(STEPS_AHEAD if self.asynchronous else 0)
         self._tf32_probe = ""
         self._loss: jax.Array | None = None
         self._jitted: list[Any] = []

@@ -175,7 +175,9 @@ class Engine(TensorFlowSteps):
 
     def step_without_reduce(self, index: int) -> None:
         if self._replicated:
-            raise NotImplementedError("mirrored variables cannot be updated without their replicas")
+            raise NotImplementedError(
+                "mirrored variables are updated on all replicas, so no step runs without exchange"
+            )
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
         self._loss = self._step_alone(*self._parts(index, "step_without_reduce"))

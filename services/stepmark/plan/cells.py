@@ -170,12 +170,7 @@ def _refuses(refusal: "Refusal", cell: Cell, spec: Spec, machine: Machine) -> bo
     met = (
         not refusal.devices or cell.device in refusal.devices,
         not refusal.workloads or spec.workload.model in refusal.workloads,
-        refusal.capability_below is None or (capability is not None and capability < refusal.capability_below),
-        refusal.capability_from is None or (capability is not None and capability >= refusal.capability_from),
-        not refusal.forms or cell.strategy in refusal.forms or cell.variant in refusal.forms,
-        not refusal.executions or cell.execution in refusal.executions,
-        not refusal.precisions or cell.precision in refusal.precisions,
-        not refusal.options or not set(refusal.options).isdisjoint(cell.options),
+        refusal.matches(cell.strategy, cell.variant, cell.execution, cell.precision, cell.options, capability),
         not refusal.accumulation or training.gradient_accumulation > 1,
         not refusal.clipping or training.clip_global_norm is not None,
     )

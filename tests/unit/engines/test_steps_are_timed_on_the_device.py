@@ -1,6 +1,7 @@
 """A device is played that does nothing until somebody waits for it: the host runs ahead as far as it is let."""
 
-from stepmark.engines._torch_events import STEPS_AHEAD, StepEvents
+from stepmark.engines._device import STEPS_AHEAD
+from stepmark.engines._torch_events import StepEvents
 
 
 class Device:
