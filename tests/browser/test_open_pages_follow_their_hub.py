@@ -106,22 +106,24 @@ def test_the_open_page_of_a_lost_run_shows_that_it_reports_again(inside: Watched
 def _run_until(page: Any, role: str, name: str) -> None:
     """Wait for the figures of a running run, which come when the hub has derived them."""
     wanted = page.get_by_role(role, name=name)
-    for _ in range(200):
+
+    def is_there() -> bool:
         page.clock.run_for(2100)
-        if wanted.count():
-            return
-    pytest.fail(f"no {role} {name}")
+        return wanted.count() > 0
+
+    wait_for(is_there)
 
 
 def _run_until_nothing_is_asked(page: Any) -> None:
     """Wait for as long as a page pauses between two requests. Requests that are under way are answered first."""
-    for _ in range(200):
+
+    def asks_nothing() -> bool:
         wait_for(lambda: page.evaluate("underWay === 0"))
         asked = page.evaluate("asked")
         page.clock.run_for(2100)
-        if page.evaluate("asked") == asked:
-            return
-    pytest.fail("the page goes on asking")
+        return bool(page.evaluate("asked") == asked)
+
+    wait_for(asks_nothing)
 
 
 def test_an_open_list_keeps_ticks_and_focus_when_it_changes(inside: Watched, hub: Hub, results: Results) -> None:

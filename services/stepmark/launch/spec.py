@@ -115,6 +115,7 @@ class RankOutcome(BaseModel):
 
     It holds a report with its steps, the report of a parity check, or a failure. `steps_npz` is what `pack_steps` makes
     of this rank's times, each array with one row. `forked` says whether the process was forked from a zygote.
+    `stalled_seconds` is the limit of seconds without a step that this rank exceeded, or None where it did not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,6 +126,7 @@ class RankOutcome(BaseModel):
     failure: Failure | None = None
     steps_npz: Annotated[bytes, Field(max_length=1 << 24)] = b""
     steps_done: int = 0
+    stalled_seconds: int | None = None
     forked: bool = True
     started_at: float = 0.0
     wall_seconds: float = 0.0

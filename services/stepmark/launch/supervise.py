@@ -48,6 +48,7 @@ def run_child(
         if buffer.phase == Phase.MEASURED:  # The measurement is complete, whatever ended the process.
             exit_code, killed_because = 0, None
         outcome = _outcome(spec, exit_code, killed_because, watch.steps_done)
+        outcome = outcome.model_copy(update={"stalled_seconds": watch.stalled_seconds})
         return _with_use(_with_stops(outcome, watch.stops.seconds), gpus)
     except (OSError, CannotRun) as error:
         return _failed(spec, f"the process could not be started: {error}", 0)
@@ -74,6 +75,7 @@ class _Watch:
         self._gpus = gpus
         self.stops = Stops(time.monotonic())
         self.steps_done = 0
+        self.stalled_seconds: int | None = None
 
     def until_end(self, started: Child) -> tuple[int, str | None]:
         """Return the exit code, and why the supervisor killed the child, or None if it did not."""
@@ -112,8 +114,14 @@ class _Watch:
         if now > self._deadline:
             return f"the launch ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
         if now - self._moved_at > limits.step_timeout_seconds:
-            return f"no step for {limits.step_timeout_seconds} s after step {self.steps_done} (stepTimeoutSeconds)"
+            self.stalled_seconds = limits.step_timeout_seconds
+            return no_step(self.stalled_seconds, self.steps_done)
         return None
+
+
+def no_step(limit_seconds: int, steps_done: int) -> str:
+    """Return the cause of a rank that made no step for the limit."""
+    return f"no step for {limit_seconds} s after step {steps_done} (stepTimeoutSeconds)"
 
 
 def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps_done: int) -> RankOutcome:

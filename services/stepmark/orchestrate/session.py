@@ -7,6 +7,7 @@ import numpy as np
 
 from stepmark.launch.group import PEER_GONE
 from stepmark.launch.spec import RankOutcome
+from stepmark.launch.supervise import no_step
 from stepmark.orchestrate.switchboard import Arrival, Telling
 from stepmark.plan.blocks import Launch
 from stepmark.results.record import NO_STEPS, Failure, LaunchHeader, LaunchRecord, unpack_steps
@@ -76,8 +77,9 @@ _ECHOES = (
 def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
     """Return the failure that caused the others, or None where no rank failed.
 
-    Signals come first, then errors, then the consequences of another rank's end. Among equals the rank with the fewest
-    steps comes first; if that is not decisive, the failure's rank is None.
+    Signals come first, then errors, then ranks that made no step and the consequences of another rank's end. Among
+    equals the rank with the fewest steps comes first; if that is not decisive, the failure's rank is None. A rank that
+    waits for another one makes no steps either, and its supervisor may notice first.
     """
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if not failed:
@@ -85,13 +87,16 @@ def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
 
     def order(outcome: RankOutcome) -> tuple[bool, bool, int]:
         cause = outcome.failure.cause if outcome.failure else ""
-        echo = any(sign in cause for sign in _ECHOES)
+        echo = outcome.stalled_seconds is not None or any(sign in cause for sign in _ECHOES)
         return echo, not cause.startswith("killed by signal"), outcome.steps_done
 
     failed.sort(key=order)
     first = failed[0].failure
-    ambiguous = len(failed) > 1 and order(failed[0]) == order(failed[1])
     assert first is not None
+    limit = max(outcome.stalled_seconds or 0 for outcome in failed)
+    if limit and order(failed[0])[0]:
+        first = first.model_copy(update={"cause": no_step(limit, failed[0].steps_done)})
+    ambiguous = len(failed) > 1 and order(failed[0]) == order(failed[1])
     return first.model_copy(update={"rank": None}) if ambiguous else first
 
 

@@ -31,5 +31,15 @@ def test_of_two_ranks_that_hang_the_one_with_fewer_steps_is_blamed() -> None:
     assert blamed(hang, hang, steps=(5, 5, 0)) is None
 
 
+def test_the_rank_that_hangs_is_blamed_although_a_rank_that_waits_for_it_is_noticed_first() -> None:
+    waiting = Failure(rank=0, cause="no step for 3 s after step 11 (stepTimeoutSeconds)")
+    failure = root_cause([
+        RankOutcome(rank=0, failure=waiting, steps_done=11, stalled_seconds=3),
+        RankOutcome(rank=1, failure=Failure(rank=1, cause=PEER_GONE), steps_done=3),
+    ])  # fmt: skip
+    assert failure is not None
+    assert (failure.rank, failure.cause) == (1, "no step for 3 s after step 3 (stepTimeoutSeconds)")
+
+
 def test_the_only_rank_that_failed_is_blamed() -> None:
     assert blamed(None, None, "ValueError: boom") == 2
