@@ -21,13 +21,13 @@ import numpy as np
 from _parts import ratio, shown
 
 from stepmark.cli.following import Follower
-from stepmark.cli.machine import this_machine
 from stepmark.launch import pace as pace_module
 from stepmark.launch.pace import Pace
 from stepmark.orchestrate.driver import Options, Rules, measure
 from stepmark.plan.blocks import Launch, make_plan
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
+from stepmark.runs.machine import this_machine
 from stepmark.scenario.load import scenario_from_object
 from stepmark.telemetry.live import serving
 from stepmark.telemetry.progress import Board

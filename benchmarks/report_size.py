@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.cli.summaries import summary_of, write_reports
 from stepmark.plan.blocks import Launch, make_plan
 from stepmark.plan.cells import Machine
 from stepmark.results.environment import describe
 from stepmark.results.record import LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 from stepmark.results.store import Run, SqliteStore
+from stepmark.runs.summaries import summary_of, write_reports
 from stepmark.scenario.load import scenario_from_object
 
 BLOCKS, WARMUP = 100, 10

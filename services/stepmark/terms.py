@@ -8,5 +8,9 @@ Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autot
 DataSource = Literal["synthetic", "host", "digits"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
+Launcher = Literal["ray", "bare"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+DEFAULT_LAUNCHER: Launcher = "ray"
+"""The launcher of a run whose launcher nobody names."""

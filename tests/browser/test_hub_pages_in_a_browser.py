@@ -10,8 +10,8 @@ import pytest
 from browser.measures import CONTRAST, WIDTHS
 from chromium import Watched
 from running_hub import Hub, Results, Runner
-from stepmark.cli.summaries import summary_of
 from stepmark.results.wire import new_token
+from stepmark.runs.summaries import summary_of
 from varied_results import broken, elsewhere, slower
 
 pytest_plugins = ["running_hub", "chromium"]

@@ -16,8 +16,8 @@ from cluster.conftest import Done
 from running_hub import Hub, Results, wait_for
 from stepmark import __version__
 from stepmark.analysis.summary import Summary
-from stepmark.cli.summaries import summary_of
 from stepmark.results.wire import new_token
+from stepmark.runs.summaries import summary_of
 
 pytest_plugins = ["running_hub"]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]

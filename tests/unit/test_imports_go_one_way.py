@@ -33,8 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publish": {"results", "scenario"},
     "hub": {"scenario", "plan", "results", "analysis", "report", "telemetry"},
     "controller": {"scenario", "results", "telemetry", "publish"},
-    "cli": {
+    "runs": {
         *("catalog", "interpreters", "scenario", "plan", "results", "devices", "orchestrate", "analysis", "report"),
+    },
+    "api": {"scenario", "results", "analysis", "report", "runs"},
+    "cli": {
+        *("catalog", "interpreters", "scenario", "plan", "results", "devices", "analysis", "report", "runs"),
         *("telemetry", "publish", "hub", "controller"),
     },
     "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # it only generates files
@@ -95,9 +99,10 @@ def test_every_package_is_in_the_table() -> None:
     assert {owner(path) for path in FILES} == set(MAY_IMPORT)
 
 
-def test_the_command_line_and_the_hub_load_without_a_framework() -> None:
+def test_the_command_line_the_hub_and_the_python_interface_load_without_a_framework() -> None:
     code = (
         "import sys, stepmark.cli.verbs.run, stepmark.cli.verbs.report, stepmark.cli.verbs.doctor, stepmark.hub.app\n"
+        "import stepmark.api.running\n"
         f"loaded = {FRAMEWORKS!r} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stepmark.terms import DEFAULT_LAUNCHER
+
 DRAIN_SECONDS = 60.0
 
 
@@ -15,6 +17,9 @@ class Launcher(StrEnum):
 
     ray = "ray"
     bare = "bare"
+
+
+LAUNCHER = Launcher(DEFAULT_LAUNCHER)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from rich.console import Console
 from stepmark.analysis.summary import Summary
 from stepmark.cli.hub_source import local_folder
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of
 from stepmark.controller import kube
 from stepmark.controller.conditions import condition
 from stepmark.controller.plan import is_final, status_of
 from stepmark.errors import CannotRun, StepmarkError, printable
 from stepmark.report import terminal
+from stepmark.runs.summaries import summary_of
 from stepmark.scenario.status import ScenarioStatus
 
 _LOOK_SECONDS = 2.0

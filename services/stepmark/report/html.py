@@ -31,6 +31,7 @@ def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
     )
     made.globals |= {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
     made.globals |= {"tables": tables, "machine": machine, "mark_path": scaling.mark_path}
+    made.globals["prefix"] = ""  # of the sections' ids, where several reports stand on one page
     return made
 
 

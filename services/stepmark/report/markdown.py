@@ -27,6 +27,11 @@ def _finalize(value: object) -> object:
     return "\n".join(map(printable, value.split("\n"))) if isinstance(value, str) else value
 
 
+def verdict(summary: Summary) -> str:
+    """Return only the verdict in sentences."""
+    return "\n\n".join(f"**{_escape(line)}**" for line in headline.of_run(summary))
+
+
 def render(summary: Summary) -> str:
     """Return the report of a run."""
     environment = jinja2.Environment(

@@ -13,10 +13,10 @@ from starlette.types import Message
 
 from running_hub import Hub, Results, Runner
 from stepmark.analysis.summary import Summary
-from stepmark.cli.summaries import summary_of
 from stepmark.hub import downloads, parquet
 from stepmark.results.record import unpack_steps
 from stepmark.results.store import SqliteStore
+from stepmark.runs.summaries import summary_of
 from unit.report.example_summary import certificate
 from varied_results import broken
 

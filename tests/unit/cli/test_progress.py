@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepmark.cli import progress
+from stepmark.runs import progress
 
 
 def test_the_time_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from conftest import scenario_document
 from fakes.gpus import FakeNvml, some_gpus
-from stepmark.cli import machine
-from stepmark.cli.machine import machine_for, this_machine
 from stepmark.errors import CannotRun
+from stepmark.runs import machine
+from stepmark.runs.machine import machine_for, this_machine
 from stepmark.scenario.load import scenario_from_object
 
 

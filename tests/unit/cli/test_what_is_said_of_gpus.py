@@ -9,12 +9,12 @@ import pytest
 from conftest import scenario_document
 from fakes.gpus import FakeNvml, some_gpus
 from stepmark import catalog, interpreters
-from stepmark.cli import machine
-from stepmark.cli.machine import check_installed, why_no_cuda
 from stepmark.cli.verbs import doctor
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
 from stepmark.plan.cells import Machine
+from stepmark.runs import machine
+from stepmark.runs.machine import check_installed, why_no_cuda
 from stepmark.scenario.load import scenario_from_object
 
 

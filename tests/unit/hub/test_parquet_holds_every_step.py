@@ -10,6 +10,7 @@ import pytest
 from stepmark.errors import CannotRun
 from stepmark.hub import parquet
 from stepmark.plan.cells import Cell
+from stepmark.report import step_table
 from stepmark.results.record import Failure, LaunchHeader, RankReport, StartupSeconds, Window, pack_steps
 from stepmark.results.store import Row
 
@@ -53,7 +54,7 @@ def test_every_column_has_its_name_and_type(tmp_path: Path) -> None:
 
 
 def test_rows_stand_in_the_order_of_launches_ranks_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_STEPS_AT_ONCE", 2)
+    monkeypatch.setattr(step_table, "_STEPS_AT_ONCE", 2)
     monkeypatch.setattr(parquet, "_STEPS_IN_A_GROUP", 3)
     parquet.write([row(1), row(0, failure=Failure(rank=0, cause="x")), row(2)], tmp_path)
     assert table(tmp_path, "launch_id, rank, step, step_nanoseconds, warmup").fetchall() == [

@@ -9,10 +9,10 @@ import pytest
 
 from conftest import ROOT
 from stepmark import __version__, catalog, interpreters
-from stepmark.cli import machine
 from stepmark.errors import CannotRun
 from stepmark.launch.spawn import FreshChild, Zygote, child_environment
 from stepmark.results import environment
+from stepmark.runs import machine
 from unit.launch.test_files_of_a_child_are_not_trusted import spec
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from conftest import ROOT
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of
 from stepmark.cli.verbs.compare import _side
 from stepmark.errors import CannotRun
 from stepmark.results.store import FILE, SqliteStore
+from stepmark.runs.summaries import summary_of
 from unit.results.damage import KINDS, damaged
 
 OLD = sorted((ROOT / "tests" / "corpus" / "results").glob("*.db"))

@@ -22,7 +22,7 @@ def parity(
     Each cell runs a few steps from the same weights and samples as the reference; logits, loss, gradients and weights
     are compared. Exit code 1 if a cell is not comparable.
     """
-    from stepmark.cli.measuring import Choices
     from stepmark.cli.verbs import parity as verb
+    from stepmark.runs.measuring import Choices
 
     verb.parity(file, out, Choices(resume, launcher.value, fresh_process=False, parity_only=True), as_json)

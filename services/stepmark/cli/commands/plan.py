@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+from stepmark.cli.options import LAUNCHER, AsJson, Launcher, ScenarioFile
 
 
 def plan(
     file: ScenarioFile,
-    launcher: Annotated[Launcher, typer.Option(help="Only the time estimate depends on it.")] = Launcher.ray,
+    launcher: Annotated[Launcher, typer.Option(help="Only the time estimate depends on it.")] = LAUNCHER,
     as_json: AsJson = False,
 ) -> None:
     """Print cells, launches, their order, and an estimate of the time; run nothing."""

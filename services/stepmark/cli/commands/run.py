@@ -7,6 +7,7 @@ import typer
 
 from stepmark.cli.options import (
     DRAIN_SECONDS,
+    LAUNCHER,
     DrainSeconds,
     HubAttempt,
     HubChoices,
@@ -24,9 +25,7 @@ def run(
         typer.Option(help="Folder for results.db, summary.json, report.md, report.html. Default: out/NAME."),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in --out: finished launches are kept.")] = False,
-    launcher: Annotated[
-        Launcher, typer.Option(help="ray: one Ray Train run; bare: the same, without Ray.")
-    ] = Launcher.ray,
+    launcher: Annotated[Launcher, typer.Option(help="ray: one Ray Train run; bare: the same, without Ray.")] = LAUNCHER,
     fresh_process: Annotated[
         bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
     ] = False,
@@ -45,9 +44,9 @@ def run(
 
     Launches run in randomised blocks. Ctrl-C keeps what is finished, and `--resume` continues from there.
     """
-    from stepmark.cli.measuring import Choices
     from stepmark.cli.verbs import run as verb
+    from stepmark.runs.measuring import Choices
 
-    hub_choices = HubChoices(hub, hub_token_file, hub_attempt, hub_drain_seconds)
-    choices = Choices(resume, launcher.value, fresh_process, hub=hub_choices, live_listen=live_listen)
-    verb.run(file, out, choices)
+    # In an attempt of a cluster the hub is told of what is missing, so it is looked for later.
+    choices = Choices(resume, launcher.value, fresh_process, checked_later=hub_attempt is not None)
+    verb.run(file, out, choices, HubChoices(hub, hub_token_file, hub_attempt, hub_drain_seconds), live_listen)

@@ -12,11 +12,11 @@ from stepmark.analysis.gate import Choices, Unlike, gate
 from stepmark.analysis.gate_report import GateReport
 from stepmark.cli.hub_source import earlier_runs, local_folder
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of
 from stepmark.errors import CannotRun
 from stepmark.report import gate as terminal
 from stepmark.report import junit
 from stepmark.results.store import FILE, SqliteStore
+from stepmark.runs.summaries import summary_of
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 
 from stepmark import catalog, interpreters
-from stepmark.cli.machine import find_program, install_hint, missing_modules, why_no_cuda
 from stepmark.devices.facts import gpu_of
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.report.rich_tables import shown
+from stepmark.runs.machine import find_program, install_hint, missing_modules, why_no_cuda
 
 _CPU_ONLY = "{}-cpu"  # TensorFlow's package without CUDA has a name of this form.
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from stepmark.analysis.forecasts import forecasts
 from stepmark.cli.hub_source import local_folder
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of
 from stepmark.report import forecast as terminal
+from stepmark.runs.summaries import summary_of
 
 _MOST_WORKERS, _MOST_TARGETS = 1_000_000, 64
 

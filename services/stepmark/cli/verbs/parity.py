@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from stepmark.cli.measuring import Choices, measure_plan, open_run
 from stepmark.errors import CannotRun
 from stepmark.report import terminal
 from stepmark.results.certificate import Certificate
+from stepmark.runs.measuring import Choices, measure_plan, open_run
 from stepmark.scenario.load import scenario_from_file
 
 
@@ -25,7 +25,7 @@ def parity(file: Path, out: Path | None, choices: Choices, as_json: bool) -> Non
     if scenario.spec.parity == "skipped":
         raise CannotRun(f"{file}: expected parity: required or reported, found skipped. Nothing to check.")
     with tempfile.TemporaryDirectory() as scratch, open_run(scenario, out or Path(scratch), choices) as opened:
-        measure_plan(opened, out, choices, None)
+        measure_plan(opened, out, choices)
         found = list(opened.store.certificates().values())
     if not found:
         raise CannotRun(

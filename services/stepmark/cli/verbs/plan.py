@@ -8,12 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stepmark.cli.machine import machine_for
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
 from stepmark.report.rich_tables import shown
+from stepmark.runs.machine import machine_for
 from stepmark.scenario.load import scenario_from_file
 
 

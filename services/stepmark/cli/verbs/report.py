@@ -6,8 +6,8 @@ import typer
 
 from stepmark.cli.hub_source import is_in_hub, local_folder
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of, write_reports
 from stepmark.errors import CannotRun
+from stepmark.runs.summaries import summary_of, write_reports
 
 
 def report(folder: Path, price_per_worker_hour: float | None, hub: HubChoices) -> None:

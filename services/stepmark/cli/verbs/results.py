@@ -7,8 +7,8 @@ from rich.console import Console
 
 from stepmark.cli.hub_source import local_folder
 from stepmark.cli.options import HubChoices
-from stepmark.cli.summaries import summary_of
 from stepmark.report import terminal
+from stepmark.runs.summaries import summary_of
 
 
 def results(folder: Path, price_per_worker_hour: float | None, as_json: bool, hub: HubChoices) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from stepmark.cli.measuring import sole_user
 from stepmark.cli.options import HubChoices
 from stepmark.cli.publishing import SUPERSEDED, access_of, catch_up, outcome, say
-from stepmark.cli.summaries import summary_of
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
 from stepmark.results.store import SqliteStore
+from stepmark.runs.measuring import sole_user
+from stepmark.runs.summaries import summary_of
 from stepmark.telemetry.progress import Standing
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """Show the progress of a run on standard error: the current work, how many of how many, and the time left."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from time import monotonic
 
 from rich.console import Console
@@ -46,25 +47,25 @@ class Counter:
 
 
 class Lines:
-    """Progress without a terminal: one line per launch."""
+    """Progress without a terminal: one line per launch, given to `say`."""
 
-    def __init__(self) -> None:
-        self._counter = Counter(0)
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._counter, self._say = Counter(0), say
 
     def starting(self, launcher: str) -> None:
         """Report that the session is being started."""
-        _say(f"starting: {_STARTING[launcher]}")
+        self._say(f"starting: {_STARTING[launcher]}")
 
     def warming(self, launches: int) -> None:
         """Report that this many launches come first, which are not recorded."""
         self._counter = Counter(launches)
-        _say(f"{launches} launches first, {_WARM}")
+        self._say(f"{launches} launches first, {_WARM}")
 
     def warmed(self, launch: Launch, seconds: float, problem: str | None) -> None:
         """Report that one of them has ended, after this time, and why it failed if it did."""
         self._counter.count()
         state = f"{seconds:.0f} s" if problem is None else f"failed after {seconds:.0f} s: {problem}"
-        _say(f"warm [{self._counter.done}/{self._counter.total}] {launch.id}: {state}")
+        self._say(f"warm [{self._counter.done}/{self._counter.total}] {launch.id}: {state}")
 
     def checking(self, launches: int) -> None:
         """Report that the parity checks begin, with this many launches that are not timed."""
@@ -73,11 +74,11 @@ class Lines:
     def check_ended(self, launch: Launch) -> None:
         """Report that a launch of the parity checks has ended."""
         self._counter.count()
-        _say(f"parity [{self._counter.done}/{self._counter.total}] {launch.id}: done{self._counter.left}")
+        self._say(f"parity [{self._counter.done}/{self._counter.total}] {launch.id}: done{self._counter.left}")
 
     def checked(self, certificate: Certificate) -> None:
         """Report that a cell's parity checks are complete."""
-        _say(f"parity {certificate.cell}: {certificate.text}")
+        self._say(f"parity {certificate.cell}: {certificate.text}")
 
     def started(self, launches: int) -> None:
         """Report that timing begins, with this many launches."""
@@ -86,14 +87,15 @@ class Lines:
     def added(self, launches: int) -> None:
         """Report that this many launches are made again."""
         self._counter.total += launches
-        _say(f"{launches} launches {_DISTURBED}")
+        self._say(f"{launches} launches {_DISTURBED}")
 
     def finished(self, record: LaunchRecord) -> None:
         """Report that a timed launch has ended, in whatever way."""
         self._counter.count()
         state = _state(record)
         state = f"{record.header.wall_seconds:.1f} s" if state == "done" else state
-        _say(f"[{self._counter.done}/{self._counter.total}] {record.header.launch_id}: {state}{self._counter.left}")
+        count = f"{self._counter.done}/{self._counter.total}"
+        self._say(f"[{count}] {record.header.launch_id}: {state}{self._counter.left}")
 
 
 class Bar:
@@ -152,16 +154,25 @@ def _state(record: LaunchRecord) -> str:
     return "done" if disturbed is None else f"disturbed: {disturbed}"
 
 
+def can_draw(console: Console) -> bool:
+    """Return whether rich can redraw a line there: on a terminal, and in a notebook that has ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 def _say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def _say_nothing(_: str) -> None:
+    return None
+
+
 @contextmanager
-def progress() -> Iterator[Bar | Lines]:
-    """Provide a bar on a terminal, else lines."""
+def progress(silent: bool = False) -> Iterator[Bar | Lines]:
+    """Provide a bar on a terminal and in a notebook that can draw one, else lines; nothing is shown if `silent`."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Lines()
+    if silent or not can_draw(console):
+        yield Lines(_say_nothing if silent else _say)
         return
     # The bar is redrawn only once a second, since the driver shares the machine with what it measures.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining())

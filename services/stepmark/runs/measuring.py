@@ -1,40 +1,42 @@
-"""Begin or resume a scenario's run in a folder, and measure its plan. The verbs `run` and `parity` do this."""
+"""Begin or resume a scenario's run in a folder, and measure its plan."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
 from stepmark.analysis.summary import precise_enough
-from stepmark.cli.following import Follower
-from stepmark.cli.machine import check_installed, machine_for
-from stepmark.cli.options import HubChoices
-from stepmark.cli.progress import progress
 from stepmark.errors import CannotRun, Interrupted, Stopped
-from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
+from stepmark.orchestrate.driver import Options, Rules, Watcher, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
 from stepmark.report.rich_tables import shown
 from stepmark.results.environment import describe
 from stepmark.results.store import FILE, Run, SqliteStore
+from stepmark.runs.machine import check_installed, machine_for
+from stepmark.runs.progress import progress
 from stepmark.scenario.model import Scenario
+from stepmark.terms import DEFAULT_LAUNCHER, Launcher
 
 
 @dataclass(frozen=True)
 class Choices:
-    """How to run, as given on the command line."""
+    """How to run.
 
-    resume: bool
-    launcher: Literal["ray", "bare"]
-    fresh_process: bool
+    `checked_later` leaves it to the caller to check that everything is installed, after the store has been opened.
+    `silent` shows no progress.
+    """
+
+    resume: bool = False
+    launcher: Launcher = DEFAULT_LAUNCHER
+    fresh_process: bool = False
     parity_only: bool = False
-    hub: HubChoices = field(default_factory=HubChoices)
-    live_listen: str | None = None
+    checked_later: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class OpenRun:
 
     store: SqliteStore
     plan: Plan
+
+
+def folder_of(scenario: Scenario, out: Path | None) -> Path:
+    """Return the folder of a scenario's run: the given one, or out/NAME."""
+    return out if out is not None else Path("out") / scenario.name
 
 
 @contextmanager
@@ -82,7 +89,7 @@ def sole_user(folder: Path) -> Iterator[None]:
 
 def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
     run = _run(plan, choices)
-    if choices.hub.attempt is None:
+    if not choices.checked_later:
         check_installed(plan)
     if not (folder / FILE).exists():
         return SqliteStore.create(folder, run)
@@ -131,15 +138,15 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             )
 
 
-def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, follower: Follower | None) -> None:
+def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, watcher: Watcher | None = None) -> None:
     """Measure the plan. `folder` is None if the store is not kept."""
     store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
     options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
     rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
-        with progress() as told:
-            measure(plan, store, told, options, rules, follower)
+        with progress(choices.silent) as told:
+            measure(plan, store, told, options, rules, watcher)
     except (Interrupted, KeyboardInterrupt, Stopped) as error:
         kept = _kept(store, plan, folder)
         if isinstance(error, Interrupted):

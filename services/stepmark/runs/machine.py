@@ -2,8 +2,7 @@
 
 import os
 import shutil
-
-import typer
+import sys
 
 from stepmark import catalog, interpreters
 from stepmark.devices.nvml import here
@@ -31,7 +30,7 @@ def machine_for(spec: Spec) -> Machine:
     why = _why_gpus_are_left_alone(spec)
     if why is None:
         return this_machine(spec.device)
-    typer.echo(f"device auto: CPU cores, though there are GPUs, since {why}", err=True)
+    print(f"device auto: CPU cores, though there are GPUs, since {why}", file=sys.stderr, flush=True)
     return this_machine("cpu")
 
 

@@ -1,8 +1,7 @@
 """Derive the summary of a run from its folder, and write its reports there."""
 
+import sys
 from pathlib import Path
-
-import typer
 
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import CannotRun, printable
@@ -27,7 +26,8 @@ def summary_of(folder: Path, price_per_worker_hour: float | None = None) -> Summ
 
 
 def _summary_without_digests(file: Path, store: SqliteStore, price_per_worker_hour: float | None) -> Summary:
-    typer.echo(f"{file}: written by an older version, without digests: damage would not be seen", err=True)
+    warning = f"{file}: written by an older version, without digests: damage would not be seen"
+    print(warning, file=sys.stderr, flush=True)
     try:
         return summary_in(store, price_per_worker_hour)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # Impossible figures raise these.
