@@ -1,16 +1,26 @@
 """Run a session without Ray. The supervisors are threads of the driver; the children and their order are the same."""
 
+import os
 import threading
+from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Literal, Self
+
+import psutil
 
 from stepmark.devices.nvml import here
 from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
+from stepmark.orchestrate.folders import run_folder
 from stepmark.orchestrate.gpus import nth_gpu
+from stepmark.orchestrate.guard import users_of
 from stepmark.orchestrate.rank import Place, Settings, node_name, supervise
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
+
+_END_SECONDS = 30.0
+_JOIN_SECONDS = 0.2
 
 
 class _ThreadChannel:
@@ -39,14 +49,15 @@ class _ThreadChannel:
 
 
 class BareSession:
-    """Run `workers` supervisors on this machine.
+    """Run `workers` supervisors on this machine, as threads.
 
-    Their threads are daemons: when the driver ends, its children are killed.
+    They are daemons, so that the driver can end at any time: then its guard kills their children.
     """
 
     launcher: Literal["ray", "bare"] = "bare"
 
     def __init__(self, workers: int, settings: Settings) -> None:
+        self._folder = str(run_folder(settings.run_id))
         self._switchboard = Switchboard()
         self._barrier = threading.Barrier(workers)
         self._problem: str | None = None
@@ -64,7 +75,22 @@ class BareSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._barrier.abort()
+            self._end_early()
+
+    def _end_early(self) -> None:
+        """End the supervisors and all that they have started, since the driver's process may live on, as a notebook's.
+
+        A supervisor may start a process while others are killed, so this is repeated until all threads have ended.
+        """
+        self._barrier.abort()
+        self._switchboard.close()
+        deadline = monotonic() + _END_SECONDS
+        while any(thread.is_alive() for thread in self._threads) and monotonic() < deadline:
+            for process in users_of([self._folder], {os.getpid()}):
+                with suppress(psutil.Error):  # The process has just ended by itself.
+                    process.kill()
+            for thread in self._threads:
+                thread.join(_JOIN_SECONDS)
 
     def _supervise(self, rank: int, workers: int, settings: Settings) -> None:
         try:

@@ -8,6 +8,7 @@ launches.
 import os
 import secrets
 import signal
+import sys
 import threading
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -44,9 +45,22 @@ _ENVIRONMENT = {
 
 
 def _prepare_environment() -> None:
-    """Set Ray's environment variables before Ray is imported, since it reads them then."""
+    """Set Ray's environment variables before Ray is imported, since it reads them then.
+
+    They stay set for as long as this process lives, because Ray keeps what it has read.
+
+    Raises:
+        CannotRun: this process uses Ray by itself.
+    """
+    ray = sys.modules.get("ray")
+    own = "RAY_ADDRESS" not in os.environ
+    if ray is not None and (ray.is_initialized() or (own and os.environ.get("RAY_AUTH_MODE") != "token")):
+        raise CannotRun(
+            "launcher ray: expected a process that does not use Ray by itself, found one that has imported it. "
+            "Measure in a new process or kernel, or choose the launcher bare."
+        )
     os.environ.update(_ENVIRONMENT)
-    if "RAY_ADDRESS" not in os.environ:
+    if own:
         # The token is kept in memory. By default Ray would write one into the user's home.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -142,7 +156,8 @@ class RaySession:
         try:
             handler = signal.getsignal(signal.SIGTERM)
             self._start_ray()
-            signal.signal(signal.SIGTERM, handler)  # Ray has set its own handler, which exits at once.
+            if threading.current_thread() is threading.main_thread():  # Only there has Ray set a handler.
+                signal.signal(signal.SIGTERM, handler)  # Ray's own handler would exit at once.
             self._check_places()
             actor: Any = ray.remote(Switchboard)
             self._switchboard = actor.options(num_cpus=0, max_concurrency=4 * self._workers + 8).remote()

@@ -5,6 +5,7 @@ threads share it. The only call during a measurement is `tell`, every two second
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,6 +13,10 @@ from stepmark.launch.spec import RankOutcome
 from stepmark.plan.blocks import Launch
 
 T = TypeVar("T")
+
+
+class SessionClosed(Exception):
+    """Signal to a supervisor that its session has ended early."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Switchboard:
     _exchanged: dict[str, dict[int, Any]] = field(default_factory=dict)
     _arrivals: list[Arrival | Telling] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)
+    _closed: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def offer(self, block: tuple[Launch, ...] | None) -> None:
@@ -60,10 +66,21 @@ class Switchboard:
             self._blocks.append(block)
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """End the session early: every supervisor that waits, or will wait, gets SessionClosed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        self._changed.wait_for(lambda: self._closed or condition())
+        if self._closed:
+            raise SessionClosed
+
     def next_block(self, index: int) -> tuple[Launch, ...] | None:
         """Return block number `index` of the session, once it is there. Every rank calls this."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._blocks) > index)
+            self._wait_for(lambda: len(self._blocks) > index)
             return self._blocks[index]
 
     def exchange(self, what: str, rank: int, count: int, own: T) -> list[T]:
@@ -75,7 +92,7 @@ class Switchboard:
             known = self._exchanged.setdefault(what, {})
             known[rank] = own
             self._changed.notify_all()
-            self._changed.wait_for(lambda: len(known) == count)
+            self._wait_for(lambda: len(known) == count)
             return [known[i] for i in range(count)]
 
     def has_failed(self, launch_id: str) -> bool:
