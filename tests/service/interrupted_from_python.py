@@ -1,7 +1,7 @@
 """A program without a main guard that is interrupted while it measures, and then goes on in the same process.
 
-Arguments: the launcher and the number of workers. It prints what is left of the run's processes and threads, the launches that were kept, and
-those in the end, as JSON.
+Arguments: the launcher and the number of workers. It prints what is left of the run's processes and threads, how many
+launches were kept, and how many there are in the end, as JSON.
 """
 
 import json

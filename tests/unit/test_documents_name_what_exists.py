@@ -23,6 +23,7 @@ TOP_FOLDERS = {
     "benchmarks",
     "charts",
     "docs",
+    "examples",
     "k8s",
     "requirements",
     "scenarios",
