@@ -21,8 +21,16 @@ EVERYTHING: dict[str, Any] = {
     "global": {"imageRegistry": "registry.example:5000"},
     "imagePullSecrets": ["registry"],
     "commonLabels": {"team": "speed"},
+    "controller": {
+        "replicas": 2,
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+        ],
+    },
     "hub": {
         "replicas": 3,
+        "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "certificate"},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways"}]},
         "publicUrl": "https://stepmark.example",
         "anonymousRead": True,
         "postgresql": {"urlSecret": "database"},
@@ -53,6 +61,13 @@ CASES: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False},
         "policy": {"userRoles": False},
         "hub": {"resources": {}},
+    },
+    "brought-rights": {
+        "rbac": {"create": False},
+        "policy": {"userRoles": False},
+        **{
+            name: {"serviceAccount": {"create": False, "name": f"own-{name}"}} for name in ("controller", "hub", "test")
+        },
     },
     **{f"sample-{path.stem}": yaml.safe_load(path.read_text()) for path in SAMPLES},
 }

@@ -40,9 +40,10 @@ def test_the_default_profiles_run_the_version_of_the_chart() -> None:
     assert images == {f"stepmark/runner:{chart['appVersion']}"}
 
 
-def test_the_chart_runs_one_controller_at_a_time() -> None:
+def test_a_new_controller_is_there_before_the_former_one_goes() -> None:
     spec = controller()
-    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "RollingUpdate")
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def test_changed_profiles_restart_the_controller_and_equal_ones_do_not() -> None:
@@ -86,7 +87,7 @@ def test_the_controller_accepts_its_command_line_in_the_chart(monkeypatch: pytes
     (settings,) = given
     assert settings.namespaces == ("team-a", "team-b")
     assert settings.hub_url == "http://stepmark-hub.bench.svc:8080"
-    assert settings.lease_namespace == "bench"
+    assert (settings.lease_namespace, settings.lease_name) == ("bench", "stepmark-controller")
     assert settings.hub_peer is not None
     assert settings.hub_peer.pod_labels["app.kubernetes.io/component"] == "hub"
     assert settings.operator_peer.pod_labels == {"app.kubernetes.io/component": "kuberay-operator"}

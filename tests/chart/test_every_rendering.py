@@ -8,7 +8,7 @@ import pytest
 from pod_security import violations
 from rendering import CASES, CHART, NEWEST, OLDEST, kind, objects, objects_of, pod_specs, render, run_helm
 
-_OF_OTHERS = ("monitoring.coreos.com/v1",)
+_OF_OTHERS = ("monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1")
 ALL = pytest.mark.parametrize("case", CASES)
 
 
@@ -185,24 +185,30 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
 
 
 def test_service_accounts_of_ones_own_are_used_everywhere_and_not_made() -> None:
-    own = {name: {"serviceAccount": {"create": False, "name": f"own-{name}"}} for name in ("controller", "hub")}
+    components = ("controller", "hub", "test")
+    own = {name: {"serviceAccount": {"create": False, "name": f"own-{name}"}} for name in components}
     found = objects(policy={"admission": {"enabled": True}}, **own)
-    assert set(kind(found, "ServiceAccount")) == {"stepmark-test"}
-    used = {pod["serviceAccountName"] for name, pod in pod_specs(found) if name.startswith("Deployment")}
-    assert used == {"own-controller", "own-hub"}
+    assert not kind(found, "ServiceAccount")
+    assert {pod["serviceAccountName"] for _, pod in pod_specs(found)} == {f"own-{name}" for name in components}
     subjects = {
         one["name"]
         for binding in found
-        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding") and binding["metadata"]["name"] != "stepmark-test"
+        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding")
         for one in binding["subjects"]
     }
-    assert subjects == {"own-controller"}
+    assert subjects == {"own-controller", "own-test"}
     assert "system:serviceaccount:bench:own-controller" in str(kind(found, "ValidatingAdmissionPolicy"))
 
 
-def test_user_ids_can_be_left_to_openshift() -> None:
-    ids = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
-    for name, pod in pod_specs(objects(podSecurityContext=ids)):
-        assert not ids.keys() & pod["securityContext"].keys(), name
-        assert pod["securityContext"]["runAsNonRoot"], name
+def test_rights_can_be_brought_instead() -> None:
+    kinds = {one["kind"] for one in objects("brought-rights")}
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"} & kinds
+
+
+def test_on_openshift_pods_have_no_ids_but_those_that_somebody_chose() -> None:
+    openshift = ("--api-versions", "security.openshift.io/v1")
+    for name, pod in pod_specs(objects_of(render({}, *openshift).stdout)):
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & pod["securityContext"].keys(), name
         assert violations(pod) == []
+    chosen = objects_of(render({"podSecurityContext": {"fsGroup": 1000}}, *openshift).stdout)
+    assert {pod["securityContext"].get("fsGroup") for _, pod in pod_specs(chosen)} == {1000}

@@ -69,12 +69,6 @@ def test_the_chart_makes_valid_tokens_that_all_differ() -> None:
     assert all(map(is_ours, tokens))
 
 
-def test_a_disruption_budget_exists_only_with_more_than_one_pod() -> None:
-    assert not kind(objects(), "PodDisruptionBudget")
-    budget = kind(objects("postgresql"), "PodDisruptionBudget")["stepmark-hub"]["spec"]
-    assert budget["maxUnavailable"] == 1
-
-
 def test_the_hubs_api_and_metrics_are_two_services() -> None:
     services = kind(objects(hub={"service": {"type": "LoadBalancer"}}), "Service")
     assert [port["port"] for port in services["stepmark-hub"]["spec"]["ports"]] == [8080]
@@ -135,6 +129,7 @@ def test_the_hub_accepts_its_command_line_in_the_chart(monkeypatch: pytest.Monke
     (settings,) = given
     assert (settings.listen, settings.metrics_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
     assert settings.public_url == "https://stepmark.example"
+    assert (settings.log_format, settings.log_level) == ("text", "info")
     assert settings.anonymous_read is settings.migrate is True
     assert settings.token_review_audience == "stepmark"
     assert settings.token_review_users == {"system:serviceaccount:ci:runner": Grant(right="register")}

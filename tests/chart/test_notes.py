@@ -49,6 +49,13 @@ def test_the_notes_warn_where_runs_share_the_namespace_of_the_tokens(chart: Path
     assert "can read the hub's admin" in notes(chart, {"watchNamespaces": ["bench"]}, KUBERAY)
 
 
+def test_the_notes_warn_where_no_policy_lets_the_ingress_controller_in(chart: Path) -> None:
+    values = {"hub": {"publicUrl": "https://stepmark.example", "ingress": {"enabled": True}}}
+    assert "Note: networkPolicy.hubClients is empty" in notes(chart, values, KUBERAY)
+    let_in = values | {"networkPolicy": {"hubClients": [{"namespaceSelector": {}}]}}
+    assert "hubClients" not in notes(chart, let_in, KUBERAY)
+
+
 def test_the_notes_say_that_kuberay_is_missing(chart: Path) -> None:
     assert "MISSING: KubeRay" in notes(chart, {})
 

@@ -50,6 +50,12 @@ def test_the_admission_policy_allows_the_profiles_images_and_this_releases_contr
     assert "'system:serviceaccount:bench:stepmark-controller'" in rules
 
 
+def test_the_admission_policy_allows_the_profiles_service_accounts() -> None:
+    policy, _ = admission(profiles={"own": {"image": "a:1", "pods": {"serviceAccountName": "benchmarks"}}})
+    rules = " ".join(rule["expression"] for rule in policy["validations"])
+    assert 'p.serviceAccountName in ["","default","benchmarks"]' in rules
+
+
 def test_the_admission_policy_allows_exactly_the_variables_that_the_controller_sets() -> None:
     policy, _ = admission()
     (rule,) = (one["expression"] for one in policy["validations"] if "STEPMARK_HUB_URL" in one["expression"])

@@ -3,6 +3,7 @@
 A test module asks for `world` with `pytest_plugins = ["running_hub", "prometheus_world"]`.
 """
 
+import functools
 import json
 import re
 import subprocess
@@ -26,6 +27,8 @@ from stepmark.telemetry import names
 BOARDS = [json.loads(path.read_text()) for path in sorted((ROOT / "charts/stepmark/dashboards").glob("*.json"))]
 CHOSEN = {"stepmark-live": "test"}  # The live board shows this scenario. All other boards show GPUS.
 GPUS = "mlp-on-gpus"
+CLUSTER = "east"
+here = functools.partial(job, cluster=CLUSTER)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Query:
 def filled(expression: str, board: str) -> str:
     values = {
         "scenario": CHOSEN.get(board, GPUS), "__rate_interval": "1m", "execution": "eager", "precision": "float32",
-        "workers": ".+", "workload": ".+",
+        "workers": ".+", "workload": ".+", "cluster": CLUSTER,
     }  # fmt: skip
     return re.sub(r"\$([a-z_]\w*)", lambda found: values[found[1]], expression)
 
@@ -79,7 +82,8 @@ class World:
         """Return what a panel shows: label values, in the order of their names, -> value."""
         [query] = [one for one in QUERIES if (one.board, one.title, one.number) == (board, title, number)]
         found = self.prometheus.query(query.expression)
-        plain = [({k: v for k, v in one.labels.items() if k not in ("job", "instance")}, one.value) for one in found]
+        left = ("job", "instance", "cluster")
+        plain = [({k: v for k, v in one.labels.items() if k not in left}, one.value) for one in found]
         return {tuple(labels[name] for name in sorted(labels)): value for labels, value in plain}
 
 
@@ -93,12 +97,12 @@ def world(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     hub = serve(folder, f"sqlite:///{folder / 'hub.db'}")
     with _running(folder) as live, static_exporter(exported) as others, controller(folder) as controlled:
         jobs = [
-            job("hub", hub.metrics_url.removeprefix("http://").removesuffix("/metrics")),
-            job("live", live, pod="driver"),
-            job("controller", controlled, pod="controller-1"),
-            job("dcgm", others, "/dcgm", pod="dcgm-exporter-x", namespace="monitoring", container="exporter"),
-            job("dcgm-honoured", others, "/dcgm", honor=True, pod="dcgm-exporter-y"),
-            job("ray", others, "/ray", pod="bench-head"),
+            here("hub", hub.metrics_url.removeprefix("http://").removesuffix("/metrics")),
+            here("live", live, pod="driver"),
+            here("controller", controlled, pod="controller-1"),
+            here("dcgm", others, "/dcgm", pod="dcgm-exporter-x", namespace="monitoring", container="exporter"),
+            here("dcgm-honoured", others, "/dcgm", honor=True, pod="dcgm-exporter-y"),
+            here("ray", others, "/ray", pod="bench-head"),
         ]
         with prometheus(folder, jobs) as server:
             wait_for(lambda: all(server.scraped(one["job_name"]) for one in jobs))

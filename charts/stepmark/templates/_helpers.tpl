@@ -84,8 +84,15 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- dict "namespaceLabels" $namespace "podLabels" (include "stepmark.selectorLabels" (list . "hub") | fromYaml) "port" 8080 | toJson -}}
 {{- end -}}
 
+{{/* On OpenShift without the chart's own ids: each namespace has a range there, and restricted-v2 refuses others. */}}
 {{- define "stepmark.podSecurityContext" -}}
-{{- toYaml .Values.podSecurityContext -}}
+{{- $context := deepCopy .Values.podSecurityContext -}}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- range $key := list "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- if eq (int (get $context $key)) 65532 -}}{{- $_ := unset $context $key -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $context -}}
 {{- end -}}
 
 {{- define "stepmark.securityContext" -}}
@@ -113,6 +120,49 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with $component.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* How a component's pods are spread: (list $ "controller"). A constraint without a selector gets the component's. */}}
+{{- define "stepmark.spread" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- $constraints := $values.topologySpreadConstraints -}}
+{{- if and (not $constraints) (gt (int $values.replicas) 1) -}}
+{{- $constraints = list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "stepmark.selectorLabels" . | fromYaml)) -}}
+{{- with $constraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{- merge (dict) . (hasKey . "labelSelector" | ternary (dict) $own) | toYaml | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A component's PodDisruptionBudget, where it has several pods: (list $ "controller"). */}}
+{{- define "stepmark.disruptionBudget" -}}
+{{- $root := index . 0 -}}
+{{- $values := index $root.Values (index . 1) -}}
+{{- if gt (int $values.replicas) 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "stepmark.name" . }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "stepmark.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ $values.podDisruptionBudget.maxUnavailable }}
+  selector:
+    matchLabels: {{- include "stepmark.selectorLabels" . | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The host of the hub's public address, for what leads there: (list $ "hub.ingress"). */}}
+{{- define "stepmark.publicHost" -}}
+{{- $url := (index . 0).Values.hub.publicUrl -}}
+{{- if not (regexMatch "^https?://[^/]+/?$" $url) -}}
+{{- fail (printf "%s.enabled: expected hub.publicUrl with a host and no path, found %q. Set it to where people will reach the hub, such as https://stepmark.example.org." (index . 1) $url) -}}
+{{- end -}}
+{{- (urlParse $url).hostname -}}
 {{- end -}}
 
 {{/* (list "PORT" "PATH OF READINESS") */}}

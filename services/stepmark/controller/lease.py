@@ -1,7 +1,9 @@
 """A Lease that keeps one controller active at a time.
 
 Two active controllers would be safe, since every action is idempotent; the Lease keeps them from working against each
-other.
+other. The official client's module for leader election (37.0) is not used: it cannot be stopped and does not release
+the Lease, so that every upgrade would wait for its end; it measures time by the wall clock; an error of the connection
+ends it; and nothing asks it, before an action, whether the Lease is still held.
 """
 
 import threading

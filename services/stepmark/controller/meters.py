@@ -77,5 +77,7 @@ class Meters:
             self._over.labels(reason).inc()
 
     def active(self, active: bool) -> None:
-        """Record whether this controller holds the Lease."""
+        """Record whether this controller holds the Lease. What a former holder listed says nothing any more."""
         self._active.set(active)
+        if not active:
+            self._namespaces.clear()

@@ -24,6 +24,7 @@ from stepmark.controller.notation import (
     ObjectName,
     memory_bytes,
 )
+from stepmark.controller.profile_pods import Pods
 from stepmark.errors import CannotRun, ScenarioError
 from stepmark.scenario.explain import explain
 from stepmark.strict import Name, StrictModel
@@ -159,6 +160,8 @@ class Profile(StrictModel):
     """PriorityClass of the pods."""
     scheduler_name: ObjectName | None = None
     """Scheduler of the pods; absent: the cluster's default scheduler."""
+    pods: Pods = Pods()
+    """Additions to all pods of a run."""
     extra_ray_job_labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
     """Additional labels of the RayJob, for another scheduler or an accounting system."""
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64)] = ()

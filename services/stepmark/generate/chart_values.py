@@ -3,26 +3,14 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import ConfigDict, Field, JsonValue
 
 from stepmark.controller.notation import Image, LabelKey, LabelValue, ObjectName
 from stepmark.controller.profiles import Profile
-from stepmark.controller.settings import HttpUrl, Labels, Namespace
+from stepmark.controller.settings import Labels, Namespace
+from stepmark.generate.chart_services import Controller, Hub, ServiceAccount
+from stepmark.generate.chart_types import Annotations, Duration, Objects, Quantity, Text, or_empty
 from stepmark.strict import Name, StrictModel
-from stepmark.terms import LogFormat, LogLevel
-
-Text = Annotated[str, Field(max_length=1000)]
-Annotations = dict[LabelKey, Annotated[str, Field(max_length=262144)]]
-Objects = list[dict[str, JsonValue]]
-Duration = Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m|h))+$", max_length=20)]
-Quantity = Annotated[
-    str | int | float, WithJsonSchema({"type": ["string", "number"], "pattern": r"^[0-9.]+(e[0-9]+|[mkKMGTPE]i?)?$"})
-]
-
-
-def _or_empty(schema: type[Any]) -> Any:
-    """Also allow an empty text, which is Helm's way to leave a value unset: null in a values file deletes the key."""
-    return schema | Literal[""]
 
 
 class Global(StrictModel):
@@ -49,94 +37,6 @@ class Crds(StrictModel):
     keep: bool
 
 
-class Resources(StrictModel):
-    """Requests and limits of a container."""
-
-    requests: dict[LabelKey, Quantity] = Field(default={})
-    limits: dict[LabelKey, Quantity] = Field(default={})
-
-
-class ServiceAccount(StrictModel):
-    create: bool
-    name: _or_empty(ObjectName)  # type: ignore[valid-type]
-    annotations: Annotations
-
-
-class Component(StrictModel):
-    """Values that the hub and the controller have in common."""
-
-    resources: Resources
-    pod_annotations: Annotations
-    pod_labels: Labels
-    node_selector: Labels
-    tolerations: Objects
-    affinity: dict[str, JsonValue]
-    priority_class_name: _or_empty(ObjectName)  # type: ignore[valid-type]
-    extra_env: Objects
-    extra_volumes: Objects
-    extra_volume_mounts: Objects
-    service_account: ServiceAccount
-
-
-class Controller(Component):
-    """Values of the controller."""
-
-    max_runs_per_namespace: Annotated[int, Field(ge=1, le=10_000)]
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)]
-    threads: Annotated[int, Field(ge=1, le=64)]
-    log_format: LogFormat
-    log_level: LogLevel
-
-
-class Postgresql(StrictModel):
-    """Where the hub finds its PostgreSQL database."""
-
-    url_secret: _or_empty(ObjectName)  # type: ignore[valid-type]
-    url_secret_key: Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.]+$", max_length=253)]
-    port: Annotated[int, Field(ge=1, le=65535)]
-
-
-class Persistence(StrictModel):
-    """The volume of a hub with SQLite."""
-
-    size: Quantity
-    storage_class: _or_empty(ObjectName)  # type: ignore[valid-type]
-    existing_claim: _or_empty(ObjectName)  # type: ignore[valid-type]
-
-
-class Service(StrictModel):
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"]
-    annotations: Annotations
-
-
-class PodDisruptionBudget(StrictModel):
-    max_unavailable: Annotated[int, Field(ge=1)]
-
-
-class TokenReview(StrictModel):
-    """Which Kubernetes tokens the hub accepts, and with which rights."""
-
-    audience: Annotated[str, Field(pattern=r"^[-A-Za-z0-9.:/_]*$", max_length=200)]
-    users: dict[
-        Annotated[str, Field(pattern=r"^[^\s=]{1,300}$")],
-        Annotated[str, Field(pattern=r"^(read|register|admin)(@[-a-z0-9]+(,[-a-z0-9]+)*)?$", max_length=2000)],
-    ]
-
-
-class Hub(Component):
-    """Values of the hub."""
-
-    replicas: Annotated[int, Field(ge=1, le=20)]
-    public_url: _or_empty(HttpUrl)  # type: ignore[valid-type]
-    anonymous_read: bool
-    postgresql: Postgresql
-    persistence: Persistence
-    tokens_secret: _or_empty(ObjectName)  # type: ignore[valid-type]
-    token_review: TokenReview
-    service: Service
-    pod_disruption_budget: PodDisruptionBudget
-
-
 class Pods(StrictModel):
     """Pods, selected by the labels of their namespace and their own."""
 
@@ -157,7 +57,7 @@ class Object(StrictModel):
     """An optional object of another operator or of Grafana."""
 
     enabled: bool
-    namespace: _or_empty(Namespace)  # type: ignore[valid-type]
+    namespace: or_empty(Namespace)  # type: ignore[valid-type]
     labels: Labels
 
 
@@ -219,18 +119,23 @@ class Policy(StrictModel):
     limit_range: LimitRange
 
 
+class Rbac(StrictModel):
+    create: bool
+
+
 class Test(StrictModel):
     """The run that `helm test` makes."""
 
     profile: Name
     timeout_seconds: Annotated[int, Field(ge=60, le=86400)]
+    service_account: ServiceAccount
 
 
 class Values(StrictModel):
     """The content of values.yaml. Every key has a default there, so all keys are required in what Helm has merged."""
 
-    name_override: _or_empty(ObjectName)  # type: ignore[valid-type]
-    fullname_override: _or_empty(ObjectName)  # type: ignore[valid-type]
+    name_override: or_empty(ObjectName)  # type: ignore[valid-type]
+    fullname_override: or_empty(ObjectName)  # type: ignore[valid-type]
     common_labels: dict[LabelKey, LabelValue]
     global_: Annotated[Global, Field(alias="global")]
     image: ServiceImage
@@ -239,6 +144,7 @@ class Values(StrictModel):
     pod_security_context: dict[str, JsonValue]
     security_context: dict[str, JsonValue]
     crds: Crds
+    rbac: Rbac
     profiles: dict[Name, Profile]
     controller: Controller
     hub: Hub

@@ -2,17 +2,14 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from promtool import PROMTOOL, needs_promtool
 
 from conftest import ROOT
 from stepmark.telemetry.names import EXTERNAL, METRICS
@@ -133,36 +130,3 @@ def test_every_series_is_on_a_board_or_in_a_rule() -> None:
     seen = json.dumps(list(BOARDS.values())) + rules
     missing = [metric.name for metric in METRICS if not re.search(rf"\b{metric.name}(_bucket)?\b", seen)]
     assert not missing
-
-
-def series(rates: dict[str, tuple[float, str]], scenario: str) -> Iterator[dict[str, str]]:
-    """Yield the input series of promtool: throughput and parity of each candidate."""
-    for candidate, (rate, parity) in rates.items():
-        labels = f'scenario="{scenario}", candidate="{candidate}"'
-        yield {"series": f"stepmark_throughput_samples_per_second{{{labels}}}", "values": str(rate)}
-        yield {"series": f'stepmark_parity_state{{{labels}, state="{parity}"}}', "values": "1"}
-
-
-@needs_promtool
-def test_the_fastest_candidate_of_a_scenario_is_never_one_that_parity_refused_or_left_open(tmp_path: Path) -> None:
-    [panel] = [one for one in panels(BOARDS["stepmark-overview"]) if one["title"] == "Fastest of each scenario"]
-    [target] = panel["targets"]
-    required = {
-        "a": (1.0, "certified"),
-        "b": (2.0, "within-limits"),
-        "c": (3.0, "not-comparable"),
-        "d": (4.0, "not-checked"),
-    }
-    skipped = {"a": (1.0, "not-checked"), "b": (2.0, "not-checked")}
-    case = {
-        "interval": "1m",
-        "input_series": [*series(required, "one"), *series(skipped, "two")],
-        "promql_expr_test": [{
-            "expr": target["expr"].replace("$scenario", ".*"),
-            "eval_time": "0m",
-            "exp_samples": [{"labels": f'{{scenario="{name}", candidate="b"}}', "value": 2} for name in ("one", "two")],
-        }],
-    }  # fmt: skip
-    (tmp_path / "case.yaml").write_text(json.dumps({"rule_files": [], "tests": [case]}))
-    tested = subprocess.run([PROMTOOL, "test", "rules", tmp_path / "case.yaml"], capture_output=True, text=True)
-    assert tested.returncode == 0, tested.stdout + tested.stderr

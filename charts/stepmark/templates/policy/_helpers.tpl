@@ -5,7 +5,7 @@ stepmark run /etc/stepmark/scenario/scenario.json --out /tmp/stepmark/out
 
 {{/* Every variable that the controller gives a run; tests/chart compares them with stepmark/controller. */}}
 {{- define "stepmark.variables" -}}
-{{- $own := list "HOME" "RAY_TMPDIR" "STEPMARK_DEVICE" "STEPMARK_HUB_ATTEMPT" "STEPMARK_HUB_DRAIN_SECONDS" "STEPMARK_HUB_TOKEN_FILE" "STEPMARK_LIVE_LISTEN" -}}
+{{- $own := list "HOME" "RAY_TMPDIR" "STEPMARK_DEVICE" "STEPMARK_HUB_ATTEMPT" "STEPMARK_HUB_DRAIN_SECONDS" "STEPMARK_HUB_TOKEN_FILE" "STEPMARK_LIVE_LISTEN" "USER" -}}
 {{- $nccl := list "NCCL_ALGO" "NCCL_BUFFSIZE" "NCCL_CROSS_NIC" "NCCL_DEBUG" "NCCL_IB_DISABLE" "NCCL_IB_GID_INDEX" "NCCL_IB_HCA" "NCCL_IB_TC" "NCCL_IB_TIMEOUT" "NCCL_MAX_NCHANNELS" "NCCL_MIN_NCHANNELS" "NCCL_NET_GDR_LEVEL" "NCCL_NSOCKS_PERTHREAD" "NCCL_NVLS_ENABLE" "NCCL_P2P_DISABLE" "NCCL_PROTO" "NCCL_SHM_DISABLE" "NCCL_SOCKET_IFNAME" "NCCL_SOCKET_NTHREADS" -}}
 {{- concat $own $nccl (list "GLOO_SOCKET_IFNAME") | toJson -}}
 {{- end -}}

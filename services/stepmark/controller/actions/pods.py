@@ -10,6 +10,7 @@ from typing import Any, Literal
 from stepmark.controller.actions import names
 from stepmark.controller.facts import Capabilities
 from stepmark.controller.notation import memory_bytes, millicores
+from stepmark.controller.profile_pods import STAY
 from stepmark.controller.profiles import LOG_BYTES, Head, Profile
 
 SCENARIO_FOLDER, TOKEN_FOLDER = "/etc/stepmark/scenario", "/etc/stepmark/token"
@@ -19,8 +20,6 @@ DASHBOARD_PORT, AGENT_PORT, METRICS_PORT, LIVE_PORT = 8265, 52365, 8080, 9092
 # Measuring again costs more than waiting for a hub that comes back.
 _DRAIN_SECONDS = 1800
 
-# Neither of the two node autoscalers may evict a run in order to remove a node.
-_STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 # A pod's own name does not say on which node its ranks ran: see orchestrate/rank.py.
 _NODE_NAME = {"name": "STEPMARK_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 _SUBMITTER = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
@@ -109,8 +108,9 @@ def _environment(can: Capabilities) -> dict[str, str]:
     Where KubeRay cannot give Ray a token, authentication is switched off explicitly, since Ray's default depends on its
     version.
     """
-    paths = {"HOME": "/tmp", "RAY_TMPDIR": "/tmp"}  # noqa: S108  (a volume of the pod's own)
-    return paths if can.auth_options else {**paths, "RAY_AUTH_MODE": "disabled"}
+    # A platform may draw a user id that has no name in the image, and Ray and PyTorch ask for the name.
+    own = {"HOME": "/tmp", "RAY_TMPDIR": "/tmp", "USER": "stepmark"}  # noqa: S108  (a volume of the pod's own)
+    return own if can.auth_options else {**own, "RAY_AUTH_MODE": "disabled"}
 
 
 def _container(name: str, profile: Profile, environment: dict[str, str], port: int | None) -> dict[str, Any]:
@@ -161,8 +161,12 @@ def _template(
         spec["priorityClassName"] = profile.priority_class_name
     if profile.scheduler_name is not None:
         spec["schedulerName"] = profile.scheduler_name
-    pod_labels = {**names.labels(scenario, number), names.ROLE: role}
-    return {"metadata": {"labels": pod_labels, "annotations": dict(_STAY)}, "spec": spec}
+    if profile.pods.service_account_name is not None:
+        spec["serviceAccountName"] = profile.pods.service_account_name
+    if profile.pods.runtime_class_name is not None and role == "worker":
+        spec["runtimeClassName"] = profile.pods.runtime_class_name
+    labels = {**profile.pods.labels, **names.labels(scenario, number), names.ROLE: role}
+    return {"metadata": {"labels": labels, "annotations": {**profile.pods.annotations, **STAY}}, "spec": spec}
 
 
 def _resources(cpu_millicores: int, memory: str) -> dict[str, Any]:

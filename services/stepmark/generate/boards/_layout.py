@@ -11,9 +11,12 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DataSourceRef,
     GridPos,
+    VariableOption,
     VariableRefresh,
     VariableSort,
 )
+
+from stepmark.generate.boards._clusters import LABEL, of_cluster
 
 COLUMNS = 24
 TAG = "stepmark"
@@ -44,7 +47,7 @@ class Page:
 
 
 def built(page: Page, variables: Sequence[Variable], rows: Sequence[Row]) -> Dashboard:
-    """Return the dashboard, with a variable for the data source and links to the other dashboards."""
+    """Return the dashboard, with variables for data source and cluster, and links to the other dashboards."""
     links = dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).tags([TAG]).icon("external link")
     source = dashboard.DatasourceVariable("datasource").type("prometheus").label("Data source")
     board = (
@@ -56,7 +59,7 @@ def built(page: Page, variables: Sequence[Variable], rows: Sequence[Row]) -> Das
         .refresh(page.refresh)
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(links.keep_time(True).include_vars(True))
-        .variables([source, *variables])
+        .variables([source, _clusters(), *variables])
     )
     _place(board, rows)
     return board.build()
@@ -75,14 +78,24 @@ def _place(board: dashboard.Dashboard, rows: Sequence[Row]) -> None:
         top += row.height
 
 
+def _clusters() -> Variable:
+    """Return the variable that separates clusters; All, which it is at first, also means series that name none."""
+    query = f'label_values({{__name__=~"stepmark_.+"}}, {LABEL})'
+    everything = VariableOption(selected=True, text="All", value="$__all")
+    return _of_query(LABEL, "Cluster", query).multi(True).include_all(True).all_value(".*").current(everything)
+
+
 def choice(name: str, label: str, query: str, regex: str = "") -> Variable:
     """Return a variable that holds one of the values that a query finds."""
+    return _of_query(name, label, of_cluster(query)).regex(regex)
+
+
+def _of_query(name: str, label: str, query: str) -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable(name)
         .label(label)
         .datasource(SOURCE)
         .query(query)
-        .regex(regex)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.NUMERICAL_ASC if name == "workers" else VariableSort.ALPHABETICAL_ASC)
     )

@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from stepmark.generate.boards._clusters import LABEL, of_cluster
 from stepmark.generate.boards._layout import SOURCE, Panel
 
 GOOD, FAIR, BAD, PLAIN = "green", "orange", "red", "text"
@@ -114,7 +115,8 @@ class Column:
 def rows(title: str, about: str, labels: Sequence[str], columns: Sequence[Column], link: str = "") -> Panel:
     """Return a table with a row for each set of `labels`.
 
-    Every expression must return these labels and no others. `link` is the dashboard that the first label links to.
+    Every expression must return these labels, that of the cluster, and no others. `link` is the dashboard that the
+    first label links to.
     """
     panel = _common(table.Panel().show_header(True), title, about, "none")
     _ask(panel, {column.title: column.expression for column in columns}, as_table=True)
@@ -124,7 +126,7 @@ def rows(title: str, about: str, labels: Sequence[str], columns: Sequence[Column
     organized = {
         "excludeByName": {"Time": True}
         | {value: True for value, column in zip(values, columns, strict=True) if not column.title},
-        "indexByName": {name: place for place, name in enumerate((*labels, *values))},
+        "indexByName": {name: place for place, name in enumerate((LABEL, *labels, *values))},
         "renameByName": {value: column.title for value, column in zip(values, columns, strict=True)},
     }
     panel.with_transformation(DataTransformerConfig(id_val="organize", options=organized))
@@ -133,7 +135,8 @@ def rows(title: str, about: str, labels: Sequence[str], columns: Sequence[Column
     for label in sorted({"state", "outcome", "parity", "verdict"}.intersection(labels)):
         panel.override_by_name(label, _coloured())
     if link:
-        target = {"title": "Open", "url": f"/d/{link}?var-{labels[0]}=${{__value.raw}}&${{datasource:queryparam}}"}
+        same = "&".join(f"${{{variable}:queryparam}}" for variable in ("datasource", LABEL))
+        target = {"title": "Open", "url": f"/d/{link}?var-{labels[0]}=${{__value.raw}}&{same}"}
         panel.override_by_name(labels[0], _set(links=[target]))
     return panel
 
@@ -144,7 +147,7 @@ def _common(panel: Panel, title: str, about: str, unit: str) -> Panel:
 
 def _ask(panel: Panel, queries: Queries, *, instant: bool = True, as_table: bool = False) -> None:
     for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False):
-        query = prometheus.Dataquery().datasource(SOURCE).ref_id(letter).expr(expression)
+        query = prometheus.Dataquery().datasource(SOURCE).ref_id(letter).expr(of_cluster(expression))
         query = query.instant() if instant else query.range()
         panel.with_target(query.format(PromQueryFormat.TABLE) if as_table else query.legend_format(legend))
 

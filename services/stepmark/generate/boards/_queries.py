@@ -3,6 +3,7 @@
 Replicas of a hub, and a restarted one, export the same figures; the expressions merge them into one series.
 """
 
+from stepmark.generate.boards import _clusters
 from stepmark.telemetry.names import ACTIVE, NAMESPACE, PARITY, External, Metric
 
 Labels = tuple[str, ...]
@@ -16,8 +17,8 @@ def newest(metric: Metric, selector: str = "") -> str:
 
 
 def by(labels: Labels, metric: Metric, selector: str = "") -> str:
-    """Return an expression with exactly these labels, for a table."""
-    return f"max by ({', '.join(labels)}) ({metric}{{{selector}}})"
+    """Return an expression with exactly these labels and that of the cluster, for a table."""
+    return f"max by ({_clusters.labels(labels)}) ({metric}{{{selector}}})"
 
 
 def state(labels: Labels, metric: Metric, selector: str = "", words: Labels = ("state",)) -> str:
@@ -25,7 +26,7 @@ def state(labels: Labels, metric: Metric, selector: str = "", words: Labels = ("
 
     There is only one even while replicas disagree.
     """
-    return f"topk by ({', '.join(labels)}) (1, {by((*labels, *words), metric, selector)})"
+    return f"topk by ({_clusters.labels(labels)}) (1, {by((*labels, *words), metric, selector)})"
 
 
 def proven(labels: Labels, value: Metric, selector: str) -> str:
@@ -34,23 +35,23 @@ def proven(labels: Labels, value: Metric, selector: str) -> str:
     Cells whose parity is open are left out if other cells of the scenario were checked. If parity was skipped, all
     cells are shown.
     """
-    on = f"on ({', '.join(labels)})"
+    on = f"on ({_clusters.labels(labels)})"
     refused = by(labels, PARITY, f'{selector}, state="not-comparable"')
     open_, checked = (by(labels, PARITY, f'{selector}, state{is_}"not-checked"') for is_ in ("=", "!="))
-    scenario = f"on (scenario, {NAMESPACE})"
+    scenario = f"on ({_clusters.labels(('scenario', NAMESPACE))})"
     return f"({by(labels, value, selector)} unless {on} {refused} unless {on} ({open_} and {scenario} {checked}))"
 
 
 def state_as(name: str, labels: Labels, metric: Metric, selector: str = "") -> str:
     """Return the expression of `state` with the label `state` renamed."""
     renamed = f'label_replace({state(labels, metric, selector)}, "{name}", "$1", "state", "(.*)")'
-    return f"max by ({', '.join((*labels, name))}) ({renamed})"
+    return f"max by ({_clusters.labels((*labels, name))}) ({renamed})"
 
 
 def with_state(labels: Labels, value: Metric, states: Metric, selector: str = "") -> str:
     """Return an expression for a figure with the state that belongs to it as a label."""
-    names = ", ".join(labels)
-    return f"{by(labels, value, selector)} * on ({names}) group_left (state) {state(labels, states, selector)}"
+    on = _clusters.labels(labels)
+    return f"{by(labels, value, selector)} * on ({on}) group_left (state) {state(labels, states, selector)}"
 
 
 def count_or_zero(found: str, of_all: str) -> str:
@@ -63,7 +64,7 @@ def of_active(metric: Metric, selector: str = "") -> str:
 
     A controller that has given up its Lease still exports what it last found.
     """
-    return f"{metric}{{{selector}}} and on (job, instance) {ACTIVE} == 1"
+    return f"{metric}{{{selector}}} and on ({_clusters.labels(('job', 'instance'))}) {ACTIVE} == 1"
 
 
 def percentiles(histogram: Metric) -> dict[str, str]:
@@ -81,8 +82,8 @@ def of_workload(external: External, pods: str = "$workload") -> str:
     aside = _relabelled(f'{external.name}{{exported_pod=~"{pods}"}}', "exported_pod")
     kept = _relabelled(f'{external.name}{{exported_pod="", pod=~"{pods}"}}', "pod")
     if external.source == "dcgm-exporter":
-        kept += " unless on (job, pod) up"
-    found = f"max by ({', '.join(external.labels)}) ({aside} or {kept})"
+        kept += f" unless on ({_clusters.labels(('job', 'pod'))}) up{{{_clusters.CHOSEN}}}"
+    found = f"max by ({_clusters.labels(external.labels)}) ({aside} or {kept})"
     return found if external.factor == 1 else f"{external.factor:.12g} * {found}"
 
 

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _clusters
 from stepmark.generate.boards import _panels as panels
 from stepmark.generate.boards._layout import Page, Panel, Row, built, choices
 from stepmark.generate.boards._panels import SAMPLES, Column
@@ -47,7 +48,7 @@ def _verdict() -> Row:
         [
             Column(
                 "",
-                f"{state_as('verdict', labels, names.VERDICT, _CELLS)} * on ({', '.join(labels)})"
+                f"{state_as('verdict', labels, names.VERDICT, _CELLS)} * on ({_clusters.labels(labels)})"
                 f" group_left (parity) {state_as('parity', labels, names.PARITY, _CELLS)}",
             )
         ],

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _clusters
 from stepmark.generate.boards import _panels as panels
 from stepmark.generate.boards._layout import Page, Panel, Row, built
 from stepmark.generate.boards._panels import BAD, FAIR, GOOD, PLAIN
@@ -88,7 +89,7 @@ def _derivation() -> Row:
 
 
 def _of_hub(external: External) -> str:
-    return f"{external.name} and on (job, instance) {names.DATABASE_UP}"
+    return f"{external.name} and on ({_clusters.labels(('job', 'instance'))}) {names.DATABASE_UP}"
 
 
 def _bounds() -> Row:

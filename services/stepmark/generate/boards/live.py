@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _clusters
 from stepmark.generate.boards import _panels as panels
 from stepmark.generate.boards._layout import Page, Panel, Row, Variable, built, choice, choices
 from stepmark.generate.boards._panels import GOOD, PLAIN, SAMPLES
@@ -57,7 +58,7 @@ def _progress() -> Row:
 
 def _speed() -> Row:
     live = newest(names.LIVE_SAMPLES_PER_SECOND, _RUN)
-    past = f"{newest(names.THROUGHPUT, _RUN)} and on ({', '.join(('scenario', *CELL))}) {live}"
+    past = f"{newest(names.THROUGHPUT, _RUN)} and on ({_clusters.labels(('scenario', *CELL))}) {live}"
     throughput = panels.graph(
         "Running throughput",
         "Of the cell that is measured now, beside the newest stored result of the same configuration.",

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from stepmark.generate.boards import _clusters
 from stepmark.generate.boards import _panels as panels
 from stepmark.generate.boards._layout import Page, Panel, Row, built, choices
 from stepmark.generate.boards._panels import BAD, FAIR, GOOD, PLAIN, SAMPLES, Column
@@ -91,7 +92,7 @@ def _results() -> Row:
         "Fastest of each scenario",
         "The highest throughput of those that parity has not refused: see the comparison before choosing one.",
         CONFIGURATION,
-        [Column("throughput", f"topk by (scenario, {NAMESPACE}) (1, {figures})", SAMPLES)],
+        [Column("throughput", f"topk by ({_clusters.labels(_RUN[:2])}) (1, {figures})", SAMPLES)],
         link="stepmark-frameworks",
     )
     ended = f"{names.LAST_RUN}{{{SCENARIO}}}"
@@ -99,7 +100,7 @@ def _results() -> Row:
         "Oldest result",
         "Time since the run that a scenario's oldest shown result is of.",
         "s",
-        {f"{{{{{NAMESPACE}}}}} {{{{scenario}}}}": f"time() - min by ({', '.join(_RUN[:2])}) ({ended})"},
+        {f"{{{{{NAMESPACE}}}}} {{{{scenario}}}}": f"time() - min by ({_clusters.labels(_RUN[:2])}) ({ended})"},
     )
     return Row("Results", 9, ((16, fastest), (8, age)))
 
