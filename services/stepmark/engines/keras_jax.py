@@ -6,14 +6,15 @@ does; in PyTorch and TensorFlow it sees each worker's own.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_device, _keras_parts
+from stepmark.engines import _departures, _jax_device, _jax_operations, _keras_layers, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
-from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
+from stepmark.engines._protocol import Operations, PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -95,10 +96,11 @@ class Engine:
         mesh = Mesh(np.array(jax.devices()), ("workers",))
         self._split, self._whole = NamedSharding(mesh, PartitionSpec("workers")), NamedSharding(mesh, PartitionSpec())
         self._jitted = []
+        self._workload = workload
         self._model = _keras_parts.make_model(self._context, workload, params)
         self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
         self._optimizer.build(self._model.trainable_variables)
-        self._summed_loss = _keras_parts.summed_loss()
+        self._summed_loss = _losses.keras_sum(workload, workload.input(params))
         self._labels = batches[0][1].size * self._context.world_size
         self._read_state()
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
@@ -220,7 +222,7 @@ class Engine:
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         import jax
 
-        product = _keras_parts.matmul(self._context)
+        product = _keras_parts.matmul(self._context)  # CPU cores wait for it at once, a GPU in `drain`.
         found: dict[PartName, Callable[[int], None]] = {
             "step_without_update": self._without_update(),
             "matmul": lambda _: self._begun(product()),
@@ -230,12 +232,20 @@ class Engine:
         return found
 
     def _begun(self, product: "jax.Array") -> None:
-        """Wait for a product on CPU cores. On a GPU `drain` does, so that several can be begun."""
         self._product = product if self.asynchronous else product.block_until_ready()
 
     def forward(self, index: int) -> NDArray[Any]:
         parts = [self._logits(self._state, inputs).addressable_data(0) for inputs, _ in self._parts(index)]
         return interleaved([np.array(part).astype(np.float64) for part in parts])
+
+    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
+        state, parts = self._own_state(), self._own(self._parts(index))
+        run = partial(list, (self._logits_of(state, inputs) for inputs, _ in parts))
+        return _keras_layers.recorded(self._model, self._workload, run)
+
+    def operations(self) -> Operations | None:
+        state, parts = self._own_state(), self._own(self._parts(0))[:1]
+        return _jax_operations.counted(self._gradients_of, (state, parts), len(parts[0][0]))
 
     def synchronize(self) -> float:
         if self.asynchronous:
@@ -263,10 +273,10 @@ class Engine:
     def weights(self) -> Weights:
         for variable, value in zip(self._model.trainable_variables, self._state[0], strict=True):
             variable.assign(np.array(value.addressable_data(0)))
-        return _keras_parts.weights(self._model.trainable_variables)
+        return _keras_parts.weights(self._workload, self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._model.trainable_variables, weights)
+        _keras_parts.load_weights(self._workload, self._model.trainable_variables, weights)
         self._read_state()
 
     def restart(self, weights: Weights, learning_rate: float) -> None:

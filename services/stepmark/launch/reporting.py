@@ -11,7 +11,7 @@ import numpy as np
 from stepmark import catalog
 from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine
-from stepmark.errors import UnsupportedHere, printable
+from stepmark.errors import ModelRefused, UnsupportedHere, printable
 from stepmark.launch import loop
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
@@ -33,7 +33,7 @@ def write(spec: LaunchSpec, document: dict[str, object]) -> None:
 
 def cause(error: BaseException) -> str:
     """Return an error as the cause of a failure: its type and message, or that memory has run out."""
-    if isinstance(error, UnsupportedHere):
+    if isinstance(error, UnsupportedHere | ModelRefused):
         return str(error)[:1000]
     text = f"{type(error).__name__}: {error}".strip()
     signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")

@@ -85,8 +85,7 @@ def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
 
 
 def _has_weights(scenario: Scenario) -> bool:
-    workload = catalog.load_workload(scenario.spec.workload.model)
-    return workload.parameter_count(workload.parse(scenario.spec.workload.params)) is not None
+    return catalog.load_workload(scenario.spec.workload.model).has_weights
 
 
 def _first(scenario: Scenario) -> str:
