@@ -85,6 +85,8 @@ def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
 
 
 def _has_weights(scenario: Scenario) -> bool:
+    if catalog.is_foreign(scenario.spec.workload.model):
+        return True
     workload = catalog.load_workload(scenario.spec.workload.model)
     return workload.parameter_count(workload.parse(scenario.spec.workload.params)) is not None
 
