@@ -17,6 +17,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
+from stepmark.scenario.model import WorkloadChoice
 
 Kind = Literal["machine", "settings", "changed"]
 Text = Annotated[str, AfterValidator(printable)]
@@ -131,16 +132,22 @@ def _settings(old: Side, new: Side) -> Iterator[Difference]:
 
 def _work(run: Run) -> dict[str, object]:
     spec = run.parsed_scenario.spec
-    params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
     return {
         "launcher": run.launcher,
         "forked": run.forked,
         "profile": spec.profile,
         "workload.model": spec.workload.model,
-        **_flat(params.model_dump(by_alias=True), "workload.params."),
+        **_flat(_params(spec.workload), "workload.params."),
         **_flat(spec.training.model_dump(by_alias=True), "training."),
         **_flat(spec.data.model_dump(by_alias=True), "data."),
     }
+
+
+def _params(choice: WorkloadChoice) -> dict[str, object]:
+    """Return the model's parameters with their defaults, which of another package's model are not known."""
+    if catalog.is_foreign(choice.model):
+        return dict(choice.params)
+    return catalog.load_workload(choice.model).parse(choice.params).model_dump(by_alias=True)
 
 
 def _changed(old: Side, new: Side) -> Iterator[Difference]:

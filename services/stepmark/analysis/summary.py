@@ -20,7 +20,7 @@ from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.record import LaunchRecord
 from stepmark.results.store import Row, Run
-from stepmark.scenario.model import Measurement, Scenario
+from stepmark.scenario.model import Measurement, Scenario, WorkloadChoice
 
 
 class Summary(SummaryModel):
@@ -126,12 +126,19 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
 
 def _facts(scenario: Scenario, price_per_worker_hour: float | None) -> Facts:
     spec = scenario.spec
-    workload = catalog.load_workload(spec.workload.model)
     return Facts(
         level=stopping.confidence(spec.measurement.launches, spec.measurement.max_launches),
-        flops_per_sample=workload.flops_per_sample(workload.parse(spec.workload.params)),
+        flops_per_sample=_flops_per_sample(spec.workload),
         price_per_worker_hour=price_per_worker_hour,
     )
+
+
+def _flops_per_sample(choice: WorkloadChoice) -> int | None:
+    """Return the operations of a training step per sample, or None for a model that another package brings."""
+    if catalog.is_foreign(choice.model):
+        return None
+    workload = catalog.load_workload(choice.model)
+    return workload.flops_per_sample(workload.parse(choice.params))
 
 
 def _break_evens(

@@ -132,6 +132,22 @@ _CUDA_PACKAGES = {
 }
 
 
+def check_names(spec: Spec) -> None:
+    """Check that the workload and the engines of a scenario have been brought by installed packages.
+
+    Raises:
+        CannotRun: one of them is not installed; the message says which package brings it.
+    """
+    asked = [("spec.workload.model", catalog.why_not("workloads", spec.workload.model))]
+    asked += [
+        (f"spec.candidates[{index}].engine", catalog.why_not("engines", candidate.engine))
+        for index, candidate in enumerate(spec.candidates)
+    ]
+    problems = [f"{path}: {why}" for path, why in asked if why is not None]
+    if problems:
+        raise CannotRun("\n".join(problems))
+
+
 def check_installed(plan: Plan) -> None:
     """Check that all engines and data sources of the plan are installed.
 

@@ -12,7 +12,7 @@ from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
 from stepmark.analysis.summary import precise_enough
 from stepmark.cli.following import Follower
-from stepmark.cli.machine import check_installed, machine_for
+from stepmark.cli.machine import check_installed, check_names, machine_for
 from stepmark.cli.options import HubChoices
 from stepmark.cli.progress import progress
 from stepmark.errors import CannotRun, Interrupted, Stopped
@@ -49,6 +49,7 @@ class OpenRun:
 def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
+    check_names(scenario.spec)
     plan = make_plan(scenario, machine_for(scenario.spec))
     with sole_user(folder):
         store = _open_store(folder, plan, choices)

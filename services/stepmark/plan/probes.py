@@ -85,7 +85,8 @@ def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
 
 
 def _has_weights(scenario: Scenario) -> bool:
-    return catalog.load_workload(scenario.spec.workload.model).has_weights
+    model = scenario.spec.workload.model
+    return catalog.is_foreign(model) or catalog.load_workload(model).has_weights
 
 
 def _first(scenario: Scenario) -> str:
