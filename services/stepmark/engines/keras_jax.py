@@ -6,15 +6,15 @@ does; in PyTorch and TensorFlow it sees each worker's own.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_device, _jax_operations, _keras_layers, _keras_parts, _losses
+from stepmark.engines import _departures, _jax_device, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
-from stepmark.engines._protocol import Operations, PartName, RankContext, Weights, interleaved
+from stepmark.engines._jax_inspection import JaxInspection
+from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -67,7 +67,7 @@ def import_framework() -> None:
         import keras  # noqa: F401
 
 
-class Engine:
+class Engine(JaxInspection):
     """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
 
     def __init__(self, context: RankContext) -> None:
@@ -184,9 +184,9 @@ class Engine:
     def step_without_reduce(self, index: int) -> None:
         """Make a step on this process's own device alone, with a copy of the weights."""
         if not self._context.distributed:
-            return self.step(index)
-        self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
-        return None
+            self.step(index)
+        else:
+            self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
 
     def _own_state(self) -> State:
         """Return the state of the step without exchange."""
@@ -237,15 +237,6 @@ class Engine:
     def forward(self, index: int) -> NDArray[Any]:
         parts = [self._logits(self._state, inputs).addressable_data(0) for inputs, _ in self._parts(index)]
         return interleaved([np.array(part).astype(np.float64) for part in parts])
-
-    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
-        state, parts = self._own_state(), self._own(self._parts(index))
-        run = partial(list, (self._logits_of(state, inputs) for inputs, _ in parts))
-        return _keras_layers.recorded(self._model, self._workload, run)
-
-    def operations(self) -> Operations | None:
-        state, parts = self._own_state(), self._own(self._parts(0))[:1]
-        return _jax_operations.counted(self._gradients_of, (state, parts), len(parts[0][0]))
 
     def synchronize(self) -> float:
         if self.asynchronous:

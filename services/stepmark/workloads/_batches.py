@@ -66,9 +66,8 @@ def _synthetic(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: 
     if spec.next_token:
         drawn = [rng.integers(0, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
         return _continued(np.stack(drawn))
-    labels = (
-        np.empty(len(chosen), np.int64) if spec.labels == "classes" else np.empty((len(chosen), spec.classes), "f4")
-    )
+    whole = spec.labels == "classes"
+    labels = np.empty((len(chosen),) if whole else (len(chosen), spec.classes), np.int64 if whole else np.float32)
     inputs = np.empty((len(chosen), *spec.shape), np.float32 if spec.vocabulary is None else np.int64)
     for place, rng in enumerate(_generators(seed, index, chosen)):
         labels[place] = _label(spec, rng)

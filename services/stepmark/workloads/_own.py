@@ -57,8 +57,8 @@ class TorchModel(_Own):
 class KerasModel(_Own):
     """Make a workload of a Keras model, which runs on TensorFlow, torch and JAX.
 
-    A subclass has `build`, and may have its own `keras_loss(outputs, labels)`, written in `keras.ops`, which returns the
-    mean over the samples that it is given. Weights are compared as Keras names them, so there is nothing to map.
+    A subclass has `build`, and may have its own `keras_loss(outputs, labels)`, written in `keras.ops`, which returns
+    the mean over the samples that it is given. Weights are compared as Keras names them, so there is nothing to map.
     """
 
     def build(self, params: Any) -> Any:
@@ -107,9 +107,9 @@ class ModelPair(_Own):
         return _inspect.steady_torch(self.build_torch(params))
 
     def keras_model(self, params: Any) -> Any:
-        model = self.build_keras(params)
+        model = _keras.own_model(self.build_keras(params), self.input(params))
         self._pairing = _pairing.Pairing(self.names(params), _keras.depthwise_kernels(model))
-        return _keras.own_model(model, self.input(params))
+        return model
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
         return self._pairing.common_weights(variables)
