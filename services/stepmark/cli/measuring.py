@@ -33,6 +33,7 @@ class Choices:
     launcher: Literal["ray", "bare"]
     fresh_process: bool
     parity_only: bool = False
+    layers: bool = False
     hub: HubChoices = field(default_factory=HubChoices)
     live_listen: str | None = None
 
@@ -136,7 +137,7 @@ def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, followe
     """Measure the plan. `folder` is None if the store is not kept."""
     store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
-    options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
+    options = Options(choices.launcher, choices.fresh_process, choices.parity_only, choices.layers, last_words)
     rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
         with progress() as told:

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Any
 
 from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.launch import loop, process, reporting
+from stepmark.launch import loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
@@ -28,6 +29,7 @@ from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import StartupSeconds
 from stepmark.workloads import _weights
+from stepmark.workloads._protocol import Workload
 
 LEARNING_RATE = 0.0625
 
@@ -108,7 +110,9 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     grouped = watch.lap()
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
-    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
+    _build(spec, module, engine, workload, params)
+    if workload.inspected and spec.reference is None:  # Otherwise the parity check has looked at it.
+        own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
 
     queued = engine if engine.asynchronous else None
@@ -134,6 +138,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
         report, intact = reporting.add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
     else:
         intact = True
+    if intact and workload.inspected:
+        report = reporting.add_model_facts(spec, report, own_model.facts(engine, workload))
     if intact and reporting.add_parts(spec, report, engine, group, recorder):
         with suppress(OSError):  # Another rank may have failed while it timed its parts.
             group.finish()
@@ -152,6 +158,11 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     return engine, group
 
 
+def _build(spec: LaunchSpec, module: EngineModule, engine: Engine, workload: Workload, params: Any) -> None:
+    own_model.check_written_for(workload, module.SUPPORT.framework)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
+
+
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
     module = catalog.load_engine(spec.cell.engine)
@@ -160,12 +171,15 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     workload = catalog.load_workload(spec.workload.model)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
-    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
+    _build(spec, module, engine, workload, params)
+    if workload.inspected:
+        own_model.check_outputs(engine, inputs)
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
         mean_over_ranks=group.agree_mean,
         with_logits=probe.logits,
+        with_layers=probe.layers,
     )
     figures = None
     assert spec.reference is not None

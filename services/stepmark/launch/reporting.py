@@ -18,7 +18,7 @@ from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
-from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
+from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
 from stepmark.workloads._protocol import Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
@@ -107,6 +107,14 @@ def add_proof(
     report = report.model_copy(update={"proof": proof})
     write(spec, {"report": report.model_dump(mode="json")})
     return report, intact
+
+
+def add_model_facts(spec: LaunchSpec, report: RankReport, model: ModelFacts | None) -> RankReport:
+    """Write the report of rank 0 again, with what was counted of its model, and return it."""
+    if spec.group.rank == 0:
+        report = report.model_copy(update={"model": model})
+        write(spec, {"report": report.model_dump(mode="json")})
+    return report
 
 
 def add_parts(

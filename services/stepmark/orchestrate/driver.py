@@ -20,7 +20,7 @@ from stepmark.orchestrate.session import Session, join_outcomes, root_cause
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
-from stepmark.plan.probes import timed_references, wanted_checks
+from stepmark.plan.probes import timed_references, wanted_checks, with_layers
 from stepmark.plan.warm import warm_launches
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
@@ -86,6 +86,7 @@ class Options:
     launcher: str = "ray"
     fresh_process: bool = False
     parity_only: bool = False
+    layers: bool = False
     last_words: str = "The run was cut off."
     """The guard prints this text where this process is ended from outside."""
 
@@ -113,7 +114,8 @@ def measure(
     """
     work = _Work(plan, () if options.parity_only else plan.blocks, sink, rules)
     certified = sink.certified()
-    unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
+    wanted = with_layers(wanted_checks(plan)) if options.layers else wanted_checks(plan)
+    unchecked = tuple(check for check in wanted if check.cell.key not in certified)
     if not unchecked and work.enough_before(0):
         return
     settings = Settings(

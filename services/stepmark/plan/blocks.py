@@ -19,13 +19,15 @@ class Probe:
     """Mark a launch as untimed: a reference, whose results are written to `file`, or a cell that is compared with one.
 
     `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers. `logits` says
-    whether the logits of the first batch are written or compared.
+    whether the logits of the first batch are written or compared, and `layers` whether what goes into each layer and
+    comes out of it is.
     """
 
     file: str
     writes: bool
     accumulate: int
     logits: bool = True
+    layers: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,9 @@ class ModelPair(_Own):
         return _inspect.steady_torch(self.build_torch(params))
 
     def keras_model(self, params: Any) -> Any:
-        model = _keras.own_model(self.build_keras(params), self.input(params))
-        self._pairing = _pairing.Pairing(self.names(params), _keras.depthwise_kernels(model))
+        built = self.build_keras(params)
+        model = _keras.own_model(built, self.input(params))
+        self._pairing = _pairing.Pairing(self.names(params), built.name, _keras.depthwise_kernels(model))
         return model
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:

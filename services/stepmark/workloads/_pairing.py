@@ -41,15 +41,18 @@ def unique(paths: Sequence[str]) -> list[str]:
 class Pairing:
     """Convert weights between Keras' variables and torch's names and layouts.
 
-    `names` maps paths of Keras layers or variables to torch modules, parameters or places. `depthwise` holds the paths
-    of kernels whose third and fourth axes are channels and their multiples.
+    `names` maps paths of Keras layers or variables to torch modules, parameters or places. Paths that begin with the
+    model's own name, `root`, are looked up without it. `depthwise` holds the paths of kernels whose third and fourth
+    axes are channels and their multiples.
     """
 
     names: Mapping[str, str | Place]
+    root: str
     depthwise: frozenset[str] = frozenset()
 
     def place(self, path: str) -> Place:
         """Return where the Keras variable of this path is in torch."""
+        path = path.removeprefix(f"{self.root}/")
         layer, _, variable = path.rpartition("/")
         given = self.names.get(path)
         if given is not None:

@@ -15,6 +15,9 @@ def parity(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the certificates that --out has already.")] = False,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    layers: Annotated[
+        bool, typer.Option(help="Compare each layer's input and output too, and say where two models part.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove that all candidates train the same model; time nothing.
@@ -25,4 +28,5 @@ def parity(
     from stepmark.cli.measuring import Choices
     from stepmark.cli.verbs import parity as verb
 
-    verb.parity(file, out, Choices(resume, launcher.value, fresh_process=False, parity_only=True), as_json)
+    choices = Choices(resume, launcher.value, fresh_process=False, parity_only=True, layers=layers)
+    verb.parity(file, out, choices, as_json)
