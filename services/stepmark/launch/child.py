@@ -18,6 +18,7 @@ from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.samples import all_samples, own_samples
@@ -106,7 +107,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
     built = watch.lap()
@@ -157,7 +158,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
     engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.errors import CannotRun, ScenarioErrors, printable
 from stepmark.plan.cells import Machine
+from stepmark.plan.foreign import Origin
 from stepmark.results import tables
 from stepmark.results.base import Text
 from stepmark.results.certificate import Certificate
@@ -37,6 +38,8 @@ class Run(BaseModel):
     launcher: Literal["ray", "bare"]
     forked: bool
     environment: Environment
+    workload_origin: Origin | None = None
+    """Where the workload's code came from, if it is not stepmark's own."""
 
     @cached_property
     def parsed_scenario(self) -> Scenario:

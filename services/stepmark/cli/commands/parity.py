@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload, ScenarioFile
 
 
 def parity(
@@ -15,6 +15,7 @@ def parity(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the certificates that --out has already.")] = False,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    workload: OwnWorkload = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove that all candidates train the same model; time nothing.
@@ -25,4 +26,6 @@ def parity(
     from stepmark.cli.measuring import Choices
     from stepmark.cli.verbs import parity as verb
 
-    verb.parity(file, out, Choices(resume, launcher.value, fresh_process=False, parity_only=True), as_json)
+    verb.parity(
+        file, out, Choices(resume, launcher.value, fresh_process=False, parity_only=True, workload=workload), as_json
+    )
