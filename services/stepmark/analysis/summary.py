@@ -73,7 +73,7 @@ def summarize_run(
     The same records give the same summary. `rows` come from `SqliteStore.rows`.
     """
     scenario = run.parsed_scenario
-    facts = _facts(scenario, price_per_worker_hour)
+    facts = _facts(run, price_per_worker_hour)
     every: dict[str, list[Launch]] = defaultdict(list)
     for launch in reduced_rows(rows, facts.flops_per_sample):
         every[launch.cell].append(launch)
@@ -124,19 +124,22 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 
 
-def _facts(scenario: Scenario, price_per_worker_hour: float | None) -> Facts:
-    spec = scenario.spec
+def _facts(run: Run, price_per_worker_hour: float | None) -> Facts:
+    spec = run.parsed_scenario.spec
     return Facts(
         level=stopping.confidence(spec.measurement.launches, spec.measurement.max_launches),
-        flops_per_sample=_flops_per_sample(spec.workload),
+        flops_per_sample=_flops_per_sample(run, spec.workload),
         price_per_worker_hour=price_per_worker_hour,
     )
 
 
-def _flops_per_sample(choice: WorkloadChoice) -> int | None:
-    """Return the operations of a training step per sample, or None for a model that another package brings."""
+def _flops_per_sample(run: Run, choice: WorkloadChoice) -> int | None:
+    """Return the operations of a training step per sample, or None where they are unknown.
+
+    Foreign code is not loaded to tell them: what it said is in the record.
+    """
     if catalog.is_foreign(choice.model):
-        return None
+        return run.workload_facts.flops_per_sample if run.workload_facts is not None else None
     workload = catalog.load_workload(choice.model)
     return workload.flops_per_sample(workload.parse(choice.params))
 

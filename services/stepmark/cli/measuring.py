@@ -17,6 +17,7 @@ from stepmark.cli.options import HubChoices
 from stepmark.cli.own_file import workload_file
 from stepmark.cli.progress import progress
 from stepmark.errors import CannotRun, Interrupted, Stopped
+from stepmark.orchestrate.describe import facts_of
 from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
@@ -55,7 +56,7 @@ def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[Ope
     check_launcher(choices.launcher)
     file = workload_file(choices.workload, scenario.spec)
     check_names(scenario.spec, file)
-    plan = make_plan(scenario, machine_for(scenario.spec))
+    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file))
     with sole_user(folder):
         store = _open_store(folder, plan, choices, file)
         try:
@@ -119,6 +120,7 @@ def _run(plan: Plan, choices: Choices, file: WorkloadFile | None) -> Run:
         forked=not choices.fresh_process,
         environment=describe(),
         workload_origin=origin_of(plan.scenario.spec.workload.model, file),
+        workload_facts=plan.facts,
     )
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from stepmark import catalog
 from stepmark.errors import CannotRun
 from stepmark.launch.spec import LaunchSpec
-from stepmark.plan.foreign import WorkloadFile
+from stepmark.plan.foreign import Question, WorkloadFile
 from stepmark.workloads._protocol import FOREIGN_FLOAT64_LIMIT, Workload
 
 
-def workload_of(spec: LaunchSpec) -> Workload:
-    """Return the workload of a launch.
+def workload_of(spec: LaunchSpec | Question) -> Workload:
+    """Return the workload of a launch, or of a question about one.
 
     Raises:
         CannotRun: it is not installed, its file has changed, it is no workload, or its import changed the process.

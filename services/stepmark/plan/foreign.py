@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from stepmark import catalog
+from stepmark.scenario.model import WorkloadChoice
 
 _Short = Annotated[str, Field(max_length=200)]
 
@@ -50,3 +51,40 @@ def origin_of(model: str, file: WorkloadFile | None) -> Origin | None:
         return None
     package, version = catalog.package_of(model)
     return Origin(package=package[:200], version=None if version is None else version[:200])
+
+
+class WorkloadFacts(_Part):
+    """Hold what foreign code says of its workload when a run is planned, since who reads the record may not have it.
+
+    `params` are the model's parameters with their defaults. A count is None where the code does not know it.
+    `unavailable` says for each engine that cannot train the model here why not.
+    """
+
+    params: Annotated[dict[str, JsonValue], Field(max_length=64)] = {}
+    parameter_count: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    flops_per_sample: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    unavailable: Annotated[dict[_Short, Annotated[str, Field(max_length=500)]], Field(max_length=32)] = {}
+
+
+class Question(_Part):
+    """Ask a process of an engine's interpreter what foreign code says of a workload.
+
+    `framework` is the engine's, `digits` says whether it is to be fed with digits, and `answer` is the file to write.
+    """
+
+    workload: WorkloadChoice
+    workload_file: WorkloadFile | None
+    framework: str
+    digits: bool
+    answer: Path
+
+
+class Answer(_Part):
+    """Hold the facts, or why the engine cannot train the model, or what is wrong with the document.
+
+    Each error is its path, what was expected, what was found and what to do.
+    """
+
+    facts: WorkloadFacts = WorkloadFacts()
+    problem: Annotated[str, Field(max_length=500)] | None = None
+    errors: Annotated[tuple[tuple[str, str, str, str], ...], Field(max_length=64)] = ()
