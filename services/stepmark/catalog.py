@@ -23,6 +23,8 @@ _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 FOREIGN_PATTERN = f"{_PART}/{_PART}"
 """Match names of what other packages bring: the package's normalized name, and the name of the entry point."""
 NAME_CHARACTERS_MOST = 80
+LOCAL = "local"
+"""Stand for a package in the names of workloads that are in a file of the person's own (`--workload`)."""
 _OWN = "stepmark"
 _PLAIN, _FOREIGN = re.compile(_PART), re.compile(FOREIGN_PATTERN)
 
@@ -55,10 +57,20 @@ def why_not(kind: Kind, name: str) -> str | None:
     if entries:
         found, owner = " and ".join(sorted(entry.value for entry in entries)), name.rpartition("/")[0] or _OWN
         return f"{name}: expected one module of the package {owner}, found {found}. Uninstall what does not belong."
+    if name.startswith(f"{LOCAL}/"):
+        return f"expected --workload FILE:NAME for {name!r}, found none. Give the file with the model."
     known = ", ".join([*_own_names(kind), *names_of_others(kind)])
     package = name.partition("/")[0]
     fix = f"Install the package {package}, which should bring it" if is_foreign(name) else "Choose one of them"
     return f"expected one of the {kind} that are installed ({known}), found {name!r}. {fix}."
+
+
+def package_of(model: str) -> tuple[str, str | None]:
+    """Return the name and the version of the package that brings this workload; the version is None if unknown."""
+    package = model.partition("/")[0]
+    entries = _entries("workloads").get(model, ())
+    found = entries[0].dist if entries else None
+    return package, found.metadata["Version"] if found is not None else None
 
 
 def load_engine(name: str) -> "EngineModule":
@@ -107,7 +119,7 @@ def _entries(kind: Kind) -> dict[str, tuple[metadata.EntryPoint, ...]]:
         prefix = re.sub(r"[-_.]+", "-", package.metadata["Name"] or "").lower()
         for entry in package.entry_points.select(group=f"{_OWN}.{kind}"):
             name = entry.name if prefix == _OWN else f"{prefix}/{entry.name}"
-            if _PLAIN.fullmatch(name) or is_foreign(name):
+            if prefix != LOCAL and (_PLAIN.fullmatch(name) or is_foreign(name)):
                 found[name][entry.value] = entry
     if not any("/" not in name for name in found):
         raise CannotRun(

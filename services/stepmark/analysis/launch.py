@@ -15,7 +15,15 @@ from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, use_of
 from stepmark.plan.cells import Cell
-from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, ModelFacts, RankReport, StartupSeconds, Window
+from stepmark.results.record import (
+    Departure,
+    LaunchHeader,
+    LaunchRecord,
+    ModelFacts,
+    RankReport,
+    StartupSeconds,
+    Window,
+)
 
 _WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps, by either clock, and the host's window
 _RANKS_TOLERANCE = 0.02  # largest difference between the windows of ranks that exchange gradients in every step

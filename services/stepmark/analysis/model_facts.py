@@ -3,21 +3,28 @@
 from collections.abc import Iterable
 
 from stepmark import catalog
+from stepmark.plan.foreign import WorkloadFacts
 from stepmark.results.record import ModelFacts
-from stepmark.scenario.model import WorkloadChoice
+from stepmark.results.store import Run
 
 FORMULA = "the workload's formula"
 _PREFERRED = "torch's"
 """Its counter takes matrix products and convolutions only, as the formulas do."""
 
 
-def by_formula(choice: WorkloadChoice) -> ModelFacts | None:
-    """Return what the formulas of one of stepmark's own models say, or None where there are none."""
+def by_formula(run: Run) -> ModelFacts | None:
+    """Return what the workload's formulas say, or None where it has none.
+
+    Foreign code is not loaded to tell them: what it said is in the record.
+    """
+    choice = run.parsed_scenario.spec.workload
     if catalog.is_foreign(choice.model):
-        return None
-    workload = catalog.load_workload(choice.model)
-    params = workload.parse(choice.params)
-    parameters, flops = workload.parameter_count(params), workload.flops_per_sample(params)
+        said = run.workload_facts or WorkloadFacts()
+        parameters, flops = said.parameter_count, said.flops_per_sample
+    else:
+        workload = catalog.load_workload(choice.model)
+        params = workload.parse(choice.params)
+        parameters, flops = workload.parameter_count(params), workload.flops_per_sample(params)
     if parameters is None:
         return None
     return ModelFacts(parameters=parameters, flops_per_sample=flops, flops_source=FORMULA if flops else None)

@@ -74,7 +74,7 @@ def summarize_run(
     The same records give the same summary. `rows` come from `SqliteStore.rows`.
     """
     scenario = run.parsed_scenario
-    model = model_facts.by_formula(scenario.spec.workload)
+    model = model_facts.by_formula(run)
     every: dict[str, list[Launch]] = defaultdict(list)
     for launch in reduced_rows(rows, None if model is None else model.flops_per_sample):
         every[launch.cell].append(launch)

@@ -11,6 +11,7 @@ from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.scenario.model import Spec
 from stepmark.terms import DeviceChoice, DeviceKind
 
@@ -132,13 +133,14 @@ _CUDA_PACKAGES = {
 }
 
 
-def check_names(spec: Spec) -> None:
-    """Check that the workload and the engines of a scenario have been brought by installed packages.
+def check_names(spec: Spec, file: WorkloadFile | None) -> None:
+    """Check that the engines of a scenario, and its workload unless a file has it, come from installed packages.
 
     Raises:
         CannotRun: one of them is not installed; the message says which package brings it.
     """
-    asked = [("spec.workload.model", catalog.why_not("workloads", spec.workload.model))]
+    model = spec.workload.model
+    asked = [("spec.workload.model", catalog.why_not("workloads", model) if file is None else None)]
     asked += [
         (f"spec.candidates[{index}].engine", catalog.why_not("engines", candidate.engine))
         for index, candidate in enumerate(spec.candidates)

@@ -14,11 +14,14 @@ from stepmark.analysis.summary import precise_enough
 from stepmark.cli.following import Follower
 from stepmark.cli.machine import check_installed, check_names, machine_for
 from stepmark.cli.options import HubChoices
+from stepmark.cli.own_file import workload_file
 from stepmark.cli.progress import progress
 from stepmark.errors import CannotRun, Interrupted, Stopped
+from stepmark.orchestrate.describe import facts_of
 from stepmark.orchestrate.driver import Options, Rules, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.foreign import WorkloadFile, origin_of
 from stepmark.report.rich_tables import shown
 from stepmark.results.environment import describe
 from stepmark.results.store import FILE, Run, SqliteStore
@@ -36,6 +39,7 @@ class Choices:
     layers: bool = False
     hub: HubChoices = field(default_factory=HubChoices)
     live_listen: str | None = None
+    workload: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,18 +48,20 @@ class OpenRun:
 
     store: SqliteStore
     plan: Plan
+    workload_file: WorkloadFile | None = None
 
 
 @contextmanager
 def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
-    check_names(scenario.spec)
-    plan = make_plan(scenario, machine_for(scenario.spec))
+    file = workload_file(choices.workload, scenario.spec)
+    check_names(scenario.spec, file)
+    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file))
     with sole_user(folder):
-        store = _open_store(folder, plan, choices)
+        store = _open_store(folder, plan, choices, file)
         try:
-            yield OpenRun(store, plan)
+            yield OpenRun(store, plan, file)
         finally:
             store.close()
 
@@ -82,8 +88,8 @@ def sole_user(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
-    run = _run(plan, choices)
+def _open_store(folder: Path, plan: Plan, choices: Choices, file: WorkloadFile | None) -> SqliteStore:
+    run = _run(plan, choices, file)
     if choices.hub.attempt is None:
         check_installed(plan)
     if not (folder / FILE).exists():
@@ -105,7 +111,7 @@ def _resumed(folder: Path, run: Run) -> SqliteStore:
     return store
 
 
-def _run(plan: Plan, choices: Choices) -> Run:
+def _run(plan: Plan, choices: Choices, file: WorkloadFile | None) -> Run:
     return Run(
         stepmark_version=__version__,
         scenario=plan.scenario.model_dump(mode="json", by_alias=True),
@@ -114,6 +120,8 @@ def _run(plan: Plan, choices: Choices) -> Run:
         launcher=choices.launcher,
         forked=not choices.fresh_process,
         environment=describe(),
+        workload_origin=origin_of(plan.scenario.spec.workload.model, file),
+        workload_facts=plan.facts,
     )
 
 
@@ -123,6 +131,11 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
         raise CannotRun(
             f"{folder}: expected results of this very scenario ({now.scenario_digest[:16]}), found those of another "
             f"({kept.scenario_digest[:16]}). A changed scenario is a new run: choose another --out."
+        )
+    if kept.workload_origin != now.workload_origin:
+        raise CannotRun(
+            f"{folder}: expected the model of the first part ({kept.workload_origin or 'of stepmark'}), found "
+            f"{now.workload_origin or 'one of stepmark'}. A changed model is a new run: choose another --out."
         )
     for name in ("machine", "launcher", "forked", "stepmark_version"):
         before, after = getattr(kept, name), getattr(now, name)
@@ -137,7 +150,14 @@ def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, followe
     """Measure the plan. `folder` is None if the store is not kept."""
     store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
-    options = Options(choices.launcher, choices.fresh_process, choices.parity_only, choices.layers, last_words)
+    options = Options(
+        choices.launcher,
+        choices.fresh_process,
+        choices.parity_only,
+        choices.layers,
+        last_words,
+        workload_file=opened.workload_file,
+    )
     rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
         with progress() as told:

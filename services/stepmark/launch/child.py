@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
 
 from stepmark import catalog
 from stepmark.devices.nvml import here
@@ -19,6 +18,7 @@ from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.samples import all_samples, own_samples
@@ -29,7 +29,6 @@ from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import StartupSeconds
 from stepmark.workloads import _weights
-from stepmark.workloads._protocol import Workload
 
 LEARNING_RATE = 0.0625
 
@@ -108,9 +107,9 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
-    _build(spec, module, engine, workload, params)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
     if workload.inspected and spec.reference is None:  # Otherwise the parity check has looked at it.
         own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
@@ -158,20 +157,15 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     return engine, group
 
 
-def _build(spec: LaunchSpec, module: EngineModule, engine: Engine, workload: Workload, params: Any) -> None:
-    own_model.check_written_for(workload, module.SUPPORT.framework)
-    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
-
-
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
-    _build(spec, module, engine, workload, params)
+    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
     if workload.inspected:
         own_model.check_outputs(engine, inputs)
     found = trace(

@@ -13,20 +13,6 @@ from stepmark.workloads._protocol import InputSpec, Workload
 _SAME = 1e-3  # Kernels of GPUs whose sums differ from run to run are a hundred times closer than this.
 
 
-def check_written_for(workload: Workload, framework: str) -> None:
-    """Check that the workload can be built in this framework.
-
-    Raises:
-        ModelRefused: it cannot.
-    """
-    known = workload.frameworks()
-    if framework not in known:
-        expected = f"a model that is written for {framework}"
-        raise ModelRefused(
-            f"expected {expected}, found one for {', '.join(known) or 'nothing'}. Choose another engine, or write it."
-        )
-
-
 def check_outputs(engine: Engine, spec: InputSpec) -> None:
     """Run the built model forward twice on this rank's first batch. All ranks must call this together.
 

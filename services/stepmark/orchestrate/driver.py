@@ -20,6 +20,7 @@ from stepmark.orchestrate.session import Session, join_outcomes, root_cause
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.plan.probes import timed_references, wanted_checks, with_layers
 from stepmark.plan.warm import warm_launches
 from stepmark.results.certificate import Certificate
@@ -89,6 +90,7 @@ class Options:
     layers: bool = False
     last_words: str = "The run was cut off."
     """The guard prints this text where this process is ended from outside."""
+    workload_file: WorkloadFile | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,12 @@ def measure(
     if not unchecked and work.enough_before(0):
         return
     settings = Settings(
-        secrets.token_hex(8), plan.scenario, options.fresh_process, plan.machine.device, tells=watcher is not None
+        secrets.token_hex(8),
+        plan.scenario,
+        options.fresh_process,
+        plan.machine.device,
+        tells=watcher is not None,
+        workload_file=options.workload_file,
     )
     guard = guarded(run_folders(settings.run_id), options.last_words)
     progress.starting(options.launcher)

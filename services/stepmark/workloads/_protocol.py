@@ -16,6 +16,8 @@ from stepmark.workloads._weights import Array, initial
 FRAMEWORKS = ("torch", "keras", "sleeper")
 
 
+FOREIGN_FLOAT64_LIMIT = 1e-7
+"""This is `float64_limit` of workloads of others, which may have any layer: the largest that stepmark's own have."""
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload, ScenarioFile
 
 
 def parity(
@@ -18,6 +18,7 @@ def parity(
     layers: Annotated[
         bool, typer.Option(help="Compare each layer's input and output too, and say where two models part.")
     ] = False,
+    workload: OwnWorkload = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove that all candidates train the same model; time nothing.
@@ -28,5 +29,5 @@ def parity(
     from stepmark.cli.measuring import Choices
     from stepmark.cli.verbs import parity as verb
 
-    choices = Choices(resume, launcher.value, fresh_process=False, parity_only=True, layers=layers)
+    choices = Choices(resume, launcher.value, fresh_process=False, parity_only=True, layers=layers, workload=workload)
     verb.parity(file, out, choices, as_json)

@@ -12,6 +12,7 @@ from stepmark.cli.options import (
     HubChoices,
     HubTo,
     Launcher,
+    OwnWorkload,
     ScenarioFile,
     TokenFile,
 )
@@ -30,6 +31,7 @@ def run(
     fresh_process: Annotated[
         bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
     ] = False,
+    workload: OwnWorkload = None,
     hub: HubTo = None,
     hub_token_file: TokenFile = None,
     hub_attempt: HubAttempt = None,
@@ -49,5 +51,7 @@ def run(
     from stepmark.cli.verbs import run as verb
 
     hub_choices = HubChoices(hub, hub_token_file, hub_attempt, hub_drain_seconds)
-    choices = Choices(resume, launcher.value, fresh_process, hub=hub_choices, live_listen=live_listen)
+    choices = Choices(
+        resume, launcher.value, fresh_process, hub=hub_choices, live_listen=live_listen, workload=workload
+    )
     verb.run(file, out, choices)

@@ -1,14 +1,6 @@
 """`stepmark new workload`: write a package with an own model that runs as it is."""
 
-from pathlib import Path
 from typing import Literal
-
-import jinja2
-import typer
-
-from stepmark.errors import CannotRun
-from stepmark.report.rich_tables import shown
-from stepmark.strict import NAME_PATTERN, matches
 
 Framework = Literal["torch", "keras", "both"]
 
