@@ -93,6 +93,12 @@ class UnsupportedHere(StepmarkError):
         return f"{UNSUPPORTED_HERE}{super().__str__()}"
 
 
+class ModelRefused(StepmarkError):
+    """Signal that a model cannot be measured as it is: its outputs are random, not finite, or of another shape."""
+
+    exit_code = 3
+
+
 class Interrupted(StepmarkError):
     """Signal that the plan ended early. Finished launches are stored, and `--resume` continues the plan."""
 

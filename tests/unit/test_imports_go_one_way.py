@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interpreters": {"catalog"},
     "workloads": set(),
     "engines": {"workloads"},
-    "scenario": {"catalog"},
+    "scenario": {"catalog", "workloads"},  # their protocol, for the type checker only
     "plan": {"catalog", "scenario", "engines"},  # an engine's data, for the type checker only
     "results": {"interpreters", "scenario", "plan"},
     "devices": {"results"},

@@ -17,6 +17,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import Run
+from stepmark.scenario.model import WorkloadChoice
 
 Kind = Literal["machine", "settings", "changed"]
 Text = Annotated[str, AfterValidator(printable)]
@@ -131,16 +132,28 @@ def _settings(old: Side, new: Side) -> Iterator[Difference]:
 
 def _work(run: Run) -> dict[str, object]:
     spec = run.parsed_scenario.spec
-    params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
     return {
         "launcher": run.launcher,
         "forked": run.forked,
         "profile": spec.profile,
         "workload.model": spec.workload.model,
-        **_flat(params.model_dump(by_alias=True), "workload.params."),
+        "workload.file": run.workload_origin.sha256 if run.workload_origin is not None else None,
+        **_flat(_params(run, spec.workload), "workload.params."),
         **_flat(spec.training.model_dump(by_alias=True), "training."),
         **_flat(spec.data.model_dump(by_alias=True), "data."),
     }
+
+
+def _foreign_package(run: Run) -> dict[str, object]:
+    origin = run.workload_origin
+    return {} if origin is None or origin.package is None else {origin.package: origin.version}
+
+
+def _params(run: Run, choice: WorkloadChoice) -> dict[str, object]:
+    """Return the model's parameters with their defaults, which for foreign code are in the record."""
+    if catalog.is_foreign(choice.model):
+        return dict(choice.params if run.workload_facts is None else run.workload_facts.params)
+    return catalog.load_workload(choice.model).parse(choice.params).model_dump(by_alias=True)
 
 
 def _changed(old: Side, new: Side) -> Iterator[Difference]:
@@ -152,6 +165,7 @@ def _software(run: Run) -> dict[str, object]:
     scenario, environment = run.parsed_scenario, run.environment.model_dump()
     return {
         **_flat(environment["packages"], "package "),
+        **_flat(_foreign_package(run), "package "),
         "stepmark": run.stepmark_version,
         **{field: environment[field] for field in _CHANGED},
         "scenario": scenario.name,

@@ -15,7 +15,15 @@ from stepmark.analysis.steady import SteadyState, steady_state
 from stepmark.analysis.time_split import LaunchParts, launch_parts
 from stepmark.analysis.utilization import Use, use_of
 from stepmark.plan.cells import Cell
-from stepmark.results.record import Departure, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
+from stepmark.results.record import (
+    Departure,
+    LaunchHeader,
+    LaunchRecord,
+    ModelFacts,
+    RankReport,
+    StartupSeconds,
+    Window,
+)
 
 _WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps, by either clock, and the host's window
 _RANKS_TOLERANCE = 0.02  # largest difference between the windows of ranks that exchange gradients in every step
@@ -70,10 +78,14 @@ class Launch:
     device_notes: tuple[str, ...] = ()
     sm_clock_hz: float | None = None
     power_capped_ratio: float | None = None
+    model: ModelFacts | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
-    """Reduce a record to what a summary keeps. The record itself need not be kept."""
+    """Reduce a record to what a summary keeps. The record itself need not be kept.
+
+    `flops_per_sample` is the workload's formula, or None where only the record may know.
+    """
     header, disturbed = record.header, disturbed_because(record.header)
     launch = Launch(header.cell.key, header.block, None, attempt=header.attempt, taken_share=taken_share(header))
     if disturbed is not None:
@@ -81,7 +93,9 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     why_bad = _why_bad(record)
     if why_bad is not None:
         return replace(launch, why_bad=why_bad)
-    figures, use = summarize(record), use_of(header)
+    figures, use, model = summarize(record), use_of(header), header.ranks[0].model
+    if flops_per_sample is None and model is not None:
+        flops_per_sample = model.flops_per_sample
     why_bad = _too_fast(header.cell, use.device, figures.samples_per_second, flops_per_sample)
     if why_bad is not None:
         return replace(launch, why_bad=why_bad)
@@ -97,6 +111,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         device_notes=device_notes(header),
         sm_clock_hz=sm_clock_hz(header),
         power_capped_ratio=power_capped_ratio(header),
+        model=model,
     )
 
 

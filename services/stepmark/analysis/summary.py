@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from stepmark import catalog
-from stepmark.analysis import compare, scaling, stopping
+from stepmark.analysis import compare, model_facts, scaling, stopping
 from stepmark.analysis.cells import CellResult, Facts, cell_result, figures_of, rates, with_scaling
 from stepmark.analysis.disturbance import counting
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
@@ -18,7 +17,7 @@ from stepmark.analysis.step_times import SummaryModel
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
-from stepmark.results.record import LaunchRecord
+from stepmark.results.record import LaunchRecord, ModelFacts
 from stepmark.results.store import Row, Run
 from stepmark.scenario.model import Measurement, Scenario
 
@@ -27,6 +26,7 @@ class Summary(SummaryModel):
     """Store everything that may be said about a run. `parity` says whether it was required, reported or skipped.
 
     `family` says how the comparisons were corrected together; None where none has blocks enough for a claim.
+    `model` says how large the model is; None where that is not known.
     `break_evens` has one for each pair of measured cells that is compared; they name cells.
 
     Schema history
@@ -45,6 +45,7 @@ class Summary(SummaryModel):
     forked: bool
     blocks: int
     workload: str
+    model: ModelFacts | None = None
     mode: scaling.Mode
     measurement: Measurement
     cells: tuple[CellResult, ...]
@@ -73,10 +74,13 @@ def summarize_run(
     The same records give the same summary. `rows` come from `SqliteStore.rows`.
     """
     scenario = run.parsed_scenario
-    facts = _facts(scenario, price_per_worker_hour)
+    model = model_facts.by_formula(run)
     every: dict[str, list[Launch]] = defaultdict(list)
-    for launch in reduced_rows(rows, facts.flops_per_sample):
+    for launch in reduced_rows(rows, None if model is None else model.flops_per_sample):
         every[launch.cell].append(launch)
+    if model is None:
+        model = model_facts.counted(launch.model for launches in every.values() for launch in launches)
+    facts = _facts(scenario, model, price_per_worker_hour)
     by_cell = defaultdict(list, {key: counting(launches) for key, launches in every.items()})
     certificates = proven(certificates, by_cell)
     good = {key: figures_of(launches) for key, launches in by_cell.items()}
@@ -98,6 +102,7 @@ def summarize_run(
         forked=run.forked,
         blocks=len({launch.block for launches in every.values() for launch in launches}),
         workload=scenario.spec.workload.model,
+        model=model,
         mode=mode,
         measurement=scenario.spec.measurement,
         cells=tuple(results),
@@ -124,12 +129,11 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
 
 
-def _facts(scenario: Scenario, price_per_worker_hour: float | None) -> Facts:
+def _facts(scenario: Scenario, model: ModelFacts | None, price_per_worker_hour: float | None) -> Facts:
     spec = scenario.spec
-    workload = catalog.load_workload(spec.workload.model)
     return Facts(
         level=stopping.confidence(spec.measurement.launches, spec.measurement.max_launches),
-        flops_per_sample=workload.flops_per_sample(workload.parse(spec.workload.params)),
+        flops_per_sample=None if model is None else model.flops_per_sample,
         price_per_worker_hour=price_per_worker_hour,
     )
 

@@ -83,6 +83,14 @@ def controller() -> typer.Typer:
     return controller.app
 
 
+@app.command(cls=Deferred)
+def new() -> typer.Typer:
+    """Write the beginnings of something of your own."""
+    from stepmark.cli.commands import new
+
+    return new.app
+
+
 def _stop(number: int, _: object) -> None:
     raise Stopped(number)
 

@@ -38,6 +38,14 @@ class HubChoices:
 ScenarioFile = Annotated[
     Path, typer.Argument(help="A scenario file, such as scenarios/quickstart.yaml.", show_default=False)
 ]
+OwnWorkload = Annotated[
+    str | None,
+    typer.Option(
+        "--workload",
+        metavar="FILE:NAME",
+        help="Your own model, such as my_model.py:UNET for the scenario's model local/unet. Its code runs here.",
+    ),
+]
 RunFolder = Annotated[
     Path,
     typer.Argument(help="The folder of a run, as given to `run --out`; with --hub, a run's id.", show_default=False),

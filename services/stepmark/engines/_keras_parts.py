@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from stepmark.engines._device import matmul_side
 from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
 from stepmark.engines._tf32_probe import tf32_probe
-from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
@@ -64,16 +63,6 @@ def optimizer(context: RankContext, learning_rate: float) -> Any:
     return keras.optimizers.LossScaleOptimizer(sgd, initial_scale=LOSS_SCALE, dynamic_growth_steps=2000)
 
 
-def summed_loss() -> Any:
-    """Return the cross entropy of logits, summed over samples or tokens.
-
-    The caller divides it by the number of labels of all ranks.
-    """
-    import keras
-
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
-
-
 def channels_last(images: NDArray[Any]) -> NDArray[Any]:
     """Return images in Keras' default layout: (batch, height, width, channels).
 
@@ -83,12 +72,12 @@ def channels_last(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) -> Batch:
-    """Return a batch in Keras' layout, with float inputs in float64 where that is the precision."""
+    """Return a batch in Keras' layout, with floats in float64 where that is the precision."""
     inputs, labels = batch
     if workload.input(params).kind == "image":
         inputs = channels_last(inputs)
-    if context.precision == "float64" and inputs.dtype.kind == "f":
-        inputs = inputs.astype(np.float64)
+    if context.precision == "float64":
+        inputs, labels = (part.astype(np.float64) if part.dtype.kind == "f" else part for part in (inputs, labels))
     return inputs, labels
 
 
@@ -118,17 +107,18 @@ def probe_tf32() -> str:
     return tf32_probe(product, convolution)
 
 
-def weights(variables: Sequence[Any]) -> Weights:
-    """Return copies of Keras variables, in torch's names and layouts."""
+def weights(workload: Workload, variables: Sequence[Any]) -> Weights:
+    """Return copies of Keras variables, in the names and layouts that the workload's engines share."""
     from keras import ops
 
-    return _weights.torch_weights((v.path, ops.convert_to_numpy(v.value)) for v in variables)
+    return workload.common_weights([(v.path, ops.convert_to_numpy(v.value)) for v in variables])
 
 
-def load_weights(variables: Sequence[Any], values: Weights) -> None:
-    """Set Keras variables from weights in torch's names and layouts."""
-    for variable in variables:
-        variable.assign(_weights.keras_values(variable.path, tuple(variable.shape), values).astype(variable.dtype))
+def load_weights(workload: Workload, variables: Sequence[Any], values: Weights) -> None:
+    """Set Keras variables from weights in the names and layouts that the workload's engines share."""
+    found = workload.keras_values([(v.path, tuple(v.shape)) for v in variables], values)
+    for variable, own in zip(variables, found, strict=True):
+        variable.assign(own.astype(variable.dtype))
 
 
 def restart(optimizer: Any, learning_rate: float) -> None:

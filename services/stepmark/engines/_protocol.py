@@ -25,6 +25,14 @@ PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
 
 
 @dataclass(frozen=True)
+class Operations:
+    """Hold the floating-point operations of forward and backward per sample, and what counted them."""
+
+    flops_per_sample: int
+    source: str
+
+
+@dataclass(frozen=True)
 class RankContext:
     """Hold what an engine needs to know of one rank of one launch.
 
@@ -104,6 +112,19 @@ class Engine(Protocol):
 
     def forward(self, index: int) -> NDArray[Any]:
         """Return the logits of this rank's samples of batch `index`, in training mode and in the samples' order."""
+
+    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
+        """Return what goes into each layer with weights, and what comes out, for this rank's samples of a batch.
+
+        The names end in '/input' and '/output', and are in the order of calls. The list is empty where the layers of
+        the model cannot be seen.
+        """
+
+    def operations(self) -> Operations | None:
+        """Return the operations of the model that was built, or None where nothing here can count them all.
+
+        All ranks must call this together. It makes one forward and one backward pass, and changes no weights.
+        """
 
     def synchronize(self) -> float:
         """Wait for the device, and return the last loss: the mean over this rank's samples, or over all."""

@@ -18,6 +18,8 @@ class Single:
 
     step_without_exchange_missing: str | None = None
     """This is the reason why there is no step without exchange, or None where there is one."""
+    has_whole_weights = True
+    """Each rank has every weight whole, so its model can be called without the strategy."""
 
     def __init__(self, context: RankContext, device: Cpu) -> None:
         self.context = context
@@ -118,6 +120,7 @@ class Fsdp(Single):
     The weights of each block of the model are gathered by themselves, and the rest as one.
     """
 
+    has_whole_weights = False
     step_without_exchange_missing = "FSDP gathers weights in every step, so no step runs without exchange"
 
     def _distributed(self, model: "torch.nn.Module") -> "torch.nn.Module":

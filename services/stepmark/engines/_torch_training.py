@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.engines import _losses
 from stepmark.engines._device import Memory, matmul_side
-from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights, interleaved
+from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights
 from stepmark.engines._support import Support
 from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
+from stepmark.engines._torch_inspection import TorchInspection, shared
 from stepmark.engines._torch_strategies import STRATEGIES
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class TorchTraining:
+class TorchTraining(TorchInspection):
     """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
 
     _support: ClassVar[Support]
@@ -38,8 +40,12 @@ class TorchTraining:
         """Return the model on the CPU, so that its weights do not depend on the device."""
         raise NotImplementedError
 
+    def _call(self, model: Any, inputs: "torch.Tensor") -> "torch.Tensor":
+        outputs: torch.Tensor = self._workload.torch_outputs(model, inputs)
+        return outputs
+
     def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
-        return self._model(inputs)
+        return self._call(self._model, inputs)
 
     def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
         return inputs
@@ -88,12 +94,13 @@ class TorchTraining:
         import torch
 
         torch.manual_seed(self._context.seed)
-        self._images = workload.input(params).kind == "image"
+        self._workload, spec = workload, workload.input(params)
+        self._images = spec.kind == "image"
         self._plain = self._make_model(workload, params).to(self._device.name)
         if self._channels_last():
             self._plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = self._strategy.wrap(self._plain)
-        self._cross_entropy = torch.nn.CrossEntropyLoss()
+        self._mean_loss = _losses.torch_mean(workload, spec, self._support.framework)
         self._trained = [p for p in self._plain.parameters() if p.requires_grad]
         fused = True if "fused-optimizer" in self._context.options else None
         self._optimizer = torch.optim.SGD(self._trained, lr=learning_rate, momentum=MOMENTUM, fused=fused)
@@ -119,12 +126,12 @@ class TorchTraining:
         """Return tensors of a copy of the batch on the host, since a transfer to a device makes a copy too."""
         import torch
 
-        inputs = torch.tensor(self._layout(batch[0]))
-        if self._context.precision == "float64" and inputs.is_floating_point():
-            inputs = inputs.double()
+        inputs, labels = torch.tensor(self._layout(batch[0])), torch.tensor(batch[1])
+        if self._context.precision == "float64":
+            inputs, labels = (part.double() if part.is_floating_point() else part for part in (inputs, labels))
         if self._channels_last():
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, torch.tensor(batch[1])
+        return inputs, labels
 
     def _loss_of(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """Return the mean over samples, or over tokens where each has a label, divided by the number of micro-batches.
@@ -133,7 +140,7 @@ class TorchTraining:
         """
         with self._autocast():
             logits = self._forward(inputs)
-            loss = self._cross_entropy(logits.flatten(0, -2), labels.flatten())
+            loss = self._mean_loss(logits, labels)
         return loss if self._context.accumulate == 1 else loss / self._context.accumulate
 
     def _backward(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
@@ -226,16 +233,6 @@ class TorchTraining:
     def device_memory(self) -> Memory | None:
         return self._device.memory()
 
-    def forward(self, index: int) -> NDArray[Any]:
-        import torch
-
-        parts = []
-        for batch in self._batches[index % len(self._batches)]:
-            inputs, _ = self._placed(batch)
-            with torch.no_grad(), self._autocast():
-                parts.append(self._forward(inputs).to(torch.float64).cpu().numpy())
-        return interleaved(parts)
-
     def compilations(self) -> int | None:
         if self._context.execution != "compiled":
             return None
@@ -259,6 +256,7 @@ class TorchTraining:
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
             "optimizer": f"SGD momentum {MOMENTUM}",
+            **shared(self._plain),
         }
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_device, _keras_parts
+from stepmark.engines import _departures, _jax_device, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
+from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
@@ -66,7 +67,7 @@ def import_framework() -> None:
         import keras  # noqa: F401
 
 
-class Engine:
+class Engine(JaxInspection):
     """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
 
     def __init__(self, context: RankContext) -> None:
@@ -95,10 +96,11 @@ class Engine:
         mesh = Mesh(np.array(jax.devices()), ("workers",))
         self._split, self._whole = NamedSharding(mesh, PartitionSpec("workers")), NamedSharding(mesh, PartitionSpec())
         self._jitted = []
+        self._workload = workload
         self._model = _keras_parts.make_model(self._context, workload, params)
         self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
         self._optimizer.build(self._model.trainable_variables)
-        self._summed_loss = _keras_parts.summed_loss()
+        self._summed_loss = _losses.keras_sum(workload, workload.input(params))
         self._labels = batches[0][1].size * self._context.world_size
         self._read_state()
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
@@ -182,9 +184,9 @@ class Engine:
     def step_without_reduce(self, index: int) -> None:
         """Make a step on this process's own device alone, with a copy of the weights."""
         if not self._context.distributed:
-            return self.step(index)
-        self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
-        return None
+            self.step(index)
+        else:
+            self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))
 
     def _own_state(self) -> State:
         """Return the state of the step without exchange."""
@@ -220,7 +222,7 @@ class Engine:
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         import jax
 
-        product = _keras_parts.matmul(self._context)
+        product = _keras_parts.matmul(self._context)  # CPU cores wait for it at once, a GPU in `drain`.
         found: dict[PartName, Callable[[int], None]] = {
             "step_without_update": self._without_update(),
             "matmul": lambda _: self._begun(product()),
@@ -230,7 +232,6 @@ class Engine:
         return found
 
     def _begun(self, product: "jax.Array") -> None:
-        """Wait for a product on CPU cores. On a GPU `drain` does, so that several can be begun."""
         self._product = product if self.asynchronous else product.block_until_ready()
 
     def forward(self, index: int) -> NDArray[Any]:
@@ -263,10 +264,10 @@ class Engine:
     def weights(self) -> Weights:
         for variable, value in zip(self._model.trainable_variables, self._state[0], strict=True):
             variable.assign(np.array(value.addressable_data(0)))
-        return _keras_parts.weights(self._model.trainable_variables)
+        return _keras_parts.weights(self._workload, self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._model.trainable_variables, weights)
+        _keras_parts.load_weights(self._workload, self._model.trainable_variables, weights)
         self._read_state()
 
     def restart(self, weights: Weights, learning_rate: float) -> None:

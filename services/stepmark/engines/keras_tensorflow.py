@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts, _tensorflow_device
+from stepmark.engines import _departures, _keras_layers, _keras_parts, _losses, _tensorflow_device
 from stepmark.engines._device import Memory
-from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
+from stepmark.engines._protocol import Operations, PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
 from stepmark.engines._tensorflow_input import NAME as FEED_NAME
 from stepmark.engines._tensorflow_input import HostFeed
@@ -115,11 +115,12 @@ class Engine(TensorFlowSteps):
             self._tf32_probe = _keras_parts.probe_tf32()
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
+        self._workload = workload
         with self._strategy.scope() if self._replicated else nullcontext():
             self._model = _keras_parts.make_model(self._context, workload, params)
             self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
             self._optimizer.build(self._model.trainable_variables)
-        self._summed_loss = _keras_parts.summed_loss()
+        self._summed_loss = _losses.keras_sum(workload, workload.input(params))
         self._labels = float(batches[0][1].size * self._context.world_size)
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
         parts = micro_batches(host, self._context.accumulate)
@@ -217,6 +218,17 @@ class Engine(TensorFlowSteps):
         results = self._strategy.experimental_local_results(self._strategy.run(self._logits, args=(inputs,)))
         return interleaved([np.asarray(result).astype(np.float64) for result in results])
 
+    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
+        if self._replicated:
+            return []
+        parts = self._parts(index, "forward")
+        return _keras_layers.recorded(
+            self._model, self._workload, lambda: [self._logits_of(inputs) for inputs, _ in parts]
+        )
+
+    def operations(self) -> Operations | None:
+        return None  # TensorFlow gives its users no count of XLA's.
+
     def synchronize(self) -> float:
         """Return the mean loss over this rank's own samples, as torch's engine does."""
         if self.asynchronous:
@@ -242,10 +254,10 @@ class Engine(TensorFlowSteps):
         return sum(function.experimental_get_tracing_count() for function in self._functions)
 
     def weights(self) -> Weights:
-        return _keras_parts.weights(self._model.trainable_variables)
+        return _keras_parts.weights(self._workload, self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._model.trainable_variables, weights)
+        _keras_parts.load_weights(self._workload, self._model.trainable_variables, weights)
 
     def restart(self, weights: Weights, learning_rate: float) -> None:
         self.load_weights(weights)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts, _torch_support
+from stepmark.engines import _departures, _keras_layers, _keras_parts, _torch_support
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
@@ -69,8 +69,9 @@ class Engine(TorchTraining):
             self._keras = _keras_parts.make_model(self._context, workload, params)
         return self._keras
 
-    def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
-        return self._model(inputs, training=True)
+    def _call(self, model: Any, inputs: "torch.Tensor") -> "torch.Tensor":
+        outputs: torch.Tensor = model(inputs, training=True)
+        return outputs
 
     def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
         return _keras_parts.channels_last(inputs) if self._images else inputs
@@ -78,11 +79,14 @@ class Engine(TorchTraining):
     def _channels_last(self) -> bool:
         return False  # This is torch's memory format, which is independent of Keras' layout.
 
+    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
+        return _keras_layers.recorded(self._keras, self._workload, lambda: self._outputs(self._keras, index))
+
     def weights(self) -> Weights:
-        return _keras_parts.weights(self._keras.trainable_variables)
+        return _keras_parts.weights(self._workload, self._keras.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._keras.trainable_variables, weights)
+        _keras_parts.load_weights(self._workload, self._keras.trainable_variables, weights)
 
     def flags(self) -> dict[str, str]:
         return super().flags() | _keras_parts.flags(self._context)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines._device import Memory
-from stepmark.engines._protocol import PartName, RankContext, Weights
+from stepmark.engines._protocol import Operations, PartName, RankContext, Weights
 from stepmark.engines._sleeper_device import SleeperDevice, sleep_until
 from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
@@ -102,6 +102,12 @@ class Engine:
 
     def forward(self, index: int) -> NDArray[Any]:
         raise NotImplementedError("the sleeper has no model")
+
+    def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
+        return []
+
+    def operations(self) -> Operations | None:
+        return None
 
     def synchronize(self) -> float:
         self.drain()

@@ -84,6 +84,8 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
         return f"`{field['const']}`"
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
+    if "examples" in field:
+        return " or ".join(f"`{value}`" for value in [*field["examples"], "PACKAGE/NAME"])
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}), definitions)}{_bounds(field, 'minItems', 'maxItems')}"
     return f"{field.get('type', 'any')}{_bounds(field, 'minimum', 'maximum')}{_bounds(field, 'minLength', 'maxLength')}"

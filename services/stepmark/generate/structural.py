@@ -17,7 +17,7 @@ _KEPT = {
     "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
 }  # fmt: skip
 _TRANSLATED = {
-    "title", "default", "properties", "required", "additionalProperties", "items", "const",
+    "title", "examples", "default", "properties", "required", "additionalProperties", "items", "const",
     "exclusiveMinimum", "exclusiveMaximum", "x-kubernetes-preserve-unknown-fields",
 }  # fmt: skip
 _FREE_FORM = "x-kubernetes-preserve-unknown-fields"

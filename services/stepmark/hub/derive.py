@@ -14,7 +14,6 @@ from stepmark.hub.latest import ENDED, make_current, make_others_current
 from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
 from stepmark.hub.tables import cells, comparisons, executions, runs, summaries
-from stepmark.plan.cells import cells as cells_of
 from stepmark.results.store import Run
 
 _PROBLEM_MOST = 1000
@@ -76,7 +75,7 @@ def _execution(connection: sa.Connection, execution_id: str, lock: bool = False)
 def _summary(connection: sa.Connection, execution: sa.Row[Any]) -> tuple[Summary | None, str]:
     try:
         run = Run.model_validate_json(execution.document)
-        planned = cells_of(run.parsed_scenario, run.machine)
+        planned = run.cells()
         rows, proofs = rows_of(connection, execution), certificates_of(connection, execution)
         return summarize_run(run, planned, rows, proofs), ""
     except sa.exc.SQLAlchemyError:

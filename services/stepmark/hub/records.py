@@ -21,7 +21,7 @@ from stepmark.hub.settings import Limits
 from stepmark.hub.steps import checked_steps
 from stepmark.hub.tables import certificates, launches
 from stepmark.plan.blocks import launch_id as id_of
-from stepmark.plan.cells import Cell, cells
+from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import WARMUP_STEPS_MOST, LaunchHeader
 from stepmark.results.store import Run
@@ -136,7 +136,7 @@ def _plan_of(document: str) -> tuple[dict[str, Cell], int, int]:
     run = Run.model_validate_json(document)
     scenario = run.parsed_scenario
     measurement = scenario.spec.measurement
-    found = {cell.key: cell for cell in cells(scenario, run.machine)}
+    found = {cell.key: cell for cell in run.cells()}
     blocks = measurement.max_launches or measurement.launches
     return found, blocks, measurement.max_steps
 

@@ -16,8 +16,9 @@ from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.launch import loop, process, reporting
+from stepmark.launch import loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.samples import all_samples, own_samples
@@ -106,9 +107,11 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
+    if workload.inspected and spec.reference is None:  # Otherwise the parity check has looked at it.
+        own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
 
     queued = engine if engine.asynchronous else None
@@ -134,6 +137,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
         report, intact = reporting.add_proof(spec, report, engine, group, workload, params, recorder.steps_done)
     else:
         intact = True
+    if intact and workload.inspected:
+        report = reporting.add_model_facts(spec, report, own_model.facts(engine, workload))
     if intact and reporting.add_parts(spec, report, engine, group, recorder):
         with suppress(OSError):  # Another rank may have failed while it timed its parts.
             group.finish()
@@ -157,15 +162,18 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
-    workload = catalog.load_workload(spec.workload.model)
+    workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
     engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
+    if workload.inspected:
+        own_model.check_outputs(engine, inputs)
     found = trace(
         engine,
         starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
         mean_over_ranks=group.agree_mean,
         with_logits=probe.logits,
+        with_layers=probe.layers,
     )
     figures = None
     assert spec.reference is not None

@@ -11,14 +11,14 @@ import numpy as np
 from stepmark import catalog
 from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine
-from stepmark.errors import UnsupportedHere, printable
+from stepmark.errors import ModelRefused, UnsupportedHere, printable
 from stepmark.launch import loop
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
-from stepmark.results.record import Departure, Parts, RankReport, StartupSeconds
+from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
 from stepmark.workloads._protocol import Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
@@ -33,7 +33,7 @@ def write(spec: LaunchSpec, document: dict[str, object]) -> None:
 
 def cause(error: BaseException) -> str:
     """Return an error as the cause of a failure: its type and message, or that memory has run out."""
-    if isinstance(error, UnsupportedHere):
+    if isinstance(error, UnsupportedHere | ModelRefused):
         return str(error)[:1000]
     text = f"{type(error).__name__}: {error}".strip()
     signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")
@@ -107,6 +107,14 @@ def add_proof(
     report = report.model_copy(update={"proof": proof})
     write(spec, {"report": report.model_dump(mode="json")})
     return report, intact
+
+
+def add_model_facts(spec: LaunchSpec, report: RankReport, model: ModelFacts | None) -> RankReport:
+    """Write the report of rank 0 again, with what was counted of its model, and return it."""
+    if spec.group.rank == 0:
+        report = report.model_copy(update={"model": model})
+        write(spec, {"report": report.model_dump(mode="json")})
+    return report
 
 
 def add_parts(

@@ -56,7 +56,7 @@ def _gpu_environment(threads: int, scratch: Path) -> dict[str, str]:
     }
 
 
-_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CXX", "CC"})
+_KEPT = frozenset({"PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CXX", "CC"})
 _KEPT_PREFIXES = ("NCCL_", "GLOO_", "OPENBLAS_", "FI_")
 
 

@@ -9,6 +9,7 @@ from stepmark.engines._device import Device
 from stepmark.engines._protocol import RankContext
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport
 from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
@@ -60,7 +61,7 @@ class LaunchSpec(_Part):
     writes or compares with, or that a timed launch is compared with after its windows; it is None where nothing is to
     be proven. `requested_at_ns` is the reading of `perf_counter_ns` when the launch was requested.
     `zygote_import_seconds` is the time that the zygote of this rank took to import its framework; it is None for a
-    fresh process.
+    fresh process. `workload_file` is the person's own file with the workload, or None where a package has it.
     """
 
     launch: Launch
@@ -73,6 +74,7 @@ class LaunchSpec(_Part):
     reference: Path | None
     requested_at_ns: int
     zygote_import_seconds: float | None = None
+    workload_file: WorkloadFile | None = None
 
     @property
     def cell(self) -> Cell:

@@ -9,7 +9,7 @@ from stepmark.parity.certify import certificate, not_checked, stage
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.probes import Check, Step, launches, samples_per_worker
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
-from stepmark.workloads._protocol import Workload
+from stepmark.workloads._protocol import FOREIGN_FLOAT64_LIMIT
 
 Run = Callable[[tuple[Launch, ...]], Iterator[tuple[Launch, list[RankOutcome]]]]
 
@@ -20,7 +20,7 @@ def certify(plan: Plan, wanted: tuple[Check, ...], references: tuple[Launch, ...
     `run` runs launches, and yields each with its ranks' outcomes when it has ended. `references` are the references of
     the timed launches. They are run too, and read later by those launches.
     """
-    workload = catalog.load_workload(plan.scenario.spec.workload.model)
+    limit = _float64_limit(plan.scenario.spec.workload.model)
     waiting = list(wanted)
     ended: dict[str, list[RankOutcome]] = {}
     block = (*launches(wanted), *references)
@@ -29,15 +29,20 @@ def certify(plan: Plan, wanted: tuple[Check, ...], references: tuple[Launch, ...
         ready = [check for check in waiting if all(needed.id in ended for needed in launches((check,)))]
         waiting = [check for check in waiting if check not in ready]
         for check in ready:
-            yield _certificate(plan, check, ended, workload)
+            yield _certificate(plan, check, ended, limit)
 
 
-def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], workload: Workload) -> Certificate:
+def _float64_limit(model: str) -> float:
+    """Return the largest relative error in float64. Foreign code is not loaded to ask for its own."""
+    return FOREIGN_FLOAT64_LIMIT if catalog.is_foreign(model) else catalog.load_workload(model).float64_limit
+
+
+def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], float64_limit: float) -> Certificate:
     for launch in launches((check,)):
         failure = root_cause(ended[launch.id])
         if failure is not None:
             return not_checked(check.cell, f"the parity check {launch.id} failed: {failure.cause}")
-    stages = [_stage(plan, step, ended, workload) for step in check.steps]
+    stages = [_stage(plan, step, ended, float64_limit) for step in check.steps]
     last = check.steps[-1]
     return certificate(
         check.cell,
@@ -48,11 +53,11 @@ def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], 
     )
 
 
-def _stage(plan: Plan, step: Step, ended: dict[str, list[RankOutcome]], workload: Workload) -> Stage:
+def _stage(plan: Plan, step: Step, ended: dict[str, list[RankOutcome]], float64_limit: float) -> Stage:
     [reference] = _reports(ended, step.reference)
     reports = _reports(ended, step.launch)
     clipped = plan.scenario.spec.training.clip_global_norm is not None
-    return stage(step.name, step.launch.cell, step.reference.cell, reports, workload, reference.tensors, clipped)
+    return stage(step.name, step.launch.cell, step.reference.cell, reports, float64_limit, reference.tensors, clipped)
 
 
 def _reports(ended: dict[str, list[RankOutcome]], launch: Launch) -> list[ProbeReport]:

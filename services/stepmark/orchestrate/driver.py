@@ -20,7 +20,8 @@ from stepmark.orchestrate.session import Session, join_outcomes, root_cause
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
-from stepmark.plan.probes import timed_references, wanted_checks
+from stepmark.plan.foreign import WorkloadFile
+from stepmark.plan.probes import timed_references, wanted_checks, with_layers
 from stepmark.plan.warm import warm_launches
 from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchHeader, LaunchRecord
@@ -86,8 +87,10 @@ class Options:
     launcher: str = "ray"
     fresh_process: bool = False
     parity_only: bool = False
+    layers: bool = False
     last_words: str = "The run was cut off."
     """The guard prints this text where this process is ended from outside."""
+    workload_file: WorkloadFile | None = None
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,17 @@ def measure(
     """
     work = _Work(plan, () if options.parity_only else plan.blocks, sink, rules)
     certified = sink.certified()
-    unchecked = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
+    wanted = with_layers(wanted_checks(plan)) if options.layers else wanted_checks(plan)
+    unchecked = tuple(check for check in wanted if check.cell.key not in certified)
     if not unchecked and work.enough_before(0):
         return
     settings = Settings(
-        secrets.token_hex(8), plan.scenario, options.fresh_process, plan.machine.device, tells=watcher is not None
+        secrets.token_hex(8),
+        plan.scenario,
+        options.fresh_process,
+        plan.machine.device,
+        tells=watcher is not None,
+        workload_file=options.workload_file,
     )
     guard = guarded(run_folders(settings.run_id), options.last_words)
     progress.starting(options.launcher)

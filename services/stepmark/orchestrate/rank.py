@@ -26,6 +26,7 @@ from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, 
 from stepmark.orchestrate.gpus import LocalGpus, check_gpus
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.plan.probes import timed_reference
 from stepmark.plan.warm import warm_measurement
 from stepmark.results.record import Failure
@@ -53,7 +54,8 @@ class Settings:
     """Hold what a session is told at its start.
 
     `device` is what its cells train on; references of parity checks may run on CPU cores all the same. `tells` says
-    whether rank 0 reports the progress of launches to the driver.
+    whether rank 0 reports the progress of launches to the driver. `workload_file` is the person's own file with the
+    workload, on this machine, or None.
     """
 
     run_id: str
@@ -61,6 +63,7 @@ class Settings:
     fresh_process: bool
     device: DeviceKind = "cpu"
     tells: bool = False
+    workload_file: WorkloadFile | None = None
 
 
 class Channel(Protocol):
@@ -265,6 +268,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpu
         ),
         reference=_reference_file(settings, launch),
         requested_at_ns=time.perf_counter_ns(),
+        workload_file=settings.workload_file,
     )
 
 

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 
 from stepmark.results.certificate import Figures
 
+_BATCH_NORM = ("bn", "batch_norm", "batchnorm", "batch_normalization")
 _SAME = 1e-5  # an error of at most this counts as no difference here
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Store a mistake, the pattern that it leaves, and the kind of tensor without which it cannot be."""
+    """Store a mistake, the pattern that it leaves, and how tensors are named without which it cannot be.
+
+    A `distributed` mistake needs more than one worker.
+    """
 
     text: str
     fits: Callable[[Figures], bool]
-    needs: str = ""
+    needs: tuple[str, ...] = ()
+    distributed: bool = False
 
 
 def _between(low: float, high: float) -> Callable[[Figures], bool]:
@@ -42,7 +47,7 @@ CAUSES = (
     Cause(
         "a second LSTM bias is trained, where Keras has one: freeze bias_hh at zero",
         lambda f: bool(f.unmatched),
-        "bias_hh",
+        ("bias_hh",),
     ),
     Cause(
         "one side trains a tensor that the other does not have, or has under another name", lambda f: bool(f.unmatched)
@@ -55,25 +60,26 @@ CAUSES = (
     Cause(
         "BatchNorm's statistics are over all workers on one side, over each worker's own samples on the other",
         lambda f: (f.forward or 0.0) > 1e-3 and not f.unmatched,
-        "(distributed)bn",
+        _BATCH_NORM,
+        distributed=True,
     ),
     Cause(
         "padding or pooling ('same' pads (0, 1) at stride 2, torch (1, 1)), or an axis order (flattening, kernels)",
         _between(0.02, float("inf")),
-        "conv",
+        ("conv",),
     ),
     Cause(
         "an axis order or packing of the attention's tensors, or a missing causal mask",
         _between(0.05, float("inf")),
-        "attn",
+        ("attn", "attention"),
     ),
     Cause(
         "an axis order (kernels, flattening), padding or pooling, another activation, or dropout",
         _between(0.05, float("inf")),
     ),
-    Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.02), "bn"),
-    Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(1e-3, 0.05), "norm"),
-    Cause("the form of GELU (exact or tanh)", _between(1e-5, 1e-3), "linear"),
+    Cause("BatchNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(2e-5, 0.02), _BATCH_NORM),
+    Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(1e-3, 0.05), ("norm", "ln")),
+    Cause("the form of GELU (exact or tanh)", _between(1e-5, 1e-3), ("linear", "dense", "mlp")),
     Cause(
         "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's "
         "gradient before the sum, or a sum over workers that is made twice or not at all",
@@ -91,9 +97,7 @@ def likely_cause(figures: Figures, tensors: tuple[str, ...], distributed: bool) 
     """Return the first cause whose pattern fits and whose kind of tensor is there; empty if none does."""
     text = " ".join((*tensors, *figures.unmatched))
     for cause in CAUSES:
-        needs = cause.needs.removeprefix("(distributed)")
-        if cause.needs != needs and not distributed:
-            continue
-        if needs in text and cause.fits(figures):
+        there = not cause.needs or any(kind in text for kind in cause.needs)
+        if there and (distributed or not cause.distributed) and cause.fits(figures):
             return cause.text
     return ""

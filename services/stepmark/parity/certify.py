@@ -6,7 +6,6 @@ from stepmark.parity.judge import limits_for, problem
 from stepmark.plan.cells import Cell
 from stepmark.plan.probes import StageName
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
-from stepmark.workloads._protocol import Workload
 
 
 def stage(
@@ -14,7 +13,7 @@ def stage(
     cell: Cell,
     reference: Cell,
     reports: Sequence[ProbeReport],
-    workload: Workload,
+    float64_limit: float,
     tensors: tuple[str, ...],
     clipped: bool,
 ) -> Stage:
@@ -25,7 +24,7 @@ def stage(
     figures = reports[0].figures
     if figures is None:
         raise ValueError(f"the parity check of {cell.key} returned no figures")
-    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clipped, cell.device)
+    limits = limits_for(cell.precision, cell.execution, float64_limit, clipped, cell.device)
     found = problem(figures, limits, tensors, cell.workers > 1)
     agree = len({report.end_digest for report in reports}) == 1 if len(reports) > 1 else None
     if agree is False:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines._protocol import Weights
+from stepmark.parity.layers import layer_errors
 from stepmark.parity.probe import STEPS, Trace
 from stepmark.results.certificate import Figures, TensorError
 
-_TENSORS_KEPT = 8
+_TENSORS_KEPT, _UNMATCHED_KEPT = 8, 63
 
 
 def compare(reference: Trace, candidate: Trace, share: slice) -> Figures:
@@ -29,8 +30,25 @@ def compare(reference: Trace, candidate: Trace, share: slice) -> Figures:
         update=_over(end, reference_end, reference.moved),
         held=candidate.start_digest == reference.start_digest,
         steps=STEPS,
-        unmatched=tuple(sorted(reference.gradients.keys() ^ candidate.gradients.keys())[:_TENSORS_KEPT]),
+        unmatched=_unmatched(candidate.gradients, reference.gradients),
+        layers=layer_errors(reference.layers, candidate.layers, share),
     )
+
+
+def _unmatched(ours: Weights, theirs: Weights) -> tuple[str, ...]:
+    """Return the tensors that do not belong together, with their shapes; the last entry counts those left out."""
+    found = [
+        f"{name} {_shape(ours, name)}" + ("" if name not in theirs else f", {_shape(theirs, name)} in the reference")
+        for name in sorted(ours)
+        if name not in theirs or ours[name].shape != theirs[name].shape
+    ]
+    found += [f"{name} {_shape(theirs, name)} of the reference" for name in sorted(theirs.keys() - ours.keys())]
+    more = len(found) - _UNMATCHED_KEPT
+    return tuple(text[:200] for text in found[:_UNMATCHED_KEPT]) + ((f"and {more} more",) if more > 0 else ())
+
+
+def _shape(tensors: Weights, name: str) -> str:
+    return f"({', '.join(map(str, tensors[name].shape))})"
 
 
 def _forward(reference: Trace, candidate: Trace, share: slice) -> float | None:

@@ -1,6 +1,7 @@
 """Define limits, and decide whether figures pass them. Every limit's origin is in docs/parity.md."""
 
 from stepmark.parity.causes import likely_cause
+from stepmark.parity.layers import first_difference
 from stepmark.results.certificate import Figures, Limits
 from stepmark.terms import DeviceKind
 
@@ -38,6 +39,8 @@ MIXED = {
     ),
 }
 
+
+_NAMED = 4  # Tensors without a counterpart are named in the text up to this number.
 
 # torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, Keras by the norm. The difference shows even in float64.
 _CLIPPED = 1e-5
@@ -77,13 +80,21 @@ def problem(figures: Figures, limits: Limits, tensors: tuple[str, ...], distribu
     if not figures.held:
         found.append("the weights read back differ from those loaded: not kept in float32, or in another order")
     if figures.unmatched:
-        found.insert(0, f"trained on one side only: {', '.join(figures.unmatched)}")
+        named = "; ".join(figures.unmatched[:_NAMED])
+        found.insert(0, f"tensors without a counterpart of their shape: {named}{_more(figures)}")
     if not found:
         return ""
     if _too_exact(figures, limits):
         return "; ".join(found)
+    if parting := first_difference(figures.layers, limits.forward):
+        found.insert(0, parting)
     cause = likely_cause(figures, tensors, distributed)
     return "; ".join(found) + (f". Likely: {cause}" if cause else "")
+
+
+def _more(figures: Figures) -> str:
+    more = len(figures.unmatched) - _NAMED
+    return f"; {more} more in the certificate" if more > 0 else ""
 
 
 def _too_exact(figures: Figures, limits: Limits) -> list[str]:

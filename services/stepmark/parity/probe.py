@@ -35,7 +35,8 @@ class Trace:
     `logits` are those of its samples of the first batch, or None where they were not asked for. `losses` has shape
     (STEPS,) and holds the mean loss of each step. `gradients` are those of the first step. `end` holds the weights
     after the last step, and `moved` is the L2 norm of their distance from the start. `start_digest` is that of the
-    weights as the engine holds them once they are loaded.
+    weights as the engine holds them once they are loaded. `layers` is what `Engine.layer_outputs` returned, if it was
+    asked for.
     """
 
     logits: NDArray[np.float64] | None
@@ -44,12 +45,14 @@ class Trace:
     end: Weights
     moved: float
     start_digest: str
+    layers: tuple[tuple[str, NDArray[Any]], ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the trace to a file."""
         arrays: dict[str, Any] = {f"gradient/{name}": values for name, values in self.gradients.items()}
         arrays |= {f"end/{name}": values for name, values in self.end.items()}
         arrays |= {} if self.logits is None else {"logits": self.logits}
+        arrays |= {f"layer/{index:06d}/{name}": values for index, (name, values) in enumerate(self.layers)}
         with path.open("wb") as file:
             np.savez(file, losses=self.losses, moved=self.moved, start=self.start_digest, **arrays)
 
@@ -68,6 +71,7 @@ class Trace:
                 parts["end/"],
                 float(arrays["moved"]),
                 str(arrays["start"]),
+                tuple((name[13:], arrays[name]) for name in sorted(arrays.files) if name.startswith("layer/")),
             )
 
 
@@ -77,6 +81,7 @@ def trace(
     mean_over_ranks: Callable[[float], float],
     first_step: int = 0,
     with_logits: bool = True,
+    with_layers: bool = False,
 ) -> Trace:
     """Run the check on a built engine. All ranks must call this together.
 
@@ -84,6 +89,7 @@ def trace(
     """
     start = begin(engine, starting_weights, GRADIENT_RATE)
     logits = engine.forward(first_step) if with_logits else None
+    layers = tuple(engine.layer_outputs(first_step)) if with_layers else ()
     engine.step(first_step)
     engine.synchronize()
     gradients = {name: _gradient(start[name], after) for name, after in engine.weights().items()}
@@ -95,7 +101,7 @@ def trace(
     end = engine.weights()
     moved = float(np.sqrt(sum(np.square(end[name].astype(np.float64) - start[name]).sum() for name in end)))
     digest = _weights.digest({name: values.astype(np.float32) for name, values in start.items()})
-    return Trace(logits, np.array(losses), gradients, end, moved, digest)
+    return Trace(logits, np.array(losses), gradients, end, moved, digest, layers)
 
 
 def begin(engine: Engine, starting_weights: StartingWeights, learning_rate: float) -> Weights:

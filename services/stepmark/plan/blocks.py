@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepmark.plan.cells import Cell, Machine, cells
+from stepmark.plan.foreign import WorkloadFacts
 from stepmark.scenario.model import Scenario
 
 
@@ -19,13 +20,15 @@ class Probe:
     """Mark a launch as untimed: a reference, whose results are written to `file`, or a cell that is compared with one.
 
     `accumulate` is its number of micro-batches, which for a reference may stand for other cells' workers. `logits` says
-    whether the logits of the first batch are written or compared.
+    whether the logits of the first batch are written or compared, and `layers` whether what goes into each layer and
+    comes out of it is.
     """
 
     file: str
     writes: bool
     accumulate: int
     logits: bool = True
+    layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Plan:
     machine: Machine
     cells: tuple[Cell, ...]
     blocks: tuple[tuple[Launch, ...], ...]
+    facts: WorkloadFacts | None = None
 
     @property
     def measurable(self) -> tuple[Cell, ...]:
@@ -83,9 +87,12 @@ class Plan:
         return max((cell.workers for cell in self.measurable), default=0)
 
 
-def make_plan(scenario: Scenario, machine: Machine) -> Plan:
-    """Return the plan of a scenario on a machine. The same scenario, seed and machine always give the same plan."""
-    found = cells(scenario, machine)
+def make_plan(scenario: Scenario, machine: Machine, facts: WorkloadFacts | None = None) -> Plan:
+    """Return the plan of a scenario on a machine. The same scenario, seed and machine always give the same plan.
+
+    `facts` is what foreign code says of the scenario's workload, or None for a workload of stepmark's own.
+    """
+    found = cells(scenario, machine, facts.unavailable if facts is not None else None)
     measurement = scenario.spec.measurement
     count = measurement.max_launches or measurement.launches
     groups = _compared_groups([cell for cell in found if cell.unsupported is None])
@@ -100,7 +107,7 @@ def make_plan(scenario: Scenario, machine: Machine) -> Plan:
             for position, cell in enumerate(order)
         )
         blocks.append(tuple(launches))
-    return Plan(scenario, machine, found, tuple(blocks))
+    return Plan(scenario, machine, found, tuple(blocks), facts)
 
 
 Group = tuple[str, str, int]

@@ -1,6 +1,6 @@
 """Turn a scenario into its cells: candidate x execution x precision x worker count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,8 +87,11 @@ class Machine(BaseModel):
 PROGRAMS = {"c++": "install a C++ compiler (g++ or clang++), or set CXX"}
 
 
-def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
-    """Return all cells, in the document's order."""
+def cells(scenario: Scenario, machine: Machine, unavailable: Mapping[str, str] | None = None) -> tuple[Cell, ...]:
+    """Return all cells, in the document's order.
+
+    `unavailable` holds, for each engine that cannot load the workload of another package or a file, why not.
+    """
     spec = scenario.spec
     found: dict[str, Cell] = {}
     for candidate, level, precision, workers in product(
@@ -96,7 +99,8 @@ def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
     ):
         cell = _cell(scenario, candidate, level, precision, workers, machine)
         levels = (*found[cell.key].levels, level) if cell.key in found else (level,)
-        found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels))})
+        why = (unavailable or {}).get(cell.engine, cell.unsupported)
+        found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels)), "unsupported": why})
     return tuple(found.values())
 
 

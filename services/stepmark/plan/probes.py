@@ -5,7 +5,7 @@ which owes nothing to the GPU's rounding, libraries or settings: GPUs multiply f
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stepmark import catalog
@@ -44,6 +44,19 @@ class Check:
 def wanted_checks(plan: Plan) -> tuple[Check, ...]:
     """Return the checks that the scenario asks for. There are none where parity is skipped."""
     return () if plan.scenario.spec.parity == "skipped" else checks(plan)
+
+
+def with_layers(wanted: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Return the same checks, which also compare what goes into each layer and what comes out of it."""
+
+    def of(launch: Launch) -> Launch:
+        assert launch.probe is not None
+        return replace(launch, probe=replace(launch.probe, layers=True))
+
+    return tuple(
+        replace(check, steps=tuple(Step(s.name, of(s.launch), of(s.reference)) for s in check.steps))
+        for check in wanted
+    )
 
 
 def checks(plan: Plan) -> tuple[Check, ...]:
@@ -85,8 +98,8 @@ def samples_per_worker(scenario: Scenario, cell: Cell) -> int:
 
 
 def _has_weights(scenario: Scenario) -> bool:
-    workload = catalog.load_workload(scenario.spec.workload.model)
-    return workload.parameter_count(workload.parse(scenario.spec.workload.params)) is not None
+    model = scenario.spec.workload.model
+    return catalog.is_foreign(model) or catalog.load_workload(model).has_weights
 
 
 def _first(scenario: Scenario) -> str:

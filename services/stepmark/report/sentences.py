@@ -181,7 +181,13 @@ def _spread(report: StragglerReport) -> Iterator[str]:
         yield f"the slowest is {report.spread_mean:.1%} above the median rank ({expected} expected of jitter alone)"
 
 
-def peak_sources(cells: Iterable[CellResult]) -> list[str]:
+def utilization_notes(summary: Summary) -> list[str]:
+    """Return how large the model is and what counted it, and the sources of the vendor's peaks."""
+    size = model_size(summary)
+    return [*([size] if size else []), *_peak_sources(summary.cells)]
+
+
+def _peak_sources(cells: Iterable[CellResult]) -> list[str]:
     """Return the sources of the vendor's peaks, or that no device of the run is in the table."""
     found = dict.fromkeys(c.utilization.peak_source for c in cells if c.utilization and c.utilization.peak_source)
     return [f"vendor's peak: {source}" for source in found] or [
@@ -217,3 +223,16 @@ def settings(summary: Summary) -> list[tuple[str, str]]:
     """Return the measurement as the scenario's document names it, without limits that are not set."""
     found = summary.measurement.model_dump(by_alias=True, exclude_none=True)
     return [(name, str(value)) for name, value in found.items()]
+
+
+def model_size(summary: Summary) -> str:
+    """Return how large the model is and what counted its operations; empty where nothing is known."""
+    model = summary.model
+    if model is None:
+        return ""
+    if model.flops_per_sample is None:
+        return f"The model has {model.parameters:,} trained weights. Its operations are unknown."
+    return (
+        f"The model has {model.parameters:,} trained weights, and takes {model.flops_per_sample / 1e9:,.4g} GFLOP per "
+        f"sample and step, by {model.flops_source}."
+    )

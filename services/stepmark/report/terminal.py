@@ -16,7 +16,7 @@ from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
 from stepmark.report import headline, notes, words
 from stepmark.report.rich_tables import print_whole, shown, titled
-from stepmark.results.certificate import Certificate
+from stepmark.results.certificate import Certificate, Stage
 
 WIDTH = 100
 
@@ -59,8 +59,28 @@ def show_certificates(certificates: Sequence[Certificate], console: Console) -> 
             row = [certificate.cell, stage.name, *errors, words.worst_tensor(stage)]
             table.add_row(*(shown(text) for text in row), style="green" if stage.passed else "red")
     print_whole(table, console)
+    for stage in (stage for certificate in certificates for stage in certificate.stages if not stage.passed):
+        _show_unmatched(stage, console)
+        if stage.figures.layers:
+            _show_layers(stage, console)
     for certificate in certificates:
         console.print(shown(f"  {certificate.cell}: {certificate.text}"), soft_wrap=True)
+
+
+def _show_unmatched(stage: Stage, console: Console) -> None:
+    """List every tensor that has no counterpart of its shape."""
+    for text in stage.figures.unmatched:
+        console.print(shown(f"  {stage.engine} against {stage.reference_engine}: {text}"), soft_wrap=True)
+
+
+def _show_layers(stage: Stage, console: Console) -> None:
+    """Print the errors of all layers that both models have, in the order of calls."""
+    table = titled(f"{stage.engine} against {stage.reference_engine}, layer by layer")
+    for heading in ("layer", "input off by", "output off by"):
+        table.add_column(heading, no_wrap=True)
+    for one in stage.figures.layers:
+        table.add_row(*(shown(text) for text in (one.layer, words.error(one.input), words.error(one.output))))
+    print_whole(table, console)
 
 
 def _table(summary: Summary) -> Table:

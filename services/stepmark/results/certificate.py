@@ -26,6 +26,14 @@ class TensorError(RecordModel):
     error: Error
 
 
+class LayerError(RecordModel):
+    """The relative L2 errors of what goes into a layer and of what comes out of it; None where it was not seen."""
+
+    layer: Text
+    input: Error | None = None
+    output: Error | None = None
+
+
 class Figures(RecordModel):
     """How far a candidate is from the reference after both trained from the same weights on the same samples.
 
@@ -36,7 +44,7 @@ class Figures(RecordModel):
     applying it. `tensors` holds the largest errors of single tensors. `weights` is the error of all weights after the
     last of `steps` SGD steps, and `update` is the same difference over the distance that the reference's weights moved
     from the start. `held` says whether the weights that were loaded are the ones that were read back. `unmatched` names
-    the tensors that only one side trains.
+    the tensors that only one side trains, or that have another shape there. `layers` are those that were asked for.
     """
 
     forward: Error | None
@@ -50,6 +58,7 @@ class Figures(RecordModel):
     held: bool = True
     steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     unmatched: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    layers: Annotated[tuple[LayerError, ...], Field(max_length=10_000)] = ()
 
     @property
     def worst(self) -> float:

@@ -119,6 +119,18 @@ class Departure(RecordModel):
     why: Text
 
 
+class ModelFacts(RecordModel):
+    """What the process of a launch counted of its model.
+
+    `parameters` is the number of trained weights. `flops_per_sample` are the operations of forward and backward, and
+    `flops_source` says what counted them; both are None where nothing could, or where the workload has a formula.
+    """
+
+    parameters: Count
+    flops_per_sample: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    flops_source: Text | None = None
+
+
 class RankReport(RecordModel):
     """What one rank's process reports of its launch.
 
@@ -126,7 +138,7 @@ class RankReport(RecordModel):
     are None on CPU cores, whose memory is `peak_memory_bytes`: the most that the process had of the host. `departures`
     are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
     `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
-    the process ended before it.
+    the process ended before it. `model` is reported by rank 0 of own models, which have no formula.
     """
 
     rank: Count
@@ -148,6 +160,7 @@ class RankReport(RecordModel):
     device_use: DeviceUse | None = None
     device_memory: DeviceMemory | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
+    model: ModelFacts | None = None
 
 
 class Failure(RecordModel):

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.errors import CannotRun, ScenarioErrors, printable
-from stepmark.plan.cells import Machine
+from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.cells import Cell, Machine, cells
+from stepmark.plan.foreign import Origin, WorkloadFacts
 from stepmark.results import tables
 from stepmark.results.base import Text
 from stepmark.results.certificate import Certificate
@@ -37,11 +39,24 @@ class Run(BaseModel):
     launcher: Literal["ray", "bare"]
     forked: bool
     environment: Environment
+    workload_origin: Origin | None = None
+    """Where the workload's code came from, if it is not stepmark's own."""
+    workload_facts: WorkloadFacts | None = None
+    """What that code said of the workload when the run was planned."""
 
     @cached_property
     def parsed_scenario(self) -> Scenario:
         """The scenario parsed from the document, once."""
         return scenario_from_object(self.scenario)
+
+    def plan(self) -> Plan:
+        """Return the plan of the run, for which no foreign code is needed."""
+        return make_plan(self.parsed_scenario, self.machine, self.workload_facts)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the cells of the run's plan."""
+        facts = self.workload_facts
+        return cells(self.parsed_scenario, self.machine, facts.unavailable if facts is not None else None)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model without the parsed scenario, since the copy may have another one."""

@@ -10,6 +10,7 @@ from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.scenario.model import Spec
 from stepmark.terms import DeviceChoice, DeviceKind
 
@@ -129,6 +130,23 @@ _CUDA_PACKAGES = {
     "tensorflow": f"Install requirements/keras-cuda.txt {_OWN_INTERPRETER}.",
     "jax": f"Install requirements/jax-cuda.txt {_OWN_INTERPRETER}.",
 }
+
+
+def check_names(spec: Spec, file: WorkloadFile | None) -> None:
+    """Check that the engines of a scenario, and its workload unless a file has it, come from installed packages.
+
+    Raises:
+        CannotRun: one of them is not installed; the message says which package brings it.
+    """
+    model = spec.workload.model
+    asked = [("spec.workload.model", catalog.why_not("workloads", model) if file is None else None)]
+    asked += [
+        (f"spec.candidates[{index}].engine", catalog.why_not("engines", candidate.engine))
+        for index, candidate in enumerate(spec.candidates)
+    ]
+    problems = [f"{path}: {why}" for path, why in asked if why is not None]
+    if problems:
+        raise CannotRun("\n".join(problems))
 
 
 def check_installed(plan: Plan) -> None:

@@ -11,13 +11,16 @@ from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
 from stepmark.analysis.summary import precise_enough
 from stepmark.errors import CannotRun, Interrupted, Stopped
+from stepmark.orchestrate.describe import facts_of
 from stepmark.orchestrate.driver import Options, Rules, Watcher, check_launcher, measure
 from stepmark.orchestrate.folders import locked
 from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.foreign import WorkloadFile, origin_of
 from stepmark.report.rich_tables import shown
 from stepmark.results.environment import describe
 from stepmark.results.store import FILE, Run, SqliteStore
-from stepmark.runs.machine import check_installed, machine_for
+from stepmark.runs.machine import check_installed, check_names, machine_for
+from stepmark.runs.own_file import workload_file
 from stepmark.runs.progress import progress
 from stepmark.scenario.model import Scenario
 from stepmark.terms import DEFAULT_LAUNCHER, Launcher
@@ -37,6 +40,8 @@ class Choices:
     parity_only: bool = False
     checked_later: bool = False
     silent: bool = False
+    layers: bool = False
+    workload: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class OpenRun:
 
     store: SqliteStore
     plan: Plan
+    workload_file: WorkloadFile | None = None
 
 
 def folder_of(scenario: Scenario, out: Path | None) -> Path:
@@ -56,11 +62,13 @@ def folder_of(scenario: Scenario, out: Path | None) -> Path:
 def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
-    plan = make_plan(scenario, machine_for(scenario.spec))
+    file = workload_file(choices.workload, scenario.spec)
+    check_names(scenario.spec, file)
+    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file))
     with sole_user(folder):
-        store = _open_store(folder, plan, choices)
+        store = _open_store(folder, plan, choices, file)
         try:
-            yield OpenRun(store, plan)
+            yield OpenRun(store, plan, file)
         finally:
             store.close()
 
@@ -87,8 +95,8 @@ def sole_user(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _open_store(folder: Path, plan: Plan, choices: Choices) -> SqliteStore:
-    run = _run(plan, choices)
+def _open_store(folder: Path, plan: Plan, choices: Choices, file: WorkloadFile | None) -> SqliteStore:
+    run = _run(plan, choices, file)
     if not choices.checked_later:
         check_installed(plan)
     if not (folder / FILE).exists():
@@ -110,7 +118,7 @@ def _resumed(folder: Path, run: Run) -> SqliteStore:
     return store
 
 
-def _run(plan: Plan, choices: Choices) -> Run:
+def _run(plan: Plan, choices: Choices, file: WorkloadFile | None) -> Run:
     return Run(
         stepmark_version=__version__,
         scenario=plan.scenario.model_dump(mode="json", by_alias=True),
@@ -119,6 +127,8 @@ def _run(plan: Plan, choices: Choices) -> Run:
         launcher=choices.launcher,
         forked=not choices.fresh_process,
         environment=describe(),
+        workload_origin=origin_of(plan.scenario.spec.workload.model, file),
+        workload_facts=plan.facts,
     )
 
 
@@ -128,6 +138,11 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
         raise CannotRun(
             f"{folder}: expected results of this very scenario ({now.scenario_digest[:16]}), found those of another "
             f"({kept.scenario_digest[:16]}). A changed scenario is a new run: choose another --out."
+        )
+    if kept.workload_origin != now.workload_origin:
+        raise CannotRun(
+            f"{folder}: expected the model of the first part ({kept.workload_origin or 'of stepmark'}), found "
+            f"{now.workload_origin or 'one of stepmark'}. A changed model is a new run: choose another --out."
         )
     for name in ("machine", "launcher", "forked", "stepmark_version"):
         before, after = getattr(kept, name), getattr(now, name)
@@ -142,7 +157,14 @@ def measure_plan(opened: OpenRun, folder: Path | None, choices: Choices, watcher
     """Measure the plan. `folder` is None if the store is not kept."""
     store, plan = opened.store, opened.plan
     last_words = f"The run was cut off: stepmark was killed, or Ray is gone. {_where_kept(folder)}"
-    options = Options(choices.launcher, choices.fresh_process, choices.parity_only, last_words)
+    options = Options(
+        choices.launcher,
+        choices.fresh_process,
+        choices.parity_only,
+        choices.layers,
+        last_words,
+        workload_file=opened.workload_file,
+    )
     rules = Rules(lambda: _is_precise(opened), disturbed_because)
     try:
         with progress(choices.silent) as told:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import CannotRun, printable
-from stepmark.plan.blocks import make_plan
 from stepmark.report import html, markdown
 from stepmark.results.store import FILE, SqliteStore
 
@@ -41,7 +40,7 @@ def summary_in(store: SqliteStore, price_per_worker_hour: float | None = None) -
         CannotRun: the rows are not what was written.
     """
     run = store.run()
-    cells = make_plan(run.parsed_scenario, run.machine).cells
+    cells = run.cells()
     return summarize_run(run, cells, store.rows(), store.certificates(), price_per_worker_hour)
 
 

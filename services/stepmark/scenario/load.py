@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -14,6 +14,9 @@ from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
 from stepmark.scenario.explain import explain
 from stepmark.scenario.metadata import without_server_fields
 from stepmark.scenario.model import Candidate, Scenario
+
+if TYPE_CHECKING:
+    from stepmark.workloads._protocol import Workload
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -194,14 +197,15 @@ def _too_large(size: int) -> ScenarioError:
 
 
 def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
-    """Yield the errors that the grammar cannot express: duplicate names, and pairs that no engine or model supports."""
-    workload = catalog.load_workload(scenario.spec.workload.model)
-    try:
-        workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params), by_name=False)
-    except ValidationError as error:
-        yield from explain(error, workload.params_model, prefix="spec.workload.params")
-    else:
-        yield from _data_errors(scenario)
+    """Yield the errors that the grammar cannot express: duplicate names, and pairs that no engine or model supports.
+
+    What another package brings is not loaded here, so its params and pairs are not checked: the hub and the controller
+    read scenarios too.
+    """
+    model = scenario.spec.workload.model
+    workload = None if catalog.is_foreign(model) else catalog.load_workload(model)
+    if workload is not None:
+        yield from _params_errors(scenario, workload)
     names = [candidate.name for candidate in scenario.spec.candidates]
     for index, candidate in enumerate(scenario.spec.candidates):
         path = f"spec.candidates[{index}]"
@@ -209,11 +213,20 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
             yield ScenarioError(
                 f"{path}.name", "a name that no other candidate has", f"{candidate.name!r} twice", "Rename one of them."
             )
-        yield from _pair_errors(path, candidate, scenario.spec.workload.model, workload.frameworks())
+        if not catalog.is_foreign(candidate.engine):
+            yield from _pair_errors(path, candidate, model, workload)
 
 
-def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
-    workload = catalog.load_workload(scenario.spec.workload.model)
+def _params_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioError]:
+    try:
+        workload.params_model.model_validate_json(json.dumps(scenario.spec.workload.params), by_name=False)
+    except ValidationError as error:
+        yield from explain(error, workload.params_model, prefix="spec.workload.params")
+    else:
+        yield from _data_errors(scenario, workload)
+
+
+def _data_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioError]:
     if scenario.spec.data.source != "digits":
         return
     reason = workload.input(workload.parse(scenario.spec.workload.params)).why_not_digits()
@@ -223,7 +236,7 @@ def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
 
 
-def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[str, ...]) -> Iterator[ScenarioError]:
+def _pair_errors(path: str, candidate: Candidate, model: str, workload: "Workload | None") -> Iterator[ScenarioError]:
     support = catalog.load_engine(candidate.engine).SUPPORT
     if candidate.strategy not in support.strategies:
         expected = f"a strategy of {candidate.engine} ({', '.join(support.strategies)})"
@@ -235,8 +248,8 @@ def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[
     for option in set(candidate.options) - set(support.options):
         expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'it has none'})"
         yield ScenarioError(f"{path}.options", expected, repr(option), "Choose one, or leave it out.")
-    if support.framework not in frameworks:
-        expected = f"an engine that {model} is written for ({', '.join(frameworks)})"
+    if workload is not None and support.framework not in workload.frameworks():
+        expected = f"an engine that {model} is written for ({', '.join(workload.frameworks())})"
         yield ScenarioError(
             f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model."
         )

@@ -23,13 +23,17 @@ _YOUNGER = ("max_taken_share", "max_made_again")
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
+    """Return the type of stepmark's own names, and of PACKAGE/NAME whether it is installed here or not."""
+
     def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"one of {what}: {', '.join(names)}")
+        if value not in names and not catalog.is_foreign(value):
+            raise ValueError(f"one of {what}: {', '.join(names)}, or PACKAGE/NAME of an installed package")
         return value
 
-    schema = {"type": "string", "enum": list(names)}
-    return Annotated[str, Field(max_length=40), AfterValidator(check), WithJsonSchema(schema)]  # type: ignore[return-value]
+    most = catalog.NAME_CHARACTERS_MOST
+    pattern = f"^({'|'.join(names)}|{catalog.FOREIGN_PATTERN})$"
+    schema = {"type": "string", "maxLength": most, "pattern": pattern, "examples": list(names)}
+    return Annotated[str, Field(max_length=most), AfterValidator(check), WithJsonSchema(schema)]  # type: ignore[return-value]
 
 
 EngineName = _one_of(catalog.engine_names(), "the engines")
@@ -40,7 +44,7 @@ class WorkloadChoice(StrictModel):
     """The model that is trained."""
 
     model: ModelName  # type: ignore[valid-type]
-    """Name of a workload: a file in stepmark/workloads."""
+    """Name of a workload: stepmark's own, or PACKAGE/NAME of one that an installed package brings."""
     params: dict[str, Scalar] = Field(default={}, max_length=32)
     """The model's own parameters, which are checked by the workload's `Params`."""
 
@@ -51,7 +55,7 @@ class Candidate(StrictModel):
     name: Name
     """Name of the candidate in tables and verdicts."""
     engine: EngineName  # type: ignore[valid-type]
-    """Name of an engine: a file in stepmark/engines."""
+    """Name of an engine: stepmark's own, or PACKAGE/NAME of one that an installed package brings."""
     strategy: Name = "single"
     """How the work is spread over workers; each engine lists its own strategies."""
     variant: Name | None = None

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from stepmark.errors import CannotRun
 from stepmark.workloads._protocol import DIGITS_SIDE, InputSpec
 
-# Inputs are float32 or, for tokens, int64. Labels are (batch,), or (batch, length) where each token has one.
-Batch = tuple[NDArray[Any], NDArray[np.int64]]
+# Inputs are float32 or, for tokens, int64. Labels that are classes are int64, (batch,), or (batch, length) where each
+# token has one; values and bits are float32, (batch, classes).
+Batch = tuple[NDArray[Any], NDArray[Any]]
 
 
 BATCHES = 4  # The steps of a launch use this many distinct batches in turn. More would only fill memory.
@@ -65,15 +66,22 @@ def _synthetic(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: 
     if spec.next_token:
         drawn = [rng.integers(0, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
         return _continued(np.stack(drawn))
-    labels = np.empty(len(chosen), np.int64)
+    whole = spec.labels == "classes"
+    labels = np.empty((len(chosen),) if whole else (len(chosen), spec.classes), np.int64 if whole else np.float32)
     inputs = np.empty((len(chosen), *spec.shape), np.float32 if spec.vocabulary is None else np.int64)
     for place, rng in enumerate(_generators(seed, index, chosen)):
-        labels[place] = rng.integers(0, spec.classes)
+        labels[place] = _label(spec, rng)
         if spec.vocabulary is None:
             rng.standard_normal(out=inputs[place], dtype=np.float32)
         else:
             inputs[place] = rng.integers(0, spec.vocabulary, spec.shape)
     return inputs, labels
+
+
+def _label(spec: InputSpec, rng: np.random.Generator) -> Any:
+    if spec.labels == "values":
+        return rng.standard_normal(spec.classes, np.float32)
+    return rng.integers(0, spec.classes) if spec.labels == "classes" else rng.integers(0, 2, spec.classes)
 
 
 def _generators(seed: int, index: int, chosen: range) -> Iterator[np.random.Generator]:

@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from stepmark.errors import ModelRefused
+from stepmark.workloads._inspect import refuse_random
+from stepmark.workloads._protocol import InputSpec
+
 if TYPE_CHECKING:
     import keras
 
@@ -34,3 +38,33 @@ def positions(length: int, width: int, name: str) -> "keras.layers.Layer":
             return x + self.embeddings
 
     return PositionEmbedding(name=name)
+
+
+def own_model(model: Any, spec: InputSpec) -> "keras.Model":
+    """Return a user's model with one input as the engines feed it, and with logits as the loss takes them.
+
+    Raises:
+        ModelRefused: its layers are random in training, or its output is not what the sample's description promises.
+    """
+    import keras
+
+    shape = (*spec.shape[1:], spec.shape[0]) if spec.kind == "image" else spec.shape
+    inputs = keras.Input(shape, dtype=None if spec.vocabulary is None else "int32")
+    outputs = model(inputs)
+    refuse_random([layer.name for layer in model._flatten_layers() if getattr(layer, "_seed_generators", None)])
+    if getattr(outputs, "shape", (None,))[1:] != spec.output:
+        found = getattr(outputs, "shape", type(outputs).__name__)
+        raise ModelRefused(
+            f"expected one output of (batch, {_joined(spec.output)}), found {found}. Change the builder."
+        )
+    return keras.Model(inputs, logits(outputs))
+
+
+def _joined(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def depthwise_kernels(model: Any) -> frozenset[str]:
+    """Return the paths of kernels whose axes are height, width, channels, and multiples of each channel."""
+    layers = [layer for layer in model._flatten_layers() if type(layer).__name__ == "DepthwiseConv2D"]
+    return frozenset(layer.kernel.path for layer in layers)

@@ -2,16 +2,22 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stepmark.strict import StrictModel
+from stepmark.workloads import _weights
 from stepmark.workloads._weights import Array, initial
 
 FRAMEWORKS = ("torch", "keras", "sleeper")
 
 
+FOREIGN_FLOAT64_LIMIT = 1e-7
+"""This is `float64_limit` of workloads of others, which may have any layer: the largest that stepmark's own have."""
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 
 
@@ -21,7 +27,9 @@ class InputSpec:
 
     `vocabulary` is the number of distinct tokens (int64), and None for other kinds. If `next_token` is set, each token
     has a label, which is the token that follows it, and logits are (batch, length, classes). Otherwise each sample has
-    one label.
+    one label, of the kind that `labels` says: one class of `classes`, `classes` values (float32 normals), or as many
+    bits (float32 zeros and ones). The kind decides on the loss: cross entropy, mean squared error, or binary cross
+    entropy of logits.
     """
 
     kind: Literal["vector", "image", "tokens"]
@@ -29,10 +37,36 @@ class InputSpec:
     classes: int
     vocabulary: int | None = None
     next_token: bool = False
+    labels: Literal["classes", "values", "bits"] = "classes"
+
+    @classmethod
+    def of(cls, sample: NDArray[Any], classes: int, vocabulary: int | None = None) -> "InputSpec":
+        """Return the description of an example, which is one sample without a batch axis.
+
+        Integers are tokens and need a vocabulary. Floats of three axes are an image (channels, height, width), and
+        other floats are a vector of any shape.
+
+        Raises:
+            ValueError: the example has tokens without a vocabulary, or neither integers nor floats.
+        """
+        values = np.asarray(sample)
+        if values.dtype.kind not in "iuf" or (values.dtype.kind != "f" and vocabulary is None):
+            needed = "floats, or integers with a vocabulary"
+            raise ValueError(f"expected an example of {needed}, found {values.dtype}. Give the number of tokens too.")
+        if values.dtype.kind != "f":
+            return cls("tokens", values.shape, classes, vocabulary)
+        return cls("image" if values.ndim == 3 else "vector", values.shape, classes)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Return the shape of the model's output for one sample."""
+        return (*self.shape, self.classes) if self.next_token else (self.classes,)
 
     def why_not_digits(self) -> str | None:
         """Return what this model would have to accept to be fed with scikit-learn's digits, or None if it can be."""
         pixels = DIGITS_SIDE**2
+        if self.labels != "classes":
+            return "labels that are classes"
         if self.classes < DIGITS_CLASSES:
             return f"at least {DIGITS_CLASSES} classes"
         if self.kind == "image" and (self.shape[0] != 1 or self.shape[1] % DIGITS_SIDE):
@@ -57,6 +91,10 @@ class Workload(ABC):
     params_model: ClassVar[type[StrictModel]]
     float64_limit: ClassVar[float] = 1e-12
     """This is the largest relative error allowed between two frameworks in float64 (docs/parity.md)."""
+    has_weights: ClassVar[bool] = True
+    """Without weights there is nothing whose parity could be checked."""
+    inspected: ClassVar[bool] = False
+    """Models that no test of stepmark knows are inspected before they are timed (launch/inspect_model.py)."""
 
     def frameworks(self) -> tuple[str, ...]:
         """Return the frameworks that this workload supports."""
@@ -69,6 +107,20 @@ class Workload(ABC):
         take different sides, and then their gradients differ by far more than rounding.
         """
         return initial(shapes, seed)
+
+    def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
+        """Return copies of a Keras model's variables, given as paths and values, in the form that all engines share."""
+        return _weights.torch_weights(variables)
+
+    def keras_values(
+        self, variables: Sequence[tuple[str, tuple[int, ...]]], weights: Mapping[str, Array]
+    ) -> list[Array]:
+        """Return copies of the values of Keras variables, given as paths and shapes, from the common form."""
+        return [_weights.keras_values(path, shape, weights) for path, shape in variables]
+
+    def torch_outputs(self, model: Any, inputs: Any) -> Any:
+        """Return the logits that a torch model makes of a batch."""
+        return model(inputs)
 
     def parse(self, params: dict[str, Any]) -> Any:
         """Return the typed parameters of a document's `workload.params`."""

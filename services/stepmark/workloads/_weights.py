@@ -106,21 +106,21 @@ def keras_values(path: str, shape: tuple[int, ...], weights: Mapping[str, Array]
     return np.array(_to_keras(place.kind, part, shape))
 
 
-def initial(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+def initial(shapes: Mapping[str, tuple[int, ...]], seed: int, channels_last: bool = False) -> dict[str, Array]:
     """Return weights that every engine can make for itself. Each tensor has its own generator, seeded by seed and name.
 
     Matrices have variance 1 / fan-in. Scales of norms are near 1, and biases are small but not zero, so that a mistake
-    in either can be seen.
+    in either can be seen. The fan-in is of torch's layouts, or of Keras' where `channels_last` is set.
     """
-    return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+    return {name: _draw(name, shape, seed, channels_last) for name, shape in shapes.items()}
 
 
-def _draw(name: str, shape: tuple[int, ...], seed: int) -> Array:
+def _draw(name: str, shape: tuple[int, ...], seed: int, channels_last: bool) -> Array:
     values = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape, np.float32)
     if len(shape) > 1:
-        fan_in = shape[1] * int(np.prod(shape[2:]))
+        fan_in = math.prod(shape[:-1] if channels_last else shape[1:])
         return values / math.sqrt(fan_in)
-    return 1 + 0.1 * values if name.endswith("weight") else 0.1 * values
+    return 1 + 0.1 * values if name.endswith(("weight", "gamma")) else 0.1 * values
 
 
 def decided(values: Array, size: float) -> Array:

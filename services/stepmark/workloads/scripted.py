@@ -82,6 +82,7 @@ class Scripted(Workload):
     """Provide the script as a workload, which has no parameters and no operations to count."""
 
     params_model = Params
+    has_weights = False
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("vector", (1,), classes=2)

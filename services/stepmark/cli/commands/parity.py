@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload, ScenarioFile
 
 
 def parity(
@@ -15,6 +15,10 @@ def parity(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the certificates that --out has already.")] = False,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    layers: Annotated[
+        bool, typer.Option(help="Compare each layer's input and output too, and say where two models part.")
+    ] = False,
+    workload: OwnWorkload = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove that all candidates train the same model; time nothing.
@@ -25,4 +29,5 @@ def parity(
     from stepmark.cli.verbs import parity as verb
     from stepmark.runs.measuring import Choices
 
-    verb.parity(file, out, Choices(resume, launcher.value, fresh_process=False, parity_only=True), as_json)
+    choices = Choices(resume, launcher.value, fresh_process=False, parity_only=True, layers=layers, workload=workload)
+    verb.parity(file, out, choices, as_json)

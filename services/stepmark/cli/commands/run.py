@@ -13,6 +13,7 @@ from stepmark.cli.options import (
     HubChoices,
     HubTo,
     Launcher,
+    OwnWorkload,
     ScenarioFile,
     TokenFile,
 )
@@ -29,6 +30,7 @@ def run(
     fresh_process: Annotated[
         bool, typer.Option(help="A new process with its own import for every launch, instead of a fork of a zygote.")
     ] = False,
+    workload: OwnWorkload = None,
     hub: HubTo = None,
     hub_token_file: TokenFile = None,
     hub_attempt: HubAttempt = None,
@@ -48,5 +50,5 @@ def run(
     from stepmark.runs.measuring import Choices
 
     # In an attempt of a cluster the hub is told of what is missing, so it is looked for later.
-    choices = Choices(resume, launcher.value, fresh_process, checked_later=hub_attempt is not None)
+    choices = Choices(resume, launcher.value, fresh_process, checked_later=hub_attempt is not None, workload=workload)
     verb.run(file, out, choices, HubChoices(hub, hub_token_file, hub_attempt, hub_drain_seconds), live_listen)

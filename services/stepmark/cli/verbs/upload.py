@@ -8,7 +8,6 @@ import typer
 from stepmark.cli.options import HubChoices
 from stepmark.cli.publishing import SUPERSEDED, access_of, catch_up, outcome, say
 from stepmark.errors import CannotRun
-from stepmark.plan.blocks import make_plan
 from stepmark.results.store import SqliteStore
 from stepmark.runs.measuring import sole_user
 from stepmark.runs.summaries import summary_of
@@ -59,7 +58,7 @@ def _found(folder: Path) -> tuple[Standing, "Ended"]:
         run, stored = store.run(), store.launch_ids()
     finally:
         store.close()
-    plan = make_plan(run.parsed_scenario, run.machine)
+    plan = run.plan()
     needed = {launch.id for block in plan.blocks[: plan.scenario.spec.measurement.launches] for launch in block}
     standing = Standing(plan.scenario.name, len(stored), max(len(needed), len(stored)))
     if needed - stored:

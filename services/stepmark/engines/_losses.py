@@ -1,0 +1,46 @@
+"""Choose the loss: the workload's own, or the one that its kind of label calls for."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from stepmark.workloads._protocol import InputSpec, Workload
+
+
+def torch_mean(workload: Workload, spec: InputSpec, framework: str) -> Callable[[Any, Any], Any]:
+    """Return a function of logits and labels that gives the mean over samples, tokens or values.
+
+    `framework` is that of the model, which is keras where a Keras model is trained in torch's loop.
+    """
+    import torch
+
+    own: Callable[[Any, Any], Any] | None = getattr(workload, f"{framework}_loss", None)
+    if own is not None:
+        return own
+    if spec.labels == "values":
+        return torch.nn.MSELoss()
+    if spec.labels == "bits":
+        return torch.nn.BCEWithLogitsLoss()
+    cross_entropy = torch.nn.CrossEntropyLoss()
+    return lambda logits, labels: cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+
+def keras_sum(workload: Workload, spec: InputSpec) -> Callable[[Any, Any], Any]:
+    """Return a function of labels and logits that gives the sum over samples, tokens or values.
+
+    The caller divides it by the number of labels of all ranks.
+    """
+    import keras
+    from keras import ops
+
+    own: Callable[[Any, Any], Any] | None = getattr(workload, "keras_loss", None)
+    if own is not None:
+        return lambda labels, logits: own(logits, labels) * math.prod(labels.shape)
+    if spec.labels == "values":
+        return lambda labels, logits: ops.sum(ops.square(logits - ops.cast(labels, logits.dtype)))
+    if spec.labels == "bits":
+        return lambda labels, logits: ops.sum(
+            ops.binary_crossentropy(ops.cast(labels, logits.dtype), logits, from_logits=True)
+        )
+    summed: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    return summed

@@ -1,0 +1,121 @@
+"""Define the classes that a user's own model is made from: one framework with a builder, or a pair with two.
+
+Parameters and operations need no formula: they are counted in the process that trains (launch/model_facts.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from stepmark.errors import ModelRefused
+from stepmark.strict import StrictModel
+from stepmark.workloads import _inspect, _keras, _pairing
+from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._weights import Array, initial
+
+
+class NoParams(StrictModel):
+    """Allow no parameters."""
+
+
+class _Own(Workload):
+    """Define what all own models share. A subclass sets `sample`, or overrides `input` where params decide on it."""
+
+    params_model: ClassVar[type[StrictModel]] = NoParams
+    sample: ClassVar[InputSpec | None] = None
+    """One sample of the model: an `InputSpec`, made by hand or by `InputSpec.of` an example."""
+    inspected = True
+
+    def input(self, params: Any) -> InputSpec:
+        if self.sample is None:
+            raise ModelRefused(
+                f"{type(self).__name__}: expected the class to describe one sample, found none. "
+                "Set `sample = InputSpec(...)`, or override `input(params)`."
+            )
+        return self.sample
+
+    def parameter_count(self, params: Any) -> int | None:
+        return None
+
+    def flops_per_sample(self, params: Any) -> int | None:
+        return None
+
+
+class TorchModel(_Own):
+    """Make a workload of a torch model. A subclass has `build`, and may have its own `torch_loss(outputs, labels)`.
+
+    A loss of its own returns the mean over the samples that it is given.
+    """
+
+    def build(self, params: Any) -> Any:
+        """Return an untrained `torch.nn.Module` that maps a batch of inputs to logits (batch, classes)."""
+        raise NotImplementedError
+
+    def torch_model(self, params: Any) -> Any:
+        return _inspect.steady_torch(self.build(params))
+
+
+class KerasModel(_Own):
+    """Make a workload of a Keras model, which runs on TensorFlow, torch and JAX.
+
+    A subclass has `build`, and may have its own `keras_loss(outputs, labels)`, written in `keras.ops`, which returns
+    the mean over the samples that it is given. Weights are compared as Keras names them, so there is nothing to map.
+    """
+
+    def build(self, params: Any) -> Any:
+        """Return an untrained Keras model that maps a batch of inputs to logits (batch, classes)."""
+        raise NotImplementedError
+
+    def keras_model(self, params: Any) -> Any:
+        return _keras.own_model(self.build(params), self.input(params))
+
+    def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
+        names = _pairing.unique([path for path, _ in variables])
+        return {name: values.copy() for name, (_, values) in zip(names, variables, strict=True)}
+
+    def keras_values(
+        self, variables: Sequence[tuple[str, tuple[int, ...]]], weights: Mapping[str, Array]
+    ) -> list[Array]:
+        return [weights[name].copy() for name in _pairing.unique([path for path, _ in variables])]
+
+    def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        return initial(shapes, seed, channels_last=True)
+
+
+class ModelPair(_Own):
+    """Make a workload of one model that is written in torch and in Keras.
+
+    A subclass has `build_torch` and `build_keras`, and `names` where names do not say which weights belong together. It
+    may have its own `torch_loss` and `keras_loss`, each of (outputs, labels), and both return a mean.
+    """
+
+    def build_torch(self, params: Any) -> Any:
+        """Return an untrained `torch.nn.Module` that maps a batch of inputs to logits (batch, classes)."""
+        raise NotImplementedError
+
+    def build_keras(self, params: Any) -> Any:
+        """Return the same model in Keras, untrained. Images come as (batch, height, width, channels)."""
+        raise NotImplementedError
+
+    def names(self, params: Any) -> Mapping[str, str | _pairing.Place]:
+        """Return which torch module, parameter or `Place` a Keras layer or variable belongs to, by their paths.
+
+        A layer that is not named here has torch's name, with slashes or dashes for dots.
+        """
+        return {}
+
+    def torch_model(self, params: Any) -> Any:
+        return _inspect.steady_torch(self.build_torch(params))
+
+    def keras_model(self, params: Any) -> Any:
+        built = self.build_keras(params)
+        model = _keras.own_model(built, self.input(params))
+        self._pairing = _pairing.Pairing(self.names(params), built.name, _keras.depthwise_kernels(model))
+        return model
+
+    def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
+        return self._pairing.common_weights(variables)
+
+    def keras_values(
+        self, variables: Sequence[tuple[str, tuple[int, ...]]], weights: Mapping[str, Array]
+    ) -> list[Array]:
+        return [self._pairing.keras_values(path, shape, weights) for path, shape in variables]
