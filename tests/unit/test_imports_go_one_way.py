@@ -31,8 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"scenario", "analysis", "results"},
     "telemetry": {"plan", "results"},
     "publish": {"results", "scenario"},
-    "hub": {"scenario", "plan", "results", "analysis", "report", "telemetry"},
-    "controller": {"scenario", "results", "telemetry", "publish"},
+    "hub": {"catalog", "scenario", "plan", "results", "analysis", "report", "telemetry"},
+    "controller": {"catalog", "scenario", "results", "telemetry", "publish"},
     "cli": {
         *("catalog", "interpreters", "scenario", "plan", "results", "devices", "orchestrate", "analysis", "report"),
         *("telemetry", "publish", "hub", "controller"),
