@@ -26,7 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "devices": {"results"},
     "parity": {"engines", "workloads", "plan", "results"},
     "launch": {"catalog", "interpreters", "engines", "workloads", "scenario", "plan", "results", "devices", "parity"},
-    "orchestrate": {"catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results", "devices"},
+    "orchestrate": {
+        *("catalog", "interpreters", "engines", "workloads", "scenario", "plan", "parity", "launch", "results"),
+        "devices",
+    },
     "analysis": {"catalog", "scenario", "plan", "results"},
     "report": {"scenario", "analysis", "results"},
     "telemetry": {"plan", "results"},

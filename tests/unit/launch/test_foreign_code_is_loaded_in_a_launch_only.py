@@ -87,7 +87,7 @@ def test_an_import_that_starts_a_thread_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(threading, "END", end, raising=False)
     source = "import threading\nthreading.Thread(target=threading.END.wait, name='greedy').start()\n"
     try:
-        with pytest.raises(CannotRun, match="no threads, found greedy"):
+        with pytest.raises(CannotRun, match="no threads that disturb the measurement, found greedy"):
             workload_of(asked("local/x", own_file(tmp_path, source + SCRIPTED)))
     finally:
         end.set()
