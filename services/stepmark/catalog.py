@@ -22,7 +22,8 @@ Kind = Literal["engines", "workloads"]
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 FOREIGN_PATTERN = f"{_PART}/{_PART}"
 """Match names of what other packages bring: the package's normalized name, and the name of the entry point."""
-NAME_CHARACTERS_MOST = 80
+NAME_CHARACTERS_MOST = 60
+"""A zygote's socket is named after its engine, and the path of a socket has at most 107 characters."""
 LOCAL = "local"
 """Stand for a package in the names of workloads that are in a file of the person's own (`--workload`)."""
 _OWN = "stepmark"

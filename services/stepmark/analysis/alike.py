@@ -137,16 +137,18 @@ def _work(run: Run) -> dict[str, object]:
         "forked": run.forked,
         "profile": spec.profile,
         "workload.model": spec.workload.model,
-        "workload.file": run.workload_origin.sha256 if run.workload_origin is not None else None,
         **_flat(_params(run, spec.workload), "workload.params."),
         **_flat(spec.training.model_dump(by_alias=True), "training."),
         **_flat(spec.data.model_dump(by_alias=True), "data."),
     }
 
 
-def _foreign_package(run: Run) -> dict[str, object]:
+def _origin(run: Run) -> dict[str, object]:
+    """Return the version of the package, or the digest of the file, that the workload came from, by its name."""
     origin = run.workload_origin
-    return {} if origin is None or origin.package is None else {origin.package: origin.version}
+    if origin is None:
+        return {}
+    return {f"package {origin.package}": origin.version} if origin.file is None else {origin.file: origin.sha256}
 
 
 def _params(run: Run, choice: WorkloadChoice) -> dict[str, object]:
@@ -165,7 +167,7 @@ def _software(run: Run) -> dict[str, object]:
     scenario, environment = run.parsed_scenario, run.environment.model_dump()
     return {
         **_flat(environment["packages"], "package "),
-        **_flat(_foreign_package(run), "package "),
+        **_origin(run),
         "stepmark": run.stepmark_version,
         **{field: environment[field] for field in _CHANGED},
         "scenario": scenario.name,

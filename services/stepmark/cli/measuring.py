@@ -56,8 +56,10 @@ def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[Ope
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
     file = workload_file(choices.workload, scenario.spec)
-    check_names(scenario.spec, file)
-    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file))
+    alone = choices.hub.attempt is None  # Otherwise the hub is told of what cannot be loaded.
+    if alone:
+        check_names(scenario.spec, file)
+    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file, refuse=alone))
     with sole_user(folder):
         store = _open_store(folder, plan, choices, file)
         try:
@@ -132,7 +134,7 @@ def _check_same_run(folder: Path, kept: Run, now: Run) -> None:
             f"{folder}: expected results of this very scenario ({now.scenario_digest[:16]}), found those of another "
             f"({kept.scenario_digest[:16]}). A changed scenario is a new run: choose another --out."
         )
-    if kept.workload_origin != now.workload_origin:
+    if (kept.workload_origin, kept.workload_facts) != (now.workload_origin, now.workload_facts):
         raise CannotRun(
             f"{folder}: expected the model of the first part ({kept.workload_origin or 'of stepmark'}), found "
             f"{now.workload_origin or 'one of stepmark'}. A changed model is a new run: choose another --out."

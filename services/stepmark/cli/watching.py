@@ -27,6 +27,7 @@ _EXIT_CODES = {
     "UnknownProfile": 2,
     "BeyondLimits": 2,
     "ForbiddenProfile": 2,
+    "ForbiddenPackage": 2,
     "WrongDevice": 2,
     "CannotRun": 3,
 }

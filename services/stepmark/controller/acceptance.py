@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from stepmark import catalog
 from stepmark.controller.profiles import BadProfile, Profile, Profiles, profile_named
 from stepmark.errors import ScenarioError, ScenarioErrors
 from stepmark.scenario.load import scenario_from_object
@@ -53,6 +54,9 @@ def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
             "spec.profile", expected, repr(scenario.spec.profile), "Choose another, or ask the cluster's owner."
         )
         return Refused("ForbiddenProfile", str(found))
+    foreign = next(_foreign(scenario, profile), None)
+    if foreign is not None:
+        return Refused("ForbiddenPackage", str(foreign))
     mismatch = _device_mismatch(scenario, profile)
     if mismatch is not None:
         return Refused("WrongDevice", str(mismatch))
@@ -60,6 +64,20 @@ def accept(document: dict[str, Any], profiles: Profiles) -> Accepted | Refused:
     if beyond:
         return Refused("BeyondLimits", " ".join(map(str, beyond)))
     return Accepted(scenario, profile)
+
+
+def _foreign(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:
+    """Yield what of other packages the scenario asks for and may not have. Nothing of them is loaded here."""
+    spec, fix = scenario.spec, "Choose another, or ask the cluster's owner."
+    if catalog.is_foreign(spec.workload.model) and spec.workload.model not in profile.workloads:
+        allowed = ", ".join(profile.workloads) or "none"
+        expected = f"a workload of stepmark, or one that profile {spec.profile} lists ({allowed})"
+        yield ScenarioError("spec.workload.model", expected, repr(spec.workload.model), fix)
+    for index, candidate in enumerate(spec.candidates):
+        if catalog.is_foreign(candidate.engine):
+            yield ScenarioError(
+                f"spec.candidates[{index}].engine", "an engine of stepmark", repr(candidate.engine), fix
+            )
 
 
 def _device_mismatch(scenario: Scenario, profile: Profile) -> ScenarioError | None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from stepmark import catalog
 from stepmark.controller.notation import (
     Cpu,
     Image,
@@ -30,6 +31,9 @@ from stepmark.strict import Name, StrictModel
 
 DEFAULT = "default"
 """The profile of scenarios that name none. On a cluster, `local`, the document's own default, stands for it."""
+
+
+ForeignName = Annotated[str, Field(pattern=f"^{catalog.FOREIGN_PATTERN}$", max_length=catalog.NAME_CHARACTERS_MOST)]
 
 
 class Devices(StrictModel):
@@ -163,6 +167,8 @@ class Profile(StrictModel):
     """Additional labels of the RayJob, for another scheduler or an accounting system."""
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64)] = ()
     """Namespaces whose scenarios may use this profile; empty: all watched namespaces."""
+    workloads: Annotated[tuple[ForeignName, ...], Field(max_length=64)] = ()
+    """Workloads of other packages, as PACKAGE/NAME, that the image has and scenarios may train; empty: none."""
     limits: Limits = Limits()
     """The most that a scenario may ask for."""
     price_per_worker_hour: Annotated[float, Field(gt=0, le=1e6)] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stepmark import catalog
 from stepmark.errors import printable
 from stepmark.hub import quotas
 from stepmark.hub.attempts import conflict, is_attempt, refuse_ended
@@ -191,6 +192,10 @@ def _newest(connection: sa.Connection, run_id: str) -> str:
 
 def _checked_digest(run: Run) -> str:
     scenario = run.parsed_scenario
+    engine = next((c.engine for c in scenario.spec.candidates if catalog.is_foreign(c.engine)), None)
+    if engine is not None:
+        found = f"run.scenario: expected engines of stepmark, found {engine}: the hub loads no code of other packages"
+        raise Refused(422, "invalid", found)
     if scenario.digest() != run.scenario_digest:
         raise Refused(422, "invalid", "run.scenario_digest: expected that of run.scenario, found another")
     return run.scenario_digest

@@ -9,7 +9,7 @@ import traceback
 
 from pydantic import ValidationError
 
-from stepmark.errors import ScenarioError, clean
+from stepmark.errors import ScenarioError, StepmarkError, clean
 from stepmark.launch import process
 from stepmark.launch.foreign import workload_of
 from stepmark.launch.reporting import cause
@@ -27,12 +27,16 @@ def main() -> None:
         answer = _answer(question)
     except BaseException as error:  # Foreign code may raise anything, SystemExit too.
         traceback.print_exc()
-        answer = Answer(problem=clean(f"{question.workload.model} cannot be loaded: {cause(error)}")[:500])
+        answer = Answer(problem=clean(_words(question.workload.model, error))[:500])
     draft = question.answer.with_suffix(".draft")
     draft.write_text(answer.model_dump_json())
     draft.rename(question.answer)
     sys.stderr.flush()
     os._exit(0)
+
+
+def _words(model: str, error: BaseException) -> str:
+    return str(error) if isinstance(error, StepmarkError) else f"{model} cannot be loaded: {cause(error)}"
 
 
 def _answer(question: Question) -> Answer:

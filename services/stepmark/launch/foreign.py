@@ -60,24 +60,21 @@ def _unchanged_process(model: str) -> Iterator[None]:
     Variables that stepmark did not set may appear. The states of Python's and NumPy's random numbers are put back,
     since many modules seed them; engines seed their frameworks afterwards.
     """
-    variables, threads, states = (
-        dict(os.environ),
-        set(threading.enumerate()),
-        (random.getstate(), np.random.get_state()),
-    )
+    variables, threads = dict(os.environ), set(threading.enumerate())
     place = (os.getcwd(), os.sched_getaffinity(0))
+    state, numpy_state = random.getstate(), np.random.get_state()
     yield
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+    random.setstate(state)
+    np.random.set_state(numpy_state)
     changed = sorted(name for name, value in variables.items() if os.environ.get(name) != value)
     if changed:
-        raise _refused(model, f"the environment as it was, found other values of {', '.join(changed)}")
+        raise _refused(model, "the environment as it was", f"other values of {', '.join(changed)}")
     if (os.getcwd(), os.sched_getaffinity(0)) != place:
-        raise _refused(model, "the folder and the cores of the process as they were, found others")
+        raise _refused(model, "the folder and the cores of the process as they were", "others")
     started = [thread.name for thread in threading.enumerate() if thread not in threads]
     if started:
-        raise _refused(model, f"no threads, found {', '.join(started)}, which would disturb the measurement")
+        raise _refused(model, "no threads that disturb the measurement", ", ".join(started))
 
 
-def _refused(model: str, what: str) -> CannotRun:
-    return CannotRun(f"{model}: expected its import to leave {what}. Remove that from the module.")
+def _refused(model: str, expected: str, found: str) -> CannotRun:
+    return CannotRun(f"{model}: expected its import to leave {expected}, found {found}. Remove that from the module.")

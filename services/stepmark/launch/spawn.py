@@ -84,7 +84,7 @@ class Zygote:
     def wait_until_ready(self) -> bool:
         """Wait until the zygote has imported its framework, and return whether launches can be forked from it.
 
-        They cannot if the import has started CUDA: then `is_poisoned` tells the other ranks of this node.
+        They cannot if the import has started CUDA or a thread: then `is_poisoned` tells the other ranks of this node.
 
         Raises:
             CannotRun: the zygote ended or took too long. The message says which, and holds the last lines of its log.
@@ -117,7 +117,7 @@ class Zygote:
 
 
 def is_poisoned(zygote: Path) -> bool:
-    """Return whether the zygote with this socket has started CUDA, so that its launches need processes of their own."""
+    """Return whether the zygote with this socket has started CUDA or a thread, so that nothing is forked from it."""
     return _poisoned(zygote).exists()
 
 

@@ -2,9 +2,9 @@
 
 It is started as `python -m stepmark.launch.zygote ENGINE SOCKET`. It prints `ready` on standard output after the
 import, and lives until its standard input closes, so that it cannot outlive its supervisor. If the import has started
-CUDA, it prints `poisoned` instead and ends, since no child could use a GPU. Each connection to the
-socket is one child: the client sends a LaunchSpec as a line of JSON, and receives the child's exit code as a line when
-the child has ended. If a client closes its connection or dies, its child is killed.
+CUDA or a thread, it prints `poisoned` instead and ends: no child could use a GPU, or trust a lock. Each connection to
+the socket is one child: the client sends a LaunchSpec as a line of JSON, and receives the child's exit code as a line
+when the child has ended. If a client closes its connection or dies, its child is killed.
 
 After a fork, children share only the pages of the import. Forks of one zygote are still not independent of each other
 (docs/measuring.md), which is why every block has fresh zygotes.
@@ -16,6 +16,7 @@ import os
 import selectors
 import socket
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
@@ -125,7 +126,7 @@ def main() -> None:
     started = perf_counter_ns()
     catalog.load_engine(engine).import_framework()
     import_seconds = (perf_counter_ns() - started) / 1e9
-    if cuda_is_up():
+    if cuda_is_up() or threading.active_count() > 1:  # A fork would copy locks that another thread holds.
         print(POISONED, flush=True)
         return
     gc.collect()

@@ -14,10 +14,11 @@ from stepmark.plan.foreign import Answer, Question, WorkloadFacts, WorkloadFile
 from stepmark.scenario.model import Scenario
 
 
-def facts_of(scenario: Scenario, file: WorkloadFile | None) -> WorkloadFacts | None:
+def facts_of(scenario: Scenario, file: WorkloadFile | None, refuse: bool = True) -> WorkloadFacts | None:
     """Return what foreign code says of the scenario's workload, or None where the workload is stepmark's own.
 
-    Each engine's interpreter is asked, since they have packages of their own.
+    Each engine's interpreter is asked, since they have packages of their own. Without `refuse`, a workload that no
+    engine can load makes all cells unsupported, with the reasons, instead of an error: a hub is told of results only.
 
     Raises:
         ScenarioErrors: the workload refuses its params, or the data.
@@ -31,9 +32,9 @@ def facts_of(scenario: Scenario, file: WorkloadFile | None) -> WorkloadFacts | N
     if refused:
         raise ScenarioErrors([ScenarioError(*map(printable, error)) for error in refused])
     problems = {engine: printable(answer.problem) for engine, answer in answers.items() if answer.problem is not None}
-    if len(problems) == len(engines):
+    if refuse and len(problems) == len(engines):
         raise CannotRun("\n".join(f"engine {engine}: {problem}" for engine, problem in problems.items()))
-    found = next(answer.facts for answer in answers.values() if answer.problem is None)
+    found = next((answer.facts for answer in answers.values() if answer.problem is None), WorkloadFacts())
     return found.model_copy(update={"unavailable": {engine: problem[:500] for engine, problem in problems.items()}})
 
 

@@ -140,7 +140,7 @@ def _socket(settings: Settings, launch: Launch, key: _ZygoteKey) -> Path:
 
     Launches that are made again have their own zygotes.
     """
-    engine, device = key
+    engine, device = key[0].replace("/", "."), key[1]
     return run_folder(settings.run_id) / f"{engine}-{device}-{launch.block}-{launch.attempt}.sock"
 
 

@@ -167,8 +167,9 @@ def _alone(
     It accumulates over the workers' shares. So it needs the memory of one worker, and BatchNorm has statistics of each
     worker's own samples.
     """
+    name = engine.replace("/", ".")  # It is the name of a file too.
     alone = Cell(
-        candidate=f"{engine}-{cell.workers}x{samples}{'' if logits else '-timed'}{'-gpu' if device == 'gpu' else ''}",
+        candidate=f"{name}-{cell.workers}x{samples}{'' if logits else '-timed'}{'-gpu' if device == 'gpu' else ''}",
         engine=engine,
         strategy="single",
         variant=None,

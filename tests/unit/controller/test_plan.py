@@ -49,6 +49,9 @@ def test_a_run_that_goes_well_is_complete_and_has_a_result() -> None:
         ({"profile": "gold"}, "UnknownProfile"),
         ({"device": "gpu"}, "WrongDevice"),
         ({"workload": {"model": "resnet9000"}}, "InvalidSpec"),
+        ({"workload": {"model": "acme/unet"}}, "ForbiddenPackage"),
+        ({"workload": {"model": "local/unet"}}, "ForbiddenPackage"),
+        ({"candidates": [{"name": "fast", "engine": "acme/fast"}]}, "ForbiddenPackage"),
     ],
 )
 def test_a_scenario_that_may_not_run_is_refused_for_good_and_has_no_child(spec: Any, reason: str) -> None:
