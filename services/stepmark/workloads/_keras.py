@@ -51,13 +51,18 @@ def own_model(model: Any, spec: InputSpec) -> "keras.Model":
     shape = (*spec.shape[1:], spec.shape[0]) if spec.kind == "image" else spec.shape
     inputs = keras.Input(shape, dtype=None if spec.vocabulary is None else "int32")
     outputs = model(inputs)
-    refuse_random([layer.name for layer in model._flatten_layers() if getattr(layer, "_seed_generators", None)])
+    refuse_random([layer.name for layer in model._flatten_layers() if _is_random(layer)])
     if getattr(outputs, "shape", (None,))[1:] != spec.output:
         found = getattr(outputs, "shape", type(outputs).__name__)
         raise ModelRefused(
             f"expected one output of (batch, {_joined(spec.output)}), found {found}. Change the builder."
         )
     return keras.Model(inputs, logits(outputs))
+
+
+def _is_random(layer: Any) -> bool:
+    """Return whether the layer draws random numbers in training. A dropout whose rate is set to 0 draws none."""
+    return bool(getattr(layer, "_seed_generators", None)) and getattr(layer, "rate", None) != 0
 
 
 def _joined(shape: tuple[int, ...]) -> str:

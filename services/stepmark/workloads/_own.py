@@ -97,8 +97,9 @@ class ModelPair(_Own):
         raise NotImplementedError
 
     def names(self, params: Any) -> Mapping[str, str | _pairing.Place]:
-        """Return which torch module, parameter or `Place` a Keras layer or variable belongs to, by their paths.
+        """Return the torch module of each Keras layer, or the parameter of a variable, by their paths in Keras.
 
+        A `Place` says more of a parameter: a part of it, or its shape. It may stand for a layer with one variable.
         A layer that is not named here has torch's name, with slashes or dashes for dots.
         """
         return {}

@@ -41,7 +41,8 @@ def unique(paths: Sequence[str]) -> list[str]:
 class Pairing:
     """Convert weights between Keras' variables and torch's names and layouts.
 
-    `names` maps paths of Keras layers or variables to torch modules, parameters or places. Paths that begin with the
+    `names` maps paths of Keras layers to torch modules, and of variables to parameters. A `Place` is a parameter's, also
+    of a layer that has only one variable. Paths that begin with the
     model's own name, `root`, are looked up without it. `depthwise` holds the paths of kernels whose third and fourth
     axes are channels and their multiples.
     """
@@ -57,11 +58,8 @@ class Pairing:
         given = self.names.get(path)
         if given is not None:
             return given if isinstance(given, Place) else Place(given)
-        parameter = _NAMES.get(variable, variable)
         module = self.names.get(layer, layer.replace("/", ".").replace("-", "."))
-        if isinstance(module, Place):
-            return Place(f"{module.name}.{parameter}", module.part, module.parts, module.shape)
-        return Place(f"{module}.{parameter}")
+        return module if isinstance(module, Place) else Place(f"{module}.{_NAMES.get(variable, variable)}")
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
         """Return copies of Keras variables under torch's names, in torch's layouts."""

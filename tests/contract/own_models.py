@@ -1,0 +1,179 @@
+"""Train small own models in torch and in Keras on torch, in one process, and print what each of them shows as JSON."""
+
+import json
+import os
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+from stepmark import catalog
+from stepmark.engines._protocol import RankContext
+from stepmark.errors import ModelRefused
+from stepmark.launch.own_model import check_outputs
+from stepmark.parity.figures import compare
+from stepmark.parity.layers import first_difference
+from stepmark.parity.probe import Trace, trace
+from stepmark.workloads import InputSpec, KerasModel, ModelPair, TorchModel, Workload
+from stepmark.workloads._batches import global_batches
+
+IMAGE, VECTOR = InputSpec("image", (3, 8, 8), 5), InputSpec("vector", (6,), 4)
+
+
+class Pair(ModelPair):
+    sample = IMAGE
+    epsilon = 1e-5
+
+    def build_torch(self, params: Any) -> Any:
+        from torch import nn
+
+        first, depth = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1, groups=6)
+        return nn.Sequential(first, nn.GELU(), depth, nn.Flatten(), nn.LayerNorm(384), nn.Linear(384, 5))
+
+    def build_keras(self, params: Any) -> Any:
+        import keras
+        from keras import layers
+
+        body = [
+            layers.Conv2D(6, 3, padding="same", name="0"),
+            layers.Activation("gelu"),
+            layers.DepthwiseConv2D(3, padding="same", name="2"),
+            layers.Permute((3, 1, 2)),
+            layers.Flatten(),
+            layers.LayerNormalization(epsilon=self.epsilon, name="norm"),
+            layers.Dense(5, name="5"),
+        ]
+        return keras.Sequential(body)
+
+    def names(self, params: Any) -> dict[str, str]:
+        return {"norm": "4"}
+
+
+class OtherEpsilon(Pair):
+    epsilon = 0.5
+
+
+class Unmapped(Pair):
+    def names(self, params: Any) -> dict[str, str]:
+        return {}
+
+
+class OfTorch(TorchModel):
+    """Build what `make` returns."""
+
+    def __init__(self, make: Any, sample: InputSpec = VECTOR) -> None:
+        self.make, self.sample = make, sample  # type: ignore[misc]
+
+    def build(self, params: Any) -> Any:
+        return self.make()
+
+
+class Regression(KerasModel):
+    """Learn values with the loss that their kind calls for."""
+
+    sample = InputSpec("vector", (6,), 3, labels="values")
+
+    def build(self, params: Any) -> Any:
+        import keras
+
+        return keras.Sequential([keras.layers.Dense(8, "gelu"), keras.layers.Dense(3)])
+
+
+class OwnLoss(Regression):
+    """Learn values with the same loss, written by hand."""
+
+    def keras_loss(self, outputs: Any, labels: Any) -> Any:
+        from keras import ops
+
+        return ops.mean(ops.square(outputs - labels))
+
+
+def built(engine: str, workload: Workload) -> Any:
+    module = catalog.load_engine(engine)
+    params = workload.parse({})
+    found = module.Engine(RankContext(0, 1, "single", None, "eager", "float32", (), 1, 7, 7, 0, 60))
+    found.join_group()
+    found.build(workload, params, global_batches(workload.input(params), "synthetic", 7, 8, 2), 0.0625)
+    return found
+
+
+def traced(engine: str, workload: Workload) -> Trace:
+    return trace(
+        built(engine, workload), lambda shapes: workload.starting_weights(shapes, 7), lambda x: x, with_layers=True
+    )
+
+
+def compared(workload: Workload) -> dict[str, Any]:
+    found = compare(traced("torch", Pair()), traced("keras-torch", workload), slice(None))
+    return {
+        "worst": found.worst,
+        "unmatched": list(found.unmatched),
+        "layers": [one.layer for one in found.layers],
+        "parts": first_difference(found.layers, 1e-5),
+    }
+
+
+def refused(make: Any, sample: InputSpec = VECTOR) -> str:
+    try:
+        check_outputs(built("torch", OfTorch(make, sample)), sample)
+    except ModelRefused as error:
+        return str(error)
+    return ""
+
+
+def losses(workload: Workload) -> list[float]:
+    engine, found = built("keras-torch", workload), []
+    for _ in range(4):
+        engine.step(0)
+        found.append(engine.synchronize())
+    return found
+
+
+def main() -> None:
+    import torch
+    from torch import nn
+
+    catalog.load_engine("keras-torch").import_framework()
+
+    class Functional(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            return nn.functional.dropout(super().forward(x), 0.5)
+
+    class Recurrent(nn.LSTM):
+        def forward(self, x: Any) -> Any:  # type: ignore[override]
+            return super().forward(x)[0]
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 4)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.head(self.second(self.first(x)))
+            return out
+
+    tied = built("torch", OfTorch(Tied))
+    mlp = catalog.load_workload("mlp")
+    small = mlp.parse({"features": 6, "hidden": 8, "classes": 4})
+    counted = built("torch", OfTorch(lambda: mlp.torch_model(small))).operations()  # type: ignore[attr-defined]
+    found = {
+        "pair": compared(Pair()),
+        "epsilon": compared(OtherEpsilon()),
+        "unmapped": compared(Unmapped()),
+        "dropout": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.1))),
+        "functional": refused(lambda: Functional(6, 4)),
+        "no dropout": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.0))),
+        "tuple": refused(lambda: nn.LSTM(6, 4)),
+        "shape": refused(lambda: nn.Linear(6, 7)),
+        "softmax": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Softmax(-1))),
+        "recurrent": built("torch", OfTorch(lambda: Recurrent(6, 4))).operations(),
+        "shared": tied.flags()["shared_weights"],
+        "shared names": sorted(tied.weights()),
+        "flops": [counted.flops_per_sample, mlp.flops_per_sample(small)],
+        "losses": [losses(Regression()), losses(OwnLoss())],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
