@@ -13,7 +13,7 @@ SCRIPTED = {
     "kind": "Scenario",
     "metadata": {"name": "scripted-from-python"},
     "spec": {
-        "workload": {"model": "scripted", "params": {"stepSeconds": 0.002, "slowerFactor": 2.0}},
+        "workload": {"model": "scripted", "params": {"stepSeconds": 0.005, "slowerFactor": 2.0}},
         "candidates": [
             {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
             {"name": "slow", "engine": "sleeper", "strategy": "parallel", "variant": "slower"},

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from stepmark.api.result import Result
 from stepmark.runs.measuring import Choices, folder_of, measure_plan, open_run
@@ -12,8 +12,11 @@ from stepmark.scenario.load import scenario_from_file, scenario_from_object
 from stepmark.scenario.model import Scenario
 from stepmark.terms import DEFAULT_LAUNCHER, Launcher
 
+GivenScenario: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Scenario
+"""The path of a scenario file, a document of the same form, or a scenario."""
 
-def validate(scenario: str | os.PathLike[str] | Mapping[str, Any] | Scenario) -> Scenario:
+
+def validate(scenario: GivenScenario) -> Scenario:
     """Check a scenario and return it with all defaults filled in.
 
     `scenario` is the path of a scenario file, a document of the same form as a `dict`, or a `Scenario`.
@@ -30,7 +33,7 @@ def validate(scenario: str | os.PathLike[str] | Mapping[str, Any] | Scenario) ->
 
 
 def run(
-    scenario: str | os.PathLike[str] | Mapping[str, Any] | Scenario,
+    scenario: GivenScenario,
     out: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
@@ -42,8 +45,9 @@ def run(
 
     `scenario` is what `validate` takes. `out` is the folder for results.db, summary.json, report.md and report.html;
     None is out/NAME below the current folder. With `resume`, the run in that folder goes on: what is finished there is
-    kept, and a finished run is not measured again. `launcher`, `fresh_process` as for the command line. With
-    `progress`, each launch is told on standard error.
+    kept, and a finished run is not measured again. `launcher` is "ray", or "bare" without Ray. With `fresh_process`,
+    every launch is a new process with its own import, instead of a fork. With `progress`, launches that have ended are
+    shown on standard error.
 
     A cell that failed is part of the result (`Result.failed`). Ctrl-C, or a notebook's stop button, ends all processes
     and raises KeyboardInterrupt; what is finished is kept.

@@ -1,6 +1,9 @@
 """Progress says how many launches of a stage are done, and about how long the others take."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from stepmark.runs import progress
 
@@ -23,3 +26,17 @@ def test_a_stage_with_more_launches_than_planned_raises_its_total() -> None:
     for _ in range(2):
         counter.count()
     assert (counter.done, counter.total, counter.left) == (2, 2, "")
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_gets_a_bar_only_where_it_can_redraw_one(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
+    monkeypatch.setattr(progress, "find_spec", lambda name: name if widgets else None)
+    assert progress.can_draw(Console(force_jupyter=True)) == widgets
+    assert not progress.can_draw(Console(force_jupyter=False, file=io.StringIO()))
+
+
+def test_progress_is_silent_where_nobody_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for silent in (True, False):
+        with progress.progress(silent) as told:
+            told.starting("bare")
+        assert bool(capsys.readouterr().err) != silent
