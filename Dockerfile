@@ -1,6 +1,7 @@
 # docker build --target service .                                   hub and controller; no framework, no Ray, no shell
 # docker build --target runner --build-arg ENGINES="sleeper" .      Ray and engines: sleeper, torch, keras, jax, in any combination
 #   --build-arg ACCELERATOR=cuda                                    keras and jax with their CUDA libraries; torch has its own always
+#   --build-arg SOURCE=https://... --build-arg CREATED=2026-11-30T00:00:00Z  labels of both: where the code is, when it was made; VERSION, REVISION
 #   --build-arg BASE=debian:bookworm-slim@sha256:...                the very same base image; --build-arg APT_SOURCES="deb ..." packages
 #                                                                   of one day, from an archive of snapshots (SECURITY.md)
 ARG BASE=debian:bookworm-slim
@@ -81,11 +82,14 @@ WORKDIR /tmp
 ENTRYPOINT ["stepmark"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE=
+ARG CREATED=
 ARG BASE
 LABEL org.opencontainers.image.base.name="$BASE"
 LABEL org.opencontainers.image.title="stepmark service" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="The hub and the controller of stepmark" \
-      org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
+      org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="$SOURCE" org.opencontainers.image.created="$CREATED"
 
 FROM python AS runner
 ARG ENGINES="torch keras jax"
@@ -129,8 +133,11 @@ WORKDIR /tmp
 ENTRYPOINT ["stepmark"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE=
+ARG CREATED=
 ARG BASE
 LABEL org.opencontainers.image.base.name="$BASE"
 LABEL org.opencontainers.image.title="stepmark runner" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Ray and the engines of stepmark: $ENGINES" \
-      org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
+      org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="$SOURCE" org.opencontainers.image.created="$CREATED"

@@ -22,6 +22,7 @@ from running_hub import Results, wait_for
 from stepmark.generate.rules import FILE
 from stepmark.plan.cells import Cell, cells
 from stepmark.results.certificate import Certificate
+from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
 from stepmark.results.record import LaunchHeader
 from stepmark.scenario.load import scenario_from_object
 
@@ -140,7 +141,8 @@ DCGM = "".join(
     + f'{name}{{gpu="9",UUID="GPU-9"}} 0\n'  # This GPU is idle: it belongs to no pod.
     for name, value in {
         "DCGM_FI_DEV_GPU_UTIL": 87, "DCGM_FI_DEV_FB_USED": 1024, "DCGM_FI_DEV_POWER_USAGE": 412,
-        "DCGM_FI_DEV_SM_CLOCK": 1980, "DCGM_FI_DEV_GPU_TEMP": 61, "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": 0.42,
+        "DCGM_FI_DEV_SM_CLOCK": 1980, "DCGM_FI_DEV_GPU_TEMP": 61,
+        "DCGM_FI_DEV_XID_ERRORS": 79, "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": 0.42,
     }.items()
 )  # fmt: skip
 """Metrics as dcgm-exporter writes them, with the pods that have the GPUs."""
@@ -151,6 +153,12 @@ ray_node_cpu_utilization{ip="10.0.0.1",SessionName="s",Version="2.60"} 55
 ray_node_mem_used{ip="10.0.0.1",SessionName="s",Version="2.60"} 4294967296
 """
 """Metrics as a Ray node writes them. They do not name the pod, so a discovery does."""
+
+
+H100 = "NVIDIA H100 80GB HBM3"
+USE = DeviceUse(
+    sm_clock_mean_hz=1.7e9, power_mean_watts=650.0, counted_seconds=10.0, capped_seconds={"software-power": 1.0}
+)
 
 
 def results_of_gpus(measured: Results, name: str) -> Results:
@@ -185,7 +193,9 @@ def _launch(digest: str, cell: Cell, old: dict[str, Any]) -> tuple[str, dict[str
     launch_id = f"b{header.block:03d}.{cell.key}"
     ranks = tuple(
         rank.model_copy(update={
-            "flags": {"device_name": "NVIDIA H100 80GB HBM3"}, "energy_joules": 31.0, "peak_memory_bytes": 5 << 30,
+            "flags": {"device_name": H100}, "energy_joules": 31.0, "peak_memory_bytes": 5 << 30,
+            "device": DeviceFacts(kind="gpu", name=H100, uuid_tail=f"{rank.rank}"), "device_use": USE,
+            "device_memory": DeviceMemory(used_peak_bytes=7 << 30),
         })
         for rank in header.ranks
     )  # fmt: skip

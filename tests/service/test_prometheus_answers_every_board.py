@@ -113,6 +113,15 @@ def test_panels_show_the_figures_of_the_database(
     assert found == pytest.approx(_of(world, labels, column), rel=1e-9)
 
 
+def test_the_board_shows_the_gpus_and_how_they_were_used(world: World) -> None:
+    shown = [world.ask("stepmark-frameworks", "GPUs", number) for number in range(3)]
+    for found, value in zip(shown, (1.7e9, 650.0, 0.1), strict=True):
+        assert {key[1] for key in found} == {"nvidia-h100-80gb-hbm3"}
+        assert found == pytest.approx(dict.fromkeys(found, value))
+    memory = world.ask("stepmark-frameworks", "Peak GPU memory of a worker")
+    assert memory == dict.fromkeys(_of(world, ALL, "workers"), 7 << 30)
+
+
 def test_tables_show_the_verdicts_and_badges_of_the_database(world: World) -> None:
     pairs = [row for row in world.pairs if row["scenario"] == GPUS]
     expected = {
@@ -188,7 +197,13 @@ def test_gpus_and_nodes_belong_to_the_pods_that_use_them(world: World) -> None:
     """The pod is in `exported_pod` once and in `pod`. An idle GPU belongs to no pod, not to the exporter's either."""
     aside = world.prometheus.query('DCGM_FI_DEV_GPU_UTIL{job="dcgm"}')
     assert {sample.labels.get("exported_pod") for sample in aside} == {None, *GPU_PODS}
-    for title, value in (("GPU busy", 0.87), ("GPU memory", 2.0**30), ("GPU clock", 1.98e9), ("GPU power", 412)):
+    for title, value in (
+        ("GPU busy", 0.87),
+        ("GPU memory", 2.0**30),
+        ("GPU clock", 1.98e9),
+        ("GPU power", 412),
+        ("Last GPU fault", 79),
+    ):
         expected = {(str(gpu), pod): value for gpu, pod in enumerate(GPU_PODS)}
         assert world.ask("stepmark-live", title) == pytest.approx(expected)
     assert world.ask("stepmark-live", "Node CPUs") == {("bench-head",): 0.55}

@@ -35,7 +35,8 @@ class CellResult(SummaryModel):
     `time_split_missing` says why there is no time split. `departures` lists what the cell's launches did differently
     from what the framework's users get without asking; records of schema 3 and older do not say. `device_name` is the
     name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
-    share of the windows in which their power limit kept them from their clocks.
+    share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
+    means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
     """
 
     key: str
@@ -71,6 +72,9 @@ class CellResult(SummaryModel):
     device_name: str | None = None
     device_notes: tuple[str, ...] = ()
     power_capped_ratio: float | None = None
+    sm_clock_hz: float | None = None
+    power_watts: float | None = None
+    device_memory_bytes: int | None = None
 
     @property
     def state(self) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
+from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.job_times import device_step_seconds, job_times
 from stepmark.analysis.long_steps import long_step
@@ -59,7 +60,8 @@ class Launch:
     was made again. `long_step` is a sentence about a step that took far longer than others. `startup_seconds` holds the
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
-    the windows, of which `power_capped_ratio` is the share that their power limit slowed down.
+    the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
+    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used.
     """
 
     cell: str
@@ -79,6 +81,8 @@ class Launch:
     sm_clock_hz: float | None = None
     power_capped_ratio: float | None = None
     model: ModelFacts | None = None
+    power_watts: float | None = None
+    device_memory_bytes: int | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -112,6 +116,8 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         sm_clock_hz=sm_clock_hz(header),
         power_capped_ratio=power_capped_ratio(header),
         model=model,
+        power_watts=power_watts(header),
+        device_memory_bytes=device_memory_bytes(header),
     )
 
 

@@ -9,7 +9,8 @@ from stepmark.generate.boards.files import texts
 def documents(root: Path) -> dict[Path, str]:
     """Return the text of every generated file, by its path.
 
-    The chart's README is made from values.yaml, and docs/metrics.md from its own text; both are read below `root`.
+    The chart's README is made from values.yaml, its LICENSE is the repository's, and docs/metrics.md is made from its
+    own text; all are read below `root`.
     """
     docs, chart = root / "docs", root / "charts" / "stepmark"
     metrics = docs / "metrics.md"
@@ -19,6 +20,7 @@ def documents(root: Path) -> dict[Path, str]:
         metrics: metrics_page.with_parts(metrics.read_text(encoding="utf-8")),
         chart / "templates" / "crd" / "scenarios.yaml": crd.template(),
         chart / "values.schema.json": chart_values.schema(),
+        chart / "LICENSE": (root / "LICENSE").read_text(encoding="utf-8"),
         chart / "README.md": chart_readme.page((chart / "values.yaml").read_text(encoding="utf-8")),
         root / rules.FILE: rules.text(),
         **{chart / "dashboards" / name: text for name, text in texts().items()},

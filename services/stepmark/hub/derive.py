@@ -9,11 +9,12 @@ from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import printable
+from stepmark.hub.cell_devices import device_row
 from stepmark.hub.database import Database
 from stepmark.hub.latest import ENDED, make_current, make_others_current
 from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
-from stepmark.hub.tables import cells, comparisons, executions, runs, summaries
+from stepmark.hub.tables import cell_devices, cells, comparisons, executions, runs, summaries
 from stepmark.results.store import Run
 
 _PROBLEM_MOST = 1000
@@ -93,7 +94,7 @@ def _words(error: Exception) -> str:
 
 
 def _clear(connection: sa.Connection, execution_id: str) -> None:
-    for table in (summaries, cells, comparisons):
+    for table in (summaries, cells, cell_devices, comparisons):
         connection.execute(table.delete().where(table.c.execution_id == execution_id))
 
 
@@ -112,6 +113,7 @@ def _store(connection: sa.Connection, execution: sa.Row[Any], summary: Summary |
         shared = own | {"namespace": namespace or "", "scenario": summary.scenario, "ended_at": ended_at}
         badges = {certificate.cell: certificate.badge for certificate in summary.certificates}
         insert(connection, cells, [shared | _cell_row(c, badges.get(c.key, "not checked")) for c in summary.cells])
+        insert(connection, cell_devices, [own | row for row in map(device_row, summary.cells) if row is not None])
         insert(connection, comparisons, [shared | _comparison_row(c) for c in summary.comparisons])
     (make_current if execution.outcome in ENDED else make_others_current)(connection, execution.execution_id)
 

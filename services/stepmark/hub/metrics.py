@@ -18,6 +18,7 @@ from starlette.routing import Route
 from stepmark import __version__
 from stepmark.errors import printable
 from stepmark.hub import health
+from stepmark.hub.cell_devices import devices_of
 from stepmark.hub.database import Database
 from stepmark.hub.refusals import database_words, log
 from stepmark.hub.rows import is_whole
@@ -101,7 +102,7 @@ def snapshot(database: Database) -> Snapshot:
     with database.read() as connection:
         of_cells, of_pairs = _newest(connection, "cell", cells), _newest(connection, "comparison", comparisons)
         return Snapshot(
-            cells=tuple(CellFigures.model_validate(_figures(row, CellFigures)) for row in of_cells[0]),
+            cells=_cells(connection, of_cells[0]),
             cells_stored=_stored(connection, "cell"),
             pairs=tuple(PairFigures.model_validate(_figures(row, PairFigures)) for row in of_pairs[0]),
             pairs_stored=_stored(connection, "comparison"),
@@ -130,6 +131,12 @@ def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Row
             damaged += 1
             log.error("damaged: figures of execution %s, in %s", printable(held.execution_id), table.name)
     return found, damaged
+
+
+def _cells(connection: sa.Connection, rows: _Rows) -> tuple[CellFigures, ...]:
+    devices = devices_of(connection, [row["execution_id"] for row in rows])
+    found = [row | {"devices": devices.get((row["execution_id"], row["key"]))} for row in rows]
+    return tuple(CellFigures.model_validate(_figures(row, CellFigures)) for row in found)
 
 
 def _figures(row: dict[str, Any], model: type[CellFigures | PairFigures]) -> dict[str, Any]:

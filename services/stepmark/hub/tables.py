@@ -1,8 +1,8 @@
 """The tables of the database: what was received, and what was derived from it. Times are Unix seconds, UTC.
 
 Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
-`comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a `row_sha256` and are
-written and read through `rows`. A change needs a migration in `migrations/versions`.
+`cell_devices`, `comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a
+`row_sha256` and are written and read through `rows`. A change needs a migration in `migrations/versions`.
 """
 
 import sqlalchemy as sa
@@ -174,6 +174,20 @@ cells = sa.Table(
     sa.Column("joules_per_sample", sa.Double),
     _seal(),
     sa.Index("cells_by_scenario", "namespace", "scenario", "key", "ended_at"),
+)
+
+# Of cells on GPUs: which they are, and how they were used.
+cell_devices = sa.Table(
+    "cell_devices",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", _TEXT, primary_key=True),
+    sa.Column("device", _ID),  # the name of the GPUs as a label; NULL: unknown, or they differ
+    sa.Column("sm_clock_hz", sa.Double),
+    sa.Column("power_watts", sa.Double),
+    sa.Column("power_capped_ratio", sa.Double),  # of the time
+    sa.Column("memory_bytes", sa.BigInteger),
+    _seal(),
 )
 
 comparisons = sa.Table(

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from stepmark.telemetry import names
-from stepmark.telemetry.figures import CellFigures, PairFigures, RunState, Service, Snapshot
+from stepmark.telemetry.figures import CellFigures, DeviceFigures, PairFigures, RunState, Service, Snapshot
 from stepmark.telemetry.names import Metric
 
 SERIES_MOST = 900
@@ -179,11 +179,23 @@ def _cell(cell: CellFigures) -> _Configuration:
             (names.MFU, (), cell.mfu),
             (names.MEMORY, (), cell.peak_memory_bytes),
             (names.ENERGY, (), cell.joules_per_sample),
+            *_devices(cell.devices),
             (names.LAST_RUN, (), cell.ended_at),
             (names.PARITY, (word(cell.parity),), 1),
             (names.VERDICT, (word(cell.verdict),), 1),
         ],
     )
+
+
+def _devices(devices: DeviceFigures | None) -> Iterator[tuple[Metric, Labels, float | None]]:
+    if devices is None:
+        return
+    if devices.device is not None:
+        yield names.DEVICE, (devices.device,), 1
+    yield names.DEVICE_MEMORY, (), devices.memory_bytes
+    yield names.DEVICE_CLOCK, (), devices.sm_clock_hz
+    yield names.DEVICE_POWER, (), devices.power_watts
+    yield names.DEVICE_CAPPED, (), devices.power_capped_ratio
 
 
 def _service(service: Service) -> Iterator[Series]:

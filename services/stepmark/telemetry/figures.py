@@ -9,10 +9,20 @@ class FiguresModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DeviceFigures(FiguresModel):
+    """The GPUs that a cell was measured on; `device` is their name as a label. None is unknown."""
+
+    device: str | None
+    sm_clock_hz: float | None
+    power_watts: float | None
+    power_capped_ratio: float | None
+    memory_bytes: int | None
+
+
 class CellFigures(FiguresModel):
     """The newest result of one cell's configuration.
 
-    `parity` and `verdict` are words of the analysis. None is unknown.
+    `parity` and `verdict` are words of the analysis. None is unknown; `devices` is None on CPU cores.
     """
 
     scenario: str
@@ -39,6 +49,7 @@ class CellFigures(FiguresModel):
     mfu: float | None
     peak_memory_bytes: int | None
     joules_per_sample: float | None
+    devices: DeviceFigures | None = None
 
 
 class PairFigures(FiguresModel):

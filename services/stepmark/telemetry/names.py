@@ -78,8 +78,15 @@ WAIT = _cell("wait_ratio", "ratio of the step", "Share of a step that waits for 
 MFU = _cell(
     "model_flops_utilization_ratio", "ratio of the peak", "FLOPs of the model over the vendor's peak of all workers."
 )
-MEMORY = _cell("peak_memory_bytes", "bytes", "Largest memory of a worker: the device's, or the process' on a CPU.")
+MEMORY = _cell("peak_memory_bytes", "bytes", "Largest memory of a worker's process on its host.")
 ENERGY = _cell("energy_joules_per_sample", "joules per sample", "Energy of all devices over the samples.")
+DEVICE = _cell("device_info", "always 1", "The GPUs that the cell was measured on.", "device")
+DEVICE_MEMORY = _cell("device_peak_memory_bytes", "bytes", "Largest memory that a worker used of its GPUs.")
+DEVICE_CLOCK = _cell("device_sm_clock_hertz", "hertz", "Mean clock of the GPUs while steps were measured.")
+DEVICE_POWER = _cell("device_power_watts", "watts", "Mean power of a worker's GPUs while steps were measured.")
+DEVICE_CAPPED = _cell(
+    "device_power_capped_ratio", "ratio of the time", "Share of the time in which the power limit lowered the clocks."
+)
 PARITY = _cell(
     "parity_state",
     "always 1",
@@ -215,6 +222,7 @@ GPU_MEMORY = _gpu("DEV_FB_USED", "bytes", 2.0**20, "Device memory in use (MiB)."
 GPU_POWER = _gpu("DEV_POWER_USAGE", "watts", 1, "Power.")
 GPU_CLOCK = _gpu("DEV_SM_CLOCK", "hertz", 1e6, "Clock of the multiprocessors (MHz).")
 GPU_TEMPERATURE = _gpu("DEV_GPU_TEMP", "degrees Celsius", 1, "Temperature.")
+GPU_XID = _gpu("DEV_XID_ERRORS", "XID", 1, "Number of the last fault that the driver reported; 0 where there was none.")
 GPU_TENSOR = _gpu("PROF_PIPE_TENSOR_ACTIVE", "ratio", 1, "Share of cycles in which the tensor cores were busy.")
 RAY_CPU = _ray("node_cpu_utilization", "ratio", 0.01, "Share of a node's CPUs in use (percent).")
 RAY_MEMORY = _ray("node_mem_used", "bytes", 1, "Memory in use on a node.")

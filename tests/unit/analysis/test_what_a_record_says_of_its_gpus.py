@@ -13,9 +13,10 @@ from stepmark.analysis.device_checks import (
     power_capped_ratio,
     sm_clock_hz,
 )
+from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.launch import Launch
 from stepmark.plan.cells import Cell
-from stepmark.results.device import DeviceFacts, DeviceUse
+from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
 from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
 
 FACTS: dict[str, Any] = {
@@ -25,7 +26,8 @@ FACTS: dict[str, Any] = {
 }  # fmt: skip
 USE: dict[str, Any] = {
     "sm_clock_mean_hz": 1.9e9, "utilization_mean_ratio": 0.97, "processes_before": 0, "processes_most": 1,
-    "ecc_uncorrected": 0, "counted_seconds": 10.0, "capped_seconds": {"hardware-thermal": 0.0, "software-power": 2.5},
+    "ecc_uncorrected": 0, "power_mean_watts": 600.0, "counted_seconds": 10.0,
+    "capped_seconds": {"hardware-thermal": 0.0, "software-power": 2.5},
 }  # fmt: skip
 
 
@@ -145,6 +147,26 @@ def test_clocks_are_compared_between_the_launches_of_a_cell() -> None:
 def test_a_clock_that_a_rank_does_not_know_is_unknown() -> None:
     assert sm_clock_hz(launch()) == 1.9e9
     assert sm_clock_hz(launch(use={"sm_clock_mean_hz": None})) is None
+
+
+def test_power_is_the_mean_over_ranks_and_unknown_where_one_does_not_know_it() -> None:
+    assert power_watts(launch()) == 600
+    assert power_watts(launch(use={"power_mean_watts": 700.0})) == 650
+    assert power_watts(launch(use={"power_mean_watts": None})) is None
+
+
+def test_device_memory_is_the_most_that_a_rank_used_and_never_mixes_two_ways_of_counting() -> None:
+    whole = DeviceMemory(allocated_peak_bytes=1, reserved_peak_bytes=3, used_peak_bytes=5)
+    header = launch(device_memory=whole)
+    assert device_memory_bytes(header) is None
+    first, second = header.ranks
+    for first_memory, expected in (
+        (whole.model_copy(update={"used_peak_bytes": 6}), 6),
+        (whole.model_copy(update={"used_peak_bytes": None}), 3),
+        (DeviceMemory(), None),
+    ):
+        known = first.model_copy(update={"device_memory": first_memory})
+        assert device_memory_bytes(header.model_copy(update={"ranks": (known, second)})) == expected
 
 
 def test_the_share_of_the_power_limit_is_that_of_the_rank_that_it_held_back_most() -> None:

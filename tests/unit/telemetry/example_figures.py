@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunState, Service, Snapshot
+from stepmark.telemetry.figures import CellFigures, DeviceFigures, PairFigures, RunCount, RunState, Service, Snapshot
 
 
 def cell(**changes: Any) -> CellFigures:
@@ -14,6 +14,10 @@ def cell(**changes: Any) -> CellFigures:
         "samples_per_second_high": 2010.0, "step_seconds_p50": 0.032, "step_seconds_p95": 0.034,
         "step_seconds_p99": 0.05, "speedup": 1.8, "efficiency": 0.9, "exposed_communication_ratio": 0.06,
         "wait_ratio": 0.01, "mfu": 0.31, "peak_memory_bytes": 3 << 30, "joules_per_sample": 0.2,
+        "devices": DeviceFigures(
+            device="nvidia-h100-80gb-hbm3", sm_clock_hz=1.7e9, power_watts=650.0, power_capped_ratio=0.1,
+            memory_bytes=5 << 30,
+        ),
     }  # fmt: skip
     return CellFigures(**known | changes)
 

@@ -16,7 +16,7 @@ from stepmark.telemetry.collector import HubCollector
 from stepmark.telemetry.hub_meters import HubMeters
 from stepmark.telemetry.names import METRICS
 
-UNITS = ("_seconds", "_bytes", "_ratio", "_per_second", "_per_sample", "_total", "_info", "_state")
+UNITS = ("_seconds", "_bytes", "_ratio", "_per_second", "_per_sample", "_hertz", "_watts", "_total", "_info", "_state")
 COUNTS = {
     "stepmark_hub_database_up", "stepmark_hub_damaged", "stepmark_hub_runs", "stepmark_hub_derivation_queue",
     "stepmark_hub_configurations",

@@ -52,6 +52,8 @@ def left_out(found: dict[str, Any], what: str) -> dict[str, float]:
         (names.THROUGHPUT, {}, 2000.0), (names.THROUGHPUT_LOW, {}, 1990.0), (names.THROUGHPUT_HIGH, {}, 2010.0),
         (names.SPEEDUP, {}, 1.8), (names.EFFICIENCY, {}, 0.9), (names.EXPOSED, {}, 0.06), (names.WAIT, {}, 0.01),
         (names.MFU, {}, 0.31), (names.MEMORY, {}, float(3 << 30)), (names.ENERGY, {}, 0.2),
+        (names.DEVICE, {"device": "nvidia-h100-80gb-hbm3"}, 1.0), (names.DEVICE_CLOCK, {}, 1.7e9),
+        (names.DEVICE_POWER, {}, 650.0), (names.DEVICE_CAPPED, {}, 0.1), (names.DEVICE_MEMORY, {}, float(5 << 30)),
         (names.LAST_RUN, {}, 1.7e9), (names.PARITY, {"state": "within-limits"}, 1.0),
         (names.VERDICT, {"state": "no-steady-state"}, 1.0),
     ],

@@ -24,7 +24,7 @@ _WHICH = ("candidate", "execution", "precision", "workers")
 def board() -> Dashboard:
     """Return the dashboard `Framework comparison`."""
     variables = of_scenario(names.VERDICT, choices, ("execution", "precision", "workers"))
-    return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _cost(), _over_time()])
+    return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _cost(), _devices(), _over_time()])
 
 
 def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
@@ -98,7 +98,7 @@ def _of_steps(stat: str) -> str:
 
 
 def _cost() -> Row:
-    memory = _bars("Peak memory of a worker", "Of the device; of the process on a CPU.", "bytes", names.MEMORY)
+    memory = _bars("Peak memory of a worker", "Of its process, on the host.", "bytes", names.MEMORY)
     energy = _bars(
         "Energy per sample",
         "Of all devices, by their own counters; absent where they have none.",
@@ -112,6 +112,31 @@ def _cost() -> Row:
         names.MFU,
     )
     return Row("Cost", 8, ((8, memory), (8, energy), (8, mfu)))
+
+
+def _devices() -> Row:
+    kinds = panels.rows(
+        "GPUs",
+        "What each configuration was measured on. Clocks and power are means over measured steps; throttled is the"
+        " share of the time in which the power limit lowered the clocks.",
+        (*_WHICH, "device"),
+        [
+            Column(title, _by_device(metric), unit, decimals)
+            for title, metric, unit, decimals in (
+                ("clock", names.DEVICE_CLOCK, "hertz", 2),
+                ("power", names.DEVICE_POWER, "watt", 0),
+                ("throttled", names.DEVICE_CAPPED, "percentunit", 1),
+            )
+        ],
+    )
+    memory = _bars("Peak GPU memory of a worker", "Of all its GPUs' memory in use.", "bytes", names.DEVICE_MEMORY)
+    return Row("GPUs", 8, ((16, kinds), (8, memory)))
+
+
+def _by_device(metric: Metric) -> str:
+    """Return an expression for a figure of GPUs with their name as a label."""
+    named = by((*_WHICH, "device"), names.DEVICE, _CELLS)
+    return f"{by(_WHICH, metric, _CELLS)} * on ({_clusters.labels(_WHICH)}) group_left (device) {named}"
 
 
 def _over_time() -> Row:

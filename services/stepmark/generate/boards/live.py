@@ -93,7 +93,10 @@ def _gpu_state() -> Row:
     clock = _gpu("GPU clock", "A clock that falls during a run explains a slowdown.", "hertz", names.GPU_CLOCK)
     power = _gpu("GPU power", "At the limit, the clock falls.", "watt", names.GPU_POWER)
     heat = _gpu("GPU temperature", "Hot devices lower their clock.", "celsius", names.GPU_TEMPERATURE)
-    return Row("Clocks and power", 8, ((8, clock), (8, power), (8, heat)))
+    fault = _gpu(
+        "Last GPU fault", "Number of the Xid, 0 where there was none: it tells of a broken run.", "none", names.GPU_XID
+    )
+    return Row("Clocks, power and faults", 8, ((6, clock), (6, power), (6, heat), (6, fault)))
 
 
 def _nodes() -> Row:
