@@ -38,6 +38,7 @@ class Watched:
 
     def page(self) -> Any:
         page = self.context.new_page()
+        page.set_default_timeout(120_000)  # milliseconds
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

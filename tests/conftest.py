@@ -17,6 +17,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 240
+"""How long a test waits for what takes seconds on a machine with nothing else to do. It is below pytest's time-out."""
+
+COMPILE_QUICKLY = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
+"""The environment in which XLA compiles what runs a few times only: slow code, from the same operations."""
+
+# Test modules import from these before they name them as plugins, and then it is too late to rewrite their asserts.
+pytest.register_assert_rewrite("fixed_hub", "prometheus_world")
 
 # Hypothesis sets no deadline for an example: no test is about speed, and a busy machine may delay any of them.
 hypothesis.settings.register_profile("stepmark", deadline=None)
@@ -77,7 +85,7 @@ class CommandLine:
 
     def __call__(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate(timeout=3 * PATIENCE_SECONDS)
         assert "Traceback" not in out + err, out + err
         return subprocess.CompletedProcess([str(one) for one in arguments], process.returncode, out, err)
 
@@ -109,7 +117,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil.Process:
     """Wait for a descendant whose command line holds all the words, and return the first one found."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for child in descendants(process):
             try:
@@ -123,6 +131,6 @@ def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil
 
 def assert_all_gone(processes: list[psutil.Process]) -> None:
     """Assert that every process has ended. A zombie counts as ended: nobody reaps orphans in some containers."""
-    _, alive = psutil.wait_procs(processes, timeout=30)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
     left = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not left, [(p.pid, p.cmdline()) for p in left]

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from conftest import scenario_document
+from conftest import PATIENCE_SECONDS, scenario_document
 from stepmark.cli.commands.hub import app
 from stepmark.errors import StepmarkError
 from stepmark.hub import rights
@@ -47,7 +47,7 @@ class Hub:
         """Return a client that sends this token; the admin's if it is None, and none if it is empty."""
         token = self.admin_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=60, verify=False, **settings)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, verify=False, **settings)
 
     def session(self, token: str | None = None) -> str:
         """Log in with this token (None: the admin's) as a browser does, and return the cookie."""
@@ -77,7 +77,7 @@ class Hub:
     def end(self) -> int:
         """Send SIGTERM, wait, and return the exit code."""
         self.process.terminate()
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def hub_command(*words: object) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait for the condition's first true value and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

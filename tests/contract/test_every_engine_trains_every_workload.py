@@ -6,6 +6,7 @@ engines start with the first test.
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from conftest import COMPILE_QUICKLY
 from stepmark import catalog
 
 SMALL = {
@@ -130,8 +132,8 @@ def processes() -> "dict[str, Future[subprocess.CompletedProcess[str]]]":
 
 
 def process(engine: str) -> "subprocess.CompletedProcess[str]":
-    arguments = [engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
-    return subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", CODE, engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
+    return subprocess.run(command, env=os.environ | COMPILE_QUICKLY, capture_output=True, text=True, check=False)
 
 
 @cache

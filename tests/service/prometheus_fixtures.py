@@ -48,7 +48,7 @@ class Prometheus:
 
     def get(self, path: str, **query: str) -> Any:
         address = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(address, timeout=30) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:
             body = json.load(answer)
         assert body["status"] == "success", body
         return body["data"]

@@ -19,7 +19,7 @@ import yaml
 from prometheus_controller import controller
 from prometheus_fixtures import DCGM, RAY, Prometheus, job, prometheus, results_of_gpus, static_exporter
 
-from conftest import ROOT, scenario_document
+from conftest import PATIENCE_SECONDS, ROOT, scenario_document
 from running_hub import STEPMARK, Hub, Results, Runner, serve, wait_for
 from stepmark.hub.tables import cells, comparisons, latest
 from stepmark.telemetry import names
@@ -137,7 +137,7 @@ class _running:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _feed(hub: Hub, results: Results) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import CommandLine, assert_all_gone, descendants, wait_for_descendant, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, assert_all_gone, descendants, wait_for_descendant, wait_for_line
 from stepmark.analysis.launch import reduced
 from stepmark.results.store import SqliteStore
 
@@ -59,7 +59,7 @@ def test_a_stopped_driver_leaves_no_process_and_its_run_is_resumed(
     wait_for_line(running, "[2/6]")
     processes = everybody(running)
     running.send_signal(number)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == code
     assert "Traceback" not in err
     assert err.count("--resume goes on from there") == 1
@@ -78,7 +78,7 @@ def test_a_stopped_driver_of_ray_leaves_no_process_and_its_run_is_resumed(
     processes = everybody(running)
     assert any("raylet" in " ".join(process.cmdline()) for process in processes)
     running.send_signal(number)
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == code
     assert_all_gone(processes)
     if number == signal.SIGINT:
@@ -93,7 +93,7 @@ def test_a_killed_ray_worker_ends_the_run_and_its_rank_is_named(stepmark: Comman
     wait_for_line(running, "[2/6]")
     processes = everybody(running)
     worker.kill()
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 1
     assert "The run ended early: Ray worker of rank" in err
     assert "2 of 6 launches" in err or "3 of 6 launches" in err
@@ -153,7 +153,7 @@ def test_two_runs_at_the_same_time_both_complete(stepmark: CommandLine) -> None:
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     runs = [stepmark.start("run", file, "--launcher", "bare", "--out", out) for out in ("a", "b")]
     for running in runs:
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=PATIENCE_SECONDS)
         assert running.returncode == 0, (err, [why_bad(stepmark.folder / out) for out in ("a", "b")])
     assert stored(stepmark.folder / "a").keys() == stored(stepmark.folder / "b").keys() == PLAN
 
@@ -165,7 +165,7 @@ def test_a_run_refuses_a_folder_that_another_run_writes_to(stepmark: CommandLine
     second = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
     assert second.returncode == 3
     assert "another run is writing here" in second.stderr
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
 from stepmark.results.store import SqliteStore
 from stepmark.telemetry import names
 
@@ -25,7 +25,7 @@ Series = dict[str, list[tuple[dict[str, str], float]]]
 
 
 def scrape(url: str) -> tuple[str, dict[str, Metric]]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
         text = answer.read().decode()
     return text, {family.name: family for family in text_string_to_metric_families(text)}
 
@@ -48,7 +48,7 @@ def rates_of(out: Path, steps: int) -> list[float]:
     return [WORKERS * BATCH * count / (nanoseconds[-count:].sum() / 1e9) for count in range(1, steps + 1)]
 
 
-def until(url: str, condition: Callable[[Series], bool], seconds: float = 240) -> Series:
+def until(url: str, condition: Callable[[Series], bool], seconds: float = PATIENCE_SECONDS) -> Series:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = series(scrape(url)[1])
@@ -91,7 +91,7 @@ def test_progress_and_throughput_are_served_while_the_run_lasts(stepmark: Comman
     later = until(url, lambda found: found["stepmark_live_launches_done"][0][1] == 1)
     assert later["stepmark_live_progress_ratio"] == [({"scenario": "test"}, 0.5)]
     assert later["stepmark_live_steps_total"][0][1] >= 450
-    running.communicate(timeout=120)
+    running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0
     with pytest.raises(urllib.error.URLError):
         scrape(url)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import CommandLine, descendants, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, descendants, wait_for_line
 from stepmark.analysis.interference import disturbed_because
 from stepmark.launch.buffer import Phase
 from stepmark.launch.reporting import STAMPS
@@ -70,7 +70,7 @@ def test_a_disturbed_launch_is_made_again_together_with_its_comparison(stepmark:
     with neighbours():
         running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
         wait_for_line(running, "disturbed: others took")
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert "2 launches are made again" in err
     again = {header.launch_id for header in headers(stepmark) if header.attempt}
     assert again in [{f"b00{block}a1.{name}.eager.float32.w1" for name in ("a", "b")} for block in (0, 1)]
@@ -90,7 +90,7 @@ def test_a_launch_with_a_stopped_rank_is_reported_and_made_again(stepmark: Comma
     rank.suspend()
     time.sleep(2.1)
     rank.resume()
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, err
     assert "disturbed: rank 0 was stopped for" in err
     told = " ".join(out.split())

@@ -2,11 +2,20 @@
 
 import importlib.util
 import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
-from conftest import CommandLine
+from conftest import COMPILE_QUICKLY, CommandLine
 from stepmark import catalog
+from stepmark.cli.main import app
+from stepmark.launch import spawn
+from stepmark.orchestrate import rank
 
 CANDIDATES = [
     {"name": "ddp", "engine": "torch", "strategy": "ddp"},
@@ -33,13 +42,59 @@ def frameworks() -> None:
             pytest.skip(f"needs {module}")
 
 
+@dataclass(frozen=True)
+class KeptZygote:
+    """A session's zygote whose socket is that of a zygote which has served other sessions and outlives this one."""
+
+    engine: str
+    path: Path
+    environment: dict[str, str]
+    kept: ClassVar[dict[str, spawn.Zygote]]
+
+    def wait_until_ready(self) -> bool:
+        self.path.symlink_to(self.kept[self.engine].path)
+        return True
+
+    def stop(self) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def zygotes() -> Iterator[dict[str, spawn.Zygote]]:
+    """Start one zygote of each engine for all models, since imports take longer than the checks.
+
+    Sessions with zygotes of their own are in the other tests below, which run the command in a process.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # The path of a socket has at most 107 characters.
+        environments = {one["engine"]: spawn.child_environment(one["engine"], 1, Path(folder)) for one in CANDIDATES}
+        started = {
+            engine: spawn.Zygote(engine, Path(folder, f"{engine}.sock"), environment | COMPILE_QUICKLY)
+            for engine, environment in environments.items()
+        }
+        try:
+            assert all(zygote.wait_until_ready() for zygote in started.values())
+            yield started
+        finally:
+            for zygote in started.values():
+                zygote.stop()
+
+
+@pytest.fixture
+def kept_zygotes(zygotes: dict[str, spawn.Zygote], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeptZygote, "kept", zygotes, raising=False)
+    monkeypatch.setattr(rank, "Zygote", KeptZygote)
+
+
 def parity(stepmark: CommandLine, **changes: object) -> tuple[int, dict[str, dict]]:
+    """Check the scenario in this process, from the zygotes that are kept."""
     scale = {"workers": [1, 2], "batchPerWorker": 16}
     file = stepmark.scenario(**({"scale": scale, "parity": "required"} | changes))
-    done = stepmark("parity", file, "--json")
-    return done.returncode, {found["cell"]: found for found in json.loads(done.stdout)}
+    done = CliRunner().invoke(app, ["parity", str(file), "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, {found["cell"]: found for found in json.loads(done.stdout)}
 
 
+@pytest.mark.usefixtures("kept_zygotes")
 @pytest.mark.parametrize("model", [name for name in catalog.workload_names() if name != "scripted"])
 def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: str) -> None:
     code, found = parity(stepmark, workload={"model": model, "params": SMALL[model]}, candidates=CANDIDATES)
@@ -53,6 +108,7 @@ def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: 
     assert found["keras-jax.compiled.float32.w1"]["text"].startswith("compiled: within ")
 
 
+@pytest.mark.usefixtures("kept_zygotes")
 def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: CommandLine) -> None:
     code, found = parity(
         stepmark,

@@ -239,7 +239,7 @@ def test_a_renamed_series_would_leave_a_query_without_an_answer(world: World, me
 
 
 def test_promtool_accepts_the_metrics_of_a_hub_and_their_number_is_bounded(world: World) -> None:
-    with urllib.request.urlopen(world.hub.metrics_url, timeout=30) as answer:
+    with urllib.request.urlopen(world.hub.metrics_url, timeout=120) as answer:
         text = answer.read().decode()
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

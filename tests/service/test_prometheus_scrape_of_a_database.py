@@ -112,17 +112,17 @@ def test_a_hanging_database_blocks_one_thread_and_no_scrape() -> None:
 
     def read() -> Snapshot | None:
         began.release()
-        release.wait(60)
+        release.wait(240)
         return None
 
     in_time = metrics._InTime(read, 0.05)
     assert [in_time() for _ in range(3)] == [None, None, None]
-    assert began.acquire(timeout=10)
+    assert began.acquire(timeout=120)
     assert not began.acquire(blocking=False), (
         "the second and the third scrape read nothing, since the first one still hangs"
     )
     release.set()
-    assert in_time._reading.acquire(timeout=10)
+    assert in_time._reading.acquire(timeout=120)
 
 
 def test_the_metrics_server_has_no_pages_and_no_api(tmp_path: Path) -> None:

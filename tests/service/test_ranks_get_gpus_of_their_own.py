@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conftest import CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
 from fakes.gpus import FakeDriver, FakeGpu, some_gpus, uuid
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
@@ -146,7 +146,7 @@ def test_a_gpu_that_vanishes_fails_its_launches_with_its_name(stepmark: CommandL
     )
     wait_for_line(running, "b000")
     driver.write([FakeGpu(uuid(0)), FakeGpu(uuid(1), lost=1)])
-    running.communicate(timeout=100)
+    running.communicate(timeout=PATIENCE_SECONDS)
     failures = [header.failure for header in headers(stepmark.folder / "out")]
     assert failures[0] is None
     assert failures[-1] is not None

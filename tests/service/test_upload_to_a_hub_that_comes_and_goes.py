@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fixed_hub import FixedHub
 
-from conftest import CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
 
 pytest_plugins = ["fixed_hub"]
 
@@ -17,7 +17,7 @@ def test_a_hub_that_starts_late_gets_every_launch(
     wait_for_line(running, "hub: not available")
     wait_for_line(running, "[1/4]")
     killable_hub.begin()
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, err
     assert killable_hub.launches(stepmark.folder / "out") == 4
 
@@ -31,7 +31,7 @@ def test_a_hub_that_is_killed_and_restarted_gets_every_launch(
     killable_hub.kill()
     wait_for_line(running, "[3/4]")
     killable_hub.begin()
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, err
     assert "all of it is there" in err
     assert killable_hub.launches(stepmark.folder / "out") == 4
@@ -45,7 +45,7 @@ def test_a_run_whose_hub_is_away_at_the_end_succeeds_and_is_uploaded_later(
     running = start(*killable_hub.options, "--hub-drain-seconds", "0.5")
     wait_for_line(running, "[2/4]")
     killable_hub.kill()
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, err
     assert "hub: not all of it is there" in err
     assert f"Catch up with: stepmark upload out --hub {killable_hub.url}" in err

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fixed_hub import MEASUREMENT, FixedHub, identity, stored
 
-from conftest import CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
 from stepmark.results.store import SqliteStore
 from stepmark.results.wire import Registration
 
@@ -33,7 +33,7 @@ def test_an_uploaded_run_is_complete_and_its_report_is_the_local_one(
     stepmark: CommandLine, lasting_hub: FixedHub, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     running = start(*lasting_hub.options)
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     out = stepmark.folder / "out"
     assert running.returncode == 0, err
     run = lasting_hub.run(out)["run"]
@@ -56,7 +56,7 @@ def test_a_run_measures_the_same_with_a_hub_and_without(
 ) -> None:
     for out, options in (("with", lasting_hub.options), ("without", ())):
         running = start(*options, out=out)
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=PATIENCE_SECONDS)
         assert running.returncode == 0, err
     assert shape(stepmark.folder / "with") == shape(stepmark.folder / "without")
     assert "hub.json" not in os.listdir(stepmark.folder / "without")
@@ -87,13 +87,13 @@ def test_a_run_that_was_stopped_and_resumed_is_one_execution_at_the_hub(
     running = start(*lasting_hub.options)
     wait_for_line(running, "[2/4]")
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 128 + signal.SIGTERM
     before = lasting_hub.run(out)
     assert (before["run"]["outcome"], before["run"]["reason"]) == ("interrupted", "stopped")
     assert lasting_hub.launches(out) == len(stored(out)) < 4
     resumed = start(*lasting_hub.options, "--resume")
-    _, err = resumed.communicate(timeout=120)
+    _, err = resumed.communicate(timeout=PATIENCE_SECONDS)
     assert resumed.returncode == 0, err
     assert lasting_hub.run(out)["run"]["execution_id"] == before["run"]["execution_id"]
     assert lasting_hub.run(out)["run"]["outcome"] == "complete"
@@ -107,7 +107,7 @@ def test_the_results_of_a_killed_run_can_be_uploaded(
     running = start()
     wait_for_line(running, "[2/4]")
     running.kill()
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE_SECONDS)
     done = stepmark("upload", "out", *lasting_hub.options)
     assert done.returncode == 0, done.stderr
     found = lasting_hub.run(out)["run"]
@@ -136,11 +136,11 @@ def test_an_execution_that_is_superseded_stops(
     first = start(*options, out="first", measurement=MEASUREMENT | {"launches": 30})
     wait_for_line(first, "[1/30]")
     second = start(*options, out="second")
-    _, err = first.communicate(timeout=120)
+    _, err = first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == 1
     assert "The run ended early: another execution of this attempt has superseded this one" in err
     assert "upload" not in err
-    _, err = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, err
     run = hub.get("/api/v1/runs/nightly")
     assert run["run"]["execution_id"] == identity(stepmark.folder / "second")["execution_id"]
@@ -161,7 +161,7 @@ def test_an_attempt_without_its_engine_reports_that_to_the_hub(
     monkeypatch.setenv("STEPMARK_ENGINE_PYTHONS", str(stepmark.folder / "engines"))
     options = registered(stepmark, lasting_hub, "cannot")
     running = start(*options, candidates=[{"name": "torch", "engine": "torch", "strategy": "ddp"}], workload=MLP)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 3, err
     assert "expected the module torch, found none" in err
     assert lasting_hub.hub is not None

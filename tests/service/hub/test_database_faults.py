@@ -94,7 +94,7 @@ def test_a_hub_that_gets_sigterm_finishes_its_requests(start_hub: StartHub, tmp_
     with hub.client(runner.token) as client:
         assert client.put(f"{runner.execution}/launches/{launch_id}", content=halting()).status_code == 201
     assert sent.is_set()
-    assert hub.process.wait(timeout=60) == 0
+    assert hub.process.wait(timeout=240) == 0
 
 
 @pytest.fixture

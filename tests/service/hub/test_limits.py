@@ -86,7 +86,7 @@ def test_a_thousand_connections_of_one_address_block_neither_health_nor_other_ad
     try:
         with contextlib.ExitStack() as kept:
             for _ in range(1001):
-                one = kept.enter_context(socket.create_connection((host, int(port)), timeout=60))
+                one = kept.enter_context(socket.create_connection((host, int(port)), timeout=240))
                 with contextlib.suppress(OSError):  # The hub closes the connections beyond its limit.
                     one.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
             assert httpx2.get(f"{health}/healthz").status_code == 200

@@ -26,7 +26,7 @@ from stepmark.errors import CannotRun
 def health(pulse: Pulse, path: str = "/healthz") -> int:
     server = _health_server("127.0.0.1", 0, pulse)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=120) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

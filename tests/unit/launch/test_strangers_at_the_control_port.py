@@ -19,7 +19,7 @@ RANKS = 3
 def call(port: int) -> socket.socket:
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=20)
+            return socket.create_connection(("127.0.0.1", port), timeout=120)
         except ConnectionRefusedError:
             continue
 

@@ -137,7 +137,7 @@ from stepmark.orchestrate.guard import guarded
 with suppress(KeyboardInterrupt), guarded([], "cut off; go on with --resume"):
     {ending}
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.stderr == ("cut off; go on with --resume\n" if said else "")
 
 

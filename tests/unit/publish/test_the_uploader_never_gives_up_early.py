@@ -46,7 +46,7 @@ class Run:
         return self.uploader.finish(DONE, seconds)
 
     def waits_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < deadline, self.said
             time.sleep(0.005)
