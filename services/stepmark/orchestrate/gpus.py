@@ -33,19 +33,21 @@ def nth_gpu(nvml: Nvml, local_rank: int, node: str) -> Gpu:
 def check_gpus(seats: Sequence[Seat]) -> None:
     """Check the GPUs of all ranks, in rank order. Every rank makes this check, with the same result.
 
+    Where the run's profile accepts shared devices, a GPU may be a part of one, and several ranks may have the same.
+
     Raises:
         CannotRun: two ranks have one GPU, GPUs are unlike, or one is only a part of a GPU (MIG).
     """
     ranked = [(rank, seat, seat.gpu) for rank, seat in enumerate(seats) if seat.gpu is not None]
     for rank, seat, gpu in ranked:
-        if gpu.facts.mig:
+        if gpu.facts.mig and not gpu.facts.shared:
             raise CannotRun(
                 f"rank {rank} on node {seat.node}: expected a whole GPU, found {gpu.facts.name} in MIG mode "
                 f"({gpu.uuid}). Switch MIG off there, or choose other GPUs."
             )
     for (one, seat, gpu), (other, other_seat, other_gpu) in combinations(ranked, 2):
         where = f"rank {one} on node {seat.node} and rank {other} on node {other_seat.node}"
-        if (seat.node, gpu.uuid) == (other_seat.node, other_gpu.uuid):
+        if (seat.node, gpu.uuid) == (other_seat.node, other_gpu.uuid) and not gpu.facts.shared:
             raise CannotRun(
                 f"{where}: expected a GPU for each, found one for both ({gpu.uuid}). Time slicing, or a name that "
                 "stands twice in CUDA_VISIBLE_DEVICES, shares it: use GPUs that are not shared."

@@ -100,6 +100,29 @@ def test_a_launch_is_invalid_where_its_gpu_was_shared_broken_or_not_as_declared(
     assert "rank 1" in found
 
 
+SHARING = [
+    {"use": {"processes_before": 2}},
+    {"use": {"processes_most": 3}},
+    {"facts": {"uuid_tail": "00000000"}},
+    {"facts": {"mig": True}},
+    {"facts": {"mps": True}},
+    {},
+]
+
+
+@pytest.mark.parametrize("changes", SHARING)
+def test_sharing_that_a_profile_accepts_is_valid_and_marked(changes: dict[str, Any]) -> None:
+    header = launch(**(changes | {"facts": changes.get("facts", {}) | {"shared": True}}))
+    assert invalid_device(header) is None
+    (note,) = device_notes(header)
+    assert note.startswith("GPUs may be shared or parts of one")
+
+
+def test_a_shared_gpu_that_breaks_is_invalid_all_the_same() -> None:
+    header = launch(facts={"shared": True}, use={"ecc_uncorrected": 1})
+    assert "GPU fault" in (invalid_device(header) or "")
+
+
 def test_slowing_down_for_less_than_a_hundredth_of_the_windows_is_no_fault() -> None:
     assert invalid_device(launch(use={"capped_seconds": {"hardware-thermal": 0.05}})) is None
 

@@ -79,6 +79,14 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
         ({"objectStoreBytes": 1 << 40}, "objectStoreBytes of at most shmSizeBytes"),
         ({"devices": {}}, "profiles.default.devices: expected extendedResource or resourceClaimTemplateName"),
         ({"devices": {"extendedResource": "gpu", "count": 1}}, "profiles.default.devices.extendedResource"),
+        ({"devices": {"extendedResource": "nvidia.com/gpu", "countPerWorker": 2}}, "devices.countPerWorker"),
+        ({"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4-SHARED"}}, "found nodeSelector nvidia.com/gpu.product"),
+        ({"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}}, "sharedDevices: true"),
+        ({"nodeSelector": {"nvidia.com/gpu.sharing-strategy": "mps"}}, "sharedDevices: true; found nodeSelector"),
+        ({"nodeSelector": {"nvidia.com/gpu.replicas": "4"}}, "expected nodes with whole GPUs"),
+        ({"network": {"resource": "rdma/hca"}}, "expected namespaces that may use network"),
+        ({"network": {"resource": "rdma"}, "namespaces": ["a"]}, "profiles.default.network.resource"),
+        ({"ncclEnvironment": {"NCCL_MULTI_RANK_GPU_ENABLE": "1"}}, "ncclEnvironment.NCCL_MULTI_RANK_GPU_ENABLE"),
         ({"tolerations": [{"key": "a", "operater": "Exists"}]}, "Did you mean 'operator'?"),
         ({"ncclEnvironment": {"LD_PRELOAD": "/tmp/evil.so"}}, "profiles.default.ncclEnvironment.LD_PRELOAD"),
         ({"ncclEnvironment": {"NCCL_DEBUG": "a b"}}, "profiles.default.ncclEnvironment.NCCL_DEBUG"),
@@ -90,6 +98,21 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
 )
 def test_a_mistake_in_a_profile_is_refused_with_its_place(changes: dict[str, Any], said: str) -> None:
     assert said in refusal(**changes)
+
+
+PARTS = ["nvidia.com/mig-1g.5gb", "nvidia.com/mig-1g.5gb.me", "nvidia.com/gpu.shared", "nvidia.com/mig-3g.20gb.shared"]
+
+
+@pytest.mark.parametrize("resource", PARTS)
+def test_parts_of_gpus_and_shared_gpus_are_refused_unless_they_are_accepted_by_name(resource: str) -> None:
+    assert f"sharedDevices: true; found {resource}" in refusal(devices={"extendedResource": resource})
+    accepted = read(default=GPU | {"devices": {"extendedResource": resource, "sharedDevices": True}})
+    assert accepted["default"].devices is not None
+
+
+def test_a_node_selector_of_whole_gpus_is_accepted_in_every_form() -> None:
+    whole = {"nvidia.com/gpu.sharing-strategy": "none", "nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.count": "8"}
+    assert "default" in read(default=GPU | {"nodeSelector": GPU["nodeSelector"] | whole})
 
 
 def test_each_profile_is_refused_by_itself_with_all_of_its_mistakes() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.gpus import FakeGpu, FakeNvml, some_gpus, uuid
-from stepmark.devices.facts import gpu_of
+from stepmark.devices.facts import SHARED_VARIABLE, gpu_of
 from stepmark.errors import CannotRun
 from stepmark.orchestrate.cores import Seat
 from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu
@@ -31,6 +31,16 @@ OTHER = FakeGpu(uuid(3), name="NVIDIA L4")
 def test_gpus_that_cannot_be_compared_are_refused(places: list[tuple[str, FakeGpu]], words: str) -> None:
     with pytest.raises(CannotRun, match=words):
         check_gpus(seats(*places))
+
+
+@pytest.mark.parametrize("gpu", [A, FakeGpu(uuid(4), mig=1)])
+def test_a_profile_that_accepts_shared_devices_gives_them_marked_to_several_ranks(
+    gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHARED_VARIABLE, "true")
+    found = seats(("n", gpu), ("n", gpu))
+    check_gpus(found)
+    assert all(seat.gpu is not None and seat.gpu.facts.shared for seat in found)
 
 
 def test_like_gpus_are_accepted_and_so_are_ranks_without_any() -> None:
