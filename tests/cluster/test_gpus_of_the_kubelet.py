@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.controlled import World, attempts
+from cluster.controlled import MEASURED, World, attempts
 from cluster.gpu_node import GPU, GPUS, MIXED, TWICE, GpuNode, all_gpus
 from fakes.gpus import uuid
 from stepmark.results.record import LaunchHeader
@@ -37,9 +37,9 @@ def nodes_of(pods: list[dict[str, Any]]) -> list[str]:
 @pytest.fixture
 def with_gpus(world: World, gpu_node: GpuNode) -> World:
     """Add profiles with two GPUs in each pod, and start a controller."""
-    for name, resource in (("gpus", GPU), ("twice", TWICE), ("mixed", MIXED)):
+    for name, resource, workers in (("gpus", GPU, 2), ("twice", TWICE, 1), ("mixed", MIXED, 1)):
         devices = {"extendedResource": resource}
-        world.profile(name, devices=devices, workersPerPod=2, tolerations=[TOLERATION], memoryPerWorker="512Mi")
+        world.profile(name, devices=devices, workersPerPod=workers, tolerations=[TOLERATION])
     world.controller()
     return world
 
@@ -69,3 +69,49 @@ def test_four_ranks_of_two_pods_have_four_gpus_which_record_and_hub_name(
         for rank, gpu in zip(header.ranks, seen, strict=True):
             assert rank.device is not None
             assert (rank.device.name, rank.device.uuid_tail) == ("NVIDIA H100 80GB HBM3", gpu[-8:])
+
+
+def test_a_run_with_more_gpus_than_exist_fails_with_the_schedulers_message(with_gpus: World) -> None:
+    world = with_gpus
+    scale = {"workers": [GPUS + 2], "batchPerWorker": 8}
+    world.create("greedy", profile="gpus", scale=scale, runPolicy=ONCE | {"startTimeoutSeconds": 10})
+    status = world.wait("greedy", "condition=Failed", 120)
+    assert attempts(status) == [("StartTimeout", "invalid")]
+    assert f"Insufficient {GPU}" in status["message"]
+    assert "executionId" not in status["attempts"][0]
+    assert not world.objects("rayjobs")
+
+
+def test_a_gpu_that_two_pods_got_and_unlike_gpus_end_a_run_with_ranks_and_node(
+    with_gpus: World, gpu_node: GpuNode
+) -> None:
+    world = with_gpus
+    on(world, "twice", "twice", 2)
+    on(world, "mixed", "mixed", 2)
+    where = f"rank 0 on node {gpu_node.name} and rank 1 on node {gpu_node.name}"
+    for name, found in (
+        ("twice", f"expected a GPU for each, found one for both ({uuid(4)}). Time slicing"),
+        ("mixed", "expected GPUs of one kind, found NVIDIA "),
+    ):
+        status = world.wait(name, "condition=Failed")
+        assert f"{where}: {found}" in status["message"]
+
+
+def test_a_gpu_that_is_lost_while_a_launch_is_measured_gives_no_figures_but_its_name(
+    with_gpus: World, gpu_node: GpuNode, tmp_path: Path
+) -> None:
+    world = with_gpus
+    on(world, "lost", "gpus", GPUS, measurement=MEASURED | {"minSeconds": 20})
+    world.measuring("lost")
+    try:
+        gpu_node.write(all_gpus(lost=1))
+        gpu_node.until_it_has(GPUS - 1)
+        world.wait("lost", "jsonpath={.status.result}")
+    finally:
+        gpu_node.write(all_gpus())
+    gpu_node.until_it_has(GPUS)
+    failures = [header.failure for header in headers(world, "lost", tmp_path)]
+    assert len(failures) == 3
+    for failure in failures:
+        assert failure is not None
+        assert f"expected the GPU {uuid(1)} of the session's start, found that the driver has lost it" in failure.cause

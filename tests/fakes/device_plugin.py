@@ -31,7 +31,11 @@ _TEXT, _TRUTH = "string", "bool"
 _MESSAGES: dict[str, list[tuple[int, str, str, bool]]] = {
     "Empty": [],
     "DevicePluginOptions": [(1, "pre_start_required", _TRUTH, False)],
-    "RegisterRequest": [(1, "version", _TEXT, False), (2, "endpoint", _TEXT, False), (3, "resource_name", _TEXT, False)],
+    "RegisterRequest": [
+        (1, "version", _TEXT, False),
+        (2, "endpoint", _TEXT, False),
+        (3, "resource_name", _TEXT, False),
+    ],
     "Device": [(1, "ID", _TEXT, False), (2, "health", _TEXT, False)],
     "ListAndWatchResponse": [(1, "devices", "Device", True)],
     "ContainerAllocateRequest": [(1, "devices_ids", _TEXT, True)],
@@ -105,9 +109,7 @@ class Plugin:
         self._server.start()
         with grpc.insecure_channel(f"unix://{sockets / KUBELET}") as channel:
             register = channel.unary_unary("/v1beta1.Registration/Register", _bytes, MESSAGES["Empty"].FromString)
-            asked = MESSAGES["RegisterRequest"](
-                version="v1beta1", endpoint=self.endpoint, resource_name=self.resource
-            )
+            asked = MESSAGES["RegisterRequest"](version="v1beta1", endpoint=self.endpoint, resource_name=self.resource)
             register(asked, timeout=30, wait_for_ready=True)
 
     def stop(self) -> None:

@@ -36,7 +36,7 @@ class Devices(StrictModel):
     def _whole(self) -> Self:
         resource = self.extended_resource
         if resource is not None and _SHARED.search(resource) and not self.shared_devices:
-            raise ValueError(f"a resource of whole GPUs, or sharedDevices: true; found {resource}")
+            raise ValueError(f"whole GPUs, which {resource} is not, or sharedDevices: true")
         return self
 
 

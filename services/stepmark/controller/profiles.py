@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from stepmark.controller.profile_devices import Devices, NcclName, NcclValue, Network, sharing_labels
 from stepmark.controller.notation import (
     Cpu,
     Image,
@@ -25,6 +24,7 @@ from stepmark.controller.notation import (
     ObjectName,
     memory_bytes,
 )
+from stepmark.controller.profile_devices import Devices, NcclName, NcclValue, Network, sharing_labels
 from stepmark.errors import CannotRun, ScenarioError
 from stepmark.scenario.explain import explain
 from stepmark.strict import Name, StrictModel
@@ -149,13 +149,13 @@ class Profile(StrictModel):
     def _devices_are_whole(self) -> Self:
         found = sharing_labels(self.node_selector)
         if found and self.devices is not None and not self.devices.shared_devices:
-            raise ValueError(f"nodes with whole GPUs, or devices.sharedDevices: true; found nodeSelector {found[0]}")
+            raise ValueError(f"nodes with whole GPUs, not nodeSelector {found[0]}, or devices.sharedDevices: true")
         return self
 
     @model_validator(mode="after")
     def _network_is_asked_for_on_purpose(self) -> Self:
         if self.network is not None and not self.namespaces:
-            raise ValueError("namespaces that may use network, which reaches the nodes' hardware; found none")
+            raise ValueError("namespaces beside network: those that may use it, since it reaches the hardware of nodes")
         return self
 
     @model_validator(mode="after")

@@ -11,8 +11,10 @@ from stepmark.devices.topology import peers
 from stepmark.devices.visible import visible_gpus
 from stepmark.devices.watch import GpuWatch, Occupancy, wait_until_idle
 from stepmark.errors import CannotRun
+from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.cores import Seat
 from stepmark.results.device import DeviceFacts
+from stepmark.results.record import Failure
 
 
 def nth_gpu(nvml: Nvml, local_rank: int, node: str) -> Gpu:
@@ -113,6 +115,20 @@ class LocalGpus:
         if self.nvml is None or not self.gpus:
             return None
         return GpuWatch(self.nvml, self.uuids, self.gpus[0].facts)
+
+
+def without_figures_if_lost(outcome: RankOutcome, gpus: LocalGpus) -> RankOutcome:
+    """Return the outcome of a launch; without figures, and with the cause, where a GPU of it was lost in the middle.
+
+    A framework that notices dies of an error that says less, which is kept behind the cause.
+    """
+    lost = gpus.lost()
+    if lost is None:
+        return outcome
+    ended = f" Its process ended with: {outcome.failure.cause}" if outcome.failure is not None else ""
+    tail = outcome.failure.stderr_tail if outcome.failure is not None else ()
+    failure = Failure(rank=outcome.rank, cause=f"{lost}{ended}"[:2000], stderr_tail=tail)
+    return outcome.model_copy(update={"report": None, "probe": None, "steps_npz": b"", "failure": failure})
 
 
 def _with_peers(nvml: Nvml, gpu: Gpu, uuids: dict[int, str]) -> DeviceFacts:

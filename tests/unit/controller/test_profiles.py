@@ -80,11 +80,17 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
         ({"devices": {}}, "profiles.default.devices: expected extendedResource or resourceClaimTemplateName"),
         ({"devices": {"extendedResource": "gpu", "count": 1}}, "profiles.default.devices.extendedResource"),
         ({"devices": {"extendedResource": "nvidia.com/gpu", "countPerWorker": 2}}, "devices.countPerWorker"),
-        ({"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4-SHARED"}}, "found nodeSelector nvidia.com/gpu.product"),
+        (
+            {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4-SHARED"}},
+            "whole GPUs, not nodeSelector nvidia.com/gpu.product",
+        ),
         ({"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}}, "sharedDevices: true"),
-        ({"nodeSelector": {"nvidia.com/gpu.sharing-strategy": "mps"}}, "sharedDevices: true; found nodeSelector"),
+        (
+            {"nodeSelector": {"nvidia.com/gpu.sharing-strategy": "mps"}},
+            "not nodeSelector nvidia.com/gpu.sharing-strategy: mps, or devices.sharedDevices: true",
+        ),
         ({"nodeSelector": {"nvidia.com/gpu.replicas": "4"}}, "expected nodes with whole GPUs"),
-        ({"network": {"resource": "rdma/hca"}}, "expected namespaces that may use network"),
+        ({"network": {"resource": "rdma/hca"}}, "expected namespaces beside network"),
         ({"network": {"resource": "rdma"}, "namespaces": ["a"]}, "profiles.default.network.resource"),
         ({"ncclEnvironment": {"NCCL_MULTI_RANK_GPU_ENABLE": "1"}}, "ncclEnvironment.NCCL_MULTI_RANK_GPU_ENABLE"),
         ({"tolerations": [{"key": "a", "operater": "Exists"}]}, "Did you mean 'operator'?"),
@@ -105,7 +111,9 @@ PARTS = ["nvidia.com/mig-1g.5gb", "nvidia.com/mig-1g.5gb.me", "nvidia.com/gpu.sh
 
 @pytest.mark.parametrize("resource", PARTS)
 def test_parts_of_gpus_and_shared_gpus_are_refused_unless_they_are_accepted_by_name(resource: str) -> None:
-    assert f"sharedDevices: true; found {resource}" in refusal(devices={"extendedResource": resource})
+    assert f"expected whole GPUs, which {resource} is not, or sharedDevices: true" in refusal(
+        devices={"extendedResource": resource}
+    )
     accepted = read(default=GPU | {"devices": {"extendedResource": resource, "sharedDevices": True}})
     assert accepted["default"].devices is not None
 

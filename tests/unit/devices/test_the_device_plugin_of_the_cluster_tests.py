@@ -86,9 +86,7 @@ def test_the_kubelet_hears_at_once_of_a_gpu_that_is_lost(channel: grpc.Channel, 
 
 
 def test_a_container_gets_the_driver_and_sees_its_own_gpus_alone(channel: grpc.Channel) -> None:
-    allocate = channel.unary_unary(
-        "/v1beta1.DevicePlugin/Allocate", _bytes, MESSAGES["AllocateResponse"].FromString
-    )
+    allocate = channel.unary_unary("/v1beta1.DevicePlugin/Allocate", _bytes, MESSAGES["AllocateResponse"].FromString)
     wanted = MESSAGES["ContainerAllocateRequest"](devices_ids=[f"{uuid(1)}::0"])
     asked = MESSAGES["AllocateRequest"](container_requests=[wanted])
     (answer,) = allocate(asked, timeout=60).container_responses

@@ -5,8 +5,10 @@ import pytest
 from fakes.gpus import FakeGpu, FakeNvml, some_gpus, uuid
 from stepmark.devices.facts import SHARED_VARIABLE, gpu_of
 from stepmark.errors import CannotRun
+from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.cores import Seat
-from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu, without_figures_if_lost
+from stepmark.results.record import Failure
 
 
 def seats(*places: tuple[str, FakeGpu]) -> list[Seat]:
@@ -75,6 +77,20 @@ def test_a_lost_gpu_is_named_and_the_others_are_not() -> None:
     nvml.them[1].lost = 1
     assert gpus.part(0, 1).lost() is None
     assert uuid(1) in (gpus.lost() or "")
+
+
+@pytest.mark.parametrize("failure", [None, Failure(rank=1, cause="CUDA error: unspecified launch failure")])
+def test_a_gpu_that_is_lost_during_a_launch_leaves_no_figures_and_both_causes(failure: Failure | None) -> None:
+    nvml = FakeNvml(some_gpus(2))
+    gpus = local(nvml)
+    outcome = RankOutcome(rank=1, failure=failure, steps_npz=b"figures")
+    assert without_figures_if_lost(outcome, gpus) is outcome
+    nvml.them[1].lost = 1
+    found = without_figures_if_lost(outcome, gpus)
+    assert (found.report, found.steps_npz) == (None, b"")
+    assert found.failure is not None
+    assert uuid(1) in found.failure.cause
+    assert (failure is None) == ("unspecified launch failure" not in found.failure.cause)
 
 
 def test_a_launch_on_cpu_cores_watches_nothing() -> None:
