@@ -102,7 +102,7 @@ def test_a_rank_of_a_cluster_is_refused_before_a_block_where_its_nodes_driver_is
     nvml.cuda = (12, 8)
     candidates = [{"name": "plain", "engine": "torch", "strategy": "single"}]
     scenario = scenario_from_object(scenario_document(workload={"model": "mlp"}, candidates=candidates))
-    with pytest.raises(CannotRun, match="engine torch on node n1: torch is for CUDA 13.0: expected a driver"):
+    with pytest.raises(CannotRun, match="engine torch on node n1: torch is for CUDA 13"):
         check_drivers(scenario, nvml, "n1")
     nvml.cuda = (13, 0)
     check_drivers(scenario, nvml, "n1")
