@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stepmark.analysis.cells import Facts, cell_result
@@ -13,10 +14,10 @@ from stepmark.analysis.device_checks import (
     power_capped_ratio,
     sm_clock_hz,
 )
-from stepmark.analysis.launch import Launch
+from stepmark.analysis.launch import Launch, summarize
 from stepmark.plan.cells import Cell
-from stepmark.results.device import DeviceFacts, DeviceUse
-from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
+from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
+from stepmark.results.record import LaunchHeader, LaunchRecord, Parts, RankReport, StartupSeconds, Window
 
 FACTS: dict[str, Any] = {
     "kind": "gpu", "name": "NVIDIA H200", "uuid_tail": "00000000", "memory_bytes": 141 << 30, "mig": False,
@@ -98,6 +99,22 @@ def test_a_launch_is_invalid_where_its_gpu_was_shared_broken_or_not_as_declared(
     assert found is not None
     assert said in found
     assert "rank 1" in found
+
+
+@pytest.mark.parametrize(
+    ("memory", "most"),
+    [
+        (DeviceMemory(allocated_peak_bytes=7, reserved_peak_bytes=8, used_peak_bytes=9), 7),
+        (DeviceMemory(used_peak_bytes=9), 9),
+        (DeviceMemory(), None),
+        (None, 5),
+    ],
+)
+def test_the_memory_of_a_cell_on_gpus_is_the_gpus(memory: DeviceMemory | None, most: int | None) -> None:
+    ranks = tuple(rank(n, {}, {}, {"peak_memory_bytes": 5, "device_memory": memory}) for n in (0, 1))
+    header = launch().model_copy(update={"ranks": ranks})
+    record = LaunchRecord(header, np.full((2, 50), 200_000_000, dtype=np.int64))
+    assert summarize(record).peak_memory_bytes == most
 
 
 SHARING = [
