@@ -9,7 +9,8 @@ from worlds import scenario, settings
 from stepmark.controller.actions import manifests
 from stepmark.controller.actions.names import child_name
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import Devices, Head, Profile, Toleration
+from stepmark.controller.profile_devices import Devices
+from stepmark.controller.profiles import Head, Profile, Toleration
 from stepmark.controller.settings import Peer
 from stepmark.scenario.load import scenario_from_object
 

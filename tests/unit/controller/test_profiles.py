@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stepmark.controller import notation, profiles
+from stepmark.controller import notation, profile_devices, profiles
 from stepmark.errors import CannotRun, ScenarioError
 
 GPU: dict[str, Any] = {
@@ -46,7 +46,7 @@ def test_a_profile_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert found["default"].devices is None
     assert found["default"].read_only_root_filesystem
     assert found["gpu"].cpu_per_worker == "8"
-    assert found["gpu"].devices == profiles.Devices(extended_resource="nvidia.com/gpu")
+    assert found["gpu"].devices == profile_devices.Devices(extended_resource="nvidia.com/gpu")
 
 
 def test_a_profile_in_yaml_and_the_same_in_json_are_equal() -> None:
