@@ -35,10 +35,11 @@ def all_gpus(lost: int | None = None) -> list[FakeGpu]:
 
 @dataclass(frozen=True)
 class GpuNode:
-    """The node, and the cluster that it is of."""
+    """The node, the cluster that it is of, and the pod of its device plugin."""
 
     cluster: Any
     name: str
+    plugin: dict[str, Any]
 
     def must(self, *arguments: str, **more: Any) -> str:
         done = self.cluster.kubectl(*arguments, **more)
@@ -56,6 +57,13 @@ class GpuNode:
         move = "cat > /driver/draft && mv /driver/draft /driver/gpus"
         self.must("-n", _NAMESPACE, "exec", "-i", _NAME, "--", "sh", "-c", move, input=lines)
 
+    def restart_plugin(self) -> None:
+        """Replace the plugin's pod, as an upgrade of it does. Without it the kubelet calls all devices unhealthy."""
+        self.must("-n", _NAMESPACE, "delete", "pod", _NAME, "--timeout=120s")
+        self.until_it_has(0)
+        self.must("create", "-f", "-", input=json.dumps(self.plugin))
+        self.until_it_has(GPUS)
+
     def until_it_has(self, count: int) -> None:
         until(lambda: self.allocatable(GPU) == count, 120, f"{self.name} has {count} GPUs")
 
@@ -63,12 +71,13 @@ class GpuNode:
 @pytest.fixture(scope="module")
 def gpu_node(place: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuNode]:
     """Give the last node GPUs, with the label and the taint of such nodes."""
-    node = GpuNode(place.cluster, place.cluster.nodes()[-1])
+    name = place.cluster.nodes()[-1]
+    node = GpuNode(place.cluster, name, _pod(name, place.image))
     _remove(node)
     try:
         node.must("label", "node", node.name, f"{GPU}.present=true", "--overwrite")
         node.must("taint", "node", node.name, f"{GPU}=present:NoSchedule", "--overwrite")
-        documents = [_config(tmp_path_factory.mktemp("driver")), _pod(node.name, place.image)]
+        documents = [_config(tmp_path_factory.mktemp("driver")), node.plugin]
         node.must("create", "-f", "-", input="\n---\n".join(map(json.dumps, documents)))
         until(lambda: all(node.allocatable(name) for name in RESOURCES), 120, "the kubelet has taken the devices")
         yield node

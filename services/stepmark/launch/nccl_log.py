@@ -1,10 +1,10 @@
-"""Say by which ways NCCL moved data, from the log that it writes while it connects.
+"""Say how NCCL was set, and by which ways it moved data, from the log that it writes while it connects.
 
 Only parity checks have it written, since writing takes time and may change what is measured.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stepmark.results.certificate import TRANSPORT
@@ -14,6 +14,18 @@ from stepmark.results.certificate import TRANSPORT
 _VIA = re.compile(r"NCCL INFO (?:Channel|Ring|CollNet) .* via (P2P|SHM|NET|COLLNET)/([A-Za-z][\w -]*)(.*)")
 _NVLS = re.compile(r"NCCL INFO NVLS comm ")
 _DIRECT = "GDRDMA"
+
+
+_PREFIXES, _MOST_CHARACTERS = ("NCCL_", "FI_"), 400
+
+
+def setting_flags(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the flag `nccl_environment`: the variables of NCCL and libfabric, as `NAME=VALUE NAME=VALUE`.
+
+    It is absent where none is set.
+    """
+    found = [f"{name}={value}" for name, value in sorted(environment.items()) if name.startswith(_PREFIXES)]
+    return {"nccl_environment": " ".join(found)[:_MOST_CHARACTERS]} if found else {}
 
 
 def log_variables(folder: Path) -> dict[str, str]:

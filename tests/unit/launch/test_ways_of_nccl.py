@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stepmark.launch.nccl_log import log_variables, transport_flags
+from stepmark.launch.nccl_log import log_variables, setting_flags, transport_flags
 from stepmark.parity.certify import certificate
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Figures, Limits, ProbeReport, Stage
@@ -49,6 +49,13 @@ def test_the_log_is_written_where_it_is_read(tmp_path: Path) -> None:
     file = log_variables(tmp_path)["NCCL_DEBUG_FILE"].replace("%h", "node").replace("%p", "7")
     Path(file).write_text(f"{START}{LINES[0][0]}\n")
     assert transport_flags(tmp_path)["nccl_transport"] == LINES[0][1]
+
+
+def test_variables_of_nccl_and_of_its_network_are_a_flag() -> None:
+    environment = {"PATH": "/bin", "NCCL_NET": "IB", "FI_PROVIDER": "efa", "TORCH_NCCL_DUMP_ON_TIMEOUT": "1"}
+    assert setting_flags(environment) == {"nccl_environment": "FI_PROVIDER=efa NCCL_NET=IB"}
+    assert setting_flags({"PATH": "/bin"}) == {}
+    assert len(setting_flags({"NCCL_IB_HCA": "x" * 1000})["nccl_environment"]) == 400
 
 
 def report(rank: int, flags: dict[str, str]) -> ProbeReport:
