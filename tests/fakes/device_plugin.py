@@ -141,7 +141,9 @@ def _bytes(message: Any) -> bytes:
 
 def main(config: Path, driver: Path, host_driver: str, sockets: Path = SOCKETS) -> None:
     for name in (LIBRARY, GPUS):  # Processes of a plugin before this one may have the files open.
-        shutil.copy(config / name, driver / f"{name}.draft").rename(driver / name)
+        draft = driver / f"{name}.draft"
+        shutil.copy(config / name, draft)
+        draft.rename(driver / name)
     for resource, uuids in json.loads((config / RESOURCES).read_text()).items():
         Plugin(resource, uuids, driver, host_driver).serve(sockets)
         print(f"registered {resource} with {len(uuids)} devices", flush=True)
