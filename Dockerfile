@@ -128,6 +128,8 @@ RUN --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
 COPY --from=stepmark /opt/stepmark-code /opt/stepmark-code
 ENV PATH=/opt/stepmark-code/bin:/opt/stepmark/bin:$PATH STEPMARK_ENGINE_PYTHONS=/opt/stepmark-engines \
     HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
+# NVIDIA's container toolkit mounts CUDA's driver and NVML for these capabilities where GPUs are handed out; GKE mounts the driver there.
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility LD_LIBRARY_PATH=/usr/local/nvidia/lib64
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["stepmark"]

@@ -7,7 +7,8 @@ from rendering import kind, objects
 
 from stepmark.controller.actions import pods
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import NcclName, Profile
+from stepmark.controller.profile_devices import Devices, NcclName
+from stepmark.controller.profiles import Profile
 
 
 def test_quota_limits_and_admission_policy_exist_only_if_asked_for() -> None:
@@ -61,7 +62,8 @@ def test_the_admission_policy_allows_exactly_the_variables_that_the_controller_s
     (rule,) = (one["expression"] for one in policy["validations"] if "STEPMARK_HUB_URL" in one["expression"])
     listed = set(json.loads("[" + rule.partition("e.name in [")[2].partition("]")[0] + "]"))
     document = {"metadata": {"name": "a", "namespace": "b", "uid": "c"}, "apiVersion": "x", "kind": "y", "spec": {}}
-    profile = Profile(image="a:1", nccl_environment=dict.fromkeys(get_args(NcclName), "1"))
+    shared = Devices(extended_resource="nvidia.com/gpu", shared_devices=True)
+    profile = Profile(image="a:1", devices=shared, nccl_environment=dict.fromkeys(get_args(NcclName), "1"))
     set_by_us: set[str] = set()
     for can in (Capabilities(), Capabilities(auth_options=True)):
         for template in (

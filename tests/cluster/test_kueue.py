@@ -38,7 +38,7 @@ def queues(place: World) -> Iterator[None]:
     place.profile("queued", queueName=name)
     urgent = {"kueue.x-k8s.io/priority-class": "urgent"}
     place.profile("urgent", queueName=name, extraRayJobLabels=urgent)
-    devices = {"extendedResource": GPU, "countPerWorker": 1}
+    devices = {"extendedResource": GPU}
     place.profile("gpus", queueName=name, devices=devices, tolerations=[{"key": GPU, "operator": "Exists"}])
     yield
     done = place.cluster.kubectl("delete", "-f", "-", "--ignore-not-found", "--timeout=180s", input=documents)

@@ -1,9 +1,11 @@
 /* Stands for NVML. Its GPUs are the lines of the file `gpus` beside this library, which is read again at every call, so
- * that a test can change them under a running process. gpus.py writes the file, and lists its columns. Functions that
- * are not here are missing in this "driver", as newer ones are in an older one. */
+ * that a test can change them under a running process. gpus.py writes the file, and lists its columns. In a container
+ * that device_plugin.py has given GPUs, FAKE_NVML_VISIBLE lists their UUIDs, and the others are not there. Functions
+ * that are not here are missing in this "driver", as newer ones are in an older one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OK = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
@@ -22,13 +24,17 @@ static unsigned read_gpus(Gpu *gpus) {
     if (!dladdr((void *)read_gpus, &own)) return 0;
     snprintf(path, sizeof path, "%.*s/gpus", (int)(strrchr(own.dli_fname, '/') - own.dli_fname), own.dli_fname);
     FILE *file = fopen(path, "r");
+    const char *visible = getenv("FAKE_NVML_VISIBLE");
     unsigned count = 0;
     if (!file) return 0;
-    for (Gpu *g = gpus; count < GPUS; count++, g++)
+    while (count < GPUS) {
+        Gpu *g = gpus + count;
         if (fscanf(file, " %95[^,],%95[^,],%llu,%llu,%llx,%llu,%u,%u,%u,%u,%u,%u", g->uuid, g->name, &g->memory_mib,
                    &g->used_mib, &g->cores, &g->millijoules, &g->mig, &g->processes, &g->links, &g->capped_ms,
                    &g->ecc_errors, &g->lost) != 12)
             break;
+        if (!visible || strstr(visible, g->uuid)) count++;
+    }
     fclose(file);
     return count;
 }

@@ -76,7 +76,7 @@ def capped_share(rank: RankReport, *reasons: str) -> float:
 
 def _other_processes(_: LaunchHeader, rank: RankReport) -> str | None:
     use = rank.device_use
-    if use is None:
+    if use is None or _may_share(rank):
         return None
     if use.processes_before:
         return f"expected a GPU that nothing else uses, found {use.processes_before} processes on it before the launch"
@@ -85,8 +85,15 @@ def _other_processes(_: LaunchHeader, rank: RankReport) -> str | None:
     return None
 
 
+def _may_share(rank: RankReport) -> bool:
+    """Return whether the run's profile accepts devices that are shared."""
+    return rank.device is not None and rank.device.shared
+
+
 def _given_twice(header: LaunchHeader, rank: RankReport) -> str | None:
     assert rank.device is not None
+    if rank.device.shared:
+        return None
     twins = [
         other.rank
         for other in header.ranks
@@ -100,6 +107,8 @@ def _given_twice(header: LaunchHeader, rank: RankReport) -> str | None:
 
 def _sliced(_: LaunchHeader, rank: RankReport) -> str | None:
     assert rank.device is not None
+    if rank.device.shared:
+        return None
     if rank.device.mig:
         return "expected a whole GPU, found MIG on"
     return "expected a GPU for this process alone, found MPS" if rank.device.mps else None
@@ -143,6 +152,12 @@ def _above_peak(header: LaunchHeader, rank: RankReport) -> str | None:
     return f"a matrix product reached {product / peak[0]:.0%} of the GPU's peak ({peak[1]})"
 
 
+def _accepted_sharing(_: LaunchHeader, rank: RankReport) -> str | None:
+    if not _may_share(rank):
+        return None
+    return "GPUs may be shared or parts of one, as the profile accepts: figures hold beside these neighbours only"
+
+
 def _warm(_: LaunchHeader, rank: RankReport) -> str | None:
     share = capped_share(rank, "software-thermal")
     return (
@@ -184,6 +199,7 @@ CHECKS = (
     Check("GPU fault", "invalid", _broken),
     Check("wrong precision", "invalid", _precision),
     Check("wrong peak or clock", "invalid", _above_peak),
+    Check("shared GPU", "note", _accepted_sharing),
     Check("heat", "note", _warm),
     Check("power limit", "note", _power_limit),
     Check("settings", "note", _settings),

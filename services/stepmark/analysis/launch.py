@@ -144,7 +144,7 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
     single = step_seconds if times.one_by_one else None
     if (by_device := device_step_seconds(record)) is not None:
         single = by_device[times.steps[: state.start].sum() :].astype(np.float32)
-    peaks = [rank.peak_memory_bytes for rank in record.header.ranks]
+    peaks = [_peak_memory_bytes(rank) for rank in record.header.ranks]
     return LaunchSummary(
         block=record.header.block,
         step_seconds=step_seconds,
@@ -155,6 +155,16 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         steady=state,
     )
+
+
+def _peak_memory_bytes(rank: RankReport) -> int | None:
+    """Return the most memory that a rank used: on a GPU what its framework allocated there, or where it does not say,
+    what the driver saw in use; on CPU cores what its process had. None where that is unknown.
+    """
+    memory = rank.device_memory
+    if rank.device is None or memory is None:
+        return rank.peak_memory_bytes
+    return memory.allocated_peak_bytes if memory.allocated_peak_bytes is not None else memory.used_peak_bytes
 
 
 def invalid(record: LaunchRecord) -> str | None:

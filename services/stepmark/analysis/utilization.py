@@ -56,7 +56,7 @@ class Use:
 
 def use_of(launch: LaunchHeader) -> Use:
     """Return what a good launch used."""
-    devices = {rank.flags.get("device_name") for rank in launch.ranks}
+    devices = {_device_of(rank) for rank in launch.ranks}
     measured = sum(window.steps for window in launch.ranks[0].windows if window.kind == "measured")
     return Use(
         device=devices.pop() if len(devices) == 1 else None,
@@ -64,6 +64,11 @@ def use_of(launch: LaunchHeader) -> Use:
         joules=_sum([rank.energy_joules for rank in launch.ranks]),
         matmul_flops_per_second=_sum([matmul_of(rank) for rank in launch.ranks]),
     )
+
+
+def _device_of(rank: RankReport) -> str | None:
+    """Return the name of the rank's GPU: the framework's, or where it says none, the driver's."""
+    return rank.flags.get("device_name") or (rank.device.name if rank.device is not None else None)
 
 
 def utilization(

@@ -25,6 +25,7 @@ from stepmark.controller.notation import (
     ObjectName,
     memory_bytes,
 )
+from stepmark.controller.profile_devices import Devices, NcclName, NcclValue, Network, sharing_labels
 from stepmark.controller.profile_pods import Pods
 from stepmark.errors import CannotRun, ScenarioError
 from stepmark.scenario.explain import explain
@@ -35,25 +36,6 @@ DEFAULT = "default"
 
 
 ForeignName = Annotated[str, Field(pattern=f"^{catalog.FOREIGN_PATTERN}$", max_length=catalog.NAME_CHARACTERS_MOST)]
-
-
-class Devices(StrictModel):
-    """GPUs or other devices of the workers: either an extended resource or a claim template (DRA)."""
-
-    extended_resource: (
-        Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9._]*$", max_length=317)] | None
-    ) = None
-    """Name of the extended resource, such as nvidia.com/gpu."""
-    resource_claim_template_name: ObjectName | None = None
-    """Name of a ResourceClaimTemplate in the run's namespace, which claims the devices of one whole pod."""
-    count_per_worker: Annotated[int, Field(ge=1, le=16)] = 1
-    """Number of devices of each worker."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.extended_resource is None) == (self.resource_claim_template_name is None):
-            raise ValueError("extendedResource or resourceClaimTemplateName, one of the two")
-        return self
 
 
 class Toleration(StrictModel):
@@ -93,30 +75,6 @@ class Limits(StrictModel):
     """Largest spec.runPolicy.activeDeadlineSeconds: the length of an attempt from the first start of its pods."""
 
 
-NcclName = Literal[
-    "GLOO_SOCKET_IFNAME",
-    "NCCL_ALGO",
-    "NCCL_BUFFSIZE",
-    "NCCL_CROSS_NIC",
-    "NCCL_DEBUG",
-    "NCCL_IB_DISABLE",
-    "NCCL_IB_GID_INDEX",
-    "NCCL_IB_HCA",
-    "NCCL_IB_TC",
-    "NCCL_IB_TIMEOUT",
-    "NCCL_MAX_NCHANNELS",
-    "NCCL_MIN_NCHANNELS",
-    "NCCL_NET_GDR_LEVEL",
-    "NCCL_NSOCKS_PERTHREAD",
-    "NCCL_NVLS_ENABLE",
-    "NCCL_P2P_DISABLE",
-    "NCCL_PROTO",
-    "NCCL_SHM_DISABLE",
-    "NCCL_SOCKET_IFNAME",
-    "NCCL_SOCKET_NTHREADS",
-]
-NcclValue = Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.,:=^]+$", max_length=200)]
-
 LOG_BYTES = 1 << 30
 """Disk that a pod may use for its log, in addition to /tmp."""
 _OWN_LABELS = ("stepmark.dev/", "app.kubernetes.io/", "ray.io/originated-from", "kueue.x-k8s.io/queue-name")
@@ -132,7 +90,9 @@ class Profile(StrictModel):
     image_pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = ()
     """Secrets in the run's namespace with the registry's credentials."""
     devices: Devices | None = None
-    """GPUs or other devices of the workers; absent: the workers compute on CPUs."""
+    """GPUs of the workers, one for each; absent: the workers compute on CPUs."""
+    network: Network | None = None
+    """Devices of a network between nodes that is faster than TCP (RDMA, EFA); absent: pods have none."""
     cpu_per_worker: Cpu = "2"
     """Cores of each worker. Use whole cores where the figures matter."""
     memory_per_worker: Memory = "8Gi"
@@ -192,6 +152,19 @@ class Profile(StrictModel):
             )
         if self.object_store_bytes >= memory_bytes(self.head.memory):
             raise ValueError(f"objectStoreBytes, which counts as memory, below head.memory, {self.head.memory}")
+        return self
+
+    @model_validator(mode="after")
+    def _devices_are_whole(self) -> Self:
+        found = sharing_labels(self.node_selector)
+        if found and self.devices is not None and not self.devices.shared_devices:
+            raise ValueError(f"nodes with whole GPUs, not nodeSelector {found[0]}, or devices.sharedDevices: true")
+        return self
+
+    @model_validator(mode="after")
+    def _network_is_asked_for_on_purpose(self) -> Self:
+        if self.network is not None and not self.namespaces:
+            raise ValueError("namespaces beside network: those that may use it, since it reaches the hardware of nodes")
         return self
 
     @model_validator(mode="after")

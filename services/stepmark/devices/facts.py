@@ -8,6 +8,8 @@ from stepmark.errors import CannotRun
 from stepmark.results.device import DeviceFacts
 
 _UUID_TAIL = 8
+SHARED_VARIABLE = "STEPMARK_SHARED_DEVICES"
+"""Is true in the pods of a profile with `sharedDevices: true`."""
 _MPS_VARIABLE = "CUDA_MPS_PIPE_DIRECTORY"
 
 
@@ -68,6 +70,7 @@ def _facts_of(nvml: Nvml, uuid: str) -> DeviceFacts:
         pcie_width=None if pcie is None else pcie[1],
         numa_node=nvml.numa_node(uuid),
         nvlinks=None if links is None else len(links),
+        shared=os.environ.get(SHARED_VARIABLE) == "true",
     )
 
 

@@ -21,6 +21,7 @@ from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
+from stepmark.launch.nccl_log import log_variables, transport_flags
 from stepmark.launch.samples import all_samples, own_samples
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
@@ -159,6 +160,8 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
 
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
+    if spec.placement.gpus:
+        os.environ.update(log_variables(spec.placement.directory))  # NCCL reads them when it starts.
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
@@ -181,7 +184,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
         found.save(spec.reference)
     elif spec.group.rank == 0:
         figures = compare(Trace.load(spec.reference), found, slice(0, None, spec.group.world_size))
-    flags = engine.flags()
+    flags = engine.flags() | transport_flags(spec.placement.directory)
     group.finish()
     return ProbeReport(
         rank=spec.group.rank,

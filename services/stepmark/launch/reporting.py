@@ -14,6 +14,7 @@ from stepmark.engines._protocol import Engine
 from stepmark.errors import ModelRefused, UnsupportedHere, printable
 from stepmark.launch import loop
 from stepmark.launch.group import ControlGroup
+from stepmark.launch.nccl_log import setting_flags
 from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
@@ -63,11 +64,15 @@ def rank_report(
         last_loss=last_loss if np.isfinite(last_loss) else None,
         compilations_after_warmup=compilations[0],
         compilations_after_window=compilations[1],
-        flags=engine.flags() | {"niceness": str(os.nice(0))},
+        flags=engine.flags() | _process_flags(spec),
         energy_joules=energy_joules,
         device_memory=_device_memory(engine.device_memory()),
         departures=_departures(spec) if spec.group.rank == 0 else (),
     )
+
+
+def _process_flags(spec: LaunchSpec) -> dict[str, str]:
+    return {"niceness": str(os.nice(0))} | (setting_flags(os.environ) if spec.placement.gpus else {})
 
 
 def _device_memory(memory: Memory | None) -> DeviceMemory | None:

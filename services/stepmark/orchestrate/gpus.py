@@ -11,8 +11,10 @@ from stepmark.devices.topology import peers
 from stepmark.devices.visible import visible_gpus
 from stepmark.devices.watch import GpuWatch, Occupancy, wait_until_idle
 from stepmark.errors import CannotRun
+from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.cores import Seat
 from stepmark.results.device import DeviceFacts
+from stepmark.results.record import Failure
 
 
 def nth_gpu(nvml: Nvml, local_rank: int, node: str) -> Gpu:
@@ -33,19 +35,21 @@ def nth_gpu(nvml: Nvml, local_rank: int, node: str) -> Gpu:
 def check_gpus(seats: Sequence[Seat]) -> None:
     """Check the GPUs of all ranks, in rank order. Every rank makes this check, with the same result.
 
+    Where the run's profile accepts shared devices, a GPU may be a part of one, and several ranks may have the same.
+
     Raises:
         CannotRun: two ranks have one GPU, GPUs are unlike, or one is only a part of a GPU (MIG).
     """
     ranked = [(rank, seat, seat.gpu) for rank, seat in enumerate(seats) if seat.gpu is not None]
     for rank, seat, gpu in ranked:
-        if gpu.facts.mig:
+        if gpu.facts.mig and not gpu.facts.shared:
             raise CannotRun(
                 f"rank {rank} on node {seat.node}: expected a whole GPU, found {gpu.facts.name} in MIG mode "
                 f"({gpu.uuid}). Switch MIG off there, or choose other GPUs."
             )
     for (one, seat, gpu), (other, other_seat, other_gpu) in combinations(ranked, 2):
         where = f"rank {one} on node {seat.node} and rank {other} on node {other_seat.node}"
-        if (seat.node, gpu.uuid) == (other_seat.node, other_gpu.uuid):
+        if (seat.node, gpu.uuid) == (other_seat.node, other_gpu.uuid) and not gpu.facts.shared:
             raise CannotRun(
                 f"{where}: expected a GPU for each, found one for both ({gpu.uuid}). Time slicing, or a name that "
                 "stands twice in CUDA_VISIBLE_DEVICES, shares it: use GPUs that are not shared."
@@ -111,6 +115,20 @@ class LocalGpus:
         if self.nvml is None or not self.gpus:
             return None
         return GpuWatch(self.nvml, self.uuids, self.gpus[0].facts)
+
+
+def without_figures_if_lost(outcome: RankOutcome, gpus: LocalGpus) -> RankOutcome:
+    """Return the outcome of a launch; without figures, and with the cause, where a GPU of it was lost in the middle.
+
+    A framework that notices dies of an error that says less, which is kept behind the cause.
+    """
+    lost = gpus.lost()
+    if lost is None:
+        return outcome
+    ended = f" Its process ended with: {outcome.failure.cause}" if outcome.failure is not None else ""
+    tail = outcome.failure.stderr_tail if outcome.failure is not None else ()
+    failure = Failure(rank=outcome.rank, cause=f"{lost}{ended}"[:2000], stderr_tail=tail)
+    return outcome.model_copy(update={"report": None, "probe": None, "steps_npz": b"", "failure": failure})
 
 
 def _with_peers(nvml: Nvml, gpu: Gpu, uuids: dict[int, str]) -> DeviceFacts:

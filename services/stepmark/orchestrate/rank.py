@@ -22,8 +22,9 @@ from stepmark.launch.spawn import Zygote, child_environment, is_poisoned
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup, RankOutcome
 from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.cores import Seat, Share, share_of
+from stepmark.orchestrate.drivers import check_drivers
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
-from stepmark.orchestrate.gpus import LocalGpus, check_gpus
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus, without_figures_if_lost
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
 from stepmark.plan.foreign import WorkloadFile
@@ -80,6 +81,8 @@ class Channel(Protocol):
 def supervise(place: Place, settings: Settings, channel: Channel) -> None:
     """Run this supervisor's rank of every block until the driver offers no more."""
     with own_folders(settings.run_id) if place.local_rank == 0 else ExitStack():
+        if place.gpu is not None and place.local_rank == 0:
+            check_drivers(settings.scenario, here(), node_name())
         seat = Seat.here(node_name(), place.local_ranks, place.gpu)
         seats = channel.exchange("seats", place.rank, place.ranks, seat)  # By now all nodes have made their folders.
         check_gpus(seats)
@@ -194,7 +197,7 @@ def _run(rank: _Rank, launch: Launch, problems: dict[_ZygoteKey, str]) -> RankOu
         if problem is not None:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problem))
         else:
-            outcome = _run_child(rank, launch, endpoints, gpus)
+            outcome = without_figures_if_lost(_run_child(rank, launch, endpoints, gpus), gpus)
     return outcome.model_copy(
         update={
             "forked": _zygote_of(rank, launch) is not None,

@@ -132,7 +132,8 @@ def _own_gpu(rank: int) -> Gpu:
         given = ", ".join(names) or "none"
         raise CannotRun(
             f"rank {rank} on node {node_name()}: expected a GPU from Ray, found {given}, and {len(here().gpus())} GPUs "
-            "by the driver. Start Ray's nodes with as many GPUs as `nvidia-smi -L` lists."
+            "by the driver. Start Ray's nodes with as many GPUs as `nvidia-smi -L` lists: one that is handed out twice "
+            "(time slicing) counts once."
         )
     return gpu_of(here(), gpus[0])
 

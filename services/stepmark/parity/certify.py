@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stepmark.parity.judge import limits_for, problem
 from stepmark.plan.cells import Cell
 from stepmark.plan.probes import StageName
-from stepmark.results.certificate import Certificate, ProbeReport, Stage
+from stepmark.results.certificate import TRANSPORT, Certificate, ProbeReport, Stage
 
 
 def stage(
@@ -62,8 +62,14 @@ def certificate(
         samples_per_worker=samples,
         weights_digest=reports[0].start_digest,
         batches_digest=reports[0].batches_digest,
-        flags=reports[0].flags,
+        flags=reports[0].flags | _transports(reports),
     )
+
+
+def _transports(reports: Sequence[ProbeReport]) -> dict[str, str]:
+    """Return the flag `nccl_transport` with the ways of all ranks: a rank knows its own connections alone."""
+    found = {way for report in reports for way in report.flags.get(TRANSPORT, "").split(", ") if way}
+    return {TRANSPORT: ", ".join(sorted(found))} if found else {}
 
 
 def not_checked(cell: Cell, reason: str) -> Certificate:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
 from stepmark.report import machine, ranking, sentences, words
+from stepmark.results.certificate import TRANSPORT
 
 # Verdicts of cells that have figures, and what a reader can do about them.
 _REMEDIES = {
@@ -27,6 +28,7 @@ def notes(summary: Summary) -> list[str]:
         *_slow_ranks(summary),
         *_unsteady(summary.cells),
         *_devices(summary.cells),
+        *_transports(summary),
         *_ranking(summary),
         f"{machine.sentence(summary)}",
         *_departures(summary),
@@ -108,6 +110,13 @@ def _devices(cells: Sequence[CellResult]) -> Iterator[str]:
             f"The power limit slowed GPUs down in {most:.0%} of the windows of {other}, and in {least:.0%} of those of "
             f"{one}: their ratio is one at this power limit."
         )
+
+
+def _transports(summary: Summary) -> Iterator[str]:
+    """Yield by which ways NCCL connected the ranks, as its own log said in the parity checks."""
+    ways = Counter(one.flags[TRANSPORT] for one in summary.certificates if TRANSPORT in one.flags)
+    for way, count in ways.items():
+        yield f"NCCL connected the ranks of {'1 cell' if count == 1 else f'{count} cells'} by {way}."
 
 
 def _ranking(summary: Summary) -> Iterator[str]:

@@ -13,6 +13,9 @@ from pydantic import Field
 from stepmark.results.base import Clean, Count, RecordModel, Text
 
 Error = Annotated[float, Field(ge=0)]  # infinity where a compared number is not finite
+TRANSPORT = "nccl_transport"
+"""The flag that says by which ways NCCL moved data, such as `NET/IB/GDRDMA, P2P/CUMEM`; absent where it is unknown."""
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

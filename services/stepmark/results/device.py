@@ -18,7 +18,8 @@ class DeviceFacts(RecordModel):
     `uuid_tail` holds the last 8 characters of its UUID. `compute_capability` is written as 9.0, and `cuda_driver` is
     the newest CUDA version that the driver knows. `peers` maps the local ranks of this node to how their devices are
     connected with this one: NV18 is 18 links of NVLink, PIX, PXB, PHB, NODE and SYS are as in `nvidia-smi topo`, and
-    "p2p" follows where each can read the other's memory.
+    "p2p" follows where each can read the other's memory. `shared` says that the run's profile accepts devices that
+    others use too, and parts of a device.
     """
 
     kind: DeviceKind
@@ -43,6 +44,7 @@ class DeviceFacts(RecordModel):
     pcie_width: Count | None = None
     numa_node: Count | None = None
     nvlinks: Count | None = None
+    shared: bool = False
     peers: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ from stepmark import catalog, interpreters
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
+from stepmark.orchestrate.drivers import why_no_cuda
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import PROGRAMS, Machine
 from stepmark.plan.foreign import WorkloadFile
@@ -39,7 +40,7 @@ def _why_gpus_are_left_alone(spec: Spec) -> str | None:
     if spec.device != "auto" or "RAY_ADDRESS" in os.environ or not visible_gpus(here()):
         return None
     engines = dict.fromkeys(str(candidate.engine) for candidate in spec.candidates)
-    reasons = ((engine, why_no_cuda(engine)) for engine in engines if not missing_modules(engine))
+    reasons = ((engine, why_no_cuda(engine, here())) for engine in engines if not missing_modules(engine))
     return next((f"engine {engine}: {why}" for engine, why in reasons if why is not None), None)
 
 
@@ -103,35 +104,6 @@ def install_hint(engine: str) -> str:
     return f"pip install 'stepmark[{extra}]'" if extra else ""
 
 
-def why_no_cuda(engine: str) -> str | None:
-    """Return why the installed packages of an engine cannot use this machine's GPUs, with what to do.
-
-    It is None where nothing speaks against it; an engine without a framework needs no CUDA. A driver serves programs of
-    its own major version of CUDA and of older ones.
-    """
-    requires, python = catalog.load_engine(engine).SUPPORT.requires, interpreters.python_of(engine)
-    frameworks = [name for name in requires if name in _CUDA_PACKAGES]
-    built = interpreters.cuda_versions(python, frameworks)
-    driver = here().cuda_driver()
-    for name in frameworks:
-        if name not in built:
-            return f"expected {name} for CUDA, found one for CPU cores. {_CUDA_PACKAGES[name]}"
-        if driver is not None and driver[0] < int(built[name].partition(".")[0]):
-            return (
-                f"{name} is for CUDA {built[name]}: expected a driver that knows it, found {here().driver()}, which "
-                f"knows CUDA {driver[0]}.{driver[1]}. Update the driver, or install {name} for that version."
-            )
-    return None
-
-
-_OWN_INTERPRETER = f"into an interpreter of its own ({interpreters.FOLDER_VARIABLE})"
-_CUDA_PACKAGES = {
-    "torch": "Install PyPI's torch, which is for CUDA.",
-    "tensorflow": f"Install requirements/keras-cuda.txt {_OWN_INTERPRETER}.",
-    "jax": f"Install requirements/jax-cuda.txt {_OWN_INTERPRETER}.",
-}
-
-
 def check_names(spec: Spec, file: WorkloadFile | None) -> None:
     """Check that the engines of a scenario, and its workload unless a file has it, come from installed packages.
 
@@ -165,7 +137,7 @@ def check_installed(plan: Plan) -> None:
         problems += [
             f"engine {engine}: {why} With device: cpu the scenario runs on CPU cores."
             for engine in engines
-            if not missing_modules(engine) and (why := why_no_cuda(engine)) is not None
+            if not missing_modules(engine) and (why := why_no_cuda(engine, here())) is not None
         ]
     if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
         problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")

@@ -1,5 +1,7 @@
 """FLOPs, energy and cost agree with numbers made by hand, and what is unknown stays unknown."""
 
+from typing import Any
+
 import pytest
 
 from stepmark.analysis.utilization import (
@@ -9,6 +11,7 @@ from stepmark.analysis.utilization import (
     utilization,
 )
 from stepmark.plan.cells import Cell
+from stepmark.results.device import DeviceFacts
 from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -21,7 +24,9 @@ def cell(precision: str = "bfloat16") -> Cell:
     )  # fmt: skip
 
 
-def used(devices: list[str | None], joules: list[float | None], matmul_ns: tuple[int, ...] = (2_000, 1_000)) -> Use:
+def used(
+    devices: list[str | None], joules: list[float | None], matmul_ns: tuple[int, ...] = (2_000, 1_000), **more: Any
+) -> Use:
     ranks = tuple(
         RankReport(
             rank=rank, host="h", cpus=(0,), peak_memory_bytes=None, first_loss=None, last_loss=None,
@@ -33,6 +38,7 @@ def used(devices: list[str | None], joules: list[float | None], matmul_ns: tuple
             compilations_after_warmup=None, compilations_after_window=None,
             flags={} if device is None else {"device_name": device},
             parts=Parts(nanoseconds={"matmul": (matmul_ns[rank],)}, matmul_flops=2_000_000), energy_joules=energy,
+            **more,
         )
         for rank, (device, energy) in enumerate(zip(devices, joules, strict=True))
     )  # fmt: skip
@@ -41,6 +47,12 @@ def used(devices: list[str | None], joules: list[float | None], matmul_ns: tuple
         started_at="", wall_seconds=1, ranks=ranks,
     )  # fmt: skip
     return use_of(header)
+
+
+def test_a_device_that_the_framework_does_not_name_is_named_by_its_driver() -> None:
+    facts = DeviceFacts(kind="gpu", name=H100, uuid_tail="00000000")
+    assert used([None, None], [None, None], device=facts).device == H100
+    assert used(["as JAX says", "as JAX says"], [None, None], device=facts).device == "as JAX says"
 
 
 def test_mfu_is_the_models_flops_over_all_workers_peak() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stepmark.analysis.cells import Facts, cell_result
@@ -14,10 +15,10 @@ from stepmark.analysis.device_checks import (
     sm_clock_hz,
 )
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
-from stepmark.analysis.launch import Launch
+from stepmark.analysis.launch import Launch, summarize
 from stepmark.plan.cells import Cell
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
-from stepmark.results.record import LaunchHeader, Parts, RankReport, StartupSeconds, Window
+from stepmark.results.record import LaunchHeader, LaunchRecord, Parts, RankReport, StartupSeconds, Window
 
 FACTS: dict[str, Any] = {
     "kind": "gpu", "name": "NVIDIA H200", "uuid_tail": "00000000", "memory_bytes": 141 << 30, "mig": False,
@@ -100,6 +101,45 @@ def test_a_launch_is_invalid_where_its_gpu_was_shared_broken_or_not_as_declared(
     assert found is not None
     assert said in found
     assert "rank 1" in found
+
+
+@pytest.mark.parametrize(
+    ("memory", "most"),
+    [
+        (DeviceMemory(allocated_peak_bytes=7, reserved_peak_bytes=8, used_peak_bytes=9), 7),
+        (DeviceMemory(used_peak_bytes=9), 9),
+        (DeviceMemory(), None),
+        (None, 5),
+    ],
+)
+def test_the_memory_of_a_cell_on_gpus_is_the_gpus(memory: DeviceMemory | None, most: int | None) -> None:
+    ranks = tuple(rank(n, {}, {}, {"peak_memory_bytes": 5, "device_memory": memory}) for n in (0, 1))
+    header = launch().model_copy(update={"ranks": ranks})
+    record = LaunchRecord(header, np.full((2, 50), 200_000_000, dtype=np.int64))
+    assert summarize(record).peak_memory_bytes == most
+
+
+SHARING = [
+    {"use": {"processes_before": 2}},
+    {"use": {"processes_most": 3}},
+    {"facts": {"uuid_tail": "00000000"}},
+    {"facts": {"mig": True}},
+    {"facts": {"mps": True}},
+    {},
+]
+
+
+@pytest.mark.parametrize("changes", SHARING)
+def test_sharing_that_a_profile_accepts_is_valid_and_marked(changes: dict[str, Any]) -> None:
+    header = launch(**(changes | {"facts": changes.get("facts", {}) | {"shared": True}}))
+    assert invalid_device(header) is None
+    (note,) = device_notes(header)
+    assert note.startswith("GPUs may be shared or parts of one")
+
+
+def test_a_shared_gpu_that_breaks_is_invalid_all_the_same() -> None:
+    header = launch(facts={"shared": True}, use={"ecc_uncorrected": 1})
+    assert "GPU fault" in (invalid_device(header) or "")
 
 
 def test_slowing_down_for_less_than_a_hundredth_of_the_windows_is_no_fault() -> None:

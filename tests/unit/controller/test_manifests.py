@@ -9,14 +9,15 @@ from worlds import scenario, settings
 from stepmark.controller.actions import manifests
 from stepmark.controller.actions.names import child_name
 from stepmark.controller.facts import Capabilities
-from stepmark.controller.profiles import Devices, Head, Profile, Toleration
+from stepmark.controller.profile_devices import Devices
+from stepmark.controller.profiles import Head, Profile, Toleration
 from stepmark.controller.settings import Peer
 from stepmark.scenario.load import scenario_from_object
 
 MARK = "hostile-mark"
 GPU = Profile(
     image="runner@sha256:" + "a" * 64,
-    devices=Devices(extended_resource="nvidia.com/gpu", count_per_worker=2),
+    devices=Devices(extended_resource="nvidia.com/gpu"),
     workers_per_pod=2,
     cpu_per_worker="4",
     head=Head(cpu="500m", memory="4Gi"),
@@ -81,9 +82,9 @@ def test_the_head_trains_nothing_and_workers_are_counted_by_pods() -> None:
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     group = cluster["workerGroupSpecs"][0]
     assert (group["replicas"], group["minReplicas"], group["maxReplicas"]) == (3, 3, 3)
-    assert group["rayStartParams"] | {"num-cpus": "2", "num-gpus": "4"} == group["rayStartParams"]
+    assert group["rayStartParams"] | {"num-cpus": "2", "num-gpus": "2"} == group["rayStartParams"]
     limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
-    assert limits["nvidia.com/gpu"] == "4"
+    assert limits["nvidia.com/gpu"] == "2"
     assert "nvidia.com/gpu" not in json.dumps(cluster["headGroupSpec"])
 
 
@@ -103,6 +104,25 @@ def test_head_and_workers_are_told_whether_the_profile_has_devices() -> None:
         for role in ("head", "worker"):
             told = {"name": "STEPMARK_DEVICE", "value": device}
             assert told in found[role]["spec"]["containers"][0]["env"]
+
+
+def test_workers_alone_are_told_that_shared_devices_are_accepted() -> None:
+    told = {"name": "STEPMARK_SHARED_DEVICES", "value": "true"}
+    shared = GPU.model_copy(update={"devices": Devices(extended_resource="nvidia.com/gpu", shared_devices=True)})
+    for profile, roles in ((GPU, []), (shared, ["worker"])):
+        found = templates(ray_job(profile))
+        assert [role for role in found if told in found[role]["spec"]["containers"][0]["env"]] == roles
+
+
+def test_devices_of_a_network_are_for_workers_alone_and_bring_no_right_with_them() -> None:
+    network = {"resource": "rdma/hca", "count": 2}
+    fast = Profile.model_validate(GPU.model_dump() | {"network": network, "namespaces": ("fast",)})
+    plain, found = templates(ray_job()), templates(ray_job(fast))
+    worker = found["worker"]["spec"]["containers"][0]
+    assert worker["resources"]["limits"]["rdma/hca"] == worker["resources"]["requests"]["rdma/hca"] == "2"
+    assert worker["securityContext"] == plain["worker"]["spec"]["containers"][0]["securityContext"]
+    assert "hostNetwork" not in found["worker"]["spec"]
+    assert found["head"] == plain["head"]
 
 
 def test_workers_are_told_which_node_they_are_on() -> None:

@@ -9,7 +9,8 @@ from worlds import NOON, here, later
 
 from stepmark.controller.facts import Capabilities, Pod, Problem
 from stepmark.controller.plan import Seen
-from stepmark.controller.profiles import Devices, Limits, Profile
+from stepmark.controller.profile_devices import Devices
+from stepmark.controller.profiles import Limits, Profile
 
 
 def test_an_attempt_is_in_the_status_before_any_of_its_objects_is_created() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stepmark.controller import notation, profiles
+from stepmark.controller import notation, profile_devices, profiles
 from stepmark.errors import CannotRun, ScenarioError
 
 GPU: dict[str, Any] = {
@@ -46,7 +46,7 @@ def test_a_profile_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert found["default"].devices is None
     assert found["default"].read_only_root_filesystem
     assert found["gpu"].cpu_per_worker == "8"
-    assert found["gpu"].devices == profiles.Devices(extended_resource="nvidia.com/gpu")
+    assert found["gpu"].devices == profile_devices.Devices(extended_resource="nvidia.com/gpu")
 
 
 def test_a_profile_in_yaml_and_the_same_in_json_are_equal() -> None:
@@ -79,6 +79,20 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
         ({"objectStoreBytes": 1 << 40}, "objectStoreBytes of at most shmSizeBytes"),
         ({"devices": {}}, "profiles.default.devices: expected extendedResource or resourceClaimTemplateName"),
         ({"devices": {"extendedResource": "gpu", "count": 1}}, "profiles.default.devices.extendedResource"),
+        ({"devices": {"extendedResource": "nvidia.com/gpu", "countPerWorker": 2}}, "devices.countPerWorker"),
+        (
+            {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4-SHARED"}},
+            "whole GPUs, not nodeSelector nvidia.com/gpu.product",
+        ),
+        ({"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}}, "sharedDevices: true"),
+        (
+            {"nodeSelector": {"nvidia.com/gpu.sharing-strategy": "mps"}},
+            "not nodeSelector nvidia.com/gpu.sharing-strategy: mps, or devices.sharedDevices: true",
+        ),
+        ({"nodeSelector": {"nvidia.com/gpu.replicas": "4"}}, "expected nodes with whole GPUs"),
+        ({"network": {"resource": "rdma/hca"}}, "expected namespaces beside network"),
+        ({"network": {"resource": "rdma"}, "namespaces": ["a"]}, "profiles.default.network.resource"),
+        ({"ncclEnvironment": {"NCCL_MULTI_RANK_GPU_ENABLE": "1"}}, "ncclEnvironment.NCCL_MULTI_RANK_GPU_ENABLE"),
         ({"tolerations": [{"key": "a", "operater": "Exists"}]}, "Did you mean 'operator'?"),
         ({"ncclEnvironment": {"LD_PRELOAD": "/tmp/evil.so"}}, "profiles.default.ncclEnvironment.LD_PRELOAD"),
         ({"ncclEnvironment": {"NCCL_DEBUG": "a b"}}, "profiles.default.ncclEnvironment.NCCL_DEBUG"),
@@ -90,6 +104,23 @@ def test_a_changed_setting_changes_a_profiles_digest_and_a_default_written_out_d
 )
 def test_a_mistake_in_a_profile_is_refused_with_its_place(changes: dict[str, Any], said: str) -> None:
     assert said in refusal(**changes)
+
+
+PARTS = ["nvidia.com/mig-1g.5gb", "nvidia.com/mig-1g.5gb.me", "nvidia.com/gpu.shared", "nvidia.com/mig-3g.20gb.shared"]
+
+
+@pytest.mark.parametrize("resource", PARTS)
+def test_parts_of_gpus_and_shared_gpus_are_refused_unless_they_are_accepted_by_name(resource: str) -> None:
+    assert f"expected whole GPUs, which {resource} is not, or sharedDevices: true" in refusal(
+        devices={"extendedResource": resource}
+    )
+    accepted = read(default=GPU | {"devices": {"extendedResource": resource, "sharedDevices": True}})
+    assert accepted["default"].devices is not None
+
+
+def test_a_node_selector_of_whole_gpus_is_accepted_in_every_form() -> None:
+    whole = {"nvidia.com/gpu.sharing-strategy": "none", "nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.count": "8"}
+    assert "default" in read(default=GPU | {"nodeSelector": GPU["nodeSelector"] | whole})
 
 
 def test_each_profile_is_refused_by_itself_with_all_of_its_mistakes() -> None:

@@ -3,10 +3,12 @@
 import pytest
 
 from fakes.gpus import FakeGpu, FakeNvml, some_gpus, uuid
-from stepmark.devices.facts import gpu_of
+from stepmark.devices.facts import SHARED_VARIABLE, gpu_of
 from stepmark.errors import CannotRun
+from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.cores import Seat
-from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu, without_figures_if_lost
+from stepmark.results.record import Failure
 
 
 def seats(*places: tuple[str, FakeGpu]) -> list[Seat]:
@@ -31,6 +33,16 @@ OTHER = FakeGpu(uuid(3), name="NVIDIA L4")
 def test_gpus_that_cannot_be_compared_are_refused(places: list[tuple[str, FakeGpu]], words: str) -> None:
     with pytest.raises(CannotRun, match=words):
         check_gpus(seats(*places))
+
+
+@pytest.mark.parametrize("gpu", [A, FakeGpu(uuid(4), mig=1)])
+def test_a_profile_that_accepts_shared_devices_gives_them_marked_to_several_ranks(
+    gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHARED_VARIABLE, "true")
+    found = seats(("n", gpu), ("n", gpu))
+    check_gpus(found)
+    assert all(seat.gpu is not None and seat.gpu.facts.shared for seat in found)
 
 
 def test_like_gpus_are_accepted_and_so_are_ranks_without_any() -> None:
@@ -65,6 +77,20 @@ def test_a_lost_gpu_is_named_and_the_others_are_not() -> None:
     nvml.them[1].lost = 1
     assert gpus.part(0, 1).lost() is None
     assert uuid(1) in (gpus.lost() or "")
+
+
+@pytest.mark.parametrize("failure", [None, Failure(rank=1, cause="CUDA error: unspecified launch failure")])
+def test_a_gpu_that_is_lost_during_a_launch_leaves_no_figures_and_both_causes(failure: Failure | None) -> None:
+    nvml = FakeNvml(some_gpus(2))
+    gpus = local(nvml)
+    outcome = RankOutcome(rank=1, failure=failure, steps_npz=b"figures")
+    assert without_figures_if_lost(outcome, gpus) is outcome
+    nvml.them[1].lost = 1
+    found = without_figures_if_lost(outcome, gpus)
+    assert (found.report, found.steps_npz) == (None, b"")
+    assert found.failure is not None
+    assert uuid(1) in found.failure.cause
+    assert (failure is None) == ("unspecified launch failure" not in found.failure.cause)
 
 
 def test_a_launch_on_cpu_cores_watches_nothing() -> None:

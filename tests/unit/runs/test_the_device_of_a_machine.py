@@ -52,7 +52,7 @@ def test_auto_leaves_gpus_alone_that_an_engines_packages_cannot_use(
     choice: str,
     device: str,
 ) -> None:
-    monkeypatch.setattr(machine, "why_no_cuda", lambda engine: None if engine == "torch" else "expected it for CUDA")
+    monkeypatch.setattr(machine, "why_no_cuda", lambda engine, _: None if engine == "torch" else "expected it for CUDA")
     monkeypatch.setattr(machine, "missing_modules", lambda _: [])
     candidates = [{"name": "a", "engine": "torch"}, {"name": "b", "engine": "keras-jax"}]
     spec = scenario_from_object(scenario_document(candidates=candidates, device=choice, workload={"model": "mlp"})).spec

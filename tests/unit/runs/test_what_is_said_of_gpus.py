@@ -11,10 +11,11 @@ from fakes.gpus import FakeNvml, some_gpus
 from stepmark import catalog, interpreters
 from stepmark.cli.verbs import doctor
 from stepmark.errors import CannotRun
+from stepmark.orchestrate.drivers import check_drivers, why_no_cuda
 from stepmark.plan.blocks import make_plan
 from stepmark.plan.cells import Machine
 from stepmark.runs import machine
-from stepmark.runs.machine import check_installed, why_no_cuda
+from stepmark.runs.machine import check_installed
 from stepmark.scenario.load import scenario_from_object
 
 
@@ -93,13 +94,23 @@ def test_a_driver_that_is_too_old_for_the_packages_is_named(
     nvml: Driver, driver: tuple[int, int], engine: str, words: str | None
 ) -> None:
     nvml.cuda = driver
-    why = why_no_cuda(engine)
+    why = why_no_cuda(engine, nvml)
     assert why is None if words is None else words in (why or "")
+
+
+def test_a_rank_of_a_cluster_is_refused_before_a_block_where_its_nodes_driver_is_too_old(nvml: Driver) -> None:
+    nvml.cuda = (12, 8)
+    candidates = [{"name": "plain", "engine": "torch", "strategy": "single"}]
+    scenario = scenario_from_object(scenario_document(workload={"model": "mlp"}, candidates=candidates))
+    with pytest.raises(CannotRun, match="engine torch on node n1: torch is for CUDA 13"):
+        check_drivers(scenario, nvml, "n1")
+    nvml.cuda = (13, 0)
+    check_drivers(scenario, nvml, "n1")
 
 
 def test_packages_for_cpu_cores_are_named_with_those_for_cuda(nvml: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "cuda_versions", lambda *_: {})
-    why = why_no_cuda("keras-tensorflow") or ""
+    why = why_no_cuda("keras-tensorflow", nvml) or ""
     assert why.startswith("expected tensorflow for CUDA, found one for CPU cores. Install requirements/keras-cuda.txt")
 
 

@@ -17,8 +17,9 @@ from stepmark.devices.facts import gpu_of
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import VARIABLE, visible_gpus
 from stepmark.errors import CannotRun
+from stepmark.orchestrate.drivers import why_no_cuda
 from stepmark.report.rich_tables import shown
-from stepmark.runs.machine import find_program, install_hint, missing_modules, why_no_cuda
+from stepmark.runs.machine import find_program, install_hint, missing_modules
 
 _CPU_ONLY = "{}-cpu"  # TensorFlow's package without CUDA has a name of this form.
 
@@ -183,7 +184,7 @@ def _on_gpus(engine: str) -> Finding:
     subject, support = f"GPUs for {engine}", catalog.load_engine(engine).SUPPORT
     if support.no_gpu is not None:
         return Finding(subject, False, support.no_gpu, "Scenarios with device: cpu run.")
-    why = why_no_cuda(engine)
+    why = why_no_cuda(engine, here())
     if why is not None:
         return Finding(subject, False, "not with these packages", why[0].upper() + why[1:])
     return Finding(subject, True, f"strategies {', '.join(support.strategies)}")

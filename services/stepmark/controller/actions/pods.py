@@ -60,7 +60,7 @@ def head(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilit
 
 def worker(scenario: dict[str, Any], number: int, profile: Profile, can: Capabilities) -> dict[str, Any]:
     """Return a pod of `workersPerPod` workers with their devices."""
-    own = {"STEPMARK_DEVICE": _device(profile)}
+    own = {"STEPMARK_DEVICE": _device(profile), **_sharing(profile)}
     environment: dict[str, str] = {**_environment(can), **own, **dict(profile.nccl_environment.items())}
     container = _container("ray-worker", profile, environment, AGENT_PORT)
     container["env"].append(_NODE_NAME)
@@ -89,7 +89,7 @@ def submitter(scenario: dict[str, Any], number: int, profile: Profile, can: Capa
 
 def devices_per_pod(profile: Profile) -> int:
     """Return the number of GPUs of a worker pod. Ray is always given it, since it detects only some resource names."""
-    return 0 if profile.devices is None else profile.workers_per_pod * profile.devices.count_per_worker
+    return 0 if profile.devices is None else profile.workers_per_pod
 
 
 def worker_pods(most_workers: int, profile: Profile) -> int:
@@ -100,6 +100,12 @@ def worker_pods(most_workers: int, profile: Profile) -> int:
 def _device(profile: Profile) -> str:
     """Return what the run trains on. The driver runs in the head, which has no GPU and cannot see the workers'."""
     return "cpu" if profile.devices is None else "gpu"
+
+
+def _sharing(profile: Profile) -> dict[str, str]:
+    """Return the variable by which the ranks accept and mark devices that are shared; see devices/facts.py."""
+    shared = profile.devices is not None and profile.devices.shared_devices
+    return {"STEPMARK_SHARED_DEVICES": "true"} if shared else {}
 
 
 def _environment(can: Capabilities) -> dict[str, str]:
@@ -201,14 +207,19 @@ def _keep_apart(template: dict[str, Any]) -> None:
 
 
 def _add_devices(spec: dict[str, Any], resources: dict[str, Any], profile: Profile) -> None:
-    devices = profile.devices
+    devices, network = profile.devices, profile.network
+    if network is not None:
+        _ask_for(resources, network.resource, network.count)
     if devices is None:
         return
     if devices.extended_resource is not None:
-        count = str(devices_per_pod(profile))
-        for part in ("requests", "limits"):
-            resources[part] = {**resources[part], devices.extended_resource: count}
+        _ask_for(resources, devices.extended_resource, devices_per_pod(profile))
     else:
         claim = {"name": "devices", "resourceClaimTemplateName": devices.resource_claim_template_name}
         spec["resourceClaims"] = [claim]
         resources["claims"] = [{"name": "devices"}]
+
+
+def _ask_for(resources: dict[str, Any], resource: str, count: int) -> None:
+    for part in ("requests", "limits"):
+        resources[part] = {**resources[part], resource: str(count)}
