@@ -29,15 +29,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "orchestrate": {"catalog", "engines", "workloads", "scenario", "plan", "parity", "launch", "results", "devices"},
     "analysis": {"catalog", "scenario", "plan", "results"},
     "report": {"scenario", "analysis", "results"},
+    "questions": {"scenario", "analysis", "report"},
     "telemetry": {"plan", "results"},
     "publish": {"results", "scenario"},
     "hub": {"scenario", "plan", "results", "analysis", "report", "telemetry"},
     "controller": {"scenario", "results", "telemetry", "publish"},
     "cli": {
         *("catalog", "interpreters", "scenario", "plan", "results", "devices", "orchestrate", "analysis", "report"),
-        *("telemetry", "publish", "hub", "controller"),
+        *("questions", "telemetry", "publish", "hub", "controller"),
     },
-    "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # it only generates files
+    "generate": {"catalog", "workloads", "scenario", "questions", "controller", "telemetry"},  # only files
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
 

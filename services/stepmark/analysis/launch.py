@@ -51,7 +51,8 @@ class Launch:
     was made again. `long_step` is a sentence about a step that took far longer than others. `startup_seconds` holds the
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
-    the windows, of which `power_capped_ratio` is the share that their power limit slowed down.
+    the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `started_at` is in UTC,
+    as ISO 8601.
     """
 
     cell: str
@@ -70,12 +71,20 @@ class Launch:
     device_notes: tuple[str, ...] = ()
     sm_clock_hz: float | None = None
     power_capped_ratio: float | None = None
+    started_at: str = ""
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     """Reduce a record to what a summary keeps. The record itself need not be kept."""
     header, disturbed = record.header, disturbed_because(record.header)
-    launch = Launch(header.cell.key, header.block, None, attempt=header.attempt, taken_share=taken_share(header))
+    launch = Launch(
+        header.cell.key,
+        header.block,
+        None,
+        attempt=header.attempt,
+        taken_share=taken_share(header),
+        started_at=header.started_at,
+    )
     if disturbed is not None:
         return replace(launch, disturbed=disturbed)
     why_bad = _why_bad(record)

@@ -20,6 +20,7 @@ from stepmark.cli.commands import (
     forecast,
     parity,
     plan,
+    questions,
     report,
     results,
     run,
@@ -65,6 +66,9 @@ for command in (
     cancel.cancel,
 ):
     app.command()(command)
+
+
+app.add_typer(questions.app, name="questions")
 
 
 @app.command(cls=Deferred)
