@@ -54,7 +54,7 @@ def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
 def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
     """Return the levels at which the cell is compared with this base; none if it is not."""
     spec, shared = scenario.spec, tuple(level for level in cell.levels if level in base.levels)
-    if cell.workers != base.workers:
+    if (cell.workers, cell.batch_per_worker) != (base.workers, base.batch_per_worker):
         return ()
     if spec.compare == "executions":
         alike = (cell.candidate, cell.precision) == (base.candidate, base.precision)

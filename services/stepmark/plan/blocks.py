@@ -1,7 +1,7 @@
 """Put the launches in order: randomised complete blocks with compared cells side by side.
 
-Every block has every measurable cell once. Cells that are compared (by default those of one execution level, precision
-and worker count) are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine
+Every block has every measurable cell once. Cells that are compared (by default those of one execution level, precision,
+worker count and batch) are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine
 affects both alike.
 Source: Hoefler and Belli, SC'15; docs/measuring.md.
 """
@@ -110,11 +110,12 @@ Group = tuple[str | int | None, ...]
 
 def group_of(cell: Cell, compare: Compared) -> Group:
     """Return what compared cells have in common: everything but what the scenario compares."""
+    size = cell.workers, cell.batch_per_worker
     return {
-        "candidates": (cell.levels[0], cell.precision, cell.workers),
-        "executions": (cell.candidate, cell.precision, cell.workers),
-        "precisions": (cell.candidate, cell.levels[0], cell.workers),
-        "options": (cell.engine, cell.strategy, cell.variant, cell.levels[0], cell.precision, cell.workers),
+        "candidates": (cell.levels[0], cell.precision, *size),
+        "executions": (cell.candidate, cell.precision, *size),
+        "precisions": (cell.candidate, cell.levels[0], *size),
+        "options": (cell.engine, cell.strategy, cell.variant, cell.levels[0], cell.precision, *size),
     }[compare]
 
 

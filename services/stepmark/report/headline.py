@@ -62,10 +62,12 @@ def _sides(one: Comparison) -> tuple[str, str]:
 
 def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
     if one.candidate == one.reference:  # Its sides say at which settings.
-        return ""
+        return words.compared_batch(one)
     levels = len({other.execution for other in among}) > 1
     precisions = len({other.precision for other in among}) > 1
-    return "".join([f", {one.execution}" if levels else "", f", {one.precision}" if precisions else ""])
+    return "".join(
+        [f", {one.execution}" if levels else "", f", {one.precision}" if precisions else "", words.compared_batch(one)]
+    )
 
 
 def _inverse(ratio: Estimate) -> Estimate:

@@ -132,7 +132,12 @@ def execution(cell: CellResult) -> str:
 
 def cell_name(cell: CellResult) -> str:
     """Return the cell's name for a person; the number of workers stands beside it."""
-    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}"
+    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}{batch(cell)}"
+
+
+def batch(cell: CellResult) -> str:
+    """Return the cell's batch per worker where the run has several; otherwise an empty text."""
+    return f", batch {cell.batch_per_worker}" if cell.several_batches else ""
 
 
 def strategy(cell: CellResult) -> str:
@@ -203,7 +208,12 @@ def setting(comparison: Comparison) -> str:
     same = c.candidate_execution == c.reference_execution
     levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
     precision = c.precision if c.reference_precision is None else f"{c.precision} against {c.reference_precision}"
-    return f"{c.execution} ({levels}), {precision}, {workers(c.workers)}"
+    return f"{c.execution} ({levels}), {precision}, {workers(c.workers)}{compared_batch(c)}"
+
+
+def compared_batch(comparison: Comparison) -> str:
+    """Return the batch per worker of both sides where the run has several; otherwise an empty text."""
+    return "" if comparison.batch_per_worker is None else f", batch {comparison.batch_per_worker}"
 
 
 def sides(comparison: Comparison) -> tuple[str, str]:

@@ -165,7 +165,8 @@ class Spec(StrictModel):
             (
                 "self.scale.workers.all(n, (has(self.scale.batchPerWorker) ? self.scale.batchPerWorker"
                 " : has(self.scale.globalBatch) ? self.scale.globalBatch / n : 0)"
-                " % self.training.gradientAccumulation == 0)",
+                " % self.training.gradientAccumulation == 0) && (!has(self.scale.batchesPerWorker)"
+                " || self.scale.batchesPerWorker.all(b, b % self.training.gradientAccumulation == 0))",
                 "gradientAccumulation to divide the batch per worker at every worker count",
             ),
             (
@@ -211,7 +212,7 @@ class Spec(StrictModel):
     @model_validator(mode="after")
     def _batches_can_be_cut(self) -> Self:
         parts = self.training.gradient_accumulation
-        uneven = [n for n in self.scale.workers if self.scale.batch_of(n) % parts]
+        uneven = [n for n in self.scale.workers if any(batch % parts for batch in self.scale.batches_of(n))]
         if uneven:
             raise ValueError(f"gradientAccumulation, {parts}, to divide the batch per worker at {uneven[0]} workers")
         return self
@@ -253,6 +254,8 @@ class Scenario(StrictModel):
             del document["spec"][key]
         if self.spec.device == "auto":
             del document["spec"]["device"]
+        if self.spec.scale.batches_per_worker is None:
+            del document["spec"]["scale"]["batchesPerWorker"]
         if self.spec.compare == "candidates":
             del document["spec"]["compare"]
         for name in _YOUNGER:

@@ -23,6 +23,7 @@ class CellFigures(FiguresModel):
     execution: str
     precision: str
     workers: int
+    batch: str = ""
     verdict: str
     parity: str
     ended_at: float
@@ -51,6 +52,7 @@ class PairFigures(FiguresModel):
     execution: str
     precision: str
     workers: int
+    batch: str = ""
     verdict: str
     ratio: float | None
     ratio_low: float | None
