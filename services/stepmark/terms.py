@@ -5,6 +5,7 @@ from typing import Literal
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
 Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"]
+Compared = Literal["candidates", "executions", "precisions", "options"]
 DataSource = Literal["synthetic", "host", "digits"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "analysis": {"catalog", "scenario", "plan", "results"},
     "report": {"scenario", "analysis", "results"},
+    "questions": {"scenario", "analysis", "report"},
     "telemetry": {"plan", "results"},
     "publish": {"results", "scenario"},
     "hub": {"catalog", "scenario", "plan", "results", "analysis", "report", "telemetry"},
@@ -42,9 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"scenario", "results", "analysis", "report", "runs"},
     "cli": {
         *("catalog", "interpreters", "scenario", "plan", "results", "devices", "analysis", "report", "runs"),
-        *("telemetry", "publish", "hub", "controller"),
+        *("questions", "telemetry", "publish", "hub", "controller"),
     },
-    "generate": {"catalog", "workloads", "scenario", "controller", "telemetry"},  # it only generates files
+    "generate": {"catalog", "workloads", "scenario", "questions", "controller", "telemetry"},  # only files
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
 

@@ -51,6 +51,7 @@ class CellResult(SummaryModel):
     workers: int
     processes: int
     batch_per_worker: int
+    several_batches: bool = False
     global_batch: int
     launches: int
     launches_failed: int

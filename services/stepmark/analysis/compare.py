@@ -26,11 +26,13 @@ Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"
 class Comparison(BaseModel):
     """Store how a candidate compares with the reference at one execution, precision and worker count.
 
-    The reference is the scenario's first candidate. `ratio` is the candidate's mean time per step over the reference's,
-    slow steps included; below 1 the candidate is faster. Its interval is drawn at the family's level, so that it
-    excludes 1 where a difference is claimed. `median_ratio` is the ratio of their median steps; `slow_steps_matter` is
-    true where the two ratios differ by more than the minimum effect. `p_adjusted` is the p-value after Holm's
-    correction over the family; None outside it.
+    The reference is the scenario's first candidate, or what `spec.compare` says. `reference_precision` is the
+    reference's precision, or None where it is `precision` too. `batch_per_worker` is None where the run has one batch.
+    `ratio` is the candidate's mean time per step over the
+    reference's, slow steps included; below 1 the candidate is faster. Its interval is drawn at the family's level, so
+    that it excludes 1 where a difference is claimed. `median_ratio` is the ratio of their median steps;
+    `slow_steps_matter` is true where the two ratios differ by more than the minimum effect. `p_adjusted` is the p-value
+    after Holm's correction over the family; None outside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +43,9 @@ class Comparison(BaseModel):
     candidate_execution: str
     reference_execution: str
     precision: str
+    reference_precision: str | None = None
     workers: int
+    batch_per_worker: int | None = None
     ratio: Estimate | None
     median_ratio: Estimate | None = None
     slow_steps_matter: bool = False
@@ -215,7 +219,9 @@ def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Compari
         candidate_execution=pair.cell.execution,
         reference_execution=pair.base.execution,
         precision=pair.cell.precision,
+        reference_precision=None if pair.base.precision == pair.cell.precision else pair.base.precision,
         workers=pair.cell.workers,
+        batch_per_worker=pair.cell.batch_per_worker if pair.cell.several_batches else None,
         ratio=means,
         median_ratio=medians,
         slow_steps_matter=bool(apart > np.log1p(minimum_effect)),

@@ -56,12 +56,16 @@ class Predicted(ForecastModel):
 
 
 class CurveForecast(ForecastModel):
-    """Store the forecast of one curve. `execution` is what the scenario's `levels` resolved to."""
+    """Store the forecast of one curve.
+
+    `execution` is what the scenario's `levels` resolved to. `batch_per_worker` is None where the run has one batch.
+    """
 
     candidate: Text
     execution: str
     levels: tuple[str, ...]
     precision: str
+    batch_per_worker: int | None = None
     measured: tuple[MeasuredPoint, ...]
     predicted: tuple[Predicted, ...]
 
@@ -72,6 +76,7 @@ class LeftOut(ForecastModel):
     candidate: Text
     execution: str
     precision: str
+    batch_per_worker: int | None = None
     reason: Text
 
 
@@ -113,11 +118,11 @@ def forecasts(summary: Summary, targets: Sequence[int], workers_per_node: int | 
     curves: list[CurveForecast] = []
     left_out: list[LeftOut] = []
     for cells in _curves(summary.cells):
-        name = {key: getattr(cells[0], key) for key in ("candidate", "execution", "precision")}
+        name = dict(zip(("candidate", "execution", "precision", "batch_per_worker"), _curve_of(cells[0]), strict=True))
         try:
             curves.append(_forecast(cells, targets, workers_per_node, summary.mode))
         except ValueError as why:
-            left_out.append(LeftOut(**name, reason=str(why)))
+            left_out.append(LeftOut.model_validate(name | {"reason": str(why)}))
     return ForecastReport(
         scenario=summary.scenario,
         mode=summary.mode,
@@ -130,9 +135,14 @@ def forecasts(summary: Summary, targets: Sequence[int], workers_per_node: int | 
 
 def _curves(cells: Sequence[CellResult]) -> Iterator[list[CellResult]]:
     """Yield each curve's cells, which differ in nothing but their workers, by worker count."""
-    for name in dict.fromkeys((cell.candidate, cell.execution, cell.precision) for cell in cells):
-        of_curve = [cell for cell in cells if (cell.candidate, cell.execution, cell.precision) == name]
+    for name in dict.fromkeys(map(_curve_of, cells)):
+        of_curve = [cell for cell in cells if _curve_of(cell) == name]
         yield sorted(of_curve, key=lambda cell: cell.workers)
+
+
+def _curve_of(cell: CellResult) -> tuple[str, str, str, int | None]:
+    batch = cell.batch_per_worker if cell.several_batches else None
+    return cell.candidate, cell.execution, cell.precision, batch
 
 
 def _forecast(
@@ -151,6 +161,7 @@ def _forecast(
         execution=first.execution,
         levels=first.levels,
         precision=first.precision,
+        batch_per_worker=first.batch_per_worker if first.several_batches else None,
         measured=tuple(_measured(cell, first, mode) for cell in good),
         predicted=tuple(_predicted(one, first, mode, beside) for one in found),
     )

@@ -61,7 +61,7 @@ class Launch:
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
-    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used.
+    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
     """
 
     cell: str
@@ -83,6 +83,7 @@ class Launch:
     model: ModelFacts | None = None
     power_watts: float | None = None
     device_memory_bytes: int | None = None
+    started_at: str = ""
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -91,7 +92,14 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
     `flops_per_sample` is the workload's formula, or None where only the record may know.
     """
     header, disturbed = record.header, disturbed_because(record.header)
-    launch = Launch(header.cell.key, header.block, None, attempt=header.attempt, taken_share=taken_share(header))
+    launch = Launch(
+        header.cell.key,
+        header.block,
+        None,
+        attempt=header.attempt,
+        taken_share=taken_share(header),
+        started_at=header.started_at,
+    )
     if disturbed is not None:
         return replace(launch, disturbed=disturbed)
     why_bad = _why_bad(record)

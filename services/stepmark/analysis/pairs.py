@@ -34,7 +34,10 @@ NOTHING = Measured({}, {})
 
 @dataclass(frozen=True)
 class Pair:
-    """Store a cell and the reference's cell that it is compared with, at an execution that both stand for."""
+    """Store a cell and the cell that it is compared with, and at which execution level.
+
+    It is the level that both stand for; where executions are compared, it is the cell's own.
+    """
 
     level: str
     cell: Cell
@@ -42,13 +45,32 @@ class Pair:
 
 
 def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
-    """Yield every pair that the scenario asks for."""
-    reference = scenario.spec.candidates[0].name
+    """Yield every pair that the scenario asks for, which differs in what `spec.compare` names and in nothing else."""
     for cell in cells:
-        if cell.candidate == reference:
-            continue
         for base in cells:
-            alike = (base.precision, base.workers) == (cell.precision, cell.workers)
-            for level in [level for level in cell.levels if level in base.levels]:
-                if base.candidate == reference and alike:
-                    yield Pair(level, cell, base)
+            yield from (Pair(level, cell, base) for level in _levels(scenario, cell, base))
+
+
+def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
+    """Return the levels at which the cell is compared with this base; none if it is not."""
+    spec, shared = scenario.spec, tuple(level for level in cell.levels if level in base.levels)
+    if (cell.workers, cell.batch_per_worker) != (base.workers, base.batch_per_worker):
+        return ()
+    if spec.compare == "executions":
+        alike = (cell.candidate, cell.precision) == (base.candidate, base.precision)
+        first = spec.sweep.execution[0]
+        return cell.levels[:1] if alike and first in base.levels and first not in cell.levels else ()
+    if spec.compare == "precisions":
+        firsts = base.precision == spec.sweep.precision[0] != cell.precision
+        return shared[:1] if firsts and cell.candidate == base.candidate else ()
+    firsts = base.candidate == _reference_of(cell, scenario) != cell.candidate
+    return shared if firsts and cell.precision == base.precision else ()
+
+
+def _reference_of(cell: Cell, scenario: Scenario) -> str:
+    """Return the first candidate, or, where options are compared, the first of the cell's engine, strategy, variant."""
+    if scenario.spec.compare != "options":
+        return scenario.spec.candidates[0].name
+    own = next(one for one in scenario.spec.candidates if one.name == cell.candidate)
+    kind = (own.engine, own.strategy, own.variant)
+    return next(one.name for one in scenario.spec.candidates if (one.engine, one.strategy, one.variant) == kind)

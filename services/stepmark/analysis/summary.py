@@ -26,20 +26,22 @@ class Summary(SummaryModel):
     """Store everything that may be said about a run. `parity` says whether it was required, reported or skipped.
 
     `family` says how the comparisons were corrected together; None where none has blocks enough for a claim.
-    `model` says how large the model is; None where that is not known.
+    `model` says how large the model is; None where that is not known. `started_at` is when the first launch started,
+    in UTC as ISO 8601, or None where none has.
     `break_evens` has one for each pair of measured cells that is compared; they name cells.
 
     Schema history
         1  first version
         2  parity, options, processes
         3  scaling with its mode, time split, stragglers, utilization, break-evens, percentiles, measurement
-        4  families of verdicts, mean and median, others on the cores, proof of the timed run
+        4  families of verdicts, mean and median, others on the cores, proof of the timed run, when it was measured
     """
 
     schema_version: Literal[4] = 4
     scenario: str
     scenario_digest: str
     stepmark_version: str
+    started_at: str | None = None
     seed: int
     launcher: Literal["ray", "bare"]
     forked: bool
@@ -97,6 +99,9 @@ def summarize_run(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
         stepmark_version=run.stepmark_version,
+        started_at=min(
+            (one.started_at for launches in every.values() for one in launches if one.started_at), default=None
+        ),
         seed=scenario.spec.measurement.seed,
         launcher=run.launcher,
         forked=run.forked,

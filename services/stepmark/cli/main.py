@@ -18,8 +18,10 @@ from stepmark.cli.commands import (
     compare,
     doctor,
     forecast,
+    largest_batch,
     parity,
     plan,
+    questions,
     report,
     results,
     run,
@@ -56,6 +58,7 @@ for command in (
     run.run,
     upload.upload,
     parity.parity,
+    largest_batch.largest_batch,
     results.results,
     report.report,
     compare.compare,
@@ -65,6 +68,9 @@ for command in (
     cancel.cancel,
 ):
     app.command()(command)
+
+
+app.add_typer(questions.app, name="questions")
 
 
 @app.command(cls=Deferred)

@@ -94,10 +94,11 @@ def _device_mismatch(scenario: Scenario, profile: Profile) -> ScenarioError | No
 
 def _beyond(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:
     spec, limits = scenario.spec, profile.limits
-    cells = len(spec.candidates) * len(spec.sweep.execution) * len(spec.sweep.precision) * len(spec.scale.workers)
+    sizes = sum(len(spec.scale.batches_of(workers)) for workers in spec.scale.workers)
+    cells = len(spec.candidates) * len(spec.sweep.execution) * len(spec.sweep.precision) * sizes
     asked = (
         ("spec.scale.workers", "workers", max(spec.scale.workers), limits.max_workers),
-        ("spec", "cells (candidates x executions x precisions x worker counts)", cells, limits.max_cells),
+        ("spec", "cells (candidates x executions x precisions x worker counts x batches)", cells, limits.max_cells),
         (
             "spec.runPolicy.activeDeadlineSeconds",
             "seconds",

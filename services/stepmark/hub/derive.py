@@ -123,6 +123,7 @@ def _cell_row(cell: CellResult, parity: str) -> dict[str, Any]:
     rate, step, scaling, split = cell.samples_per_second, cell.step_seconds, cell.scaling, cell.time_split
     return {name: getattr(cell, name) for name in names} | {
         "parity": parity,
+        "batch": str(cell.batch_per_worker) if cell.several_batches else "",
         "samples_per_second": rate and rate.median,
         "samples_per_second_low": rate and rate.low,
         "samples_per_second_high": rate and rate.high,
@@ -142,12 +143,14 @@ def _cell_row(cell: CellResult, parity: str) -> dict[str, Any]:
 def _comparison_row(comparison: Comparison) -> dict[str, Any]:
     names = (
         "candidate", "reference", "execution", "candidate_execution", "reference_execution", "precision", "workers",
-        "verdict", "reason",
+        "reference_precision", "verdict", "reason",
     )  # fmt: skip
     ratio = comparison.ratio
     level = f"{comparison.candidate}.{comparison.execution}.{comparison.precision}.w{comparison.workers}"
+    batch = "" if comparison.batch_per_worker is None else str(comparison.batch_per_worker)
     return {name: getattr(comparison, name) for name in names} | {
-        "key": level,
+        "key": f"{level}.b{batch}" if batch else level,
+        "batch": batch,
         "ratio": ratio and ratio.value,
         "ratio_low": ratio and ratio.low,
         "ratio_high": ratio and ratio.high,

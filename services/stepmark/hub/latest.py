@@ -10,8 +10,8 @@ from stepmark.hub.tables import cells, comparisons, executions, latest
 
 TABLES = {"cell": cells, "comparison": comparisons}
 _LABELS = {
-    "cell": ("namespace", "scenario", "candidate", "engine", "strategy", "execution", "precision", "workers"),
-    "comparison": ("namespace", "scenario", "candidate", "reference", "execution", "precision", "workers"),
+    "cell": ("namespace", "scenario", "candidate", "engine", "strategy", "execution", "precision", "workers", "batch"),
+    "comparison": ("namespace", "scenario", "candidate", "reference", "execution", "precision", "workers", "batch"),
 }
 ENDED = ("complete", "failed")
 

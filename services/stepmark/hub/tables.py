@@ -156,6 +156,7 @@ cells = sa.Table(
     sa.Column("execution", sa.String(40), nullable=False),
     sa.Column("precision", sa.String(40), nullable=False),
     sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("batch", sa.String(20), nullable=False, server_default=_EMPTY),  # per worker; empty: the run has one
     sa.Column("verdict", sa.String(40), nullable=False),  # analysis.cells.CellVerdict
     sa.Column("parity", sa.String(40), nullable=False),  # certified | within limits | not comparable | not checked
     sa.Column("ended_at", sa.Double, nullable=False),
@@ -194,7 +195,7 @@ comparisons = sa.Table(
     "comparisons",
     metadata,
     sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("key", _TEXT, primary_key=True),  # candidate.level.precision.wN
+    sa.Column("key", _TEXT, primary_key=True),  # candidate.level.precision.wN, and .bN where there are several batches
     sa.Column("namespace", _ID, nullable=False, server_default=_EMPTY),  # of the scenario; empty: none
     sa.Column("scenario", sa.String(40), nullable=False),
     sa.Column("candidate", sa.String(40), nullable=False),
@@ -202,9 +203,11 @@ comparisons = sa.Table(
     sa.Column("execution", sa.String(40), nullable=False),  # the level that is compared
     sa.Column("candidate_execution", sa.String(40), nullable=False, server_default=_EMPTY),  # the level, resolved
     sa.Column("reference_execution", sa.String(40), nullable=False, server_default=_EMPTY),
+    sa.Column("reference_precision", sa.String(40)),  # NULL: it is the candidate's
     sa.Column("reason", sa.Text, nullable=False, server_default=_EMPTY),
     sa.Column("precision", sa.String(40), nullable=False),
     sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("batch", sa.String(20), nullable=False, server_default=_EMPTY),  # per worker; empty: the run has one
     sa.Column("verdict", sa.String(40), nullable=False),  # analysis.compare.Verdict
     sa.Column("ratio", sa.Double),  # step time over the reference's
     sa.Column("ratio_low", sa.Double),

@@ -44,7 +44,9 @@ def _comparison(row: Any) -> Comparison:
         candidate_execution=row.candidate_execution,
         reference_execution=row.reference_execution,
         precision=row.precision,
+        reference_precision=row.reference_precision,
         workers=row.workers,
+        batch_per_worker=int(row.batch) if row.batch else None,
         ratio=None if row.ratio is None else Estimate(value=row.ratio, low=row.ratio_low, high=row.ratio_high),
         blocks=0,
         parity="",
@@ -54,5 +56,6 @@ def _comparison(row: Any) -> Comparison:
 
 
 def _throughput(row: Any) -> str:
-    what = f"{row.candidate} {row.execution} {row.precision}, {words.workers(row.workers)}"
+    batch = f", batch {row.batch}" if row.batch else ""
+    what = f"{row.candidate} {row.execution} {row.precision}, {words.workers(row.workers)}{batch}"
     return f"{row.samples_per_second:,.0f} samples/s: {what}"

@@ -32,6 +32,10 @@ def write(spec: LaunchSpec, document: dict[str, object]) -> None:
     draft.rename(spec.placement.directory / REPORT)
 
 
+OUT_OF_MEMORY = "out of memory"
+"""This is how the cause begins of a launch whose process ran out of memory."""
+
+
 def cause(error: BaseException) -> str:
     """Return an error as the cause of a failure: its type and message, or that memory has run out."""
     if isinstance(error, UnsupportedHere | ModelRefused):
@@ -39,7 +43,7 @@ def cause(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".strip()
     signs = ("can't allocate memory", "out of memory", "oom when allocating", "cannot allocate", "resource_exhausted")
     out_of_memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in signs)
-    return f"out of memory ({text[:300]})" if out_of_memory else text[:1000]
+    return f"{OUT_OF_MEMORY} ({text[:300]})" if out_of_memory else text[:1000]
 
 
 def rank_report(

@@ -138,7 +138,7 @@ def measure(
 
         def run_checks(block: tuple[Launch, ...]) -> Iterator[tuple[Launch, list[RankOutcome]]]:
             progress.checking(len(block))
-            for launch, outcomes in _ends(block, session, watcher):
+            for launch, outcomes in launch_ends(block, session, watcher):
                 progress.check_ended(launch)
                 yield launch, outcomes
 
@@ -192,7 +192,7 @@ def _warm(launches: tuple[Launch, ...], session: Session, progress: Progress, wa
     if not launches:
         return
     progress.warming(len(launches))
-    for launch, outcomes in _ends(launches, session, watcher):
+    for launch, outcomes in launch_ends(launches, session, watcher):
         failure = root_cause(outcomes)
         seconds = max(outcome.wall_seconds for outcome in outcomes)
         progress.warmed(launch, seconds, None if failure is None else failure.cause)
@@ -207,7 +207,7 @@ def _serve(work: _Work, session: Session, progress: Progress, options: Options, 
         if work.enough_before(index):
             return
         while launches := work.remaining.of_block(block):
-            for launch, outcomes in _ends(launches, session, watcher):
+            for launch, outcomes in launch_ends(launches, session, watcher):
                 record = join_outcomes(launch, digest, session.launcher, outcomes)
                 work.store(record)
                 progress.finished(record)
@@ -223,7 +223,7 @@ def _tell_added(launches: int, progress: Progress, watcher: Watcher | None) -> N
             watcher.added(launches)
 
 
-def _ends(
+def launch_ends(
     block: tuple[Launch, ...], session: Session, watcher: Watcher | None
 ) -> Iterator[tuple[Launch, list[RankOutcome]]]:
     """Have the block run, and yield each launch with its outcomes when all its ranks have reported."""

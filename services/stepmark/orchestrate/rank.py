@@ -255,7 +255,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpu
         workload=scenario.workload,
         data=scenario.data,
         training=_training(scenario.training, launch),
-        measurement=warm_measurement(scenario) if launch.warm else scenario.measurement,
+        measurement=warm_measurement(scenario, launch.block) if launch.warm else scenario.measurement,
         group=RankGroup(
             rank=place.rank,
             addresses=tuple(f"{endpoint.host}:{endpoint.group_port}" for endpoint in endpoints),

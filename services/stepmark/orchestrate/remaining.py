@@ -26,6 +26,7 @@ class Remaining:
         Those made again then count against the budget.
         """
         self._is_disturbed = disturbed
+        self._compare = plan.scenario.spec.compare
         self._left = _budget(plan)
         self._done: set[str] = set()
         self._failed: set[str] = set()
@@ -51,7 +52,7 @@ class Remaining:
         """Return the launches of the block's disturbed groups, whole groups only, as far as the budget goes."""
         groups: dict[Group, list[Launch]] = {}
         for launch in block:
-            groups.setdefault(group_of(launch.cell), []).append(launch)
+            groups.setdefault(group_of(launch.cell, self._compare), []).append(launch)
         wanted: list[Launch] = []
         for group in groups.values():
             repeated = self._group_again(group)

@@ -1,7 +1,8 @@
 """Put the launches in order: randomised complete blocks with compared cells side by side.
 
-Every block has every measurable cell once. Cells that are compared (same execution level, precision and worker count)
-are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine affects both alike.
+Every block has every measurable cell once. Cells that are compared (by default those of one execution level, precision,
+worker count and batch) are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine
+affects both alike.
 Source: Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.plan.foreign import WorkloadFacts
 from stepmark.scenario.model import Scenario
+from stepmark.terms import Compared
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def make_plan(scenario: Scenario, machine: Machine, facts: WorkloadFacts | None 
     found = cells(scenario, machine, facts.unavailable if facts is not None else None)
     measurement = scenario.spec.measurement
     count = measurement.max_launches or measurement.launches
-    groups = _compared_groups([cell for cell in found if cell.unsupported is None])
+    groups = _compared_groups([cell for cell in found if cell.unsupported is None], scenario.spec.compare)
     rng = np.random.default_rng(_seed(scenario.digest(), measurement.seed))
     orders = {key: rng.permutation(len(group)) for key, group in groups.items()}
     blocks = []
@@ -110,18 +112,24 @@ def make_plan(scenario: Scenario, machine: Machine, facts: WorkloadFacts | None 
     return Plan(scenario, machine, found, tuple(blocks), facts)
 
 
-Group = tuple[str, str, int]
+Group = tuple[str | int | None, ...]
 
 
-def group_of(cell: Cell) -> Group:
-    """Return what compared cells have in common: execution level, precision and number of workers."""
-    return cell.levels[0], cell.precision, cell.workers
+def group_of(cell: Cell, compare: Compared) -> Group:
+    """Return what compared cells have in common: everything but what the scenario compares."""
+    size = cell.workers, cell.batch_per_worker
+    return {
+        "candidates": (cell.levels[0], cell.precision, *size),
+        "executions": (cell.candidate, cell.precision, *size),
+        "precisions": (cell.candidate, cell.levels[0], *size),
+        "options": (cell.engine, cell.strategy, cell.variant, cell.levels[0], cell.precision, *size),
+    }[compare]
 
 
-def _compared_groups(measurable: list[Cell]) -> dict[Group, list[Cell]]:
+def _compared_groups(measurable: list[Cell], compare: Compared) -> dict[Group, list[Cell]]:
     groups: dict[Group, list[Cell]] = {}
     for cell in measurable:
-        groups.setdefault(group_of(cell), []).append(cell)
+        groups.setdefault(group_of(cell, compare), []).append(cell)
     return groups
 
 

@@ -1,4 +1,4 @@
-"""Turn a scenario into its cells: candidate x execution x precision x worker count."""
+"""Turn a scenario into its cells: candidate x execution x precision x worker count x batch."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -21,7 +21,8 @@ class Cell(BaseModel):
     """Describe one row of the result table: a candidate at one execution, precision and worker count.
 
     `levels` holds the execution levels of the scenario that this cell answers: 'default' and what it resolves to are
-    one cell. `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
+    one cell. `several_batches` says that the scenario has several batches per worker, so that the key names this one.
+    `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
     `device` is the kind of device that it trains on; records from before GPUs were all measured on CPU cores.
     `unsupported` is the reason why the cell is not measured, or None.
     """
@@ -39,6 +40,7 @@ class Cell(BaseModel):
     workers: Number
     processes: Number
     batch_per_worker: Number
+    several_batches: bool = False
     device: DeviceKind = "cpu"
     unsupported: str | None = None
 
@@ -53,7 +55,13 @@ class Cell(BaseModel):
     @property
     def key(self) -> str:
         """Return the cell's name within its scenario, which people, files and launches use."""
-        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}"
+        batch = f".b{self.batch}" if self.batch else ""
+        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}{batch}"
+
+    @property
+    def batch(self) -> str:
+        """Return the batch per worker where the scenario has several; otherwise an empty text."""
+        return str(self.batch_per_worker) if self.several_batches else ""
 
     @property
     def replicas(self) -> int:
@@ -94,10 +102,11 @@ def cells(scenario: Scenario, machine: Machine, unavailable: Mapping[str, str] |
     """
     spec = scenario.spec
     found: dict[str, Cell] = {}
-    for candidate, level, precision, workers in product(
-        spec.candidates, spec.sweep.execution, spec.sweep.precision, spec.scale.workers
+    sizes = [(workers, batch) for workers in spec.scale.workers for batch in spec.scale.batches_of(workers)]
+    for candidate, level, precision, size in product(
+        spec.candidates, spec.sweep.execution, spec.sweep.precision, sizes
     ):
-        cell = _cell(scenario, candidate, level, precision, workers, machine)
+        cell = _cell(scenario, candidate, level, precision, size, machine)
         levels = (*found[cell.key].levels, level) if cell.key in found else (level,)
         why = (unavailable or {}).get(cell.engine, cell.unsupported)
         found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels)), "unsupported": why})
@@ -109,9 +118,11 @@ def _cell(
     candidate: Candidate,
     level: ExecutionLevel,
     precision: Precision,
-    workers: int,
+    size: tuple[int, int],
     machine: Machine,
 ) -> Cell:
+    """Return one cell. `size` holds its number of workers and its batch per worker."""
+    workers, batch = size
     support = catalog.load_engine(candidate.engine).SUPPORT
     variants = support.variants_of(candidate.strategy)
     cell = Cell(
@@ -125,7 +136,8 @@ def _cell(
         options=tuple(sorted(candidate.options)),
         workers=workers,
         processes=1 if support.strategies[candidate.strategy].one_process else workers,
-        batch_per_worker=scenario.spec.scale.batch_of(workers),
+        batch_per_worker=batch,
+        several_batches=scenario.spec.scale.batches_per_worker is not None,
         device=machine.device,
     )
     return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec, machine), None)})

@@ -31,16 +31,16 @@ def _lacking(cells: Iterable[Cell], machine: Machine) -> Iterator[Cell]:
             yield cell
 
 
-def warm_measurement(spec: Spec) -> Measurement:
-    """Return the measurement of a launch that is not recorded: the fewest steps, within the run's deadline."""
+def warm_measurement(spec: Spec, block: int) -> Measurement:
+    """Return the measurement of a launch that is not recorded: the fewest steps.
+
+    A warm launch has until the run's deadline, since drivers compile for minutes. Launches of other blocks, which look
+    for the largest batch, have the scenario's time-outs.
+    """
     deadline = spec.run_policy.active_deadline_seconds
-    changes = {
-        "min_steps": 1,
-        "max_steps": 1,
-        "min_seconds": 0.0,
-        "warmup_steps": 1,
-        "warmup_seconds": 0.0,
+    steps = {"min_steps": 1, "max_steps": 1, "min_seconds": 0.0, "warmup_steps": 1, "warmup_seconds": 0.0}
+    timeouts = {
         "launch_timeout_seconds": min(deadline, _TIMEOUT_MOST),
         "step_timeout_seconds": min(deadline, _STEP_TIMEOUT_MOST),
     }
-    return spec.measurement.model_copy(update=changes)
+    return spec.measurement.model_copy(update=steps | (timeouts if block == WARM_BLOCK else {}))

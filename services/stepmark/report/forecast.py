@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from stepmark.analysis.forecasts import CurveForecast, ForecastReport, MeasuredPoint, Predicted
+from stepmark.analysis.forecasts import CurveForecast, ForecastReport, LeftOut, MeasuredPoint, Predicted
 from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.report.words import UNKNOWN, milliseconds
 
@@ -20,7 +20,7 @@ def show(report: ForecastReport, console: Console) -> None:
         for line in _warnings(curve):
             console.print(shown(f"  warning: {line}"), style="yellow", soft_wrap=True)
     for left in report.left_out:
-        text = f"no forecast: {left.candidate} {left.execution} {left.precision}: {left.reason}"
+        text = f"no forecast: {left.candidate} {left.execution} {left.precision}{_batch(left)}: {left.reason}"
         console.print(shown(text), style="yellow", soft_wrap=True)
     for line in report.trust:
         console.print(shown(line), soft_wrap=True)
@@ -29,7 +29,8 @@ def show(report: ForecastReport, console: Console) -> None:
 def _table(curve: CurveForecast, mode: str) -> Table:
     default = " (default)" if "default" in curve.levels else ""
     kept = "batch per worker" if mode == "weak" else "global batch"
-    title = f"{curve.candidate} {curve.execution}{default} {curve.precision}: {mode} scaling, constant {kept}"
+    name = f"{curve.candidate} {curve.execution}{default} {curve.precision}{_batch(curve)}"
+    title = f"{name}: {mode} scaling, constant {kept}"
     table = titled(title)
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
@@ -38,6 +39,10 @@ def _table(curve: CurveForecast, mode: str) -> Table:
     for one in curve.predicted:
         table.add_row(*(shown(text) for text in _predicted_row(one)), style="cyan")
     return table
+
+
+def _batch(one: CurveForecast | LeftOut) -> str:
+    return "" if one.batch_per_worker is None else f", batch {one.batch_per_worker}"
 
 
 def _measured_row(point: MeasuredPoint) -> list[str]:

@@ -25,7 +25,7 @@ def headlines(comparisons: Iterable[Comparison]) -> list[str]:
         return [sentence(one, found) for one in found]
     pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
     for one in found:
-        pairs[one.candidate, one.reference].append(one)
+        pairs[words.sides(one)].append(one)
     return [_pair(ours, theirs, of_pair) for (ours, theirs), of_pair in pairs.items()]
 
 
@@ -37,8 +37,7 @@ def of_run(summary: Summary) -> list[str]:
 
 def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
     """Return one comparison in a sentence. Execution and precision are named where `among` has several of them."""
-    ours = f"{one.candidate} ({one.candidate_execution})"
-    theirs = f"{one.reference} ({one.reference_execution})"
+    ours, theirs = _sides(one)
     where = f"with {words.workers(one.workers)}{_setting(one, among)}"
     if one.ratio is None or one.verdict == "inconclusive":
         why = f", {one.reason}" if one.reason else ""
@@ -53,10 +52,22 @@ def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
     return f"{slow} needs {factor.value:.{digits}f} times as long a step as {fast} {where}{interval}."
 
 
+def _sides(one: Comparison) -> tuple[str, str]:
+    """Return each side's candidate with its execution, and its precision where the two differ in it."""
+    ours, theirs = one.candidate_execution, one.reference_execution
+    if one.reference_precision is not None:
+        ours, theirs = f"{ours}, {one.precision}", f"{theirs}, {one.reference_precision}"
+    return f"{one.candidate} ({ours})", f"{one.reference} ({theirs})"
+
+
 def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
+    if one.candidate == one.reference:  # Its sides say at which settings.
+        return words.compared_batch(one)
     levels = len({other.execution for other in among}) > 1
     precisions = len({other.precision for other in among}) > 1
-    return "".join([f", {one.execution}" if levels else "", f", {one.precision}" if precisions else ""])
+    return "".join(
+        [f", {one.execution}" if levels else "", f", {one.precision}" if precisions else "", words.compared_batch(one)]
+    )
 
 
 def _inverse(ratio: Estimate) -> Estimate:

@@ -34,14 +34,19 @@ def verdict(summary: Summary) -> str:
 
 def render(summary: Summary) -> str:
     """Return the report of a run."""
+    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
+    loader = jinja2.PackageLoader("stepmark.report", ".")
+    return rendered(loader, "report.md.jinja", s=summary, machine=machine, tables=tables, **parts)
+
+
+def rendered(loader: jinja2.BaseLoader, template: str, **values: object) -> str:
+    """Return a template filled in. In it, every text from a document or record must go through the filter `md`."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stepmark.report", "."),
+        loader=loader,
         autoescape=False,  # noqa: S701  (Markdown: every text goes through the filter md instead)
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         keep_trailing_newline=True,
     )
     environment.filters["md"] = _escape
-    template = environment.get_template("report.md.jinja")
-    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
-    return template.render(s=summary, machine=machine, tables=tables, **parts)
+    return environment.get_template(template).render(**values)

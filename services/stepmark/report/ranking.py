@@ -65,6 +65,7 @@ def _fastest(found: Fastest) -> str:
     if best is None:
         return f"none with {words.workers(found.workers)} ({aside})"
     told = (
-        f"{words.rate(best)} with {words.workers(found.workers)} by {best.candidate} {best.execution} {best.precision}"
+        f"{words.rate(best)} with {words.workers(found.workers)} by {best.candidate} {best.execution} "
+        f"{best.precision}{words.batch(best)}"
     )
     return f"{told} ({aside})" if aside else told

@@ -204,7 +204,7 @@ def _panels(summary: Summary, colours: dict[str, int]) -> list[Panel]:
         if cell.scaling is not None:
             level = "default" if "default" in cell.levels else cell.execution
             lines = curves.setdefault((level, cell.precision), {})
-            lines.setdefault((cell.candidate, *cell.options), []).append(cell)
+            lines.setdefault((cell.candidate, words.batch(cell), *cell.options), []).append(cell)
     made = [
         _panel(summary, f"{level}, {precision}", lines.values(), colours)
         for (level, precision), lines in curves.items()

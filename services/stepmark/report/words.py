@@ -2,6 +2,7 @@
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison, FamilyFacts
+from stepmark.analysis.economics import startup_total_seconds
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
@@ -131,7 +132,12 @@ def execution(cell: CellResult) -> str:
 
 def cell_name(cell: CellResult) -> str:
     """Return the cell's name for a person; the number of workers stands beside it."""
-    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}"
+    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}{batch(cell)}"
+
+
+def batch(cell: CellResult) -> str:
+    """Return the cell's batch per worker where the run has several; otherwise an empty text."""
+    return f", batch {cell.batch_per_worker}" if cell.several_batches else ""
 
 
 def strategy(cell: CellResult) -> str:
@@ -179,10 +185,15 @@ def startup(cell: CellResult) -> str:
     )
 
 
+def startup_total(cell: CellResult) -> str:
+    """Return the seconds from the start of a process to the end of its first step, its import counted."""
+    return UNKNOWN if cell.startup_seconds is None else f"{startup_total_seconds(cell.startup_seconds):.1f}"
+
+
 def sentence(comparison: Comparison) -> str:
     """Return a comparison in words, the verdict first."""
     c = comparison
-    what = f"{c.candidate} against {c.reference}, {setting(c)}"
+    what = f"{' against '.join(sides(c))}, {setting(c)}"
     if c.ratio is None:
         return f"{what}: {c.verdict} ({c.reason})"
     times = f"{step_ratio(c)}, {c.blocks} blocks"
@@ -196,13 +207,29 @@ def setting(comparison: Comparison) -> str:
     c = comparison
     same = c.candidate_execution == c.reference_execution
     levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
-    return f"{c.execution} ({levels}), {c.precision}, {workers(c.workers)}"
+    precision = c.precision if c.reference_precision is None else f"{c.precision} against {c.reference_precision}"
+    return f"{c.execution} ({levels}), {precision}, {workers(c.workers)}{compared_batch(c)}"
+
+
+def compared_batch(comparison: Comparison) -> str:
+    """Return the batch per worker of both sides where the run has several; otherwise an empty text."""
+    return "" if comparison.batch_per_worker is None else f", batch {comparison.batch_per_worker}"
+
+
+def sides(comparison: Comparison) -> tuple[str, str]:
+    """Return names that tell the two sides apart: the candidates, with what differs if they are the same."""
+    c = comparison
+    if c.candidate != c.reference:
+        return c.candidate, c.reference
+    if c.reference_precision is not None:
+        return f"{c.candidate} {c.precision}", f"{c.reference} {c.reference_precision}"
+    return f"{c.candidate} {c.candidate_execution}", f"{c.reference} {c.reference_execution}"
 
 
 def claim(comparison: Comparison) -> str:
     """Return what may be claimed of a comparison."""
     c = comparison
-    return f"{c.candidate} is {c.verdict}" if c.verdict in ("faster", "slower") else c.verdict
+    return f"{sides(c)[0]} is {c.verdict}" if c.verdict in ("faster", "slower") else c.verdict
 
 
 def comparison_parity(comparison: Comparison) -> str:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from stepmark import catalog
 from stepmark.scenario.metadata import Metadata
+from stepmark.scenario.scale import Scale
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import DataSource, DeviceChoice, ExecutionLevel, Option, Precision
+from stepmark.terms import Compared, DataSource, DeviceChoice, ExecutionLevel, Option, Precision
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -85,51 +86,6 @@ class Training(StrictModel):
     """Micro-batches per step: each worker's batch is cut into this many equal parts, whose gradients are summed."""
     clip_global_norm: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Gradients whose norm over all tensors and workers exceeds this are scaled down to it; absent: no clipping."""
-
-
-class Scale(StrictModel):
-    """Worker counts, and which batch size stays constant as they grow."""
-
-    model_config = ConfigDict(
-        json_schema_extra=in_cel(
-            (
-                "self.mode == 'weak' ? has(self.batchPerWorker) && !has(self.globalBatch)"
-                " : has(self.globalBatch) && !has(self.batchPerWorker)",
-                "batchPerWorker alone where mode is weak, globalBatch alone where it is strong",
-            ),
-            (
-                "!has(self.globalBatch) || self.workers.all(n, self.globalBatch % n == 0)",
-                "globalBatch to be a multiple of every worker count",
-            ),
-        )
-    )
-
-    workers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=4096)], ...],
-        Field(min_length=1, max_length=16, json_schema_extra=EACH_ONCE),
-        EachOnce,
-    ] = (1,)
-    """Numbers of data-parallel workers: one process each, except under the strategy `mirrored`."""
-    mode: Literal["weak", "strong"] = "weak"
-    """weak: batchPerWorker stays constant; strong: globalBatch stays constant."""
-    batch_per_worker: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """Samples per step and worker (weak scaling)."""
-    global_batch: Annotated[int, Field(ge=1, le=16777216)] | None = None
-    """Samples per step over all workers (strong scaling)."""
-
-    @model_validator(mode="after")
-    def _batch_fits_mode(self) -> Self:
-        wanted, other = ("batchPerWorker", "globalBatch") if self.mode == "weak" else ("globalBatch", "batchPerWorker")
-        values = {"batchPerWorker": self.batch_per_worker, "globalBatch": self.global_batch}
-        if values[wanted] is None or values[other] is not None:
-            raise ValueError(f"{wanted} alone, since mode is {self.mode}")
-        if self.global_batch is not None and any(self.global_batch % n for n in self.workers):
-            raise ValueError(f"globalBatch to be a multiple of every worker count in {list(self.workers)}")
-        return self
-
-    def batch_of(self, workers: int) -> int:
-        """Return the samples per step and worker at this number of workers."""
-        return self.batch_per_worker if self.batch_per_worker is not None else (self.global_batch or 0) // workers
 
 
 class Data(StrictModel):
@@ -213,8 +169,14 @@ class Spec(StrictModel):
             (
                 "self.scale.workers.all(n, (has(self.scale.batchPerWorker) ? self.scale.batchPerWorker"
                 " : has(self.scale.globalBatch) ? self.scale.globalBatch / n : 0)"
-                " % self.training.gradientAccumulation == 0)",
+                " % self.training.gradientAccumulation == 0) && (!has(self.scale.batchesPerWorker)"
+                " || self.scale.batchesPerWorker.all(b, b % self.training.gradientAccumulation == 0))",
                 "gradientAccumulation to divide the batch per worker at every worker count",
+            ),
+            (
+                "(self.compare != 'executions' || self.sweep.execution.size() > 1)"
+                " && (self.compare != 'precisions' || self.sweep.precision.size() > 1)",
+                "two values or more in the list of sweep that is compared",
             ),
         )
     )
@@ -227,6 +189,9 @@ class Spec(StrictModel):
     """The candidates to compare; the first one is the reference."""
     sweep: Sweep = Sweep()
     """Executions and precisions of every candidate."""
+    compare: Compared = "candidates"
+    """candidates: each with the first one; options: each with the first one of its engine, strategy and variant;
+    executions, precisions: each candidate at every other one with itself at the first one in `sweep`."""
     training: Training = Training()
     """What a step computes besides the model."""
     scale: Scale
@@ -251,9 +216,16 @@ class Spec(StrictModel):
     @model_validator(mode="after")
     def _batches_can_be_cut(self) -> Self:
         parts = self.training.gradient_accumulation
-        uneven = [n for n in self.scale.workers if self.scale.batch_of(n) % parts]
+        uneven = [n for n in self.scale.workers if any(batch % parts for batch in self.scale.batches_of(n))]
         if uneven:
             raise ValueError(f"gradientAccumulation, {parts}, to divide the batch per worker at {uneven[0]} workers")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_it_compares(self) -> Self:
+        swept = {"executions": self.sweep.execution, "precisions": self.sweep.precision}.get(self.compare)
+        if swept is not None and len(swept) < 2:
+            raise ValueError(f"two {self.compare} or more in sweep, since they are compared")
         return self
 
 
@@ -286,6 +258,10 @@ class Scenario(StrictModel):
             del document["spec"][key]
         if self.spec.device == "auto":
             del document["spec"]["device"]
+        if self.spec.scale.batches_per_worker is None:
+            del document["spec"]["scale"]["batchesPerWorker"]
+        if self.spec.compare == "candidates":
+            del document["spec"]["compare"]
         for name in _YOUNGER:
             field = Measurement.model_fields[name]
             if getattr(self.spec.measurement, name) == field.default:

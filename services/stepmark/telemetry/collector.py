@@ -105,6 +105,8 @@ class _Shown:
 
     def _why_not(self, one: _Configuration) -> str | None:
         scenario, namespace, *rest = one.labels
+        if rest and not rest[-1]:
+            rest.pop()  # Both kinds of labels end with the batch, which is empty where a run has one.
         if not _are_labels((scenario, namespace or scenario, *rest, *one.words)):  # an empty namespace is allowed
             return "name"
         if one.labels in self.seen:

@@ -33,6 +33,7 @@ class CellFigures(FiguresModel):
     execution: str
     precision: str
     workers: int
+    batch: str = ""
     verdict: str
     parity: str
     ended_at: float
@@ -62,6 +63,7 @@ class PairFigures(FiguresModel):
     execution: str
     precision: str
     workers: int
+    batch: str = ""
     verdict: str
     ratio: float | None
     ratio_low: float | None

@@ -13,10 +13,13 @@ NAMESPACE = "scenario_namespace"
 """The label for the namespace of the Scenario object, empty where it has none. Prometheus' own label `namespace` is
 that of the pod that it scrapes.
 """
-CELL = ("candidate", "engine", "strategy", "execution", "precision", "workers")
+CELL = ("candidate", "engine", "strategy", "execution", "precision", "workers", "batch")
 CONFIGURATION = ("scenario", NAMESPACE, *CELL)
-"""The labels that identify the figures of one cell, whichever run they come from."""
-PAIR = ("scenario", NAMESPACE, "candidate", "reference", "execution", "precision", "workers")
+"""The labels that identify the figures of one cell, whichever run they come from.
+
+`batch` is the batch per worker where the scenario has several, and otherwise empty.
+"""
+PAIR = ("scenario", NAMESPACE, "candidate", "reference", "execution", "precision", "workers", "batch")
 """The labels that identify one comparison. `execution` is the execution level that is compared."""
 STATS = ("p50", "p95", "p99")
 

@@ -33,7 +33,7 @@ def add(database: Database, name: str, ended_at: float, outcome: str = "complete
         insert(connection, executions, [own | texts | numbers | rest])
         labels = {"candidate": "c", "engine": "e", "strategy": "t", "execution": "eager", "precision": "float32"}
         words = {"scenario": "s", "verdict": "steady", "parity": "certified", "key": f"c.eager.float32.w{workers}"}
-        own = {"execution_id": name, "namespace": "", "workers": workers, "ended_at": ended_at}
+        own = {"execution_id": name, "namespace": "", "workers": workers, "batch": "", "ended_at": ended_at}
         insert(connection, cells, [own | labels | words])
         if outcome == "complete":
             make_current(connection, name)
@@ -49,7 +49,7 @@ def test_the_execution_that_ended_last_is_current_whenever_it_was_derived(databa
     add(database, "second", 20)
     add(database, "first", 10)
     add(database, "two-workers", 5, workers=2)
-    assert holding(database) == {"/s/c/e/t/eager/float32/1": "second", "/s/c/e/t/eager/float32/2": "two-workers"}
+    assert holding(database) == {"/s/c/e/t/eager/float32/1/": "second", "/s/c/e/t/eager/float32/2/": "two-workers"}
 
 
 def test_the_execution_before_is_current_again_once_the_newest_is_gone(database: Database) -> None:

@@ -37,7 +37,7 @@ def test_tensorflow_has_one_for_each_cell_where_its_wheel_may_lack_machine_code(
 
 
 def test_they_have_the_run_s_deadline_and_the_fewest_steps() -> None:
-    found = warm_measurement(scenario("sleeper", runPolicy={"activeDeadlineSeconds": 7200}).spec)
+    found = warm_measurement(scenario("sleeper", runPolicy={"activeDeadlineSeconds": 7200}).spec, WARM_BLOCK)
     assert (found.launch_timeout_seconds, found.step_timeout_seconds) == (7200, 3600)
     assert (found.min_steps, found.max_steps, found.warmup_steps) == (1, 1, 1)
     assert (found.min_seconds, found.warmup_seconds) == (0, 0)

@@ -32,4 +32,4 @@ def test_every_shipped_scenario_loads(path: Path) -> None:
 
 def test_a_strong_scenario_divides_its_global_batch_among_its_workers() -> None:
     strong = scenario_document(scale={"workers": [1, 2, 4], "mode": "strong", "globalBatch": 64})
-    assert scenario_from_object(strong).spec.scale.batch_of(4) == 16
+    assert scenario_from_object(strong).spec.scale.batches_of(4) == (16,)

@@ -73,7 +73,7 @@ def test_dangerous_yaml_is_refused_with_the_reason(text: str, said: str) -> None
         ("spec.scale.workers", [], "spec.scale.workers: expected at least 1 entries"),
         ("spec.scale.workers", [1, 1], "spec.scale.workers: expected each value once"),
         ("spec.scale.workers", [True], "spec.scale.workers[0]: expected a whole number"),
-        ("spec.scale.globalBatch", 8, "expected batchPerWorker alone, since mode is weak"),
+        ("spec.scale.globalBatch", 8, "expected batchPerWorker or batchesPerWorker alone, since mode is weak"),
         ("spec.workload.model", "alexnet", "spec.workload.model: expected one of the models: "),
         ("spec.workload.params.stepSecond", 1, "Did you mean 'stepSeconds'?"),
         ("spec.workload.params.stepSeconds", [1], "spec.workload.params.stepSeconds: expected text, a number, true or"),

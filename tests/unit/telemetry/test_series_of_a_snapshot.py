@@ -20,12 +20,12 @@ from stepmark.telemetry.names import Metric
 CELL = {
     "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "engine": "keras-tensorflow",
     "strategy": "multi-worker-mirrored",
-    "execution": "graph", "precision": "float32", "workers": "2",
+    "execution": "graph", "precision": "float32", "workers": "2", "batch": "",
 }  # fmt: skip
 PAIR = {
     "scenario": "cnn", "scenario_namespace": "team-a", "candidate": "keras", "reference": "torch",
     "execution": "default", "precision": "float32",
-    "workers": "2",
+    "workers": "2", "batch": "",
 }  # fmt: skip
 
 
@@ -113,6 +113,17 @@ def test_a_hostile_label_is_dropped_and_counted(label: str, value: str) -> None:
     found = scraped(snapshot(cells=(cell(**{label: value}), cell())))
     assert found[names.THROUGHPUT.name] == [(CELL, 2000.0)]
     assert left_out(found, "cell") == {"name": 1}
+
+
+@pytest.mark.parametrize("value", [value for value in HOSTILE if value])
+def test_a_hostile_batch_is_dropped_and_counted(value: str) -> None:
+    assert left_out(scraped(snapshot(cells=(cell(batch=value), cell(batch="64")))), "cell") == {"name": 1}
+
+
+def test_batches_of_one_cell_are_series_of_their_own() -> None:
+    found = scraped(snapshot(cells=(cell(batch="32"), cell(batch="64", samples_per_second=5.0))))
+    shown = {labels["batch"]: value for labels, value in found[names.THROUGHPUT.name]}
+    assert shown == {"32": 2000.0, "64": 5.0}
 
 
 @pytest.mark.parametrize("label", ["verdict", "parity"])

@@ -91,5 +91,5 @@ def _relabelled(selected: str, label: str) -> str:
     return f'label_replace({selected}, "workload", "$1", "{label}", "(.+)")'
 
 
-CELL_LEGEND = "{{candidate}} {{execution}} {{precision}} w{{workers}}"
-PAIR_LEGEND = "{{candidate}} / {{reference}} {{execution}} {{precision}} w{{workers}}"
+CELL_LEGEND = "{{candidate}} {{execution}} {{precision}} w{{workers}} {{batch}}"
+PAIR_LEGEND = "{{candidate}} / {{reference}} {{execution}} {{precision}} w{{workers}} {{batch}}"

@@ -18,7 +18,7 @@ _PAGE = Page(
 )
 _KINDS = 'scenario=~"$scenario", precision=~"$precision", workers=~"$workers"'
 _CELLS = f'{_KINDS}, execution=~"$execution"'
-_WHICH = ("candidate", "execution", "precision", "workers")
+_WHICH = ("candidate", "execution", "precision", "workers", "batch")
 
 
 def board() -> Dashboard:

@@ -1,0 +1,89 @@
+"""Make the page that answers a question, and the index of all, from stored summaries. Nothing on them is typed."""
+
+from collections.abc import Mapping
+
+import jinja2
+
+from stepmark.analysis.cells import CellResult
+from stepmark.analysis.summary import Summary
+from stepmark.questions.question import Question, questions
+from stepmark.report import headline, markdown, sentences, tables, words
+
+COMPARED_HEADINGS = ("compared", "setting", "mean step, ratio [interval]", "blocks", "verdict", "parity")
+CELL_HEADINGS = (
+    "cell", "workers", "batch per worker", "median step ms [95 %]", "samples/s", "efficiency", "start s", "peak MiB",
+    "parity", "steps",
+)  # fmt: skip
+
+
+def page(question: Question, summary: Summary) -> str:
+    """Return the page of a question as Markdown. The same question and summary always give the same page."""
+    return markdown.rendered(
+        jinja2.PackageLoader("stepmark.questions", "."),
+        "answer.md.jinja",
+        q=question,
+        s=summary,
+        said=said(summary),
+        compared=_compared(summary),
+        cells=[_cell(cell) for cell in summary.cells],
+        headings=(COMPARED_HEADINGS, CELL_HEADINGS),
+        machine=[pair for pair in words.environment(summary.environment) if pair[0] != "host"],
+        words=words,
+        sentences=sentences,
+        tables=tables,
+    )
+
+
+def index(answers: Mapping[str, Summary]) -> str:
+    """Return the page that lists all questions. `answers` maps the name of each answered question to its summary."""
+    rows = [(question, answers.get(question.name)) for question in questions()]
+    return markdown.rendered(
+        jinja2.PackageLoader("stepmark.questions", "."),
+        "index.md.jinja",
+        rows=[(question, None if found is None else said(found)[0]) for question, found in rows],
+    )
+
+
+def said(summary: Summary) -> list[str]:
+    """Return the answer in sentences: the verdicts, then what more workers gave, then when a slower start has paid."""
+    scaled = [_scaled(cell) for cell in summary.cells if cell.workers > 1 and cell.scaling is not None]
+    return [*headline.of_run(summary), *scaled, *(f"{one.text}." for one in summary.break_evens)]
+
+
+def _scaled(cell: CellResult) -> str:
+    assert cell.scaling is not None
+    found = cell.scaling.speedup
+    interval = "" if found.low is None else f": {found.low:.2f} to {found.high:.2f}"
+    return (
+        f"{words.cell_name(cell)} makes {found.value:.2f} times the samples per second of one worker with "
+        f"{words.workers(cell.workers)}{interval}."
+    )
+
+
+def _compared(summary: Summary) -> list[list[str]]:
+    return [
+        [
+            " against ".join(words.sides(one)),
+            words.setting(one),
+            words.ratio(one.ratio),
+            str(one.blocks),
+            ": ".join(part for part in (one.verdict, one.reason) if part),
+            one.parity,
+        ]
+        for one in summary.comparisons
+    ]
+
+
+def _cell(cell: CellResult) -> list[str]:
+    return [
+        words.cell_name(cell),
+        str(cell.workers),
+        str(cell.batch_per_worker),
+        words.step_time(cell),
+        words.rate(cell),
+        words.efficiency(cell),
+        words.startup_total(cell),
+        words.memory(cell),
+        words.parity(cell),
+        cell.verdict,
+    ]
