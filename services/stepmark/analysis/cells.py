@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis.bandwidth import Bandwidth
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
@@ -35,7 +36,8 @@ class CellResult(SummaryModel):
     `time_split_missing` says why there is no time split. `departures` lists what the cell's launches did differently
     from what the framework's users get without asking; records of schema 3 and older do not say. `device_name` is the
     name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
-    share of the windows in which their power limit kept them from their clocks.
+    share of the windows in which their power limit kept them from their clocks. `message_bytes` and `bandwidth` are
+    those of a collective, and None where a model is trained.
     """
 
     key: str
@@ -71,6 +73,8 @@ class CellResult(SummaryModel):
     device_name: str | None = None
     device_notes: tuple[str, ...] = ()
     power_capped_ratio: float | None = None
+    message_bytes: int | None = None
+    bandwidth: Bandwidth | None = None
 
     @property
     def state(self) -> str:

@@ -24,7 +24,7 @@ Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"
 
 
 class Comparison(BaseModel):
-    """Store how a candidate compares with the reference at one execution, precision and worker count.
+    """Store how a candidate compares with the reference at one execution, precision, worker count and size.
 
     The reference is the scenario's first candidate. `ratio` is the candidate's mean time per step over the reference's,
     slow steps included; below 1 the candidate is faster. Its interval is drawn at the family's level, so that it
@@ -42,6 +42,7 @@ class Comparison(BaseModel):
     reference_execution: str
     precision: str
     workers: int
+    message_bytes: int | None = None
     ratio: Estimate | None
     median_ratio: Estimate | None = None
     slow_steps_matter: bool = False
@@ -216,6 +217,7 @@ def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Compari
         reference_execution=pair.base.execution,
         precision=pair.cell.precision,
         workers=pair.cell.workers,
+        message_bytes=pair.cell.message_bytes,
         ratio=means,
         median_ratio=medians,
         slow_steps_matter=bool(apart > np.log1p(minimum_effect)),

@@ -48,7 +48,11 @@ def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
         if cell.candidate == reference:
             continue
         for base in cells:
-            alike = (base.precision, base.workers) == (cell.precision, cell.workers)
+            alike = _setting(base) == _setting(cell)
             for level in [level for level in cell.levels if level in base.levels]:
                 if base.candidate == reference and alike:
                     yield Pair(level, cell, base)
+
+
+def _setting(cell: Cell) -> tuple[str, int, int | None]:
+    return cell.precision, cell.workers, cell.message_bytes

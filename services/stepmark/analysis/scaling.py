@@ -56,9 +56,10 @@ def baseline_of(cell: Cell, cells: tuple[Cell, ...]) -> Cell | None:
 
     It uses the same strategy, so the base is one process of it, not a plain loop (Hoefler and Belli, SC'15, rule 1).
     """
-    alike = cell.model_dump(include={"candidate", "execution", "precision"})
+    fields = {"candidate", "execution", "precision", "message_bytes"}
+    alike = cell.model_dump(include=fields)
     for other in cells:
-        if other.workers == 1 and other.model_dump(include={"candidate", "execution", "precision"}) == alike:
+        if other.workers == 1 and other.model_dump(include=fields) == alike:
             return other
     return None
 

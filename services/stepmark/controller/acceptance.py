@@ -76,7 +76,9 @@ def _device_mismatch(scenario: Scenario, profile: Profile) -> ScenarioError | No
 
 def _beyond(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:
     spec, limits = scenario.spec, profile.limits
-    cells = len(spec.candidates) * len(spec.sweep.execution) * len(spec.sweep.precision) * len(spec.scale.workers)
+    sweep = spec.sweep
+    settings = len(sweep.execution) * len(sweep.precision) * max(len(sweep.message_bytes), 1)
+    cells = len(spec.candidates) * settings * len(spec.scale.workers)
     asked = (
         ("spec.scale.workers", "workers", max(spec.scale.workers), limits.max_workers),
         ("spec", "cells (candidates x executions x precisions x worker counts)", cells, limits.max_cells),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_device, _keras_parts
+from stepmark.engines import _collectives, _departures, _jax_collectives, _jax_device, _keras_parts
 from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
+from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ SUPPORT = Support(
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
     },
     departures=(*_departures.KERAS, *_departures.JAX),
-    refusals=NVIDIA_MODES,
+    refusals=(*NVIDIA_MODES, *_collectives.REFUSALS, *_jax_collectives.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
     environment={
@@ -293,3 +294,23 @@ class Engine:
 
         if self._context.distributed:
             jax.distributed.shutdown()
+
+
+class Collectives(_collectives.CollectiveSteps, Engine):
+    """Exchange messages between ranks, in one compiled program."""
+
+    def _begin(self, message: Message) -> Callable[[], Any]:
+        call, own = _jax_collectives.collective(message, self._context)
+
+        def exchange() -> None:
+            self._output = call(own)
+            self._ahead.began(self._output)
+
+        return exchange
+
+    def _result(self) -> NDArray[Any]:
+        return _collectives.as_float32(self._output.addressable_data(0))
+
+    def drain(self) -> None:
+        self._output.block_until_ready()
+        self._ahead.drained()

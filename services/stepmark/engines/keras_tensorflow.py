@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_parts, _tensorflow_device
+from stepmark.engines import _collectives, _departures, _keras_parts, _tensorflow_collectives, _tensorflow_device
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
@@ -23,6 +23,7 @@ from stepmark.engines._tensorflow_input import HostFeed
 from stepmark.engines._tensorflow_steps import TensorFlowSteps
 from stepmark.engines._tensorflow_strategies import mirrored, multi_worker, transport
 from stepmark.workloads._batches import Batch, micro_batches
+from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ SUPPORT = Support(
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
+        *_collectives.REFUSALS,
+        *_tensorflow_collectives.REFUSALS,
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
             "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
@@ -273,3 +276,25 @@ class Engine(TensorFlowSteps):
 
     def close(self) -> None:
         return None
+
+
+class Collectives(_collectives.CollectiveSteps, Engine):
+    """Exchange messages between ranks, with the strategy that trains."""
+
+    _model = None
+
+    def _begin(self, message: Message) -> Callable[[], Any]:
+        own = _tensorflow_collectives.placed(message.contribution(self._context.rank), self._context)
+        call = _tensorflow_collectives.collective(message, self._context, self._strategy, own)
+
+        def exchange() -> None:
+            self._output = call()
+
+        return exchange
+
+    def _result(self) -> NDArray[Any]:
+        return _tensorflow_collectives.as_values(self._output)
+
+    def drain(self) -> None:
+        if self.asynchronous:
+            _tensorflow_device.drain(self._context)

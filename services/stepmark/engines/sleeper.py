@@ -7,17 +7,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.engines._collectives import REFUSALS, CollectiveSteps
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights
 from stepmark.engines._sleeper_device import SleeperDevice, sleep_until
 from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
+from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 from stepmark.workloads.scripted import Params, Script
 
@@ -30,6 +33,7 @@ SUPPORT = Support(
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
     precisions={"float32": None, "bfloat16": None},
+    refusals=REFUSALS,
     no_gpu=None,  # It sleeps on any device.
 )
 
@@ -138,6 +142,24 @@ class Engine:
         return {"engine": "sleeper", "device": self._context.device.torch_name, "visible GPUs": visible}
 
     def close(self) -> None:
+        return None
+
+
+_COLLECTIVE_SECONDS, _BUS_BYTES_PER_SECOND = 0.0002, 1e9  # what a scripted collective takes, and its bandwidth
+
+
+class Collectives(CollectiveSteps, Engine):
+    """Sleep as long as a collective takes that has a known latency and a known bus bandwidth."""
+
+    def _begin(self, message: Message) -> Callable[[], Any]:
+        seconds = _COLLECTIVE_SECONDS + message.bytes * message.bus_factor / _BUS_BYTES_PER_SECOND
+        self._found = message.expected(self._context.rank)
+        return partial(sleep_exactly, seconds)
+
+    def _result(self) -> NDArray[Any]:
+        return self._found
+
+    def drain(self) -> None:
         return None
 
 

@@ -15,6 +15,7 @@ from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
 from stepmark.hub.tables import cells, comparisons, executions, runs, summaries
 from stepmark.plan.cells import cells as cells_of
+from stepmark.plan.cells import size_text
 from stepmark.results.store import Run
 
 _PROBLEM_MOST = 1000
@@ -144,7 +145,8 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
         "verdict", "reason",
     )  # fmt: skip
     ratio = comparison.ratio
-    level = f"{comparison.candidate}.{comparison.execution}.{comparison.precision}.w{comparison.workers}"
+    message = "" if comparison.message_bytes is None else f".{size_text(comparison.message_bytes)}"
+    level = f"{comparison.candidate}.{comparison.execution}.{comparison.precision}.w{comparison.workers}{message}"
     return {name: getattr(comparison, name) for name in names} | {
         "key": level,
         "ratio": ratio and ratio.value,

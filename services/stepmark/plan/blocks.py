@@ -1,7 +1,8 @@
 """Put the launches in order: randomised complete blocks with compared cells side by side.
 
-Every block has every measurable cell once. Cells that are compared (same execution level, precision and worker count)
-are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine affects both alike.
+Every block has every measurable cell once. Cells that are compared (same execution level, precision, worker count and
+message size) are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine affects
+both alike.
 Source: Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
@@ -103,12 +104,12 @@ def make_plan(scenario: Scenario, machine: Machine) -> Plan:
     return Plan(scenario, machine, found, tuple(blocks))
 
 
-Group = tuple[str, str, int]
+Group = tuple[str, str, int, int | None]
 
 
 def group_of(cell: Cell) -> Group:
-    """Return what compared cells have in common: execution level, precision and number of workers."""
-    return cell.levels[0], cell.precision, cell.workers
+    """Return what compared cells have in common: execution level, precision, number of workers and message size."""
+    return cell.levels[0], cell.precision, cell.workers, cell.message_bytes
 
 
 def _compared_groups(measurable: list[Cell]) -> dict[Group, list[Cell]]:

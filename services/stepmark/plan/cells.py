@@ -1,4 +1,4 @@
-"""Turn a scenario into its cells: candidate x execution x precision x worker count."""
+"""Turn a scenario into its cells: candidate x execution x precision x worker count x message size."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -18,11 +18,12 @@ Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Cell(BaseModel):
-    """Describe one row of the result table: a candidate at one execution, precision and worker count.
+    """Describe one row of the result table: a candidate at one execution, precision, worker count and message size.
 
     `levels` holds the execution levels of the scenario that this cell answers: 'default' and what it resolves to are
     one cell. `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
     `device` is the kind of device that it trains on; records from before GPUs were all measured on CPU cores.
+    `message_bytes` is the size of what a collective exchanges, and None where a model is trained.
     `unsupported` is the reason why the cell is not measured, or None.
     """
 
@@ -40,6 +41,7 @@ class Cell(BaseModel):
     processes: Number
     batch_per_worker: Number
     device: DeviceKind = "cpu"
+    message_bytes: Number | None = None
     unsupported: str | None = None
 
     @model_validator(mode="before")
@@ -53,7 +55,8 @@ class Cell(BaseModel):
     @property
     def key(self) -> str:
         """Return the cell's name within its scenario, which people, files and launches use."""
-        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}"
+        message = "" if self.message_bytes is None else f".{size_text(self.message_bytes)}"
+        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}{message}"
 
     @property
     def replicas(self) -> int:
@@ -64,6 +67,14 @@ class Cell(BaseModel):
     def global_batch(self) -> int:
         """Return the number of samples in a step, over all workers."""
         return self.batch_per_worker * self.workers
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in the largest binary unit that gives a whole number: 64KiB."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >> power << power == size and size >> power:
+            return f"{size >> power}{unit}"
+    return f"{size}B"
 
 
 class Machine(BaseModel):
@@ -91,10 +102,14 @@ def cells(scenario: Scenario, machine: Machine) -> tuple[Cell, ...]:
     """Return all cells, in the document's order."""
     spec = scenario.spec
     found: dict[str, Cell] = {}
-    for candidate, level, precision, workers in product(
-        spec.candidates, spec.sweep.execution, spec.sweep.precision, spec.scale.workers
+    for candidate, level, precision, workers, size in product(
+        spec.candidates,
+        spec.sweep.execution,
+        spec.sweep.precision,
+        spec.scale.workers,
+        spec.sweep.message_bytes or (None,),
     ):
-        cell = _cell(scenario, candidate, level, precision, workers, machine)
+        cell = _cell(scenario, candidate, level, precision, workers, size, machine)
         levels = (*found[cell.key].levels, level) if cell.key in found else (level,)
         found[cell.key] = cell.model_copy(update={"levels": tuple(dict.fromkeys(levels))})
     return tuple(found.values())
@@ -106,6 +121,7 @@ def _cell(
     level: ExecutionLevel,
     precision: Precision,
     workers: int,
+    message_bytes: int | None,
     machine: Machine,
 ) -> Cell:
     support = catalog.load_engine(candidate.engine).SUPPORT
@@ -123,6 +139,7 @@ def _cell(
         processes=1 if support.strategies[candidate.strategy].one_process else workers,
         batch_per_worker=scenario.spec.scale.batch_of(workers),
         device=machine.device,
+        message_bytes=message_bytes,
     )
     return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec, machine), None)})
 
@@ -170,8 +187,16 @@ def _refuses(refusal: "Refusal", cell: Cell, spec: Spec, machine: Machine) -> bo
     met = (
         not refusal.devices or cell.device in refusal.devices,
         not refusal.workloads or spec.workload.model in refusal.workloads,
+        not refusal.params or _has_params(spec, refusal),
         refusal.matches(cell.strategy, cell.variant, cell.execution, cell.precision, cell.options, capability),
         not refusal.accumulation or training.gradient_accumulation > 1,
         not refusal.clipping or training.clip_global_norm is not None,
     )
     return all(met)
+
+
+def _has_params(spec: Spec, refusal: "Refusal") -> bool:
+    if spec.workload.model not in refusal.workloads:
+        return False
+    params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
+    return all(getattr(params, name) in values for name, values in refusal.params.items())

@@ -56,7 +56,10 @@ def sentence(one: Comparison, among: Sequence[Comparison]) -> str:
 def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
     levels = len({other.execution for other in among}) > 1
     precisions = len({other.precision for other in among}) > 1
-    return "".join([f", {one.execution}" if levels else "", f", {one.precision}" if precisions else ""])
+    size = words.message(one.message_bytes)
+    return "".join(
+        [f", {one.execution}" if levels else "", f", {one.precision}" if precisions else "", f",{size}" if size else ""]
+    )
 
 
 def _inverse(ratio: Estimate) -> Estimate:

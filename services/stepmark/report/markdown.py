@@ -6,7 +6,7 @@ import jinja2
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
-from stepmark.report import headline, machine, ranking, sentences, tables, words
+from stepmark.report import collectives, headline, machine, ranking, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -38,5 +38,11 @@ def render(summary: Summary) -> str:
     )
     environment.filters["md"] = _escape
     template = environment.get_template("report.md.jinja")
-    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
+    parts = {
+        "words": words,
+        "ranking": ranking,
+        "headline": headline,
+        "sentences": sentences,
+        "collectives": collectives,
+    }
     return template.render(s=summary, machine=machine, tables=tables, **parts)

@@ -5,6 +5,7 @@ from stepmark.analysis.compare import Comparison, FamilyFacts
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
+from stepmark.plan.cells import size_text
 from stepmark.results.certificate import Stage
 from stepmark.results.environment import Environment
 
@@ -131,7 +132,12 @@ def execution(cell: CellResult) -> str:
 
 def cell_name(cell: CellResult) -> str:
     """Return the cell's name for a person; the number of workers stands beside it."""
-    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}"
+    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}{message(cell.message_bytes)}"
+
+
+def message(size: int | None) -> str:
+    """Return the size of a collective's message, after a space; empty where a model is trained."""
+    return "" if size is None else f" {size_text(size)}"
 
 
 def strategy(cell: CellResult) -> str:
@@ -196,7 +202,7 @@ def setting(comparison: Comparison) -> str:
     c = comparison
     same = c.candidate_execution == c.reference_execution
     levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
-    return f"{c.execution} ({levels}), {c.precision}, {workers(c.workers)}"
+    return f"{c.execution} ({levels}), {c.precision}{message(c.message_bytes)}, {workers(c.workers)}"
 
 
 def claim(comparison: Comparison) -> str:

@@ -202,6 +202,7 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
         yield from explain(error, workload.params_model, prefix="spec.workload.params")
     else:
         yield from _data_errors(scenario)
+    yield from _message_errors(scenario)
     names = [candidate.name for candidate in scenario.spec.candidates]
     for index, candidate in enumerate(scenario.spec.candidates):
         path = f"spec.candidates[{index}]"
@@ -209,7 +210,7 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
             yield ScenarioError(
                 f"{path}.name", "a name that no other candidate has", f"{candidate.name!r} twice", "Rename one of them."
             )
-        yield from _pair_errors(path, candidate, scenario.spec.workload.model, workload.frameworks())
+        yield from _pair_errors(path, candidate, scenario.spec.workload.model)
 
 
 def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
@@ -223,8 +224,19 @@ def _data_errors(scenario: Scenario) -> Iterator[ScenarioError]:
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
 
 
-def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[str, ...]) -> Iterator[ScenarioError]:
-    support = catalog.load_engine(candidate.engine).SUPPORT
+def _message_errors(scenario: Scenario) -> Iterator[ScenarioError]:
+    model, sizes = scenario.spec.workload.model, scenario.spec.sweep.message_bytes
+    exchanges = catalog.load_workload(model).exchanges_messages
+    path = "spec.sweep.messageBytes"
+    if exchanges and not sizes:
+        yield ScenarioError(path, f"the sizes of {model}'s messages", "none", "Add one size or more.")
+    elif sizes and not exchanges:
+        yield ScenarioError(path, f"no sizes, since {model} sends no messages", f"{len(sizes)}", "Leave it out.")
+
+
+def _pair_errors(path: str, candidate: Candidate, model: str) -> Iterator[ScenarioError]:
+    module, workload = catalog.load_engine(candidate.engine), catalog.load_workload(model)
+    support, frameworks = module.SUPPORT, workload.frameworks()
     if candidate.strategy not in support.strategies:
         expected = f"a strategy of {candidate.engine} ({', '.join(support.strategies)})"
         yield ScenarioError(f"{path}.strategy", expected, repr(candidate.strategy), "Choose one of them.")
@@ -235,7 +247,7 @@ def _pair_errors(path: str, candidate: Candidate, model: str, frameworks: tuple[
     for option in set(candidate.options) - set(support.options):
         expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'it has none'})"
         yield ScenarioError(f"{path}.options", expected, repr(option), "Choose one, or leave it out.")
-    if support.framework not in frameworks:
+    if support.framework not in frameworks or not hasattr(module, workload.engine_class):
         expected = f"an engine that {model} is written for ({', '.join(frameworks)})"
         yield ScenarioError(
             f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model."

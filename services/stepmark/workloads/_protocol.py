@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from stepmark.strict import StrictModel
+from stepmark.workloads._messages import Message
 from stepmark.workloads._weights import Array, initial
 
 FRAMEWORKS = ("torch", "keras", "sleeper")
@@ -57,6 +58,10 @@ class Workload(ABC):
     params_model: ClassVar[type[StrictModel]]
     float64_limit: ClassVar[float] = 1e-12
     """This is the largest relative error allowed between two frameworks in float64 (docs/parity.md)."""
+    engine_class: ClassVar[str] = "Engine"
+    """This is the name of the class in an engine's module that runs this workload."""
+    exchanges_messages: ClassVar[bool] = False
+    """This says whether a step is a collective, whose sizes the scenario lists in `sweep.messageBytes`."""
 
     def frameworks(self) -> tuple[str, ...]:
         """Return the frameworks that this workload supports."""
@@ -73,6 +78,10 @@ class Workload(ABC):
     def parse(self, params: dict[str, Any]) -> Any:
         """Return the typed parameters of a document's `workload.params`."""
         return self.params_model.model_validate_json(json.dumps(params))
+
+    def message(self, params: Any, size: int | None, workers: int, precision: str) -> Message | None:
+        """Return the message of at most `size` bytes that each step exchanges, or None where a model is trained."""
+        return None
 
     @abstractmethod
     def input(self, params: Any) -> InputSpec:
