@@ -1,4 +1,4 @@
-"""Measure collectives in place of a training step: what the classes `Collectives` of all engines have in common."""
+"""Measure collectives in place of training: what the classes `Collectives` of all engines have in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,18 +13,25 @@ from stepmark.workloads._batches import Batch
 from stepmark.workloads._messages import Collective, Message
 from stepmark.workloads._protocol import Workload
 
-_WORKLOADS = ("collective",)
-
 
 def refused(reason: str, *collectives: Collective, **conditions: Any) -> Refusal:
-    """Return a refusal of these collectives, or of all where none is named, under the conditions of a `Refusal`."""
-    params = {"collective": collectives} if collectives else {}
-    return Refusal(f"collective: {reason}", workloads=_WORKLOADS, params=params, **conditions)
+    """Return a refusal of these collectives, under the conditions of a `Refusal`.
+
+    Where none is named, it holds for all of them and for cluster checks.
+    """
+    if collectives:
+        params = {"collective": collectives}
+        return Refusal(f"{', '.join(collectives)}: {reason}", workloads=("collective",), params=params, **conditions)
+    return Refusal(f"exchanges without training: {reason}", workloads=("collective", "cluster-check"), **conditions)
 
 
 _NOTHING_TRAINED = "nothing is trained, so there is nothing to accumulate or to clip"
 REFUSALS = (
-    refused("messages are float32 or bfloat16", precisions=("tf32", "float16", "float64")),
+    Refusal(
+        "collective: messages are float32 or bfloat16",
+        precisions=("tf32", "float16", "float64"),
+        workloads=("collective",),
+    ),
     refused("the strategy single has no group to exchange with", forms=("single",)),
     refused(_NOTHING_TRAINED, accumulation=True),
     refused(_NOTHING_TRAINED, clipping=True),
@@ -32,7 +39,41 @@ REFUSALS = (
 """These refusals hold for every framework."""
 
 
-class CollectiveSteps(ABC):
+class NoTraining(ABC):
+    """Be an engine that trains nothing: replace what only training needs."""
+
+    @abstractmethod
+    def drain(self) -> None:
+        """Return when the device has made everything that was begun."""
+
+    def step_without_reduce(self, index: int) -> None:
+        raise NotImplementedError("nothing is trained, so no step has an exchange to leave out")
+
+    def parts(self) -> dict[PartName, Callable[[int], None]]:
+        return {}
+
+    def forward(self, index: int) -> NDArray[Any]:
+        raise NotImplementedError("nothing is trained, so there is no model")
+
+    def synchronize(self) -> float:
+        """Wait for the device. There is no loss."""
+        self.drain()
+        return float("nan")
+
+    def compilations(self) -> int | None:
+        return None
+
+    def weights(self) -> Weights:
+        return {}
+
+    def load_weights(self, weights: Weights) -> None:
+        return None
+
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        return None
+
+
+class CollectiveSteps(NoTraining):
     """Exchange one message in each step. An engine adds how its framework does it.
 
     It comes before an engine's own class among the bases of a `Collectives`, and replaces what only training needs.
@@ -47,10 +88,6 @@ class CollectiveSteps(ABC):
     @abstractmethod
     def _result(self) -> NDArray[Any]:
         """Return what this rank holds after the last collective, as float32."""
-
-    @abstractmethod
-    def drain(self) -> None:
-        """Return when the device has made every collective that was begun."""
 
     def _repeatable(self) -> None:
         """Change what the rank gives, so that collectives can follow each other in place for ever."""
@@ -75,32 +112,6 @@ class CollectiveSteps(ABC):
     def step(self, index: int) -> None:
         """Make one collective."""
         self._call()
-
-    def step_without_reduce(self, index: int) -> None:
-        raise NotImplementedError("a collective is nothing but an exchange, so no step runs without it")
-
-    def parts(self) -> dict[PartName, Callable[[int], None]]:
-        return {}
-
-    def forward(self, index: int) -> NDArray[Any]:
-        raise NotImplementedError("a collective has no model")
-
-    def synchronize(self) -> float:
-        """Wait for the device. There is no loss."""
-        self.drain()
-        return float("nan")
-
-    def compilations(self) -> int | None:
-        return None
-
-    def weights(self) -> Weights:
-        return {}
-
-    def load_weights(self, weights: Weights) -> None:
-        return None
-
-    def restart(self, weights: Weights, learning_rate: float) -> None:
-        return None
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:

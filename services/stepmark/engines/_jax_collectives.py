@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stepmark.engines._collectives import refused
+from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
+from stepmark.engines._jax_device import RunAhead
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads._messages import Message
 
@@ -20,6 +22,28 @@ REFUSALS = (
         devices=("cpu",),
     ),
 )
+
+
+class JaxCollectives(CollectiveSteps):
+    """Exchange one message in each step. The engine adds how the group is joined."""
+
+    _ahead: RunAhead
+
+    def _begin(self, message: Message) -> Callable[[], Any]:
+        call, own = collective(message, self._context)
+
+        def exchange() -> None:
+            self._output = call(own)
+            self._ahead.began(self._output)
+
+        return exchange
+
+    def _result(self) -> NDArray[Any]:
+        return as_float32(self._output.addressable_data(0))
+
+    def drain(self) -> None:
+        self._output.block_until_ready()
+        self._ahead.drained()
 
 
 def collective(message: Message, context: RankContext) -> tuple[Callable[[Any], Any], "jax.Array"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from stepmark.engines import _tensorflow_device
-from stepmark.engines._collectives import as_float32, refused
+from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads._messages import Message
 
@@ -23,6 +23,31 @@ REFUSALS = (
 
 # Keys by which TensorFlow's processes find each other's broadcast. Its strategies count theirs from 1 up.
 _GROUP_KEY, _INSTANCE_KEY = 1 << 20, 1 << 20
+
+
+class TensorFlowCollectives(CollectiveSteps):
+    """Exchange one message in each step. The engine adds how the group is joined."""
+
+    asynchronous: bool
+    _strategy: Any
+    _model = None
+
+    def _begin(self, message: Message) -> Callable[[], Any]:
+        call = collective(
+            message, self._context, self._strategy, placed(message.contribution(self._context.rank), self._context)
+        )
+
+        def exchange() -> None:
+            self._output = call()
+
+        return exchange
+
+    def _result(self) -> NDArray[Any]:
+        return as_values(self._output)
+
+    def drain(self) -> None:
+        if self.asynchronous:
+            _tensorflow_device.drain(self._context)
 
 
 def collective(

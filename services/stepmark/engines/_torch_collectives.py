@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
+from stepmark.engines._torch_device import Cpu
 from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._messages import Message
 
@@ -58,12 +59,17 @@ class TorchCollectives(CollectiveSteps, TorchTraining):
         self._output.zero_()
 
     def flags(self) -> dict[str, str]:
-        import torch
+        return group_flags(self._device)
 
-        return {
-            "torch": torch.__version__,
-            "device": self._device.name,
-            "threads": str(torch.get_num_threads()),
-            "transport": self._device.transport,
-            **self._device.flags(),
-        }
+
+def group_flags(device: Cpu) -> dict[str, str]:
+    """Return versions and settings that an exchange depends on."""
+    import torch
+
+    return {
+        "torch": torch.__version__,
+        "device": device.name,
+        "threads": str(torch.get_num_threads()),
+        "transport": device.transport,
+        **device.flags(),
+    }

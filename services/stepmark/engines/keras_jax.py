@@ -16,7 +16,6 @@ from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
-from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -296,21 +295,5 @@ class Engine:
             jax.distributed.shutdown()
 
 
-class Collectives(_collectives.CollectiveSteps, Engine):
+class Collectives(_jax_collectives.JaxCollectives, Engine):
     """Exchange messages between ranks, in one compiled program."""
-
-    def _begin(self, message: Message) -> Callable[[], Any]:
-        call, own = _jax_collectives.collective(message, self._context)
-
-        def exchange() -> None:
-            self._output = call(own)
-            self._ahead.began(self._output)
-
-        return exchange
-
-    def _result(self) -> NDArray[Any]:
-        return _collectives.as_float32(self._output.addressable_data(0))
-
-    def drain(self) -> None:
-        self._output.block_until_ready()
-        self._ahead.drained()

@@ -23,7 +23,6 @@ from stepmark.engines._tensorflow_input import HostFeed
 from stepmark.engines._tensorflow_steps import TensorFlowSteps
 from stepmark.engines._tensorflow_strategies import mirrored, multi_worker, transport
 from stepmark.workloads._batches import Batch, micro_batches
-from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -278,23 +277,5 @@ class Engine(TensorFlowSteps):
         return None
 
 
-class Collectives(_collectives.CollectiveSteps, Engine):
+class Collectives(_tensorflow_collectives.TensorFlowCollectives, Engine):
     """Exchange messages between ranks, with the strategy that trains."""
-
-    _model = None
-
-    def _begin(self, message: Message) -> Callable[[], Any]:
-        own = _tensorflow_collectives.placed(message.contribution(self._context.rank), self._context)
-        call = _tensorflow_collectives.collective(message, self._context, self._strategy, own)
-
-        def exchange() -> None:
-            self._output = call()
-
-        return exchange
-
-    def _result(self) -> NDArray[Any]:
-        return _tensorflow_collectives.as_values(self._output)
-
-    def drain(self) -> None:
-        if self.asynchronous:
-            _tensorflow_device.drain(self._context)

@@ -7,20 +7,19 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._collectives import REFUSALS, CollectiveSteps
+from stepmark.engines._collectives import REFUSALS
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import PartName, RankContext, Weights
-from stepmark.engines._sleeper_device import SleeperDevice, sleep_until
+from stepmark.engines._sleeper_device import SleeperDevice, sleep_exactly
+from stepmark.engines._sleeper_exchanges import SleepingChecks, SleepingCollectives
 from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
-from stepmark.workloads._messages import Message
 from stepmark.workloads._protocol import Workload
 from stepmark.workloads.scripted import Params, Script
 
@@ -42,11 +41,6 @@ _SCRIPTED_STEPS = 20_000
 
 def import_framework() -> None:
     return None
-
-
-def sleep_exactly(seconds: float) -> None:
-    """Return after `seconds`, to a microsecond where the scheduler allows it."""
-    sleep_until(time.perf_counter_ns() + int(seconds * 1e9))
 
 
 class Engine:
@@ -145,22 +139,12 @@ class Engine:
         return None
 
 
-_COLLECTIVE_SECONDS, _BUS_BYTES_PER_SECOND = 0.0002, 1e9  # what a scripted collective takes, and its bandwidth
+class Collectives(SleepingCollectives, Engine):
+    """Exchange messages in scripted times."""
 
 
-class Collectives(CollectiveSteps, Engine):
-    """Sleep as long as a collective takes that has a known latency and a known bus bandwidth."""
-
-    def _begin(self, message: Message) -> Callable[[], Any]:
-        seconds = _COLLECTIVE_SECONDS + message.bytes * message.bus_factor / _BUS_BYTES_PER_SECOND
-        self._found = message.expected(self._context.rank)
-        return partial(sleep_exactly, seconds)
-
-    def _result(self) -> NDArray[Any]:
-        return self._found
-
-    def drain(self) -> None:
-        return None
+class Checks(SleepingChecks, Engine):
+    """Run the tasks of a cluster check in scripted times."""
 
 
 def _kill() -> None:

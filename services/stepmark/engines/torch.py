@@ -6,7 +6,7 @@ Gradients travel by gloo on CPU cores and by NCCL on GPUs. The level `compiled` 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines import _collectives, _departures, _torch_collectives, _torch_support
+from stepmark.engines import _collectives, _departures, _torch_checks, _torch_collectives, _torch_support
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining, load_into
@@ -85,5 +85,11 @@ class Engine(TorchTraining):
 
 class Collectives(_torch_collectives.TorchCollectives):
     """Exchange messages between ranks."""
+
+    _support = SUPPORT
+
+
+class Checks(_torch_checks.TorchChecks):
+    """Run the tasks of a cluster check."""
 
     _support = SUPPORT

@@ -15,8 +15,8 @@ from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
 from stepmark.hub.tables import cells, comparisons, executions, runs, summaries
 from stepmark.plan.cells import cells as cells_of
-from stepmark.plan.cells import size_text
 from stepmark.results.store import Run
+from stepmark.terms import size_text
 
 _PROBLEM_MOST = 1000
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stepmark import catalog
 from stepmark.scenario.model import Candidate, Scenario, Spec
-from stepmark.terms import DeviceKind, ExecutionLevel, Option, Precision
+from stepmark.terms import DeviceKind, ExecutionLevel, Option, Precision, size_text
 
 if TYPE_CHECKING:
     from stepmark.engines._support import Refusal, Support
@@ -67,14 +67,6 @@ class Cell(BaseModel):
     def global_batch(self) -> int:
         """Return the number of samples in a step, over all workers."""
         return self.batch_per_worker * self.workers
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes in the largest binary unit that gives a whole number: 64KiB."""
-    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if size >> power << power == size and size >> power:
-            return f"{size >> power}{unit}"
-    return f"{size}B"
 
 
 class Machine(BaseModel):

@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.summary import Summary
-from stepmark.plan.cells import size_text
 from stepmark.report import words
 from stepmark.report.plots import bandwidth
+from stepmark.terms import size_text
 
 EXPLAINED = (
     "Latency is the mean time t of one collective until its last rank has ended it. The algorithm bandwidth is the "

@@ -5,9 +5,9 @@ from stepmark.analysis.compare import Comparison, FamilyFacts
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
-from stepmark.plan.cells import size_text
 from stepmark.results.certificate import Stage
 from stepmark.results.environment import Environment
+from stepmark.terms import size_text
 
 UNKNOWN = "–"
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from stepmark.strict import StrictModel
+from stepmark.terms import DeviceKind
 from stepmark.workloads._messages import Message
+from stepmark.workloads._tasks import Task
 from stepmark.workloads._weights import Array, initial
 
 FRAMEWORKS = ("torch", "keras", "sleeper")
@@ -82,6 +84,10 @@ class Workload(ABC):
     def message(self, params: Any, size: int | None, workers: int, precision: str) -> Message | None:
         """Return the message of at most `size` bytes that each step exchanges, or None where a model is trained."""
         return None
+
+    def tasks(self, workers: int, device: DeviceKind) -> tuple[Task, ...]:
+        """Return what steps do in turn, or () where all do the same."""
+        return ()
 
     @abstractmethod
     def input(self, params: Any) -> InputSpec:

@@ -3,8 +3,9 @@ import pytest
 from conftest import scenario_document
 from stepmark.errors import ScenarioErrors
 from stepmark.plan.blocks import Plan, make_plan
-from stepmark.plan.cells import Machine, size_text
+from stepmark.plan.cells import Machine
 from stepmark.scenario.load import scenario_from_object
+from stepmark.terms import size_text
 
 SIZES = [1024, 65536, 1 << 20]
 

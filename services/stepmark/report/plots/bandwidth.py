@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from stepmark.analysis.bandwidth import Bandwidth
 from stepmark.analysis.intervals import Estimate
-from stepmark.plan.cells import size_text
 from stepmark.report.plots.curves import Frame, Line, draw, high, low
 from stepmark.report.plots.svg import Axis, log_axis
+from stepmark.terms import size_text
 
 _LABELS_MOST = 6
 
