@@ -137,9 +137,7 @@ def straggler_report(
         slow_hosts=_slow_hosts(slow, hosts or ()),
         spread_mean=float(spreads.mean()),
         spread_p99=float(np.percentile(spreads, 99)),
-        spread_expected=rank_ratios.expected_spread(
-            np.concatenate([rank_ratios.centred(one) for one in ratios], axis=1)
-        ),
+        spread_expected=rank_ratios.expected_spread(ratios),
     )
 
 
