@@ -1,4 +1,4 @@
-"""Define the closed sets of terms that scenarios, plans, engines and records share, each in one place."""
+"""Define the closed sets of terms that scenarios, plans, engines and records share, and how sizes are written."""
 
 from typing import Literal
 
@@ -15,3 +15,11 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_LAUNCHER: Launcher = "ray"
 """The launcher of a run whose launcher nobody names."""
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in the largest binary unit that gives a whole number: 64KiB."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >> power << power == size and size >> power:
+            return f"{size >> power}{unit}"
+    return f"{size}B"

@@ -34,7 +34,9 @@ def support(engine: str) -> Any:
 
 
 def models(engine: str) -> list[str]:
-    return [m for m in catalog.workload_names() if support(engine).framework in catalog.load_workload(m).frameworks()]
+    known = {name: catalog.load_workload(name) for name in catalog.workload_names()}
+    trained = {name: one for name, one in known.items() if one.engine_class == "Engine"}
+    return [name for name, one in trained.items() if support(engine).framework in one.frameworks()]
 
 
 def levels(known: dict[str, str | None]) -> list[str]:

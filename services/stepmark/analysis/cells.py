@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from stepmark.analysis.bandwidth import Bandwidth
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
@@ -37,6 +38,7 @@ class CellResult(SummaryModel):
     name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
     share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
     means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
+    `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained.
     """
 
     key: str
@@ -76,6 +78,8 @@ class CellResult(SummaryModel):
     sm_clock_hz: float | None = None
     power_watts: float | None = None
     device_memory_bytes: int | None = None
+    message_bytes: int | None = None
+    bandwidth: Bandwidth | None = None
 
     @property
     def state(self) -> str:

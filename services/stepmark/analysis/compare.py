@@ -24,7 +24,7 @@ Verdict = Literal["faster", "slower", "no measurable difference", "inconclusive"
 
 
 class Comparison(BaseModel):
-    """Store how a candidate compares with the reference at one execution, precision and worker count.
+    """Store how a candidate compares with the reference at one execution, precision, worker count and size.
 
     The reference is the scenario's first candidate, or what `spec.compare` says. `reference_precision` is the
     reference's precision, or None where it is `precision` too. `batch_per_worker` is None where the run has one batch.
@@ -46,6 +46,7 @@ class Comparison(BaseModel):
     reference_precision: str | None = None
     workers: int
     batch_per_worker: int | None = None
+    message_bytes: int | None = None
     ratio: Estimate | None
     median_ratio: Estimate | None = None
     slow_steps_matter: bool = False
@@ -222,6 +223,7 @@ def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Compari
         reference_precision=None if pair.base.precision == pair.cell.precision else pair.base.precision,
         workers=pair.cell.workers,
         batch_per_worker=pair.cell.batch_per_worker if pair.cell.several_batches else None,
+        message_bytes=pair.cell.message_bytes,
         ratio=means,
         median_ratio=medians,
         slow_steps_matter=bool(apart > np.log1p(minimum_effect)),

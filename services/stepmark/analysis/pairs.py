@@ -54,7 +54,7 @@ def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
 def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
     """Return the levels at which the cell is compared with this base; none if it is not."""
     spec, shared = scenario.spec, tuple(level for level in cell.levels if level in base.levels)
-    if (cell.workers, cell.batch_per_worker) != (base.workers, base.batch_per_worker):
+    if _size(cell) != _size(base):
         return ()
     if spec.compare == "executions":
         alike = (cell.candidate, cell.precision) == (base.candidate, base.precision)
@@ -65,6 +65,10 @@ def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
         return shared[:1] if firsts and cell.candidate == base.candidate else ()
     firsts = base.candidate == _reference_of(cell, scenario) != cell.candidate
     return shared if firsts and cell.precision == base.precision else ()
+
+
+def _size(cell: Cell) -> tuple[int, int, int | None]:
+    return cell.workers, cell.batch_per_worker, cell.message_bytes
 
 
 def _reference_of(cell: Cell, scenario: Scenario) -> str:

@@ -3,7 +3,9 @@
 These are the statistics of `stragglers`.
 """
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,27 +41,37 @@ def spread(times: Array) -> Array:
     return found
 
 
+def slowest_share(launches: Sequence[NDArray[Any]]) -> Array:
+    """Return the share of all steps in which each rank was the last, of shape (ranks,)."""
+    slowest = np.concatenate([np.argmax(one, axis=0) for one in launches])
+    return np.asarray(np.bincount(slowest, minlength=len(launches[0])) / len(slowest))
+
+
+def centred(ratios: Array) -> Array:
+    """Return each rank's ratios less their median, of shape (ranks, steps)."""
+    return np.asarray(ratios - np.median(ratios, axis=1, keepdims=True))
+
+
 def jitter(ratios: Array) -> Array:
     """Return the robust standard deviation of each rank's noise, of shape (ranks,)."""
-    centred = ratios - np.median(ratios, axis=1, keepdims=True)
-    return np.asarray(_MAD * np.median(np.abs(centred), axis=1))
+    return np.asarray(_MAD * np.median(np.abs(centred(ratios)), axis=1))
 
 
-def expected_spread(ratios: Array) -> float:
+def expected_spread(launches: Sequence[Array]) -> float:
     """Return the mean of the largest of n jitters of the typical size.
 
-    The normal order statistic follows Blom (1958).
+    `launches` holds ratios of shape (ranks, steps) each. The normal order statistic follows Blom (1958).
     """
-    ranks = len(ratios)
-    typical = float(np.median(jitter(ratios)))
+    ranks = len(launches[0])
+    typical = float(np.median(jitter(np.concatenate([centred(one) for one in launches], axis=1))))
     return float(np.expm1(typical * special.ndtri((ranks - 0.375) / (ranks + 0.25))))
 
 
 def memory(ratios: Array) -> float:
     """Return the lag-1 autocorrelation of a typical rank's noise, 0 to 0.95. Clipping makes it robust to spikes."""
-    centred = ratios - np.median(ratios, axis=1, keepdims=True)
-    limit = _CLIP * _MAD * np.median(np.abs(centred), axis=1, keepdims=True)
-    clipped = np.clip(centred, -limit, limit)
+    noise = centred(ratios)
+    limit = _CLIP * _MAD * np.median(np.abs(noise), axis=1, keepdims=True)
+    clipped = np.clip(noise, -limit, limit)
     power = np.einsum("rs,rs->r", clipped, clipped)
     lagged = np.einsum("rs,rs->r", clipped[:, 1:], clipped[:, :-1])
     return float(np.clip(np.median(lagged / np.maximum(power, 1e-300)), 0.0, 0.95))

@@ -8,7 +8,7 @@ can differ.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,7 @@ def straggler_report(
     hosts: Sequence[str] | None = None,
     blocks: Sequence[int] | None = None,
     minimum_effect: float = 0.01,
+    searches: int = 1,
 ) -> StragglerReport:
     """Find slow ranks.
 
@@ -107,9 +108,9 @@ def straggler_report(
     one-sided t-test on them per rank, Holm's correction over the ranks, and a slowness of at least `minimum_effect`. A
     launch that stands out from its rank's others is an alarm of its own, and leaves the first test. For a single
     launch, the unit is a group of neighbouring steps, far longer than the noise is correlated; then what is found holds
-    for that launch. More than half of the ranks slow in the same way is the normal state, not an alarm. ValueError is
-    raised for launches with different numbers of ranks, for another number of hosts, and for times that are not
-    positive.
+    for that launch. The chances of a false alarm are divided by `searches`, for a caller that makes as many. More than
+    half of the ranks slow in the same way is the normal state, not an alarm. ValueError is raised for launches with
+    different numbers of ranks, for another number of hosts, and for times that are not positive.
     """
     ranks, steps = launches[0].shape[0], sum(one.shape[1] for one in launches)
     _refuse_nonsense(launches, hosts)
@@ -118,13 +119,10 @@ def straggler_report(
     if len(launches) == 1 and steps < 2 * _GROUPS_LEAST:
         return StragglerReport(ranks=ranks, steps=steps, reason=f"{steps} steps are too few to search for slow ranks")
     ratios = [rank_ratios.log_ratios_to_others(np.log(one.astype(np.float64))) for one in launches]
-    width: int | None = None
-    passing: list[_Passing] = []
-    if len(launches) == 1:
-        test, width = _within_one(ratios[0])
-    else:
-        test, passing = _over_launches(ratios, minimum_effect)
-    last = _slowest_share(launches)
+    test, passing, width = _tested(ratios, minimum_effect)
+    test = replace(test, family_wise=test.family_wise / searches)
+    passing = [one for one in passing if one.p_value <= _FAMILY_WISE_PASSING / searches]
+    last = rank_ratios.slowest_share(launches)
     slow = _alarms(test, minimum_effect, last, hosts)
     always = {one.rank for one in slow}
     slow += [_passing(one, blocks, last, hosts) for one in passing if one.rank not in always]
@@ -139,7 +137,7 @@ def straggler_report(
         slow_hosts=_slow_hosts(slow, hosts or ()),
         spread_mean=float(spreads.mean()),
         spread_p99=float(np.percentile(spreads, 99)),
-        spread_expected=rank_ratios.expected_spread(np.concatenate([_centred(one) for one in ratios], axis=1)),
+        spread_expected=rank_ratios.expected_spread(ratios),
     )
 
 
@@ -153,8 +151,12 @@ def _refuse_nonsense(launches: Sequence[Times], hosts: Sequence[str] | None) -> 
         raise ValueError("expected positive times, found others")
 
 
-def _centred(ratios: Array) -> Array:
-    return ratios - np.median(ratios, axis=1, keepdims=True)
+def _tested(ratios: Sequence[Array], minimum_effect: float) -> tuple[_Test, list["_Passing"], int | None]:
+    """Return the test, the launches that stand out, and the steps per group where there is one launch."""
+    if len(ratios) == 1:
+        test, width = _within_one(ratios[0])
+        return test, [], width
+    return *_over_launches(ratios, minimum_effect), None
 
 
 def _within_one(ratios: Array) -> tuple[_Test, int]:
@@ -287,11 +289,6 @@ def _needed(test: _Test, minimum_effect: float) -> float:
         rank_ratios.errors_needed(test.degrees, test.family_wise / len(test.effect), DETECTION_POWER) * error,
         float(np.log1p(minimum_effect) + special.ndtri(DETECTION_POWER) * error),
     )
-
-
-def _slowest_share(launches: Sequence[Times]) -> Array:
-    slowest = np.concatenate([np.argmax(one, axis=0) for one in launches])
-    return np.asarray(np.bincount(slowest, minlength=len(launches[0])) / len(slowest))
 
 
 def _slow_hosts(slow: Sequence[Straggler], hosts: Sequence[str]) -> tuple[str, ...]:

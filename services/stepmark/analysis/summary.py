@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from stepmark.analysis import compare, model_facts, scaling, stopping
+from stepmark.analysis.bandwidth import bandwidth_of
 from stepmark.analysis.cells import CellResult, Facts, cell_result, figures_of, rates, with_scaling
 from stepmark.analysis.disturbance import counting
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
@@ -92,7 +93,9 @@ def summarize_run(
     for cell in cells:
         result = cell_result(cell, every[cell.key], certificates.get(cell.key), facts)
         baseline = scaling.baseline_of(cell, cells)
-        results.append(with_scaling(result, cell, baseline, mode, throughput, facts.level))
+        result = with_scaling(result, cell, baseline, mode, throughput, facts.level)
+        moved = bandwidth_of(scenario.spec.workload, cell, result.step_seconds)
+        results.append(result.model_copy(update={"bandwidth": moved}))
     measured = {key: Measured.of(figures) for key, figures in good.items()}
     comparisons, family = compare.comparisons(scenario, cells, measured, certificates)
     return Summary(

@@ -1,7 +1,8 @@
 """`stepmark`: measure which framework, strategy and settings train a model fastest.
 
 Exit codes: 0: all was measured; 1: something that was to be measured failed, the run ended early, or a cell became
-slower; 2: the scenario is refused; 3: this environment cannot do it; 130 and 143: Ctrl-C and SIGTERM.
+slower; 2: the scenario is refused; 3: this environment cannot do it; 4: a cluster is broken; 130 and 143: Ctrl-C and
+SIGTERM.
 """
 
 import signal
@@ -15,6 +16,7 @@ from typer.exceptions import TyperException
 from stepmark import __version__
 from stepmark.cli.commands import (
     cancel,
+    check_cluster,
     compare,
     doctor,
     forecast,
@@ -64,6 +66,7 @@ for command in (
     compare.compare,
     forecast.forecast,
     doctor.doctor,
+    check_cluster.check_cluster,
     submit.submit,
     cancel.cancel,
 ):

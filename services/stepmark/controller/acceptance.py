@@ -94,8 +94,9 @@ def _device_mismatch(scenario: Scenario, profile: Profile) -> ScenarioError | No
 
 def _beyond(scenario: Scenario, profile: Profile) -> Iterator[ScenarioError]:
     spec, limits = scenario.spec, profile.limits
-    sizes = sum(len(spec.scale.batches_of(workers)) for workers in spec.scale.workers)
-    cells = len(spec.candidates) * len(spec.sweep.execution) * len(spec.sweep.precision) * sizes
+    sweep = spec.sweep
+    settings = len(sweep.execution) * len(sweep.precision) * max(len(sweep.message_bytes), 1)
+    cells = len(spec.candidates) * settings * sum(len(spec.scale.batches_of(workers)) for workers in spec.scale.workers)
     asked = (
         ("spec.scale.workers", "workers", max(spec.scale.workers), limits.max_workers),
         ("spec", "cells (candidates x executions x precisions x worker counts x batches)", cells, limits.max_cells),

@@ -41,6 +41,7 @@ class RankContext:
     weights and data come; `launch_seed` differs between launches and is the same on all ranks. `replicas` is the number
     of workers inside this process, and `accumulate` the number of micro-batches of a step, of equal size. The model and
     its batches are placed on `device`, of which a process with several `replicas` has as many, counted from 0.
+    `message_bytes` is the size of a collective's message, and None where a model is trained.
     """
 
     rank: int
@@ -61,6 +62,7 @@ class RankContext:
     clip_global_norm: float | None = None
     options: tuple[Option, ...] = ()
     device: Device = CPU
+    message_bytes: int | None = None
 
     @property
     def distributed(self) -> bool:
@@ -180,7 +182,11 @@ def interleaved(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 class EngineModule(Protocol):
-    """Describe the module of an engine, as `catalog.load_engine` returns it."""
+    """Describe the module of an engine, as `catalog.load_engine` returns it.
+
+    A module may have other classes than `Engine`, with the same methods: `Workload.engine_class` names the one that a
+    workload runs on.
+    """
 
     SUPPORT: Support
     Engine: type[Engine]

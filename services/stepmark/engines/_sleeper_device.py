@@ -20,6 +20,11 @@ def sleep_until(end_ns: int) -> None:
         pass
 
 
+def sleep_exactly(seconds: float) -> None:
+    """Return after `seconds`, to a microsecond where the scheduler allows it."""
+    sleep_until(time.perf_counter_ns() + int(seconds * 1e9))
+
+
 class SleeperDevice:
     """Make steps of given lengths one after another, while the caller goes on.
 

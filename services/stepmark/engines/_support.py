@@ -39,6 +39,8 @@ class Refusal:
     devices: tuple[DeviceKind, ...] = ()
     workloads: tuple[str, ...] = ()
     """The refusal holds for these models."""
+    params: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    """The refusal holds where each of these parameters of the model has one of its values."""
     capability_below: tuple[int, int] | None = None
     """The refusal holds for GPUs whose compute capability is known and below this one."""
     capability_from: tuple[int, int] | None = None

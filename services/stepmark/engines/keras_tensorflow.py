@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_layers, _keras_parts, _losses, _tensorflow_device
+from stepmark.engines import (
+    _collectives,
+    _departures,
+    _keras_layers,
+    _keras_parts,
+    _losses,
+    _tensorflow_collectives,
+    _tensorflow_device,
+)
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import Operations, PartName, RankContext, Weights, interleaved
 from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
@@ -47,6 +55,8 @@ SUPPORT = Support(
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
+        *_collectives.REFUSALS,
+        *_tensorflow_collectives.REFUSALS,
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
             "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
@@ -285,3 +295,7 @@ class Engine(TensorFlowSteps):
 
     def close(self) -> None:
         return None
+
+
+class Collectives(_tensorflow_collectives.TensorFlowCollectives, Engine):
+    """Exchange messages between ranks, with the strategy that trains."""

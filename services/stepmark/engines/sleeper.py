@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.engines._collectives import REFUSALS
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import Operations, PartName, RankContext, Weights
-from stepmark.engines._sleeper_device import SleeperDevice, sleep_until
+from stepmark.engines._sleeper_device import SleeperDevice, sleep_exactly
+from stepmark.engines._sleeper_exchanges import SleepingChecks, SleepingCollectives
 from stepmark.engines._support import Strategy, Support
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -30,6 +32,7 @@ SUPPORT = Support(
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
     precisions={"float32": None, "bfloat16": None},
+    refusals=REFUSALS,
     no_gpu=None,  # It sleeps on any device.
 )
 
@@ -38,11 +41,6 @@ _SCRIPTED_STEPS = 20_000
 
 def import_framework() -> None:
     return None
-
-
-def sleep_exactly(seconds: float) -> None:
-    """Return after `seconds`, to a microsecond where the scheduler allows it."""
-    sleep_until(time.perf_counter_ns() + int(seconds * 1e9))
 
 
 class Engine:
@@ -145,6 +143,14 @@ class Engine:
 
     def close(self) -> None:
         return None
+
+
+class Collectives(SleepingCollectives, Engine):
+    """Exchange messages in scripted times."""
+
+
+class Checks(SleepingChecks, Engine):
+    """Run the tasks of a cluster check in scripted times."""
 
 
 def _kill() -> None:

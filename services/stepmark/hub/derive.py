@@ -16,6 +16,7 @@ from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
 from stepmark.hub.tables import cell_devices, cells, comparisons, executions, runs, summaries
 from stepmark.results.store import Run
+from stepmark.terms import size_text
 
 _PROBLEM_MOST = 1000
 
@@ -146,7 +147,8 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
         "reference_precision", "verdict", "reason",
     )  # fmt: skip
     ratio = comparison.ratio
-    level = f"{comparison.candidate}.{comparison.execution}.{comparison.precision}.w{comparison.workers}"
+    message = "" if comparison.message_bytes is None else f".{size_text(comparison.message_bytes)}"
+    level = f"{comparison.candidate}.{comparison.execution}.{comparison.precision}.w{comparison.workers}{message}"
     batch = "" if comparison.batch_per_worker is None else str(comparison.batch_per_worker)
     return {name: getattr(comparison, name) for name in names} | {
         "key": f"{level}.b{batch}" if batch else level,

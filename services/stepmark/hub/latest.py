@@ -19,12 +19,19 @@ ENDED = ("complete", "failed")
 def make_current(connection: sa.Connection, execution_id: str) -> None:
     """Make this execution current for each configuration of which it is the newest.
 
-    Its derived rows must be stored already.
+    Its derived rows must be stored already. Those of collectives are left out: their sizes have no label yet, so all
+    sizes would be one configuration.
     """
     make_others_current(connection, execution_id)
     for what, table in TABLES.items():
         for row in connection.execute(table.select().where(table.c.execution_id == execution_id)).mappings().all():
-            _enter(connection, what, row)
+            if not has_message(row["key"]):
+                _enter(connection, what, row)
+
+
+def has_message(key: str) -> bool:
+    """Return whether a cell's or comparison's key ends with the size of a message and not with its workers."""
+    return not key.rpartition(".")[2].startswith("w")
 
 
 def make_others_current(connection: sa.Connection, execution_id: str) -> None:

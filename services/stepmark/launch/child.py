@@ -152,7 +152,7 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     )
     buffer.phase = Phase.JOINED
     group.watch(lambda: _end_because_of_peer(spec, buffer))
-    engine = module.Engine(spec.rank_context())
+    engine: Engine = getattr(module, catalog.load_workload(spec.workload.model).engine_class)(spec.rank_context())
     _never_freed.append(engine)
     engine.join_group()
     return engine, group

@@ -109,6 +109,7 @@ class LaunchSpec(_Part):
             clip_global_norm=self.training.clip_global_norm,
             options=cell.options,
             device=self.placement.device,
+            message_bytes=cell.message_bytes,
         )
 
 

@@ -1,8 +1,8 @@
 """Put the launches in order: randomised complete blocks with compared cells side by side.
 
 Every block has every measurable cell once. Cells that are compared (by default those of one execution level, precision,
-worker count and batch) are neighbours, in reversed order every second block (ABBA), so that a slow drift of the machine
-affects both alike.
+worker count, batch and message size) are neighbours, in reversed order every second block (ABBA), so that a slow drift
+of the machine affects both alike.
 Source: Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
@@ -117,7 +117,7 @@ Group = tuple[str | int | None, ...]
 
 def group_of(cell: Cell, compare: Compared) -> Group:
     """Return what compared cells have in common: everything but what the scenario compares."""
-    size = cell.workers, cell.batch_per_worker
+    size = cell.workers, cell.batch_per_worker, cell.message_bytes
     return {
         "candidates": (cell.levels[0], cell.precision, *size),
         "executions": (cell.candidate, cell.precision, *size),

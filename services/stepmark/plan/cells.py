@@ -1,4 +1,4 @@
-"""Turn a scenario into its cells: candidate x execution x precision x worker count x batch."""
+"""Turn a scenario into its cells: candidate x execution x precision x worker count x batch x message size."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stepmark import catalog
 from stepmark.scenario.model import Candidate, Scenario, Spec
-from stepmark.terms import DeviceKind, ExecutionLevel, Option, Precision
+from stepmark.terms import DeviceKind, ExecutionLevel, Option, Precision, size_text
 
 if TYPE_CHECKING:
     from stepmark.engines._support import Refusal, Support
@@ -18,12 +18,13 @@ Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Cell(BaseModel):
-    """Describe one row of the result table: a candidate at one execution, precision and worker count.
+    """Describe one row of the result table: a candidate at one execution, precision, worker count and message size.
 
     `levels` holds the execution levels of the scenario that this cell answers: 'default' and what it resolves to are
     one cell. `several_batches` says that the scenario has several batches per worker, so that the key names this one.
     `processes` is 1 where a strategy keeps all workers in one process, and otherwise equals `workers`.
     `device` is the kind of device that it trains on; records from before GPUs were all measured on CPU cores.
+    `message_bytes` is the size of what a collective exchanges, and None where a model is trained.
     `unsupported` is the reason why the cell is not measured, or None.
     """
 
@@ -42,6 +43,7 @@ class Cell(BaseModel):
     batch_per_worker: Number
     several_batches: bool = False
     device: DeviceKind = "cpu"
+    message_bytes: Number | None = None
     unsupported: str | None = None
 
     @model_validator(mode="before")
@@ -56,7 +58,8 @@ class Cell(BaseModel):
     def key(self) -> str:
         """Return the cell's name within its scenario, which people, files and launches use."""
         batch = f".b{self.batch}" if self.batch else ""
-        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}{batch}"
+        message = "" if self.message_bytes is None else f".{size_text(self.message_bytes)}"
+        return f"{self.candidate}.{self.execution}.{self.precision}.w{self.workers}{batch}{message}"
 
     @property
     def batch(self) -> str:
@@ -102,7 +105,12 @@ def cells(scenario: Scenario, machine: Machine, unavailable: Mapping[str, str] |
     """
     spec = scenario.spec
     found: dict[str, Cell] = {}
-    sizes = [(workers, batch) for workers in spec.scale.workers for batch in spec.scale.batches_of(workers)]
+    sizes = [
+        (workers, batch, message)
+        for workers in spec.scale.workers
+        for batch in spec.scale.batches_of(workers)
+        for message in spec.sweep.message_bytes or (None,)
+    ]
     for candidate, level, precision, size in product(
         spec.candidates, spec.sweep.execution, spec.sweep.precision, sizes
     ):
@@ -118,11 +126,11 @@ def _cell(
     candidate: Candidate,
     level: ExecutionLevel,
     precision: Precision,
-    size: tuple[int, int],
+    size: tuple[int, int, int | None],
     machine: Machine,
 ) -> Cell:
-    """Return one cell. `size` holds its number of workers and its batch per worker."""
-    workers, batch = size
+    """Return one cell. `size` holds its number of workers, its batch per worker and the size of its message."""
+    workers, batch, message_bytes = size
     support = catalog.load_engine(candidate.engine).SUPPORT
     variants = support.variants_of(candidate.strategy)
     cell = Cell(
@@ -139,6 +147,7 @@ def _cell(
         batch_per_worker=batch,
         several_batches=scenario.spec.scale.batches_per_worker is not None,
         device=machine.device,
+        message_bytes=message_bytes,
     )
     return cell.model_copy(update={"unsupported": next(_reasons(cell, scenario.spec, machine), None)})
 
@@ -186,8 +195,16 @@ def _refuses(refusal: "Refusal", cell: Cell, spec: Spec, machine: Machine) -> bo
     met = (
         not refusal.devices or cell.device in refusal.devices,
         not refusal.workloads or spec.workload.model in refusal.workloads,
+        not refusal.params or _has_params(spec, refusal),
         refusal.matches(cell.strategy, cell.variant, cell.execution, cell.precision, cell.options, capability),
         not refusal.accumulation or training.gradient_accumulation > 1,
         not refusal.clipping or training.clip_global_norm is not None,
     )
     return all(met)
+
+
+def _has_params(spec: Spec, refusal: "Refusal") -> bool:
+    if spec.workload.model not in refusal.workloads:
+        return False
+    params = catalog.load_workload(spec.workload.model).parse(spec.workload.params)
+    return all(getattr(params, name) in values for name, values in refusal.params.items())

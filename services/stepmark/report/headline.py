@@ -65,9 +65,12 @@ def _setting(one: Comparison, among: Sequence[Comparison]) -> str:
         return words.compared_batch(one)
     levels = len({other.execution for other in among}) > 1
     precisions = len({other.precision for other in among}) > 1
-    return "".join(
-        [f", {one.execution}" if levels else "", f", {one.precision}" if precisions else "", words.compared_batch(one)]
-    )
+    return "".join([
+        f", {one.execution}" if levels else "",
+        f", {one.precision}" if precisions else "",
+        f",{size}" if (size := words.message(one.message_bytes)) else "",
+        words.compared_batch(one),
+    ])  # fmt: skip
 
 
 def _inverse(ratio: Estimate) -> Estimate:

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import clean
-from stepmark.report import headline, machine, ranking, sentences, tables, views, words
-from stepmark.report.plots import scaling
+from stepmark.report import collectives, headline, machine, ranking, sentences, tables, views, words
+from stepmark.report.plots import curves
 
 
 def render(summary: Summary) -> str:
@@ -30,7 +30,7 @@ def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.globals |= {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
-    made.globals |= {"tables": tables, "machine": machine, "mark_path": scaling.mark_path}
+    made.globals |= {"tables": tables, "machine": machine, "mark_path": curves.mark_path, "collectives": collectives}
     made.globals["prefix"] = ""  # of the sections' ids, where several reports stand on one page
     return made
 

@@ -114,7 +114,8 @@ def _row(cell: CellResult, one_precision: bool) -> list[str]:
     efficiency = words.UNKNOWN if cell.scaling is None else f"{cell.scaling.efficiency.value:.0%}"
     precision = "" if one_precision else f" {cell.precision}"
     return [
-        f"{cell.candidate} {words.execution(cell)}{precision}{words.options(cell)}{words.batch(cell)}",
+        f"{cell.candidate} {words.execution(cell)}{precision}{words.options(cell)}{words.batch(cell)}"
+        f"{words.message(cell.message_bytes)}",
         str(cell.workers),
         words.step_time(cell),
         words.rate(cell),

@@ -12,7 +12,8 @@ from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.step_times import Rate, StepSeconds
 from stepmark.analysis.summary import Summary
-from stepmark.report import ranking, sentences, words
+from stepmark.report import collectives, ranking, sentences, words
+from stepmark.report.plots import curves as drawn
 from stepmark.report.plots import distribution, scaling, strips, svg
 
 _MANY_RATIOS, _SHOWN_OF_A_COUNT, _SHOWN_STACKS = 12, 8, 16
@@ -74,6 +75,7 @@ class Page:
     ranking: list[Group]
     steps: list[Group]
     panels: list[Panel]
+    collectives: list[collectives.Panel]
     split: Group | None
     startup: Group | None
     classes: dict[str, str]
@@ -92,6 +94,7 @@ def page(summary: Summary) -> Page:
         ranking=_by_workers(summary.cells, lambda cells: _ranking(cells, colours, summary)),
         steps=_by_workers(summary.cells, lambda cells: _steps(cells, colours)),
         panels=_panels(summary, colours),
+        collectives=collectives.panels(summary, colours),
         split=_split(summary.cells, colours),
         startup=_startup(summary.cells, colours),
         classes=VERDICT_CLASSES,
@@ -150,7 +153,7 @@ def _bar(axis: svg.Axis, cell: CellResult, rate: Rate, colours: dict[str, int]) 
 
 
 def _colour(cell: CellResult, colours: dict[str, int]) -> str:
-    return scaling.colour_class(colours[cell.candidate])
+    return drawn.colour_class(colours[cell.candidate])
 
 
 def _steps(cells: list[CellResult], colours: dict[str, int]) -> Group | None:

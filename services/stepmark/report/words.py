@@ -8,6 +8,7 @@ from stepmark.analysis.scaling import Mode
 from stepmark.analysis.summary import Summary
 from stepmark.results.certificate import Stage
 from stepmark.results.environment import Environment
+from stepmark.terms import size_text
 
 UNKNOWN = "–"
 
@@ -132,12 +133,18 @@ def execution(cell: CellResult) -> str:
 
 def cell_name(cell: CellResult) -> str:
     """Return the cell's name for a person; the number of workers stands beside it."""
-    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}{batch(cell)}"
+    sizes = f"{batch(cell)}{message(cell.message_bytes)}"
+    return f"{cell.candidate} {execution(cell)} {cell.precision}{options(cell)}{sizes}"
 
 
 def batch(cell: CellResult) -> str:
     """Return the cell's batch per worker where the run has several; otherwise an empty text."""
     return f", batch {cell.batch_per_worker}" if cell.several_batches else ""
+
+
+def message(size: int | None) -> str:
+    """Return the size of a collective's message, after a space; empty where a model is trained."""
+    return "" if size is None else f" {size_text(size)}"
 
 
 def strategy(cell: CellResult) -> str:
@@ -208,7 +215,8 @@ def setting(comparison: Comparison) -> str:
     same = c.candidate_execution == c.reference_execution
     levels = c.candidate_execution if same else f"{c.candidate_execution} against {c.reference_execution}"
     precision = c.precision if c.reference_precision is None else f"{c.precision} against {c.reference_precision}"
-    return f"{c.execution} ({levels}), {precision}, {workers(c.workers)}{compared_batch(c)}"
+    sizes = f"{message(c.message_bytes)}, {workers(c.workers)}{compared_batch(c)}"
+    return f"{c.execution} ({levels}), {precision}{sizes}"
 
 
 def compared_batch(comparison: Comparison) -> str:

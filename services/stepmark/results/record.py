@@ -6,6 +6,7 @@ Schema history
     3  the parts of a step, timed alone; energy
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
+    6  a cell's message size, where it measures a collective
 """
 
 import io
@@ -180,7 +181,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4, 5] = 5
+    schema_version: Literal[1, 2, 3, 4, 5, 6] = 6
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

@@ -206,6 +206,7 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     workload = None if catalog.is_foreign(model) else catalog.load_workload(model)
     if workload is not None:
         yield from _params_errors(scenario, workload)
+    yield from _message_errors(scenario, workload is not None and workload.exchanges_messages)
     names = [candidate.name for candidate in scenario.spec.candidates]
     for index, candidate in enumerate(scenario.spec.candidates):
         path = f"spec.candidates[{index}]"
@@ -236,8 +237,18 @@ def _data_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioE
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
 
 
+def _message_errors(scenario: Scenario, exchanges: bool) -> Iterator[ScenarioError]:
+    model, sizes = scenario.spec.workload.model, scenario.spec.sweep.message_bytes
+    path = "spec.sweep.messageBytes"
+    if exchanges and not sizes:
+        yield ScenarioError(path, f"the sizes of {model}'s messages", "none", "Add one size or more.")
+    elif sizes and not exchanges:
+        yield ScenarioError(path, f"no sizes, since {model} sends no messages", f"{len(sizes)}", "Leave it out.")
+
+
 def _pair_errors(path: str, candidate: Candidate, model: str, workload: "Workload | None") -> Iterator[ScenarioError]:
-    support = catalog.load_engine(candidate.engine).SUPPORT
+    module = catalog.load_engine(candidate.engine)
+    support = module.SUPPORT
     if candidate.strategy not in support.strategies:
         expected = f"a strategy of {candidate.engine} ({', '.join(support.strategies)})"
         yield ScenarioError(f"{path}.strategy", expected, repr(candidate.strategy), "Choose one of them.")
@@ -248,7 +259,9 @@ def _pair_errors(path: str, candidate: Candidate, model: str, workload: "Workloa
     for option in set(candidate.options) - set(support.options):
         expected = f"an option of {candidate.engine} ({', '.join(support.options) or 'it has none'})"
         yield ScenarioError(f"{path}.options", expected, repr(option), "Choose one, or leave it out.")
-    if workload is not None and support.framework not in workload.frameworks():
+    if workload is not None and not (
+        support.framework in workload.frameworks() and hasattr(module, workload.engine_class)
+    ):
         expected = f"an engine that {model} is written for ({', '.join(workload.frameworks())})"
         yield ScenarioError(
             f"{path}.engine", expected, repr(candidate.engine), "Choose another engine or another model."

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 from stepmark import catalog
 from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
+from stepmark.scenario.sweep import Sweep
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import Compared, DataSource, DeviceChoice, ExecutionLevel, Option, Precision
+from stepmark.terms import Compared, DataSource, DeviceChoice, Option
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -63,20 +64,6 @@ class Candidate(StrictModel):
     """Another way of the same engine and strategy; absent: the engine's default way."""
     options: Annotated[tuple[Option, ...], Field(max_length=8, json_schema_extra=EACH_ONCE), EachOnce] = ()
     """Settings other than the framework's defaults; each engine lists its own. XLA is the execution `compiled`."""
-
-
-class Sweep(StrictModel):
-    """Executions and precisions at which every candidate is measured."""
-
-    execution: Annotated[
-        tuple[ExecutionLevel, ...], Field(min_length=1, max_length=4, json_schema_extra=EACH_ONCE), EachOnce
-    ] = ("default",)
-    """eager: no graph; graph: traced; compiled: torch.compile or XLA; default: what the engine's users get without
-    asking."""
-    precision: Annotated[
-        tuple[Precision, ...], Field(min_length=1, max_length=5, json_schema_extra=EACH_ONCE), EachOnce
-    ] = ("float32",)
-    """float32 (TF32 off), tf32, float64, or the framework's mixed precision: bfloat16, float16 with loss scaling."""
 
 
 class Training(StrictModel):
@@ -262,6 +249,8 @@ class Scenario(StrictModel):
             del document["spec"]["scale"]["batchesPerWorker"]
         if self.spec.compare == "candidates":
             del document["spec"]["compare"]
+        if not self.spec.sweep.message_bytes:
+            del document["spec"]["sweep"]["messageBytes"]
         for name in _YOUNGER:
             field = Measurement.model_fields[name]
             if getattr(self.spec.measurement, name) == field.default:

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.strict import StrictModel
+from stepmark.terms import DeviceKind
 from stepmark.workloads import _weights
+from stepmark.workloads._messages import Message
+from stepmark.workloads._tasks import Task
 from stepmark.workloads._weights import Array, initial
 
 FRAMEWORKS = ("torch", "keras", "sleeper")
@@ -95,6 +98,10 @@ class Workload(ABC):
     """Without weights there is nothing whose parity could be checked."""
     inspected: ClassVar[bool] = False
     """Models that no test of stepmark knows are inspected before they are timed (launch/inspect_model.py)."""
+    engine_class: ClassVar[str] = "Engine"
+    """This is the name of the class in an engine's module that runs this workload."""
+    exchanges_messages: ClassVar[bool] = False
+    """This says whether a step is a collective, whose sizes the scenario lists in `sweep.messageBytes`."""
 
     def frameworks(self) -> tuple[str, ...]:
         """Return the frameworks that this workload supports."""
@@ -125,6 +132,14 @@ class Workload(ABC):
     def parse(self, params: dict[str, Any]) -> Any:
         """Return the typed parameters of a document's `workload.params`."""
         return self.params_model.model_validate_json(json.dumps(params))
+
+    def message(self, params: Any, size: int | None, workers: int, precision: str) -> Message | None:
+        """Return the message of at most `size` bytes that each step exchanges, or None where a model is trained."""
+        return None
+
+    def tasks(self, workers: int, device: DeviceKind) -> tuple[Task, ...]:
+        """Return what steps do in turn, or () where all do the same."""
+        return ()
 
     @abstractmethod
     def input(self, params: Any) -> InputSpec:

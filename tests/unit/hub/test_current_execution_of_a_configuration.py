@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from stepmark.hub import migrate
 from stepmark.hub.database import Database
 from stepmark.hub.deriver import mark_lost
-from stepmark.hub.latest import make_current, make_others_current
+from stepmark.hub.latest import has_message, make_current, make_others_current
 from stepmark.hub.rows import insert
 from stepmark.hub.tables import cells, executions, latest, runs
 
@@ -74,3 +74,8 @@ def test_only_a_silent_execution_that_is_still_running_is_marked_as_lost(databas
     with database.read() as connection:
         found = connection.execute(sa.select(executions.c.execution_id, executions.c.outcome, executions.c.ended_at))
         assert set(found) == {("silent", "lost", 10.0), ("heard", "running", None), ("ended", "complete", None)}
+
+
+def test_sizes_of_a_collective_are_no_configurations() -> None:
+    keys = ["c.eager.float32.w2", "c.eager.float32.w2.64KiB", "c.eager.float32.w12.1020B"]
+    assert [has_message(key) for key in keys] == [False, True, True]

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from stepmark.analysis.history import History, HistoryCell, HistoryPoint
 from stepmark.analysis.step_times import Rate
 from stepmark.hub.pages.words import moment
-from stepmark.report.plots.scaling import colour_class, mark_path
+from stepmark.report.plots.curves import colour_class, mark_path
 from stepmark.report.plots.svg import Axis, element, linear_axis
 
 _WIDTH, _HEIGHT = 440, 230

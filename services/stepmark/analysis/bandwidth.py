@@ -1,0 +1,52 @@
+"""Derive the latency and the bandwidths of a collective from the time of its steps, as nccl-tests define them."""
+
+from stepmark import catalog
+from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.step_times import StepSeconds, SummaryModel
+from stepmark.plan.cells import Cell
+from stepmark.scenario.model import WorkloadChoice
+
+
+class Bandwidth(SummaryModel):
+    """Store how fast one collective moves its message, with intervals over blocks.
+
+    `message_bytes` is the size S of the message, which may be a few bytes smaller than the scenario's, so that it can
+    be cut among the ranks. `latency_seconds` is the mean time t of one collective until its last rank has ended it.
+    `algorithm_bytes_per_second` is S / t. `bus_bytes_per_second` is that times 2 (n - 1) / n for an all-reduce, times
+    (n - 1) / n for reduce-scatter and all-gather, and times 1 for a broadcast: what each link of n ranks carries, which
+    can be compared with the hardware (nccl-tests, doc/PERFORMANCE.md).
+    """
+
+    collective: str
+    message_bytes: int
+    latency_seconds: Estimate
+    algorithm_bytes_per_second: Estimate
+    bus_bytes_per_second: Estimate
+
+
+def bandwidth_of(choice: WorkloadChoice, cell: Cell, step: StepSeconds | None) -> Bandwidth | None:
+    """Return the bandwidths of a cell, or None where nothing was measured or a model is trained."""
+    workload = catalog.load_workload(choice.model)
+    message = workload.message(workload.parse(choice.params), cell.message_bytes, cell.workers, cell.precision)
+    if message is None or step is None:
+        return None
+    algorithm = _inverse(step.mean, message.bytes)
+    return Bandwidth(
+        collective=message.collective,
+        message_bytes=message.bytes,
+        latency_seconds=step.mean,
+        algorithm_bytes_per_second=algorithm,
+        bus_bytes_per_second=_times(algorithm, message.bus_factor),
+    )
+
+
+def _inverse(seconds: Estimate, size: int) -> Estimate:
+    low = None if seconds.high is None else size / seconds.high
+    high = None if seconds.low is None else size / seconds.low
+    return Estimate(value=size / seconds.value, low=low, high=high)
+
+
+def _times(rate: Estimate, factor: float) -> Estimate:
+    low = None if rate.low is None else rate.low * factor
+    high = None if rate.high is None else rate.high * factor
+    return Estimate(value=rate.value * factor, low=low, high=high)
