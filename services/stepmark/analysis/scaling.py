@@ -56,9 +56,8 @@ def baseline_of(cell: Cell, cells: tuple[Cell, ...]) -> Cell | None:
 
     It uses the same strategy, so the base is one process of it, not a plain loop (Hoefler and Belli, SC'15, rule 1).
     """
-    same = {"candidate", "execution", "precision", "message_bytes"} | (
-        {"batch_per_worker"} if cell.several_batches else set()
-    )
+    batch = {"batch_per_worker"} if cell.several_batches else set()
+    same = {"candidate", "execution", "precision", "message_bytes", *batch}
     alike = cell.model_dump(include=same)
     for other in cells:
         if other.workers == 1 and other.model_dump(include=same) == alike:
