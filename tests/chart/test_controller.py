@@ -88,6 +88,8 @@ def test_the_controller_accepts_its_command_line_in_the_chart(monkeypatch: pytes
     assert settings.namespaces == ("team-a", "team-b")
     assert settings.hub_url == "http://stepmark-hub.bench.svc:8080"
     assert (settings.lease_namespace, settings.lease_name) == ("bench", "stepmark-controller")
+    for name in ("max_runs_per_namespace", "ttl_seconds_after_finished", "threads", "lease_seconds", "log_level"):
+        assert getattr(settings, name) == Settings.model_fields[name].default, "values.yaml has another default"
     assert settings.hub_peer is not None
     assert settings.hub_peer.pod_labels["app.kubernetes.io/component"] == "hub"
     assert settings.operator_peer.pod_labels == {"app.kubernetes.io/component": "kuberay-operator"}
