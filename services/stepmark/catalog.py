@@ -66,10 +66,10 @@ def why_not(kind: Kind, name: str) -> str | None:
     return f"expected one of the {kind} that are installed ({known}), found {name!r}. {fix}."
 
 
-def package_of(model: str) -> tuple[str, str | None]:
-    """Return the name and the version of the package that brings this workload; the version is None if unknown."""
-    package = model.partition("/")[0]
-    entries = _entries("workloads").get(model, ())
+def package_of(kind: Kind, name: str) -> tuple[str, str | None]:
+    """Return the name and the version of the package that brings PACKAGE/NAME; the version is None if unknown."""
+    package = name.partition("/")[0]
+    entries = _entries(kind).get(name, ())
     found = entries[0].dist if entries else None
     return package, found.metadata["Version"] if found is not None else None
 

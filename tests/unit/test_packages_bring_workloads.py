@@ -10,6 +10,8 @@ from conftest import scenario_document
 from packages import on_path, write_package
 from stepmark import catalog
 from stepmark.cli.machine import check_names
+from stepmark.cli.own_file import workload_file
+from stepmark.cli.verbs.doctor import Finding, _of_others
 from stepmark.errors import CannotRun, ScenarioErrors
 from stepmark.scenario.load import scenario_from_object
 
@@ -82,3 +84,37 @@ def test_an_installation_without_stepmarks_entry_points_says_what_to_do(monkeypa
 def test_a_scenario_names_no_path_and_no_module(name: str) -> None:
     with pytest.raises(ScenarioErrors, match=r"spec\.workload\.model: expected"):
         scenario_from_object(scenario_document(workload={"model": name}))
+
+
+def test_the_doctor_says_which_package_brings_a_workload(tmp_path: Path) -> None:
+    with on_path(write_package(tmp_path, "acme", {"workloads:unet": "acme:WORKLOAD"}, "raise SystemExit('imported')")):
+        assert _of_others("workloads", "acme/unet") == Finding("workload acme/unet", True, "package acme 1.0")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("my_model.py", "expected FILE:NAME"),
+        ("my_model.py:a-b", "expected FILE:NAME"),
+        ("absent.py:UNET", "expected a readable Python file"),
+        ("my_model.py:Other", "spec.workload.model: expected local/other"),
+    ],
+)
+def test_a_file_of_ones_own_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_model.py").write_text("")
+    spec = scenario_from_object(scenario_document(workload={"model": "local/unet"})).spec
+    found = workload_file("my_model.py:UNET", spec)
+    assert found is not None
+    assert found.path == tmp_path / "my_model.py"
+    with pytest.raises(CannotRun, match=said):
+        workload_file(given, spec)
+
+
+def test_a_cluster_takes_no_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    spec = scenario_from_object(scenario_document(workload={"model": "local/unet"})).spec
+    with pytest.raises(CannotRun, match="found a cluster"):
+        workload_file("my_model.py:UNET", spec)

@@ -49,7 +49,7 @@ def origin_of(model: str, file: WorkloadFile | None) -> Origin | None:
         return Origin(file=file.path.name[:200], sha256=file.sha256)
     if not catalog.is_foreign(model):
         return None
-    package, version = catalog.package_of(model)
+    package, version = catalog.package_of("workloads", model)
     return Origin(package=package[:200], version=None if version is None else version[:200])
 
 

@@ -70,10 +70,19 @@ def findings() -> Iterator[Finding]:
     yield _shared_memory()
     for engine in catalog.engine_names():
         yield _engine(engine)
+    yield from (_of_others("engines", name) for name in catalog.names_of_others("engines"))
+    yield from (_of_others("workloads", name) for name in catalog.names_of_others("workloads"))
     yield _package("launcher ray", "ray", {sys.executable}, "pip install 'stepmark[ray]', or run with --launcher bare")
     yield _compiler()
     yield _package("data source digits", "scikit-learn", _pythons_of_frameworks(), "pip install 'stepmark[digits]'")
     yield from _gpus()
+
+
+def _of_others(kind: catalog.Kind, name: str) -> Finding:
+    """Say which package brings this engine or workload. Its code is not loaded."""
+    package, version = catalog.package_of(kind, name)
+    refusal = catalog.why_not(kind, name)
+    return Finding(f"{kind[:-1]} {name}", refusal is None, f"package {package} {version or 'unknown'}", refusal or "")
 
 
 def _cores() -> Finding:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from stepmark import catalog
 from stepmark.errors import ScenarioErrors
 from stepmark.scenario.load import scenario_from_file
 
@@ -27,6 +28,11 @@ def validate(file: Path, as_json: bool) -> None:
         typer.echo(json.dumps({"valid": True, "name": scenario.name, "digest": scenario.digest()}, indent=2))
     else:
         typer.echo(f"{file}: valid, scenario {scenario.name}, digest {scenario.digest()[:16]}")
+        model = scenario.spec.workload.model
+        if catalog.is_foreign(model):
+            typer.echo(
+                f"The params of {model} are not checked here, since its code is not loaded: `stepmark plan` does."
+            )
 
 
 def _document(refused: ScenarioErrors) -> dict[str, object]:
