@@ -121,7 +121,8 @@ def refused(make: Any, sample: InputSpec = VECTOR) -> str:
 
 
 def losses(workload: Workload) -> list[float]:
-    engine, found = built("keras-torch", workload), []
+    engine = built("keras-torch", workload)
+    found: list[float] = []
     for _ in range(4):
         engine.step(0)
         found.append(engine.synchronize())

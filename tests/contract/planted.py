@@ -259,7 +259,7 @@ MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
     "local-batch": (
         "mlp",
         lambda: replaced(
-            "stepmark.engines._keras_parts", "summed_loss", lambda real: lambda: lambda *a: 2 * real()(*a)
+            "stepmark.engines._losses", "keras_sum", lambda real: lambda *given: lambda *a: 2 * real(*given)(*a)
         ),
     ),
     "nesterov": ("mlp", lambda: replaced("keras.optimizers", "SGD", forced(nesterov=True))),

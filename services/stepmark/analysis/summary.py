@@ -77,12 +77,7 @@ def summarize_run(
     The same records give the same summary. `rows` come from `SqliteStore.rows`.
     """
     scenario = run.parsed_scenario
-    model = model_facts.by_formula(run)
-    every: dict[str, list[Launch]] = defaultdict(list)
-    for launch in reduced_rows(rows, None if model is None else model.flops_per_sample):
-        every[launch.cell].append(launch)
-    if model is None:
-        model = model_facts.counted(launch.model for launches in every.values() for launch in launches)
+    every, model = _launches_by_cell(run, rows)
     facts = _facts(scenario, model, price_per_worker_hour)
     by_cell = defaultdict(list, {key: counting(launches) for key, launches in every.items()})
     certificates = proven(certificates, by_cell)
@@ -135,6 +130,17 @@ def precise_enough(cells: Iterable[Cell], records: Iterable[LaunchRecord], relat
             by_cell[launch.cell][launch.block] = launch.figures.mean_step_seconds
     measured = [by_cell[cell.key] for cell in cells if by_cell[cell.key]]
     return all(stopping.enough([by_block[b] for b in sorted(by_block)], relative_precision) for by_block in measured)
+
+
+def _launches_by_cell(run: Run, rows: Iterable[Row]) -> tuple[dict[str, list[Launch]], ModelFacts | None]:
+    """Return all launches of each cell, and what is known of the model: by formula, or else as the launches counted."""
+    model = model_facts.by_formula(run)
+    every: dict[str, list[Launch]] = defaultdict(list)
+    for launch in reduced_rows(rows, None if model is None else model.flops_per_sample):
+        every[launch.cell].append(launch)
+    if model is None:
+        model = model_facts.counted(launch.model for launches in every.values() for launch in launches)
+    return every, model
 
 
 def _facts(scenario: Scenario, model: ModelFacts | None, price_per_worker_hour: float | None) -> Facts:

@@ -23,7 +23,10 @@ def layer_errors(reference: Layers, candidate: Layers, share: slice) -> tuple[La
         layer, _, side = name.rpartition("/")
         if name in ours:
             found.setdefault(layer, {})[side] = _error(ours[name], theirs[share])
-    return tuple(LayerError(layer=name, **sides) for name, sides in found.items())  # type: ignore[arg-type]
+    return tuple(
+        LayerError(layer=name[:200], input=sides.get("input"), output=sides.get("output"))
+        for name, sides in found.items()
+    )
 
 
 def _error(ours: NDArray[Any], theirs: NDArray[Any]) -> float | None:

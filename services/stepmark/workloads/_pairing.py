@@ -42,8 +42,9 @@ class Pairing:
     """Convert weights between Keras' variables and torch's names and layouts.
 
     `names` maps paths of Keras layers to torch modules, and of variables to parameters. A `Place` is a parameter's,
-    also of a layer that has only one variable. Paths that begin with the model's own name, `root`, are looked up without it. `depthwise` holds the paths of kernels whose third and fourth
-    axes are channels and their multiples.
+    also where it stands for a layer, which then has only one variable. Paths that begin with the model's own name,
+    `root`, are looked up without it. `depthwise` holds the paths of kernels whose third and fourth axes are channels
+    and their multiples.
     """
 
     names: Mapping[str, str | Place]
