@@ -20,11 +20,16 @@ ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 240
 """How long a test waits for what takes seconds on a machine with nothing else to do. It is below pytest's time-out."""
 
-COMPILE_QUICKLY = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
-"""The environment in which XLA compiles what runs a few times only: slow code, from the same operations."""
+COMPILE_QUICKLY = {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "TORCHINDUCTOR_VEC_ISA_OK": "1",
+}
+"""The environment for code that runs a few times only. XLA does not optimise machine code, and torch.compile does not
+try by compiling whether the vector instructions that the processor names can be used.
+"""
 
 # Test modules import from these before they name them as plugins, and then it is too late to rewrite their asserts.
-pytest.register_assert_rewrite("fixed_hub", "prometheus_world")
+pytest.register_assert_rewrite("running_hub", "running_postgres", "fixed_hub", "prometheus_world", "chromium")
 
 # Hypothesis sets no deadline for an example: no test is about speed, and a busy machine may delay any of them.
 hypothesis.settings.register_profile("stepmark", deadline=None)
