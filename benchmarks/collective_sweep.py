@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from stepmark.analysis.intervals import geometric_mean
-from stepmark.plan.cells import size_text
+from stepmark.terms import size_text
 
 SIZES = (1 << 16, 1 << 20, 1 << 24, 1 << 26)
 ENGINES = {"torch": "ddp", "keras-tensorflow": "multi-worker-mirrored"}

@@ -19,7 +19,7 @@ from stepmark import catalog
 from stepmark.analysis.breakdown import launch_split
 from stepmark.engines._device import matmul_flops
 from stepmark.engines._protocol import PartName, RankContext
-from stepmark.engines.sleeper import sleep_exactly
+from stepmark.engines._sleeper_device import sleep_exactly
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.parts import time_parts
 from stepmark.orchestrate.folders import leased_ports

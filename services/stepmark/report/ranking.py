@@ -29,8 +29,8 @@ def competes(cell: CellResult, summary: Summary) -> bool:
 
 
 def fastest_cells(summary: Summary) -> list[Fastest]:
-    """Return the fastest cell of each worker count at which something was measured."""
-    measured = [cell for cell in summary.cells if cell.samples_per_second is not None]
+    """Return the fastest cell of each worker count at which training was measured."""
+    measured = [cell for cell in summary.cells if cell.samples_per_second is not None and cell.message_bytes is None]
     found = []
     for count in dict.fromkeys(cell.workers for cell in measured):
         of_count = [cell for cell in measured if cell.workers == count]

@@ -7,7 +7,7 @@ from stepmark.analysis.bandwidth import bandwidth_of
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.step_times import StepSeconds
 from stepmark.plan.cells import Cell
-from stepmark.report import collectives
+from stepmark.report import collectives, ranking
 from stepmark.report.html import render as html
 from stepmark.report.markdown import render as markdown
 from stepmark.scenario.model import WorkloadChoice
@@ -54,6 +54,7 @@ def test_reports_have_a_row_and_a_point_of_the_curve_for_each_size() -> None:
         update = {"bandwidth": found, "message_bytes": size, "workers": 2, "candidate": "torch", "execution": "eager"}
         cells.append(cell.model_copy(update=update))
     summary = summary.model_copy(update={"cells": tuple(cells)})
+    assert ranking.fastest(summary) == []  # Samples per second of collectives say nothing.
     assert [row[3] for row in collectives.rows(summary)] == ["1KiB", "1MiB", "1GiB"]
     assert "4,000 [2,000, 8,000]" in markdown(summary)
     [panel] = collectives.panels(summary, {"torch": 0})
