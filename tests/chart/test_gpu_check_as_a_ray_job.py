@@ -7,6 +7,7 @@ import yaml
 
 from chart.pod_security import violations
 from conftest import ROOT
+from stepmark.controller.actions.manifests import RAY_VERSION
 
 TEXT = (ROOT / "k8s" / "gpu-check.yaml").read_text()
 JOB: dict[str, Any] = yaml.safe_load(TEXT)["spec"]
@@ -22,6 +23,10 @@ def test_all_gpus_of_its_pod_are_checked_together() -> None:
     (container,) = HEAD["template"]["spec"]["containers"]
     (ranks,) = re.findall(r"--ranks (\d+)", JOB["entrypoint"])
     assert {ranks, HEAD["rayStartParams"]["num-gpus"]} == {str(container["resources"]["limits"]["nvidia.com/gpu"])}
+
+
+def test_its_version_of_ray_is_that_of_the_image() -> None:
+    assert JOB["rayClusterSpec"]["rayVersion"] == RAY_VERSION
 
 
 def test_its_log_has_the_findings_in_a_line_that_the_instructions_cut_out() -> None:
