@@ -78,7 +78,7 @@ def test_progress_and_throughput_are_served_while_the_run_lasts(stepmark: Comman
     [(_, steps)] = found["stepmark_live_steps_total"]
     assert labels == {
         "scenario": "test", "candidate": "plain", "engine": "sleeper", "strategy": "parallel", "execution": "eager",
-        "precision": "float32", "workers": str(WORKERS),
+        "precision": "float32", "workers": str(WORKERS), "batch": "",
     }  # fmt: skip
     assert found["stepmark_live_cell_info"] == [(labels, 1)]
     assert found["stepmark_live_launches_planned"] == [({"scenario": "test"}, 2)]

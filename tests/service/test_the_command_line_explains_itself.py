@@ -10,7 +10,19 @@ from conftest import ROOT, CommandLine
 QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
 
 
-VERBS = ["validate", "plan", "parity", "run", "questions", "results", "report", "forecast", "compare", "doctor"]
+VERBS = [
+    "validate",
+    "plan",
+    "parity",
+    "largest-batch",
+    "run",
+    "questions",
+    "results",
+    "report",
+    "forecast",
+    "compare",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

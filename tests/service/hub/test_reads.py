@@ -92,7 +92,7 @@ def test_the_list_of_runs_has_the_verdict_of_the_report(hub: Hub, results: Resul
 def test_the_list_names_the_highest_throughput_of_cells_that_parity_has_not_refused(database: Database) -> None:
     fill(database, ("one", "alpha", None, 1.0))
     blank = {"execution_id": "e", "namespace": "", "scenario": "alpha", "engine": "x", "strategy": "x",
-             "execution": "eager", "precision": "float32", "workers": 1, "verdict": "steady",
+             "execution": "eager", "precision": "float32", "workers": 1, "batch": "", "verdict": "steady",
              "ended_at": 1.0}  # fmt: skip
     with database.write() as connection:
         texts = {"document": "", "scenario_digest": "", "outcome": "complete", "reason": "", "message": "",

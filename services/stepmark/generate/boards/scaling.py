@@ -13,10 +13,11 @@ from stepmark.telemetry.names import Metric
 _PAGE = Page(
     "stepmark-scaling",
     "Scaling",
-    "Speed-up and efficiency against one worker of the same candidate, and where a step waits.",
+    "Speed-up and efficiency against one worker of the same candidate, and where a step waits. Of several batches, "
+    "bars show the highest value.",
 )
 _CELLS = 'scenario=~"$scenario", execution=~"$execution", precision=~"$precision"'
-_LEGEND = "{{candidate}} w{{workers}}"
+_LEGEND = "{{candidate}} w{{workers}} {{batch}}"
 
 
 def board() -> Dashboard:
