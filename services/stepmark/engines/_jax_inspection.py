@@ -1,7 +1,6 @@
 """Look into a Keras model on JAX: its layers' outputs, and its operations."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -26,8 +25,9 @@ class JaxInspection:
 
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         state, parts = self._own_state(), self._own(self._parts(index))
-        run = partial(list, (self._logits_of(state, inputs) for inputs, _ in parts))
-        return _keras_layers.recorded(self._model, self._workload, run)
+        return _keras_layers.recorded(
+            self._model, self._workload, lambda: [self._logits_of(state, inputs) for inputs, _ in parts]
+        )
 
     def operations(self) -> Operations | None:
         state, parts = self._own_state(), self._own(self._parts(0))[:1]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stepmark.engines._protocol import Weights
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import FLOAT32, problem
 from stepmark.parity.layers import first_difference, layer_errors
@@ -40,13 +41,17 @@ def test_the_first_layer_that_differs_is_named(errors: list[tuple[float, float]]
     assert words in found if words else not found
 
 
-def trace(weights: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]) -> Trace:
+def trace(weights: Weights) -> Trace:
     return Trace(None, np.ones(STEPS), weights, weights, 1.0, "0" * 64)
 
 
 def test_every_tensor_without_a_counterpart_is_listed_with_its_shape() -> None:
-    ours = {"same": np.ones(2), "fc.weight": np.ones((3, 4)), "extra": np.ones(5)}
-    theirs = {"same": np.ones(2), "fc.weight": np.ones((4, 3)), **{f"theirs{n:02}": np.ones(1) for n in range(70)}}
+    ours: Weights = {"same": np.ones(2), "fc.weight": np.ones((3, 4)), "extra": np.ones(5)}
+    theirs: Weights = {
+        "same": np.ones(2),
+        "fc.weight": np.ones((4, 3)),
+        **{f"theirs{n:02}": np.ones(1) for n in range(70)},
+    }
     found = compare(trace(theirs), trace(ours), slice(None)).unmatched
     assert found[:3] == ("extra (5)", "fc.weight (3, 4), (4, 3) in the reference", "theirs00 (1) of the reference")
     assert found[-1] == "and 9 more"
