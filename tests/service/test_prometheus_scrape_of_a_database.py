@@ -54,7 +54,7 @@ def test_a_scrape_of_a_hub_shows_the_figures_of_its_summary(hub: Hub, results: R
     runner = hub.runner(results)
     runner.send_all()
     summary = hub.wait_until_derived(runner.run_id)
-    text = httpx2.get(hub.metrics_url).text
+    text = httpx2.get(hub.metrics_url, timeout=120).text
     for cell in summary["cells"]:
         labels = f'workers="{cell["workers"]}"', f'candidate="{cell["candidate"]}"'
         lines = [line for line in text.splitlines() if all(label in line for label in labels)]
@@ -65,7 +65,9 @@ def test_a_scrape_of_a_hub_shows_the_figures_of_its_summary(hub: Hub, results: R
 
 def test_runs_are_counted_as_waiting_running_or_ended(hub: Hub, results: Results) -> None:
     def runs(outcome: str) -> float:
-        found = re.findall(rf'^{names.RUNS}{{outcome="{outcome}",.*}} (\S+)$', httpx2.get(hub.metrics_url).text, re.M)
+        found = re.findall(
+            rf'^{names.RUNS}{{outcome="{outcome}",.*}} (\S+)$', httpx2.get(hub.metrics_url, timeout=120).text, re.M
+        )
         return sum(map(float, found))
 
     before = {outcome: runs(outcome) for outcome in ("waiting", "running", "interrupted")}
@@ -73,7 +75,7 @@ def test_runs_are_counted_as_waiting_running_or_ended(hub: Hub, results: Results
     assert runs("waiting") == before["waiting"] + 1
     assert runner.claim().status_code == 201
     assert (runs("waiting"), runs("running")) == (before["waiting"], before["running"] + 1)
-    assert value(httpx2.get(hub.metrics_url).text, names.UNSEEN) < 60
+    assert value(httpx2.get(hub.metrics_url, timeout=120).text, names.UNSEEN) < 60
     assert runner.state(1, "interrupted", reason="stopped").status_code == 201
     assert (runs("running"), runs("interrupted")) == (before["running"], before["interrupted"] + 1)
 

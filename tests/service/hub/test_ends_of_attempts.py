@@ -34,7 +34,7 @@ def test_an_attempt_that_was_ended_by_its_registrar_is_not_waited_for(hub: Hub, 
     assert line(runner) == ("failed", "start-timeout"), "the first end stands"
     [attempt] = hub.get(f"/api/v1/runs/{runner.run_id}")["attempts"]
     assert (attempt["reason"], attempt["message"]) == ("start-timeout", "pod x: no image\\n")
-    series = httpx2.get(hub.metrics_url).text
+    series = httpx2.get(hub.metrics_url, timeout=120).text
     assert re.search(r'^stepmark_hub_runs{outcome="failed",reason="start-timeout"} [1-9]', series, re.M)
     assert re.search(r'^stepmark_run_state{.*outcome="failed",reason="start-timeout"', series, re.M)
     assert runner.run_id in [run["run_id"] for run in hub.get("/api/v1/runs", outcome="failed", limit=200)["runs"]]

@@ -89,13 +89,13 @@ def test_a_thousand_connections_of_one_address_block_neither_health_nor_other_ad
                 one = kept.enter_context(socket.create_connection((host, int(port)), timeout=240))
                 with contextlib.suppress(OSError):  # The hub closes the connections beyond its limit.
                     one.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
-            assert httpx2.get(f"{health}/healthz").status_code == 200
-            assert httpx2.get(f"{health}/readyz").status_code == 200
+            assert httpx2.get(f"{health}/healthz", timeout=120).status_code == 200
+            assert httpx2.get(f"{health}/readyz", timeout=120).status_code == 200
             elsewhere = httpx2.HTTPTransport(local_address="127.0.0.2")
-            with httpx2.Client(transport=elsewhere, base_url=hub.url) as other:
+            with httpx2.Client(transport=elsewhere, base_url=hub.url, timeout=120) as other:
                 assert other.get("/healthz").status_code == 200, "another address has its own share"
             with pytest.raises(httpx2.TransportError):
-                httpx2.get(f"{hub.url}/healthz")
+                httpx2.get(f"{hub.url}/healthz", timeout=120)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -103,7 +103,7 @@ def test_a_thousand_connections_of_one_address_block_neither_health_nor_other_ad
 def test_a_request_with_two_authorization_headers_is_refused(hub: Hub) -> None:
     heads = [("Authorization", f"Bearer {hub.admin_token}"), ("Authorization", "Bearer other")]
     for order in (heads, heads[::-1]):
-        assert httpx2.get(f"{hub.url}/api/v1/runs", headers=order).status_code == 400
+        assert httpx2.get(f"{hub.url}/api/v1/runs", headers=order, timeout=120).status_code == 400
 
 
 def test_the_audit_log_has_who_did_what_from_where_and_no_secret(small: Hub, results: Results) -> None:

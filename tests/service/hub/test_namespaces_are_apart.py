@@ -80,7 +80,7 @@ def test_histories_and_series_of_two_namespaces_are_apart(hub: Hub, two_teams: t
         assert [run["run_id"] for run in found["runs"]] == [runner.run_id]
         series = re.findall(
             rf'^stepmark_throughput_samples_per_second{{.*scenario_namespace="{namespace}".*}}',
-            httpx2.get(hub.metrics_url).text, re.M,
+            httpx2.get(hub.metrics_url, timeout=120).text, re.M,
         )  # fmt: skip
         assert len(series) == 4
     with hub.client() as client:

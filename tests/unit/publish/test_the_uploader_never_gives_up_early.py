@@ -42,7 +42,7 @@ class Run:
         self.uploader = Uploader(access, self.identity, self.folder.path, lambda: progress, self.said.append)
         self.uploader.start()
 
-    def finish(self, seconds: float = 20) -> str | None:
+    def finish(self, seconds: float = 120) -> str | None:
         return self.uploader.finish(DONE, seconds)
 
     def waits_for(self, condition: Callable[[], bool]) -> None:
