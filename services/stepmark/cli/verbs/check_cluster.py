@@ -65,12 +65,15 @@ def document(workers: int) -> dict[str, Any]:
             "scale": {"workers": [workers], "batchPerWorker": 1},
             "parity": "skipped",
             "measurement": {
-                "launches": 9,
+                "launches": 5,
+                "maxLaunches": 9,
+                "relativePrecision": 0.001,
                 "minSteps": 240,
                 "minSeconds": 4.0,
                 "warmupSteps": 16,
                 "warmupSeconds": 0.5,
-                "budgetSeconds": 540,
+                "budgetSeconds": 420,
+                "maxMadeAgain": 2,
             },
         },
     }
