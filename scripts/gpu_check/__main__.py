@@ -1,12 +1,12 @@
 """Check on a machine with GPUs what stepmark assumes of them, and write down what it finds.
 
-    python3 scripts/gpu_check --out FOLDER [--quick | --rehearse] [--only NAME ...] [--ranks N]
+    python3 scripts/gpu_check --out FOLDER [--quick | --rehearse] [--only NAME ...] [--ranks N] [--print]
 
 Each check runs in a process with a time limit of its own. FOLDER/gpu.json is written after every check, so that nothing
 is lost if the machine goes; a table ends the output. No setting of a card is changed. `--quick` takes every check at
 its smallest (within 150 s), `--rehearse` runs the same code on CPU cores with tiny sizes, and `--ranks N` also measures
-on N GPUs of this machine. The exit code is 0 where nothing contradicts stepmark, 1 where something does, and 3 where
-nothing could be checked.
+on N GPUs of this machine. `--print` ends the output with a line "gpu.json: " and the file, for logs of a cluster. The
+exit code is 0 where nothing contradicts stepmark, 1 where something does, and 3 where nothing could be checked.
 """
 
 import argparse
@@ -39,7 +39,10 @@ def main() -> int:
         print(f"gpu_check: {check.name}, at most {check.limit_seconds(size)} s ...", flush=True)
         results[check.name] = in_a_process(check, size, out)
         (out / "gpu.json").write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
-    return table([(check, results[check.name]) for check in chosen], out)
+    code = table([(check, results[check.name]) for check in chosen], out)
+    if arguments.print:
+        print(f"gpu.json: {json.dumps(results, sort_keys=True)}")
+    return code
 
 
 def parsed() -> argparse.Namespace:
@@ -53,6 +56,7 @@ def parsed() -> argparse.Namespace:
     kind.add_argument("--quick", action="store_true", help="every check at its smallest, within 150 s")
     kind.add_argument("--rehearse", action="store_true", help="on CPU cores, with tiny sizes")
     parser.add_argument("--ranks", type=int, default=1, help="GPUs of this machine to measure on together")
+    parser.add_argument("--print", action="store_true", help="print gpu.json as one line at the end")
     parser.add_argument("--check", choices=[check.name for check in CHECKS], help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -161,9 +161,11 @@ def test_gpu_check_as_a_ray_job_prints_what_it_finds(with_gpus: World) -> None:
     world.kubectl("create", "-f", "-", input=document.replace("{image}", world.image))
     complete = "--for=jsonpath={.status.jobDeploymentStatus}=Complete"
     world.kubectl("wait", "rayjob/gpu-check", complete, f"--timeout={WAIT_SECONDS}s", timeout=WAIT_SECONDS + 10)
-    (line,) = re.findall("^gpu.json: (.*)$", world.kubectl("logs", "job/gpu-check"), re.MULTILINE)
+    log = world.kubectl("logs", "job/gpu-check")
+    lines = re.findall("^gpu.json: ({.*})$", log, re.MULTILINE)
+    assert len(lines) == 1, log
     world.kubectl("delete", "rayjob", "gpu-check")
-    machine = json.loads(line)["machine"]
+    machine = json.loads(lines[0])["machine"]
     assert machine["problems"] == []
     assert machine["figures"]["gpus"] == GPUS
     assert machine["figures"]["gpu3"]["name"] == H100

@@ -53,10 +53,12 @@ def test_a_check_that_dies_or_hangs_is_a_problem_and_the_next_one_runs(tmp_path:
     (script / "registry.py").write_text((script / "registry.py").read_text() + BROKEN)
     for name, body in (("dies", "os._exit(7)"), ("hangs", "time.sleep(60)"), ("finds", "findings.at_most('x', 2, 1)")):
         (script / f"check_{name}.py").write_text(CHECK.format(body=body))
-    done = run(script, tmp_path / "out")
+    done = run(script, tmp_path / "out", "--print")
     results = found(tmp_path / "out")
     assert done.returncode == 1
     assert "it ended with exit code 7" in results["dies"]["problems"][0]
     assert "it took longer than 2 s" in results["hangs"]["problems"][0]
     assert results["finds"]["problems"] == ["x: expected at most 1, found 2"]
     assert {result["figures"]["seen"] for result in results.values()} == {1}
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith("gpu.json: "))
+    assert json.loads(line.removeprefix("gpu.json: ")) == json.loads((tmp_path / "out" / "gpu.json").read_text())
