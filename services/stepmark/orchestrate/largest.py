@@ -17,7 +17,7 @@ from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.largest import Search
 from stepmark.plan.warm import WARM_BLOCK
-from stepmark.results.record import Failure
+from stepmark.results.record import Failure, RankReport
 
 
 class LargestBatch(BaseModel):
@@ -106,8 +106,8 @@ class _One:
         self.launches += 1
         self.search.tell(batch, failure is None)
         if failure is None:
-            peaks = [o.report.peak_memory_bytes for o in outcomes if o.report and o.report.peak_memory_bytes]
-            self.peak = max(peaks, default=None) if self.search.fits == batch else self.peak
+            peaks = [peak for o in outcomes if o.report and (peak := _peak_bytes(o.report)) is not None]
+            self.peak = max(peaks, default=None)  # Of the launches that train, each has a larger batch than the last.
         elif not _is_out_of_memory(failure):
             self.problem = f"failed at {batch}: {failure.cause}"
         elif self.search.fails == batch:
@@ -125,6 +125,14 @@ class _One:
             launches=self.launches,
             problem=self.problem,
         )
+
+
+def _peak_bytes(report: RankReport) -> int | None:
+    """Return the most memory that a rank used: its GPU's by NVML, else the framework's, or the process's."""
+    if report.device is None:
+        return report.peak_memory_bytes
+    memory = report.device_memory
+    return None if memory is None else memory.used_peak_bytes or memory.reserved_peak_bytes
 
 
 def _is_out_of_memory(failure: Failure) -> bool:

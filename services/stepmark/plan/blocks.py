@@ -117,13 +117,22 @@ Group = tuple[str | int | None, ...]
 
 def group_of(cell: Cell, compare: Compared) -> Group:
     """Return what compared cells have in common: everything but what the scenario compares."""
+<<<<<<< HEAD
     size = cell.workers, cell.batch_per_worker, cell.message_bytes
     return {
+||||||| cb02807
+    size = cell.workers, cell.batch_per_worker
+    return {
+=======
+    size = cell.workers, cell.batch_per_worker
+    groups: dict[Compared, Group] = {
+>>>>>>> questions
         "candidates": (cell.levels[0], cell.precision, *size),
         "executions": (cell.candidate, cell.precision, *size),
         "precisions": (cell.candidate, cell.levels[0], *size),
         "options": (cell.engine, cell.strategy, cell.variant, cell.levels[0], cell.precision, *size),
-    }[compare]
+    }
+    return groups[compare]
 
 
 def _compared_groups(measurable: list[Cell], compare: Compared) -> dict[Group, list[Cell]]:

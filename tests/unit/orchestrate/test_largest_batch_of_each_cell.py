@@ -12,7 +12,8 @@ from stepmark.orchestrate.largest import LargestBatch, largest_batches
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan, make_plan
 from stepmark.plan.cells import Machine
-from stepmark.results.record import Failure
+from stepmark.results.device import DeviceFacts, DeviceMemory
+from stepmark.results.record import Failure, RankReport
 from stepmark.scenario.load import scenario_from_object
 
 MEMORY = "out of memory (MemoryError: )"
@@ -70,6 +71,21 @@ def test_each_cell_has_its_own_largest_batch(monkeypatch: pytest.MonkeyPatch) ->
     assert results["none"].cause == MEMORY
     assert results["broken"].text == "failed at 16: ValueError: no"
     assert results["broken"].batch_per_worker is None
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "memory", "expected"),
+    [
+        (False, None, 7),
+        (True, None, None),
+        (True, DeviceMemory(used_peak_bytes=9, reserved_peak_bytes=8), 9),
+        (True, DeviceMemory(reserved_peak_bytes=8), 8),
+    ],
+)
+def test_peak_memory_is_that_of_the_device(on_gpu: bool, memory: DeviceMemory | None, expected: int | None) -> None:
+    device = DeviceFacts.model_construct() if on_gpu else None
+    report = RankReport.model_construct(peak_memory_bytes=7, device=device, device_memory=memory)
+    assert largest._peak_bytes(report) == expected
 
 
 def test_nothing_beyond_the_limit_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
