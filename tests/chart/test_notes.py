@@ -52,7 +52,7 @@ def test_the_notes_warn_where_runs_share_the_namespace_of_the_tokens(chart: Path
 def test_the_notes_warn_where_no_policy_lets_the_ingress_controller_in(chart: Path) -> None:
     values = {"hub": {"publicUrl": "https://stepmark.example", "ingress": {"enabled": True}}}
     assert "Note: networkPolicy.hubClients is empty" in notes(chart, values, KUBERAY)
-    let_in = values | {"networkPolicy": {"hubClients": [{"namespaceSelector": {}}]}}
+    let_in: dict[str, Any] = values | {"networkPolicy": {"hubClients": [{"namespaceSelector": {}}]}}
     assert "hubClients" not in notes(chart, let_in, KUBERAY)
 
 

@@ -103,15 +103,15 @@ class CollectiveSteps(NoTraining):
         message = workload.message(params, its.message_bytes, its.world_size, its.precision)
         if message is None:
             raise ValueError("expected a workload that exchanges messages, found one without")
-        self._call = self._begin(message)
-        self._call()
+        self._exchange = self._begin(message)
+        self._exchange()
         self.drain()
         message.check(its.rank, self._result())
         self._repeatable()
 
     def step(self, index: int) -> None:
         """Make one collective."""
-        self._call()
+        self._exchange()
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:

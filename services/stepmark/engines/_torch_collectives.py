@@ -42,7 +42,7 @@ class TorchCollectives(CollectiveSteps, TorchTraining):
     def step(self, index: int) -> None:
         if self._events is not None:
             self._events.before_step()
-        self._call()
+        self._exchange()
         if self._events is not None:
             self._events.after_step()
 

@@ -117,16 +117,8 @@ Group = tuple[str | int | None, ...]
 
 def group_of(cell: Cell, compare: Compared) -> Group:
     """Return what compared cells have in common: everything but what the scenario compares."""
-<<<<<<< HEAD
     size = cell.workers, cell.batch_per_worker, cell.message_bytes
-    return {
-||||||| cb02807
-    size = cell.workers, cell.batch_per_worker
-    return {
-=======
-    size = cell.workers, cell.batch_per_worker
     groups: dict[Compared, Group] = {
->>>>>>> questions
         "candidates": (cell.levels[0], cell.precision, *size),
         "executions": (cell.candidate, cell.precision, *size),
         "precisions": (cell.candidate, cell.levels[0], *size),

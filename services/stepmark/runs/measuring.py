@@ -63,7 +63,7 @@ def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[Ope
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
     file = workload_file(choices.workload, scenario.spec)
-    alone = choices.hub.attempt is None  # Otherwise the hub is told of what cannot be loaded.
+    alone = not choices.checked_later  # Otherwise the hub is told of what cannot be loaded.
     if alone:
         check_names(scenario.spec, file)
     plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file, refuse=alone))

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from stepmark.cli.options import Launcher
+from stepmark.cli.options import HubChoices, Launcher
 from stepmark.cli.summaries import summary_of
 from stepmark.cli.verbs import run as run_verb
 from stepmark.errors import CannotRun
@@ -80,7 +80,7 @@ def _measured(question: Question, folder: Path, choices: Choices) -> bool:
     typer.echo(f"question {question.number}: {question.question}")
     begun = choices.resume and (folder / FILE).exists()
     try:
-        run_verb.run(question.file, folder, replace(choices, resume=begun))
+        run_verb.run(question.file, folder, replace(choices, resume=begun), HubChoices(), live_listen=None)
     except typer.Exit as ended:
         return ended.exit_code == 0
     return True
