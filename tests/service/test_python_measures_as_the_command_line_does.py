@@ -23,7 +23,7 @@ def python(folder: Path, *arguments: object) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment["PYTHONPATH"] = str(ROOT / "tests")
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -100,6 +100,7 @@ def test_refusals_are_those_of_the_command_line(result: stepmark.Result) -> None
         stepmark.run(result.scenario, result.folder, launcher="bare")
 
 
+@pytest.mark.timeout(900)  # Ray starts twice, which takes minutes on a machine that does other work
 @pytest.mark.parametrize(("launcher", "workers"), [("bare", 2), ("ray", 1)])
 def test_an_interrupted_process_without_main_guard_lives_on_and_completes_the_run(
     tmp_path: Path, launcher: str, workers: int
