@@ -1,6 +1,6 @@
 """Count how often a cluster check names a rank that is 5 % slower, and how often it invents one, in whole runs.
 
-python benchmarks/cluster_check_truth.py      target: named in 20 of 20, invented in 0 of 20; about 30 minutes, quiet
+python benchmarks/cluster_check_truth.py      target: named in 20 of 20, invented in 0 of 20; on a quiet machine
 python benchmarks/cluster_check_truth.py 3    a look
 
 The engine `sleeper` takes known times: two ranks, nine launches, with processes, loop, store and verdict as always.

@@ -1,6 +1,6 @@
 """Set the workload `collective` beside a plain loop over the same library: the mean time of an all-reduce, by size.
 
-python benchmarks/collective_sweep.py                   gloo and gRPC, 64 KiB to 64 MiB, 10 rounds; 20 minutes
+python benchmarks/collective_sweep.py                   gloo and gRPC, 64 KiB to 64 MiB, 10 rounds
 python benchmarks/collective_sweep.py --rounds 2 torch  a look at PyTorch alone
 
 Target: stepmark / plain loop within 0.97 and 1.03 at every size. Two ranks have a core each. In each round a plain loop
