@@ -26,7 +26,7 @@ def refused(reason: str, *collectives: Collective, **conditions: Any) -> Refusal
 
 
 _NOTHING_TRAINED = "nothing is trained, so there is nothing to accumulate or to clip"
-REFUSALS = (
+COMMON_REFUSALS = (
     Refusal(
         "collective: messages are float32 or bfloat16",
         precisions=("tf32", "float16", "float64"),

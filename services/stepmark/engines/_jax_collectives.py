@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
+from stepmark.engines._collectives import COMMON_REFUSALS, CollectiveSteps, as_float32, refused
 from stepmark.engines._jax_device import RunAhead
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads._messages import Message
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import jax
 
 REFUSALS = (
+    *COMMON_REFUSALS,
     refused("JAX exchanges between processes only in what it compiles; use compiled", executions=("eager",)),
     refused(
         "JAX compiles no broadcast for CPU cores (pbroadcast), and its broadcast_one_to_all is an all-reduce",

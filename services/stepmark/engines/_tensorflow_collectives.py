@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from stepmark.engines import _tensorflow_device
-from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
+from stepmark.engines._collectives import COMMON_REFUSALS, CollectiveSteps, as_float32, refused
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads._messages import Message
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 REFUSALS = (
+    *COMMON_REFUSALS,
     refused("XLA compiles none of TensorFlow's exchanges between processes; use graph", executions=("compiled",)),
     refused("mirrored keeps all workers in one process, so no ranks exchange anything", forms=("mirrored",)),
     refused("canonical differs from explicit in its variables, and a collective has none", forms=("canonical",)),

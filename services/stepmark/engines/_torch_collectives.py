@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines._collectives import CollectiveSteps, as_float32, refused
+from stepmark.engines._collectives import COMMON_REFUSALS, CollectiveSteps, as_float32, refused
 from stepmark.engines._torch_device import Cpu
 from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._messages import Message
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     pass
 
 REFUSALS = (
+    *COMMON_REFUSALS,
     refused("one call is not compiled; use the level eager", executions=("compiled",)),
     refused("fsdp has the same process group; use ddp", forms=("fsdp",)),
 )

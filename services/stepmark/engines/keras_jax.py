@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _collectives, _departures, _jax_collectives, _jax_device, _keras_parts, _losses
+from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
@@ -45,7 +45,7 @@ SUPPORT = Support(
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
     },
     departures=(*_departures.KERAS, *_departures.JAX),
-    refusals=(*NVIDIA_MODES, *_collectives.REFUSALS, *_jax_collectives.REFUSALS),
+    refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
     environment={

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines import (
-    _collectives,
     _departures,
     _keras_layers,
     _keras_parts,
@@ -55,7 +54,6 @@ SUPPORT = Support(
     departures=(*_departures.KERAS, *_departures.TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
-        *_collectives.REFUSALS,
         *_tensorflow_collectives.REFUSALS,
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "

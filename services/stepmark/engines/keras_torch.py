@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _collectives, _departures, _keras_layers, _keras_parts, _torch_collectives, _torch_support
+from stepmark.engines import _departures, _keras_layers, _keras_parts, _torch_collectives, _torch_support
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
@@ -36,7 +36,6 @@ SUPPORT = Support(
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(
         *_torch_support.REFUSALS,
-        *_collectives.REFUSALS,
         *_torch_collectives.REFUSALS,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),
     ),

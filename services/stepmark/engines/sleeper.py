@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._collectives import REFUSALS
+from stepmark.engines._collectives import COMMON_REFUSALS
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import Operations, PartName, RankContext, Weights
 from stepmark.engines._sleeper_device import SleeperDevice, sleep_exactly
@@ -32,7 +32,7 @@ SUPPORT = Support(
     executions={"eager": None, "graph": "the sleeper has no graph", "compiled": None},
     default_execution="eager",
     precisions={"float32": None, "bfloat16": None},
-    refusals=REFUSALS,
+    refusals=COMMON_REFUSALS,
     no_gpu=None,  # It sleeps on any device.
 )
 

@@ -6,7 +6,7 @@ Gradients travel by gloo on CPU cores and by NCCL on GPUs. The level `compiled` 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines import _collectives, _departures, _torch_checks, _torch_collectives, _torch_support
+from stepmark.engines import _departures, _torch_checks, _torch_collectives, _torch_support
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining, load_into
@@ -29,7 +29,6 @@ SUPPORT = Support(
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
         *_torch_support.REFUSALS,
-        *_collectives.REFUSALS,
         *_torch_collectives.REFUSALS,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single", "fsdp"), options=("bucket-view",)),
         Refusal("cuda-graphs: FSDP frees and gathers weights in every step", ("fsdp",), options=("cuda-graphs",)),

@@ -17,7 +17,6 @@ from stepmark.devices.nvml import here
 from stepmark.engines._device import CPU, GPU
 from stepmark.errors import CannotRun
 from stepmark.launch.pace import Tell
-from stepmark.launch.proof import FAILED_SUFFIX
 from stepmark.launch.spawn import Zygote, child_environment, is_poisoned
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup, RankOutcome
 from stepmark.launch.supervise import run_child
@@ -25,10 +24,10 @@ from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.drivers import check_drivers
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
 from stepmark.orchestrate.gpus import LocalGpus, check_gpus, without_figures_if_lost
+from stepmark.orchestrate.references import keep_cause, reference_file
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
 from stepmark.plan.foreign import WorkloadFile
-from stepmark.plan.probes import timed_reference
 from stepmark.plan.warm import warm_measurement
 from stepmark.results.record import Failure
 from stepmark.scenario.model import Scenario, Training
@@ -233,7 +232,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: Loc
         tell,
         watch,
     )
-    _keep_cause(spec, outcome)
+    keep_cause(spec, outcome)
     shutil.rmtree(spec.placement.directory, ignore_errors=True)
     return outcome
 
@@ -269,7 +268,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpu
             gpus=gpus.uuids,
             directory=run_folder(settings.run_id) / f"{launch.id}.r{place.rank}",
         ),
-        reference=_reference_file(settings, launch),
+        reference=reference_file(settings.scenario, settings.run_id, launch),
         requested_at_ns=time.perf_counter_ns(),
         workload_file=settings.workload_file,
     )
@@ -280,24 +279,3 @@ def _training(training: Training, launch: Launch) -> Training:
     if launch.probe is None:
         return training
     return training.model_copy(update={"gradient_accumulation": launch.probe.accumulate})
-
-
-def _reference_file(settings: Settings, launch: Launch) -> Path | None:
-    """Return the file that a parity check writes or reads, or that a timed launch is compared with after its windows.
-
-    It is on disk, since it holds gradients and weights of what may be a large model. It is removed with the run's
-    folders.
-    """
-    probe = launch.probe
-    if probe is None and not launch.warm:
-        reference = timed_reference(settings.scenario, launch.cell)
-        probe = reference.probe if reference is not None else None
-    return scratch_folder(settings.run_id) / probe.file if probe is not None else None
-
-
-def _keep_cause(spec: LaunchSpec, outcome: RankOutcome) -> None:
-    """Store why a reference is missing, for the launches that would be compared with it."""
-    probe = spec.launch.probe
-    if probe is not None and probe.writes and outcome.failure is not None:
-        assert spec.reference is not None
-        spec.reference.with_suffix(FAILED_SUFFIX).write_text(outcome.failure.cause)

@@ -1,7 +1,7 @@
 """The controller may end at any call, and two may run at once: everything converges, and nothing is done twice.
 
 Each world has a fake API server, doubles of KubeRay and the hub, and one scenario. Controllers are killed before a call
-reaches the server, or after it was carried out but before its answer was read.
+reaches the server, or after it was carried out and before its answer was read.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,12 +41,10 @@ class World:
         self.api.create(kube.CRDS, None, CRD)
         self.api.create(kube.SCENARIOS, "runs", scenario(**spec))
         self.pool = ThreadPoolExecutor(1)
-        self.errors: list[BaseException] = []
 
     def controller(self) -> Ticker:
         meters = Meters(CollectorRegistry())
-        rests = Rests(kube.Patience(0.0, 0.0))
-        worker = Worker(self.api, self.hub, meters, rests=rests)
+        worker = Worker(self.api, self.hub, meters, rests=Rests(kube.Patience(0.0, 0.0)))
         return Ticker(self.api, self.hub, self.settings, worker, meters, self.pool)
 
     @property
