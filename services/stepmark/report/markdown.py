@@ -6,7 +6,7 @@ import jinja2
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
-from stepmark.report import headline, machine, ranking, sentences, tables, words
+from stepmark.report import collectives, headline, machine, ranking, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -34,9 +34,10 @@ def verdict(summary: Summary) -> str:
 
 def render(summary: Summary) -> str:
     """Return the report of a run."""
-    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
     loader = jinja2.PackageLoader("stepmark.report", ".")
-    return rendered(loader, "report.md.jinja", s=summary, machine=machine, tables=tables, **parts)
+    parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
+    parts |= {"machine": machine, "tables": tables, "collectives": collectives}
+    return rendered(loader, "report.md.jinja", s=summary, **parts)
 
 
 def rendered(loader: jinja2.BaseLoader, template: str, **values: object) -> str:
