@@ -83,8 +83,8 @@ def test_each_cell_has_its_own_largest_batch(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_peak_memory_is_that_of_the_device(on_gpu: bool, memory: DeviceMemory | None, expected: int | None) -> None:
-    device = DeviceFacts.model_construct() if on_gpu else None
-    report = RankReport.model_construct(peak_memory_bytes=7, device=device, device_memory=memory)
+    device = DeviceFacts.model_construct() if on_gpu else None  # type: ignore[call-arg]
+    report = RankReport.model_construct(peak_memory_bytes=7, device=device, device_memory=memory)  # type: ignore[call-arg]
     assert largest._peak_bytes(report) == expected
 
 
