@@ -42,8 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "api": {"scenario", "results", "analysis", "report", "runs"},
     "cli": {
-        *("catalog", "interpreters", "scenario", "plan", "results", "devices", "analysis", "report", "runs"),
-        *("questions", "telemetry", "publish", "hub", "controller"),
+        *("catalog", "interpreters", "scenario", "plan", "results", "devices", "orchestrate", "analysis", "report"),
+        *("runs", "questions", "telemetry", "publish", "hub", "controller"),
     },
     "generate": {"catalog", "workloads", "scenario", "questions", "controller", "telemetry"},  # only files
 }

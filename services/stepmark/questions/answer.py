@@ -45,9 +45,14 @@ def index(answers: Mapping[str, Summary]) -> str:
 
 
 def said(summary: Summary) -> list[str]:
-    """Return the answer in sentences: the verdicts, then what more workers gave, then when a slower start has paid."""
+    """Return the answer in sentences: the verdicts, then what more workers gave.
+
+    Where executions are compared, when a slower start has paid comes last.
+    """
     scaled = [_scaled(cell) for cell in summary.cells if cell.workers > 1 and cell.scaling is not None]
-    return [*headline.of_run(summary), *scaled, *(f"{one.text}." for one in summary.break_evens)]
+    executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
+    paid = [f"{one.text}." for one in summary.break_evens] if executions else []
+    return [*headline.of_run(summary), *scaled, *paid]
 
 
 def _scaled(cell: CellResult) -> str:

@@ -40,6 +40,13 @@ def test_the_index_says_which_questions_are_not_measured_yet() -> None:
     assert said(SUMMARY)[0].split(" ")[0] in text
 
 
+def test_an_answer_says_when_a_slower_start_has_paid_where_executions_are_compared() -> None:
+    of_one = SUMMARY.comparisons[0].model_copy(update={"reference": SUMMARY.comparisons[0].candidate})
+    compared = SUMMARY.model_copy(update={"comparisons": (of_one,)})
+    assert f"{SUMMARY.break_evens[0].text}." in said(compared)
+    assert f"{SUMMARY.break_evens[0].text}." not in said(SUMMARY)
+
+
 def test_stored_answers_are_of_the_questions_as_they_are_asked_now() -> None:
     asked = {one.name: one.scenario.digest() for one in questions()}
     for path in STORED:
