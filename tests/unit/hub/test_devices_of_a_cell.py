@@ -25,11 +25,12 @@ def test_the_name_of_a_gpu_becomes_a_label_whatever_it_is(name: str, word: str) 
 
 
 def cell(**known: Any) -> CellResult:
-    return CellResult.model_construct(**known)
+    values: dict[str, Any] = {"key": "a", **known}
+    return CellResult.model_construct(**values)
 
 
 def test_a_cell_of_which_nothing_is_known_of_gpus_has_no_row() -> None:
-    assert device_row(cell(key="a")) is None
-    row = device_row(cell(key="a", device_name="NVIDIA T4", power_capped_ratio=0.0))
+    assert device_row(cell()) is None
+    row = device_row(cell(device_name="NVIDIA T4", power_capped_ratio=0.0))
     assert row is not None
     assert (row["device"], row["power_capped_ratio"], row["sm_clock_hz"]) == ("nvidia-t4", 0.0, None)

@@ -10,7 +10,7 @@ Prometheus with one cluster have none, and belong to the choice All.
 """
 CHOSEN = f'{LABEL}=~"$cluster"'
 
-_KNOWN = (*(one.name for one in METRICS), *(one.name for one in EXTERNAL))
+_KNOWN = [*(one.name for one in METRICS), *(one.name for one in EXTERNAL)]
 _NAMES = "|".join(sorted(map(re.escape, _KNOWN), key=len, reverse=True))
 _SELECTED = re.compile(rf"\b(?P<name>(?:{_NAMES})(?:_bucket)?)\b(?:\{{(?P<matchers>[^}}]*)\}})?")
 
