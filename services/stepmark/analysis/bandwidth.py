@@ -25,7 +25,12 @@ class Bandwidth(SummaryModel):
 
 
 def bandwidth_of(choice: WorkloadChoice, cell: Cell, step: StepSeconds | None) -> Bandwidth | None:
-    """Return the bandwidths of a cell, or None where nothing was measured or a model is trained."""
+    """Return the bandwidths of a cell, or None where nothing was measured or a model is trained.
+
+    Foreign code is not loaded to tell: only stepmark's own workloads exchange messages.
+    """
+    if cell.message_bytes is None or catalog.is_foreign(choice.model):
+        return None
     workload = catalog.load_workload(choice.model)
     message = workload.message(workload.parse(choice.params), cell.message_bytes, cell.workers, cell.precision)
     if message is None or step is None:

@@ -97,9 +97,7 @@ def summarize_run(
         scenario=scenario.name,
         scenario_digest=run.scenario_digest,
         stepmark_version=run.stepmark_version,
-        started_at=min(
-            (one.started_at for launches in every.values() for one in launches if one.started_at), default=None
-        ),
+        started_at=_started_at(every),
         seed=scenario.spec.measurement.seed,
         launcher=run.launcher,
         forked=run.forked,
@@ -141,6 +139,10 @@ def _launches_by_cell(run: Run, rows: Iterable[Row]) -> tuple[dict[str, list[Lau
     if model is None:
         model = model_facts.counted(launch.model for launches in every.values() for launch in launches)
     return every, model
+
+
+def _started_at(every: Mapping[str, list[Launch]]) -> str | None:
+    return min((one.started_at for launches in every.values() for one in launches if one.started_at), default=None)
 
 
 def _facts(scenario: Scenario, model: ModelFacts | None, price_per_worker_hour: float | None) -> Facts:

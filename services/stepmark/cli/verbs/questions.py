@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from stepmark.cli.options import HubChoices, Launcher
-from stepmark.cli.summaries import summary_of
+from stepmark.runs.summaries import summary_of
 from stepmark.cli.verbs import run as run_verb
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
