@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from stepmark.cli.options import HubChoices, Launcher
-from stepmark.runs.summaries import summary_of
 from stepmark.cli.verbs import run as run_verb
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
@@ -21,6 +20,7 @@ from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.results.store import FILE
 from stepmark.runs.machine import machine_for
 from stepmark.runs.measuring import Choices
+from stepmark.runs.summaries import summary_of
 
 _ENDED = "summary.json"  # It is written last, so a folder that has it holds a run that has ended.
 
