@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("cluster.controlled", "running_hub")  # They are imported before they are plugins.
+# They are imported before they are plugins.
+pytest.register_assert_rewrite("cluster.controlled", "cluster.gpu_node", "running_hub")

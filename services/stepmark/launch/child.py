@@ -111,7 +111,9 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
-    if workload.inspected and spec.reference is None:  # Otherwise the parity check has looked at it.
+    if (
+        own_model.is_looked_at(spec.workload.model, workload) and spec.reference is None
+    ):  # Otherwise the parity check has looked at it.
         own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
 
@@ -152,10 +154,15 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     )
     buffer.phase = Phase.JOINED
     group.watch(lambda: _end_because_of_peer(spec, buffer))
-    engine: Engine = getattr(module, catalog.load_workload(spec.workload.model).engine_class)(spec.rank_context())
+    engine: Engine = getattr(module, _engine_class(spec.workload.model))(spec.rank_context())
     _never_freed.append(engine)
     engine.join_group()
     return engine, group
+
+
+def _engine_class(model: str) -> str:
+    """Return the name of the class that runs this workload. Foreign code, which is loaded later, can only train."""
+    return "Engine" if catalog.is_foreign(model) else catalog.load_workload(model).engine_class
 
 
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
@@ -169,7 +176,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
     engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
-    if workload.inspected:
+    if own_model.is_looked_at(spec.workload.model, workload):
         own_model.check_outputs(engine, inputs)
     found = trace(
         engine,

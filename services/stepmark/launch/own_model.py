@@ -5,6 +5,7 @@ import traceback
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark import catalog
 from stepmark.engines._protocol import Engine
 from stepmark.errors import ModelRefused
 from stepmark.results.record import ModelFacts
@@ -41,6 +42,11 @@ def _problem(first: NDArray[np.float64], second: NDArray[np.float64], spec: Inpu
     if spec.labels == "classes" and spec.classes > 1 and first.min() >= 0 and np.allclose(sums, 1, atol=1e-2):
         return "expected logits, found probabilities, which add up to 1. Leave out the last softmax."
     return ""
+
+
+def is_looked_at(model: str, workload: Workload) -> bool:
+    """Return whether a model's outputs are looked at before it is timed: those of every model that others wrote."""
+    return workload.inspected or (catalog.is_foreign(model) and workload.has_weights)
 
 
 def facts(engine: Engine, workload: Workload) -> ModelFacts | None:

@@ -7,9 +7,10 @@ import pytest
 
 from stepmark.engines._protocol import Operations
 from stepmark.errors import ModelRefused
-from stepmark.launch.own_model import check_outputs, facts
+from stepmark.launch.own_model import check_outputs, facts, is_looked_at
 from stepmark.workloads import InputSpec, TorchModel
 from stepmark.workloads.mlp import WORKLOAD as MLP
+from stepmark.workloads.scripted import WORKLOAD as SCRIPTED
 
 SPEC = InputSpec("vector", (4,), 3)
 RNG = np.random.default_rng(0)
@@ -74,3 +75,9 @@ def test_operations_that_cannot_be_counted_are_unknown(operations: Any) -> None:
 
 def test_models_with_formulas_are_not_counted() -> None:
     assert facts(Engine(), MLP) is None  # type: ignore[arg-type]
+
+
+def test_the_models_of_others_are_looked_at_of_whatever_class_they_are() -> None:
+    assert is_looked_at("acme/mlp", MLP)
+    assert not is_looked_at("mlp", MLP)
+    assert not is_looked_at("acme/scripted", SCRIPTED)
