@@ -16,6 +16,8 @@ import psutil
 import pytest
 import yaml
 
+from stepmark import catalog
+
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 240
 """How long a test waits for what takes seconds on a machine with nothing else to do. It is below pytest's time-out."""
@@ -34,6 +36,11 @@ pytest.register_assert_rewrite("running_hub", "running_postgres", "fixed_hub", "
 # Hypothesis sets no deadline for an example: no test is about speed, and a busy machine may delay any of them.
 hypothesis.settings.register_profile("stepmark", deadline=None)
 hypothesis.settings.load_profile("stepmark")
+
+
+def trained_models() -> list[str]:
+    """Return the names of stepmark's own workloads that train a model in real frameworks."""
+    return [name for name in catalog.workload_names() if catalog.load_workload(name).has_weights]
 
 
 def scenario_document(**changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conftest import COMPILE_QUICKLY
+from conftest import COMPILE_QUICKLY, trained_models
 from stepmark import catalog
 
 SMALL = {
@@ -34,9 +34,8 @@ def support(engine: str) -> Any:
 
 
 def models(engine: str) -> list[str]:
-    known = {name: catalog.load_workload(name) for name in catalog.workload_names()}
-    trained = {name: one for name, one in known.items() if one.engine_class == "Engine"}
-    return [name for name, one in trained.items() if support(engine).framework in one.frameworks()]
+    known = {name: catalog.load_workload(name) for name in ("scripted", *trained_models())}
+    return [name for name, one in known.items() if support(engine).framework in one.frameworks()]
 
 
 def levels(known: dict[str, str | None]) -> list[str]:
@@ -232,7 +231,7 @@ def test_an_option_is_set_and_does_not_change_the_losses(engine: str, option: st
     assert optional["flags"][flag[0]] == flag[1]
 
 
-@pytest.mark.parametrize("model", [m for m in catalog.workload_names() if m != "scripted"])
+@pytest.mark.parametrize("model", trained_models())
 def test_weights_have_the_same_names_and_shapes_in_every_engine(model: str) -> None:
     names = [seen(engine, model=model)["names"] for engine in REAL]
     assert all(names[0] == other for other in names)

@@ -37,6 +37,7 @@ def interrupt_after_the_first_launch() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Where tests run in the background it may be ignored.
 threading.Thread(target=interrupt_after_the_first_launch, daemon=True).start()
 interrupted = False
 try:

@@ -11,8 +11,7 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from conftest import COMPILE_QUICKLY, CommandLine
-from stepmark import catalog
+from conftest import COMPILE_QUICKLY, CommandLine, trained_models
 from stepmark.cli.main import app
 from stepmark.launch import spawn
 from stepmark.orchestrate import rank
@@ -95,7 +94,7 @@ def parity(stepmark: CommandLine, **changes: object) -> tuple[int, dict[str, dic
 
 
 @pytest.mark.usefixtures("kept_zygotes")
-@pytest.mark.parametrize("model", [name for name in catalog.workload_names() if name != "scripted"])
+@pytest.mark.parametrize("model", trained_models())
 def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: str) -> None:
     code, found = parity(stepmark, workload={"model": model, "params": SMALL[model]}, candidates=CANDIDATES)
     assert len(found) == 2 * len(CANDIDATES)

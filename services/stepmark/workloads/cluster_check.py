@@ -24,6 +24,7 @@ class ClusterCheck(Workload):
 
     params_model = Params
     engine_class = "Checks"
+    has_weights = False
 
     def frameworks(self) -> tuple[str, ...]:
         return ("torch", "sleeper")

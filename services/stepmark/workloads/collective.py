@@ -17,6 +17,7 @@ class Exchange(Workload):
 
     params_model = Params
     engine_class = "Collectives"
+    has_weights = False
     exchanges_messages = True
 
     def frameworks(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from starlette.types import Message
 from running_hub import Hub, Results, Runner
 from stepmark.analysis.summary import Summary
 from stepmark.hub import downloads, parquet
+from stepmark.report import step_table
 from stepmark.results.record import unpack_steps
 from stepmark.results.store import SqliteStore
 from stepmark.runs.summaries import summary_of
@@ -86,7 +87,7 @@ def test_the_parquet_file_has_every_step_of_every_rank_once(hub: Hub, runner: Ru
 def test_parquet_is_written_in_parts_and_into_a_folder_with_any_name(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "_STEPS_AT_ONCE", 7)
+    monkeypatch.setattr(step_table, "_STEPS_AT_ONCE", 7)
     folder = tmp_path / "it's; here"
     folder.mkdir()
     store = SqliteStore.open(results.folder)

@@ -24,11 +24,11 @@ def session() -> BareSession:
     return BareSession(2, Settings(secrets.token_hex(8), SCENARIO, fresh_process=False))
 
 
-def processes_of_a_launch() -> list[psutil.Process]:
-    """Wait until both ranks of the launch run, and return the zygote with its children."""
+def processes_of_a_launch(others: set[psutil.Process]) -> list[psutil.Process]:
+    """Wait until both ranks of the launch run, and return the zygote with its children, without these processes."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = psutil.Process().children(recursive=True)
+        found = [process for process in psutil.Process().children(recursive=True) if process not in others]
         if sum("stepmark.launch.zygote" in process.cmdline() for process in found) == 3:
             return found
         time.sleep(0.05)
@@ -44,10 +44,11 @@ def test_supervisors_that_wait_for_a_block_end() -> None:
 
 def interrupted_in_a_launch(interrupted: BareSession) -> list[psutil.Process]:
     """Interrupt the session in the middle of a launch, and return the processes that ran then."""
+    others = set(psutil.Process().children(recursive=True))
     try:
         with interrupted:
             interrupted.offer(make_plan(SCENARIO, Machine(places=2, programs=())).blocks[0])
-            processes = processes_of_a_launch()
+            processes = processes_of_a_launch(others)
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         return processes
