@@ -85,7 +85,6 @@ NcclName = Literal[
     "NCCL_MIN_NCHANNELS",
     "NCCL_NET",
     "NCCL_NET_GDR_LEVEL",
-    "NCCL_NET_PLUGIN",
     "NCCL_NSOCKS_PERTHREAD",
     "NCCL_NVLS_ENABLE",
     "NCCL_P2P_DISABLE",
@@ -96,5 +95,7 @@ NcclName = Literal[
     "NCCL_SOCKET_IFNAME",
     "NCCL_SOCKET_NTHREADS",
 ]
-"""The variables of NCCL, Gloo and libfabric that a profile may set: they choose among ways of a network."""
+"""The variables of NCCL, Gloo and libfabric that a profile may set: they choose among ways of a network.
+NCCL_NET_PLUGIN is not one of them, since it names a library to load.
+"""
 NcclValue = Annotated[str, Field(pattern=r"^[-A-Za-z0-9_.,:=^]+$", max_length=200)]
