@@ -81,7 +81,7 @@ WAIT = _cell("wait_ratio", "ratio of the step", "Share of a step that waits for 
 MFU = _cell(
     "model_flops_utilization_ratio", "ratio of the peak", "FLOPs of the model over the vendor's peak of all workers."
 )
-MEMORY = _cell("peak_memory_bytes", "bytes", "Largest memory of a worker's process on its host.")
+MEMORY = _cell("peak_memory_bytes", "bytes", "Most memory of a worker: its process', or on GPUs its framework's.")
 ENERGY = _cell("energy_joules_per_sample", "joules per sample", "Energy of all devices over the samples.")
 DEVICE = _cell("device_info", "always 1", "The GPUs that the cell was measured on.", "device")
 DEVICE_MEMORY = _cell("device_peak_memory_bytes", "bytes", "Largest memory that a worker used of its GPUs.")
