@@ -41,7 +41,7 @@ def stored(hub: Hub, results: Results) -> dict[str, Runner]:
     """Send runs of one scenario, oldest first, and wait for their figures."""
     variations = {
         "plain": elsewhere(results, {"torch": "2.13.0"}),
-        "slower": elsewhere(slower(results, 2), {"torch": "2.14.0"}),
+        "slower": elsewhere(slower(results, 200), {"torch": "2.14.0"}),
         "other-machine": elsewhere(results, {"torch": "2.14.0"}, cpu_model="Another"),
         "hostile": elsewhere(broken(results, HOSTILE, 2), {HOSTILE: HOSTILE}, host=HOSTILE, cpu_model=HOSTILE),
     }

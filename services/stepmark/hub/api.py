@@ -14,7 +14,7 @@ from stepmark.hub.guard import peer_of
 from stepmark.hub.logs import audit, event
 from stepmark.hub.refusals import Refused, invalid, not_found
 from stepmark.hub.rights import Principal
-from stepmark.hub.views import Filters, Page, RunView
+from stepmark.hub.views import Filters, HistoryOf, Page, ReceivedOf, RunView
 from stepmark.results.certificate import Certificate
 from stepmark.results.wire import AttemptEnd, Claim, Id, LaunchUpload, Received, Refusal, Registration, State
 from stepmark.strict import Name
@@ -140,14 +140,14 @@ def put_state(request: Request, execution_id: ExecutionId, raw: Raw) -> Response
 
 
 @router.get("/executions/{execution_id}/received", response_model=Received)
-def get_received(request: Request, execution_id: ExecutionId, sequence: bool = False) -> Response:
+def get_received(request: Request, execution_id: ExecutionId, asked: Annotated[ReceivedOf, Query()]) -> Response:
     """Return what the hub has of an execution and need not be sent again. Right: the attempt's write token.
 
     With `sequence`, the answer has the number of the last state. A runner of version 0.1.0 does not ask for it and
     refuses unknown fields, so leaving it out lets its run go on when the hub is upgraded meanwhile.
     """
     found = ingest.received(_database(request), execution_id)
-    text = found.model_dump_json(exclude=None if sequence else {"sequence"})
+    text = found.model_dump_json(exclude=None if asked.sequence else {"sequence"})
     return Response(text, media_type="application/json")
 
 
@@ -180,22 +180,17 @@ def delete_run(request: Request, run_id: RunId) -> Response:
 
 
 @router.get("/scenarios/{name}/history")
-def get_history(
-    request: Request,
-    name: Annotated[Name, Path()],
-    namespace: Annotated[str | None, Query(max_length=63, description="Empty: runs that have none.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> History:
+def get_history(request: Request, name: Annotated[Name, Path()], asked: Annotated[HistoryOf, Query()]) -> History:
     """Return how a scenario's figures changed over its newest ended runs, oldest first. Right: read.
 
     Scenarios of the same name in several namespaces are different scenarios: without `namespace`, the name must be in
     one namespace only.
     """
     with _database(request).read() as connection:
-        scenario = reads.scenario_named(connection, name, namespace, _who(request).namespaces)
+        scenario = reads.scenario_named(connection, name, asked.namespace, _who(request).namespaces)
         if scenario is None:
             raise not_found(f"scenario {name}")
-        return reads.history(connection, scenario, limit)
+        return reads.history(connection, scenario, asked.limit)
 
 
 class _counted:

@@ -29,6 +29,19 @@ class Filters(RecordModel):
     cursor: Annotated[str, Field(max_length=100)] | None = None
 
 
+class HistoryOf(RecordModel):
+    """Which runs of a scenario to tell of: at most `limit`, of one namespace; empty: those that have none."""
+
+    namespace: Annotated[str, Field(max_length=63)] | None = None
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MOST)] = 50
+
+
+class ReceivedOf(RecordModel):
+    """Whether an answer has the number of the last state."""
+
+    sequence: bool = False
+
+
 class RunLine(RecordModel):
     """One run in a list. `verdict` holds sentences; it is empty until figures are derived."""
 
