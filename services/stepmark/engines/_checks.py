@@ -1,5 +1,6 @@
 """Run the tasks of a cluster check: what the classes `Checks` of engines have in common."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +21,13 @@ class TaskSteps(NoTraining):
 
     _context: RankContext
 
+    @abstractmethod
     def _calls(self, params: Any) -> dict[Kind, Call]:
         """Return what this rank does in each kind of task but `pairs`. Each call returns when the device is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pair_call(self, pair: tuple[int, int], params: Any) -> Call:
         """Return an all-reduce of this pair. All ranks must call this for all pairs in the same order."""
-        raise NotImplementedError
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
         """Make one call of each task's kind for this rank, and make each of them once."""

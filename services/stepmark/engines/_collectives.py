@@ -39,7 +39,23 @@ COMMON_REFUSALS = (
 """These refusals hold for every framework."""
 
 
-class NoTraining(ABC):
+class NoWeights:
+    """Answer what an engine is asked about weights and compilers, where there are none."""
+
+    def compilations(self) -> int | None:
+        return None
+
+    def weights(self) -> Weights:
+        return {}
+
+    def load_weights(self, weights: Weights) -> None:
+        return None
+
+    def restart(self, weights: Weights, learning_rate: float) -> None:
+        return None
+
+
+class NoTraining(NoWeights, ABC):
     """Be an engine that trains nothing: replace what only training needs."""
 
     @abstractmethod
@@ -59,18 +75,6 @@ class NoTraining(ABC):
         """Wait for the device. There is no loss."""
         self.drain()
         return float("nan")
-
-    def compilations(self) -> int | None:
-        return None
-
-    def weights(self) -> Weights:
-        return {}
-
-    def load_weights(self, weights: Weights) -> None:
-        return None
-
-    def restart(self, weights: Weights, learning_rate: float) -> None:
-        return None
 
 
 class CollectiveSteps(NoTraining):

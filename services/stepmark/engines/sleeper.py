@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._collectives import COMMON_REFUSALS
+from stepmark.engines._collectives import COMMON_REFUSALS, NoWeights
 from stepmark.engines._device import Memory
-from stepmark.engines._protocol import Operations, PartName, RankContext, Weights
+from stepmark.engines._protocol import Operations, PartName, RankContext
 from stepmark.engines._sleeper_device import SleeperDevice, sleep_exactly
 from stepmark.engines._sleeper_exchanges import SleepingChecks, SleepingCollectives
 from stepmark.engines._support import Strategy, Support
@@ -43,7 +43,7 @@ def import_framework() -> None:
     return None
 
 
-class Engine:
+class Engine(NoWeights):
     """Make steps of scripted length.
 
     All ranks take the slowest rank's time, as if they exchanged gradients at its end. A script may ask for a device to
@@ -123,18 +123,6 @@ class Engine:
         return None if self._device is None else self._device.step_nanoseconds()
 
     def device_memory(self) -> Memory | None:
-        return None
-
-    def compilations(self) -> int | None:
-        return None
-
-    def weights(self) -> Weights:
-        return {}
-
-    def load_weights(self, weights: Weights) -> None:
-        return None
-
-    def restart(self, weights: Weights, learning_rate: float) -> None:
         return None
 
     def flags(self) -> dict[str, str]:

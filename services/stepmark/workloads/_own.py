@@ -1,6 +1,6 @@
 """Define the classes that a user's own model is made from: one framework with a builder, or a pair with two.
 
-Parameters and operations need no formula: they are counted in the process that trains (launch/model_facts.py).
+Parameters and operations need no formula: they are counted in the process that trains (launch/own_model.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -97,7 +97,7 @@ class Workload(ABC):
     has_weights: ClassVar[bool] = True
     """Without weights there is nothing whose parity could be checked."""
     inspected: ClassVar[bool] = False
-    """Models that no test of stepmark knows are inspected before they are timed (launch/inspect_model.py)."""
+    """Models that no test of stepmark knows are inspected before they are timed (launch/own_model.py)."""
     engine_class: ClassVar[str] = "Engine"
     """This is the name of the class in an engine's module that runs this workload."""
     exchanges_messages: ClassVar[bool] = False

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from stepmark.strict import StrictModel
 from stepmark.terms import DeviceKind
-from stepmark.workloads._protocol import InputSpec, Workload
 from stepmark.workloads._tasks import Task, tasks_of
+from stepmark.workloads._untrained import Untrained
 
 
 class Params(StrictModel):
@@ -19,24 +19,14 @@ class Params(StrictModel):
     """Factor of the slow rank's products."""
 
 
-class ClusterCheck(Workload):
+class ClusterCheck(Untrained):
     """Run the tasks of a cluster check in turn, one in each step."""
 
     params_model = Params
     engine_class = "Checks"
-    has_weights = False
 
     def frameworks(self) -> tuple[str, ...]:
         return ("torch", "sleeper")
-
-    def input(self, params: Params) -> InputSpec:
-        return InputSpec("vector", (1,), classes=2)
-
-    def parameter_count(self, params: Params) -> None:
-        return None
-
-    def flops_per_sample(self, params: Params) -> None:
-        return None
 
     def tasks(self, workers: int, device: DeviceKind) -> tuple[Task, ...]:
         return tasks_of(workers, device)

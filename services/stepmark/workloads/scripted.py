@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from stepmark.strict import StrictModel
-from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._untrained import Untrained
 
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
@@ -78,20 +78,10 @@ class Script:
         return seconds + (p.straggler_seconds if self.rank == p.straggler_rank else 0.0)
 
 
-class Scripted(Workload):
+class Scripted(Untrained):
     """Provide the script as a workload, which has no parameters and no operations to count."""
 
     params_model = Params
-    has_weights = False
-
-    def input(self, params: Params) -> InputSpec:
-        return InputSpec("vector", (1,), classes=2)
-
-    def parameter_count(self, params: Params) -> None:
-        return None
-
-    def flops_per_sample(self, params: Params) -> None:
-        return None
 
     def sleeper_model(self, params: Params) -> type[Script]:
         return Script
