@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
 # and end. The others have the machine to themselves.
+# A worker that crashes is not replaced: pytest-xdist 3.8 then gives its files to nobody and waits for ever.
 SHARED := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py interrupted_runs_go_on.py \
   python_measures_as_the_command_line_does.py a_whole_run_gives_recomputable_figures.py live_view_of_a_running_plan.py \
   upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py \
@@ -25,7 +26,7 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 test: .venv/dev  ## Install what is needed, then run all tests that this machine can run; each that it cannot is listed, with what is missing
 	@.ci/system-packages tests
 	@! command -v go >/dev/null || k8s/kind/tools helm >/dev/null || echo "test: helm could not be built (above)" >&2
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(SHARED)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
 test-cuda-imports: .venv/dev .venv-cuda/keras/done .venv-cuda/jax/done  ## That the imports of TensorFlow and JAX for CUDA start no CUDA; downloads 10 GB, needs no GPU

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from conftest import needs
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -20,7 +22,9 @@ def browser() -> Iterator[Any]:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"needs a browser on PATH, one of {', '.join(BROWSERS)}")
-    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    needs("playwright")
+    from playwright import sync_api as api
+
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=as_root)

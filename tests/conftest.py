@@ -1,5 +1,6 @@
 """What tests share: scenario documents, the command line as a person starts it, and checks that processes ended."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -36,6 +37,24 @@ pytest.register_assert_rewrite("running_hub", "running_postgres", "fixed_hub", "
 # Hypothesis sets no deadline for an example: no test is about speed, and a busy machine may delay any of them.
 hypothesis.settings.register_profile("stepmark", deadline=None)
 hypothesis.settings.load_profile("stepmark")
+
+
+def needs(*modules: str) -> None:
+    """Skip the test unless these modules are installed. They are looked for without being imported.
+
+    A process that has imported TensorFlow crashes where torch then imports triton (each brings its own LLVM), and the
+    tests of a worker share its process. So frameworks that are trained by tests have processes of their own.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fail the test that has imported TensorFlow into the process that it shares with others, for the reason above."""
+    if "tensorflow" in sys.modules:
+        pytest.fail(f"{item.nodeid} imported TensorFlow: give it a process of its own", pytrace=False)
 
 
 def trained_models() -> list[str]:

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
+from conftest import needs
 from stepmark import catalog
 from stepmark.workloads._protocol import InputSpec
-
-torch = pytest.importorskip("torch", reason="needs torch")
 
 GPT2 = {"layers": 12, "heads": 12, "width": 768, "length": 1024, "vocabulary": 50257}
 LONG = {"layers": 1, "heads": 2, "width": 64, "length": 2048}  # Five of six FLOPs are attention's.
@@ -37,6 +36,9 @@ CASES = [
 
 def model(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Return a workload, its parameters, and its torch model on the meta device."""
+    needs("torch")
+    import torch
+
     workload = catalog.load_workload(name)
     params = workload.parse(given)
     with torch.device("meta"):
@@ -44,14 +46,17 @@ def model(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def samples(spec: InputSpec, count: int) -> Any:
+    import torch
+
     return torch.empty(count, *spec.shape, dtype=torch.int64 if spec.kind == "tokens" else None, device="meta")
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_flops_of_a_training_step_are_those_that_torch_counts(name: str, given: dict[str, Any]) -> None:
+    workload, params, net = model(name, given)
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    workload, params, net = model(name, given)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         net(samples(workload.input(params), 2)).sum().backward()
     assert workload.flops_per_sample(params) == pytest.approx(counter.get_total_flops() / 2, rel=0.01)

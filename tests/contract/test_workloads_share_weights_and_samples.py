@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import needs
 from stepmark.workloads._batches import global_batches
 from stepmark.workloads._protocol import InputSpec
 from stepmark.workloads._weights import Array, digest, initial, keras_values, torch_weights
@@ -100,7 +101,7 @@ def test_a_digest_changes_with_names_values_shapes_and_types() -> None:
 @pytest.mark.parametrize("source", ["synthetic", "digits"])
 def test_each_token_is_labelled_with_the_next(source: str) -> None:
     if source == "digits":
-        pytest.importorskip("sklearn", reason="digits")
+        needs("sklearn")
     spec = InputSpec("tokens", (63,), 17, 17, next_token=True)
     assert spec.why_not_digits() is None
     inputs, labels = global_batches(spec, source, 7, 5, 1)[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conftest import CommandLine
+from conftest import CommandLine, needs
 
 SIZES = [1024, 1 << 20]
 Run = Callable[..., dict[str, Any]]
@@ -43,7 +43,7 @@ def test_known_times_become_known_bandwidths(run: Run, tmp_path: Path) -> None:
 
 
 def test_torch_exchanges_every_part_of_a_reduce_scatter_in_both_precisions(run: Run, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    needs("torch")
     cells = run("torch", "ddp", "reduce-scatter", precision=["float32", "bfloat16"])["cells"]
     assert [cell["bandwidth"]["message_bytes"] for cell in cells] == SIZES * 2
     with sqlite3.connect(tmp_path / "out/results.db") as database:

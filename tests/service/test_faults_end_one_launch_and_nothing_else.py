@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import PATIENCE_SECONDS, CommandLine, assert_all_gone, descendants, wait_for_descendant
+from conftest import PATIENCE_SECONDS, CommandLine, assert_all_gone, descendants, needs, wait_for_descendant
+from stepmark import catalog
 from stepmark.launch.buffer import Phase
 from stepmark.launch.reporting import STAMPS
 
@@ -99,7 +100,7 @@ RANKS_KILLED = [
 def test_a_rank_killed_in_training_fails_only_its_launch(
     stepmark: CommandLine, engine: str, strategy: str, phase: Phase
 ) -> None:
-    pytest.importorskip(engine.replace("keras-tensorflow", "tensorflow").split("-")[0])
+    needs(*catalog.load_engine(engine).SUPPORT.requires)
     measurement = {"launches": 2, "minSteps": 5, "minSeconds": 2, "warmupSteps": 1, "warmupSeconds": 0}
     file = stepmark.scenario(
         candidates=[{"name": "c", "engine": engine, "strategy": strategy}],

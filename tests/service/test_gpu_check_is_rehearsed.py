@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from conftest import ROOT
+from conftest import ROOT, needs
 
 SCRIPT = ROOT / "scripts" / "gpu_check"
 BROKEN = """
@@ -37,8 +35,7 @@ def found(out: Path) -> dict[str, Any]:
 
 
 def test_every_check_runs_and_finds_nothing_against_stepmark(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("jax")
+    needs("torch", "jax")
     done = run(SCRIPT, tmp_path)
     results = found(tmp_path)
     assert {name: result["problems"] for name, result in results.items() if result["problems"]} == {}

@@ -9,7 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import PATIENCE_SECONDS, CommandLine, assert_all_gone, descendants, wait_for_descendant, wait_for_line
+from conftest import (
+    PATIENCE_SECONDS,
+    CommandLine,
+    assert_all_gone,
+    descendants,
+    needs,
+    wait_for_descendant,
+    wait_for_line,
+)
 from stepmark.analysis.launch import reduced
 from stepmark.results.store import SqliteStore
 
@@ -71,7 +79,7 @@ def test_a_stopped_driver_leaves_no_process_and_its_run_is_resumed(
 def test_a_stopped_driver_of_ray_leaves_no_process_and_its_run_is_resumed(
     stepmark: CommandLine, number: int, code: int
 ) -> None:
-    pytest.importorskip("ray", reason="needs Ray")
+    needs("ray")
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     running = stepmark.start("run", file, "--out", "out")
     wait_for_line(running, "[2/6]")
@@ -86,7 +94,7 @@ def test_a_stopped_driver_of_ray_leaves_no_process_and_its_run_is_resumed(
 
 
 def test_a_killed_ray_worker_ends_the_run_and_its_rank_is_named(stepmark: CommandLine) -> None:
-    pytest.importorskip("ray", reason="needs Ray")
+    needs("ray")
     file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
     running = stepmark.start("run", file, "--out", "out")
     worker = wait_for_descendant(running, "ray::RayTrainWorker")

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, needs, wait_for_line
 from stepmark.results.store import SqliteStore
 from stepmark.telemetry import names
 
@@ -71,7 +71,7 @@ def begin(stepmark: CommandLine, launcher: str) -> "tuple[subprocess.Popen[str],
 @pytest.mark.parametrize("launcher", ["bare", "ray"])
 def test_progress_and_throughput_are_served_while_the_run_lasts(stepmark: CommandLine, launcher: str) -> None:
     if launcher == "ray":
-        pytest.importorskip("ray", reason="needs Ray")
+        needs("ray")
     running, url = begin(stepmark, launcher)
     found = until(url, lambda found: "stepmark_live_samples_per_second" in found)
     [(labels, rate)] = found["stepmark_live_samples_per_second"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stepmark
-from conftest import ROOT, CommandLine, scenario_document
+from conftest import ROOT, CommandLine, needs, scenario_document
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 
@@ -106,7 +106,7 @@ def test_an_interrupted_process_without_main_guard_lives_on_and_completes_the_ru
     tmp_path: Path, launcher: str, workers: int
 ) -> None:
     if launcher == "ray":
-        pytest.importorskip("ray", reason="needs Ray")
+        needs("ray")
     said = python(tmp_path, ROOT / "tests" / "service" / "interrupted_from_python.py", launcher, workers)
     found = json.loads(said.splitlines()[-1])
     kept = found.pop("kept")
@@ -116,7 +116,7 @@ def test_an_interrupted_process_without_main_guard_lives_on_and_completes_the_ru
 
 
 def test_a_process_that_uses_ray_by_itself_is_told_so(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs Ray")
+    needs("ray")
     program = tmp_path / "program.py"
     program.write_text(f"import ray, stepmark\nstepmark.run({scenario_document()!r})\n")
     with pytest.raises(AssertionError, match="CannotRun: launcher ray: expected a process that does not use Ray"):
@@ -131,7 +131,8 @@ def test_the_example_script_runs_without_main_guard_and_again(tmp_path: Path) ->
 
 
 def test_the_example_notebook_runs_and_shows_its_result(tmp_path: Path) -> None:
-    nbformat = pytest.importorskip("nbformat", reason="needs nbformat, nbclient and ipykernel")
+    needs("nbformat", "nbclient", "ipykernel")
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(ROOT / "examples" / "notebook.ipynb", as_version=4)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from conftest import scenario_document
+from conftest import needs, scenario_document
 from stepmark.errors import Stopped
 from stepmark.orchestrate.rank import Settings
 from stepmark.orchestrate.ray_train import RaySession
@@ -10,7 +10,8 @@ from stepmark.scenario.load import scenario_from_object
 
 
 def test_an_exception_of_the_signal_handler_is_raised_though_ray_wraps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray", reason="needs Ray")
+    needs("ray")
+    import ray
 
     def get(_: object) -> Any:
         raise SystemError("returned a result with an exception set") from Stopped(15)

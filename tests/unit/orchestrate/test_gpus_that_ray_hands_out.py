@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from conftest import needs
 from fakes.gpus import FakeNvml, some_gpus, uuid
 from stepmark.errors import CannotRun
 from stepmark.orchestrate import ray_train
 
-ray = pytest.importorskip("ray")
-
 
 def give(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> None:
+    needs("ray")
     context = SimpleNamespace(get_accelerator_ids=lambda: {"GPU": names})
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     monkeypatch.setattr(ray_train, "here", lambda: FakeNvml(some_gpus(2)))
 
 

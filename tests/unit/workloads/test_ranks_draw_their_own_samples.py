@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from conftest import needs
 from stepmark.workloads import _batches
 from stepmark.workloads._protocol import InputSpec
 
@@ -19,7 +20,7 @@ SPECS = {
 @pytest.mark.parametrize(("size", "ranks"), [(12, 1), (12, 3), (13, 4), (2000, 5)])
 def test_every_rank_has_its_shard_of_the_global_batch(source: str, kind: str, size: int, ranks: int) -> None:
     if source == "digits":
-        pytest.importorskip("sklearn", reason="digits")
+        needs("sklearn")
     whole = _batches.global_batches(SPECS[kind], source, 7, size, 3)
     for rank in range(ranks):
         own = _batches.local_batches(SPECS[kind], source, 7, size, 3, rank, ranks)
