@@ -21,12 +21,13 @@ from prometheus_fixtures import DCGM, RAY, Prometheus, job, prometheus, results_
 
 from conftest import PATIENCE_SECONDS, ROOT, scenario_document
 from running_hub import STEPMARK, Hub, Results, Runner, serve, wait_for
-from stepmark.hub.tables import cells, comparisons, latest
+from stepmark.hub.tables import cells, collectives, comparisons, latest
 from stepmark.telemetry import names
 
 BOARDS = [json.loads(path.read_text()) for path in sorted((ROOT / "charts/stepmark/dashboards").glob("*.json"))]
-CHOSEN = {"stepmark-live": "test"}  # The live board shows this scenario. All other boards show GPUS.
 GPUS = "mlp-on-gpus"
+EXCHANGE = "exchange"
+CHOSEN = {"stepmark-live": "test", "stepmark-collectives": EXCHANGE}  # All other boards show GPUS.
 CLUSTER = "east"
 here = functools.partial(job, cluster=CLUSTER)
 
@@ -47,7 +48,7 @@ class Query:
 def filled(expression: str, board: str) -> str:
     values = {
         "scenario": CHOSEN.get(board, GPUS), "__rate_interval": "1m", "execution": "eager", "precision": "float32",
-        "workers": ".+", "workload": ".+", "cluster": CLUSTER,
+        "workers": ".+", "collective": ".+", "workload": ".+", "cluster": CLUSTER,
     }  # fmt: skip
     return re.sub(r"\$([a-z_]\w*)", lambda found: values[found[1]], expression)
 
@@ -77,6 +78,7 @@ class World:
     hub: Hub
     cells: list[dict[str, Any]]
     pairs: list[dict[str, Any]]
+    collectives: list[dict[str, Any]]
 
     def ask(self, board: str, title: str, number: int = 0) -> dict[tuple[str, ...], float]:
         """Return what a panel shows: label values, in the order of their names, -> value."""
@@ -106,13 +108,14 @@ def world(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ]
         with prometheus(folder, jobs) as server:
             wait_for(lambda: all(server.scraped(one["job_name"]) for one in jobs))
-            _feed(hub, results)
+            _feed(hub, results, _exchanged(folder))
             fed = time.time()
             wait_for(lambda: server.query(f"timestamp({names.DATABASE_UP}) > {fed + 1.5}"))
             wait_for(
                 lambda: server.query(f"rate({names.LIVE_STEPS}[5s]) > 0 and on () {names.LIVE_SAMPLES_PER_SECOND}")
             )
-            yield World(server, hub, _latest(hub, "cell", cells), _latest(hub, "comparison", comparisons))
+            tables = (("cell", cells), ("comparison", comparisons), ("collective", collectives))
+            yield World(server, hub, *(_latest(hub, what, table) for what, table in tables))
     assert hub.end() == 0, hub.log.read_text()
 
 
@@ -140,8 +143,23 @@ class _running:
         self._process.communicate(timeout=PATIENCE_SECONDS)
 
 
-def _feed(hub: Hub, results: Results) -> None:
-    for sent, namespace in ((results, None), (results_of_gpus(results, GPUS), "team-a")):
+def _exchanged(folder: Path) -> Results:
+    """Measure the sleeper's all-reduce with messages of two sizes."""
+    document = scenario_document(
+        workload={"model": "collective", "params": {"collective": "all-reduce"}},
+        sweep={"messageBytes": [1024, 1 << 20]},
+        measurement={"launches": 5, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
+        scale={"workers": [2], "batchPerWorker": 1},
+    )
+    document["metadata"]["name"] = EXCHANGE
+    (folder / "exchange.yaml").write_text(yaml.safe_dump(document))
+    command = [*STEPMARK, "run", "exchange.yaml", "--launcher", "bare", "--out", "exchanged"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return Results.of(folder / "exchanged")
+
+
+def _feed(hub: Hub, results: Results, exchanged: Results) -> None:
+    for sent, namespace in ((results, None), (exchanged, "team-b"), (results_of_gpus(results, GPUS), "team-a")):
         runner = Runner(hub, sent, f"of-{namespace or 'nobody'}")
         assert runner.register(namespace=namespace).status_code == 201
         runner.send_all()

@@ -18,7 +18,7 @@ from prometheus_world import GPUS, QUERIES, VARIABLES, Query, World, filled
 from running_hub import wait_for
 from stepmark.generate import rules
 from stepmark.telemetry import names
-from stepmark.telemetry.names import CONFIGURATION, METRICS, PAIR, Metric
+from stepmark.telemetry.names import COLLECTIVE, CONFIGURATION, METRICS, PAIR, Metric
 
 pytest_plugins = ["running_hub", "prometheus_world"]
 pytestmark = needs_prometheus
@@ -73,6 +73,21 @@ def test_series_have_the_figures_of_the_database_and_none_where_unknown(
 def test_series_of_comparisons_have_the_figures_of_the_database(world: World, metric: Metric, column: str) -> None:
     found = {_key(sample.labels, PAIR): sample.value for sample in world.prometheus.query(metric.name)}
     assert found == pytest.approx({_key(row, PAIR): row[column] for row in world.pairs}, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("metric", "column"),
+    [
+        (names.LATENCY, "latency_seconds"), (names.BUS, "bus_bytes_per_second"),
+        (names.BUS_LOW, "bus_bytes_per_second_low"), (names.BUS_HIGH, "bus_bytes_per_second_high"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_series_of_collectives_have_the_figures_of_the_database(world: World, metric: Metric, column: str) -> None:
+    expected = {_key(row, COLLECTIVE): row[column] for row in world.collectives if row[column] is not None}
+    found = {_key(sample.labels, COLLECTIVE): sample.value for sample in world.prometheus.query(metric.name)}
+    assert len(expected) == 2
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def _key(row: Any, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -144,7 +159,7 @@ def test_the_overview_board_counts_runs_and_scenarios(world: World) -> None:
     )}  # fmt: skip
     unsteady = sum(row["verdict"] != "steady" for row in world.cells)
     assert {title: value for title, found in shown.items() for value in found.values()} == {
-        "Hub": 1, "Scenarios": 2, "Runs active": 1, "Newest run failed or lost": 0, "Not comparable": 0,
+        "Hub": 1, "Scenarios": 3, "Runs active": 1, "Newest run failed or lost": 0, "Not comparable": 0,
         "Without a steady result": unsteady,
     }  # fmt: skip
     assert world.ask("stepmark-overview", "Newest runs") == {("complete", "none", GPUS, "team-a"): 1}
@@ -154,7 +169,7 @@ def test_the_overview_board_counts_runs_and_scenarios(world: World) -> None:
 
 
 def test_the_hub_board_counts_what_was_sent(world: World) -> None:
-    sent = {("launch", "stored"): 16, ("certificate", "stored"): 4, ("claim", "stored"): 3, ("state", "stored"): 3}
+    sent = {("launch", "stored"): 26, ("certificate", "stored"): 4, ("claim", "stored"): 4, ("state", "stored"): 4}
     for (kind, result), count in sent.items():
         assert world.prometheus.value(f'{names.RECEIVED}{{kind="{kind}",result="{result}"}}') == count
         assert world.ask("stepmark-hub", "Calls accepted")[kind, result] > 0
@@ -163,7 +178,8 @@ def test_the_hub_board_counts_what_was_sent(world: World) -> None:
     assert 0 < world.ask("stepmark-hub", "Time to derive", 1)[()] < 60
     assert world.ask("stepmark-hub", "Ended runs without figures") == {(): 0}
     assert 0 <= world.ask("stepmark-hub", "Most silent running run")[()] < 60
-    assert world.ask("stepmark-hub", "Configurations") == {("cell",): 8, ("comparison",): 4, ("scenario",): 2}
+    stored = {("cell",): 8, ("comparison",): 4, ("collective",): 2, ("scenario",): 3}
+    assert world.ask("stepmark-hub", "Configurations") == stored
 
 
 def test_the_controller_board_shows_the_phases_of_the_scenarios(world: World) -> None:

@@ -28,7 +28,7 @@ CELL = CellFigures(
     peak_memory_bytes=None, joules_per_sample=None,
 )  # fmt: skip
 TROUBLE = Snapshot(
-    cells=(CELL,), cells_stored=2, pairs=(), pairs_stored=0,
+    cells=(CELL,), cells_stored=2, pairs=(), pairs_stored=0, collectives=(), collectives_stored=0,
     scenarios=(
         RunState(scenario="cnn", outcome="failed", reason="launch-failed"),
         RunState(scenario="gpt", outcome="lost", reason="heartbeat-lost"),

@@ -11,10 +11,11 @@ from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import printable
 from stepmark.hub.cell_devices import device_row
 from stepmark.hub.database import Database
+from stepmark.hub.exchanges import exchange_row
 from stepmark.hub.latest import ENDED, make_current, make_others_current
 from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
-from stepmark.hub.tables import cell_devices, cells, comparisons, executions, runs, summaries
+from stepmark.hub.tables import cell_devices, cells, collectives, comparisons, executions, runs, summaries
 from stepmark.results.store import Run
 from stepmark.terms import size_text
 
@@ -95,7 +96,7 @@ def _words(error: Exception) -> str:
 
 
 def _clear(connection: sa.Connection, execution_id: str) -> None:
-    for table in (summaries, cells, cell_devices, comparisons):
+    for table in (summaries, cells, cell_devices, collectives, comparisons):
         connection.execute(table.delete().where(table.c.execution_id == execution_id))
 
 
@@ -115,6 +116,8 @@ def _store(connection: sa.Connection, execution: sa.Row[Any], summary: Summary |
         badges = {certificate.cell: certificate.badge for certificate in summary.certificates}
         insert(connection, cells, [shared | _cell_row(c, badges.get(c.key, "not checked")) for c in summary.cells])
         insert(connection, cell_devices, [own | row for row in map(device_row, summary.cells) if row is not None])
+        exchanged = [row for row in map(exchange_row, summary.cells) if row is not None]
+        insert(connection, collectives, [shared | row for row in exchanged])
         insert(connection, comparisons, [shared | _comparison_row(c) for c in summary.comparisons])
     (make_current if execution.outcome in ENDED else make_others_current)(connection, execution.execution_id)
 

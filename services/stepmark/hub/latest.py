@@ -6,26 +6,31 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepmark.hub.rows import insert
-from stepmark.hub.tables import cells, comparisons, executions, latest
+from stepmark.hub.tables import cells, collectives, comparisons, executions, latest
 
-TABLES = {"cell": cells, "comparison": comparisons}
+TABLES = {"cell": cells, "comparison": comparisons, "collective": collectives}
 _LABELS = {
     "cell": ("namespace", "scenario", "candidate", "engine", "strategy", "execution", "precision", "workers", "batch"),
     "comparison": ("namespace", "scenario", "candidate", "reference", "execution", "precision", "workers", "batch"),
-}
+    "collective": (
+        "namespace", "scenario", "candidate", "engine", "strategy", "precision", "workers", "collective",
+        "message_bytes",
+    ),
+}  # fmt: skip
+_NUMBERS = ("workers", "message_bytes")
 ENDED = ("complete", "failed")
 
 
 def make_current(connection: sa.Connection, execution_id: str) -> None:
     """Make this execution current for each configuration of which it is the newest.
 
-    Its derived rows must be stored already. Those of collectives are left out: their sizes have no label yet, so all
-    sizes would be one configuration.
+    Its derived rows must be stored already. A cell that exchanges messages is a configuration as a collective, whose
+    labels have the size of the message, and not as a cell, whose labels have none.
     """
     make_others_current(connection, execution_id)
     for what, table in TABLES.items():
         for row in connection.execute(table.select().where(table.c.execution_id == execution_id)).mappings().all():
-            if not has_message(row["key"]):
+            if what == "collective" or not has_message(row["key"]):
                 _enter(connection, what, row)
 
 
@@ -65,7 +70,7 @@ def _newest_other(
 ) -> Mapping[Any, Any] | None:
     table = TABLES[what]
     labels = dict(zip(_LABELS[what], configuration.split("/"), strict=True))
-    alike = [table.c[label] == value for label, value in labels.items() if label != "workers"]
+    alike = [table.c[label] == value for label, value in labels.items() if label not in _NUMBERS]  # the key has these
     query = table.select().join(executions, executions.c.execution_id == table.c.execution_id)
     query = query.where(*alike, table.c.key == key, table.c.execution_id != execution_id)
     query = query.where(executions.c.outcome.in_(ENDED)).order_by(table.c.ended_at.desc()).limit(1)

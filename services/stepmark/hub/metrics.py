@@ -22,10 +22,19 @@ from stepmark.hub.cell_devices import devices_of
 from stepmark.hub.database import Database
 from stepmark.hub.refusals import database_words, log
 from stepmark.hub.rows import is_whole
-from stepmark.hub.tables import cells, comparisons, executions, latest, runs
+from stepmark.hub.tables import cells, collectives, comparisons, executions, latest, runs
 from stepmark.telemetry import names
 from stepmark.telemetry.collector import SCENARIOS_MOST, HubCollector
-from stepmark.telemetry.figures import CellFigures, PairFigures, RunCount, RunState, Service, Snapshot
+from stepmark.telemetry.figures import (
+    CellFigures,
+    CollectiveFigures,
+    FiguresModel,
+    PairFigures,
+    RunCount,
+    RunState,
+    Service,
+    Snapshot,
+)
 from stepmark.telemetry.hub_meters import HubMeters
 
 WAITING = "waiting"  # a run that is registered and has no execution
@@ -101,14 +110,19 @@ def snapshot(database: Database) -> Snapshot:
     """
     with database.read() as connection:
         of_cells, of_pairs = _newest(connection, "cell", cells), _newest(connection, "comparison", comparisons)
+        exchanged = _newest(connection, "collective", collectives)
         return Snapshot(
             cells=_cells(connection, of_cells[0]),
             cells_stored=_stored(connection, "cell"),
             pairs=tuple(PairFigures.model_validate(_figures(row, PairFigures)) for row in of_pairs[0]),
             pairs_stored=_stored(connection, "comparison"),
+            collectives=tuple(
+                CollectiveFigures.model_validate(_figures(row, CollectiveFigures)) for row in exchanged[0]
+            ),
+            collectives_stored=_stored(connection, "collective"),
             scenarios=_scenarios(connection),
             scenarios_stored=connection.execute(_count_of_scenarios()).scalar_one(),
-            service=_service(connection, database, of_cells[1] + of_pairs[1]),
+            service=_service(connection, database, of_cells[1] + of_pairs[1] + exchanged[1]),
         )
 
 
@@ -139,7 +153,7 @@ def _cells(connection: sa.Connection, rows: _Rows) -> tuple[CellFigures, ...]:
     return tuple(CellFigures.model_validate(_figures(row, CellFigures)) for row in found)
 
 
-def _figures(row: dict[str, Any], model: type[CellFigures | PairFigures]) -> dict[str, Any]:
+def _figures(row: dict[str, Any], model: type[FiguresModel]) -> dict[str, Any]:
     known = row | {names.NAMESPACE: row["namespace"]}
     return {name: known[name] for name in model.model_fields}
 

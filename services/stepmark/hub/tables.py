@@ -191,6 +191,29 @@ cell_devices = sa.Table(
     _seal(),
 )
 
+# Of cells that exchange messages: how fast. Their cells are no configurations, since their series have these labels.
+collectives = sa.Table(
+    "collectives",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", _TEXT, primary_key=True),
+    sa.Column("namespace", _ID, nullable=False, server_default=_EMPTY),  # of the scenario; empty: none
+    sa.Column("scenario", sa.String(40), nullable=False),
+    sa.Column("candidate", sa.String(40), nullable=False),
+    sa.Column("engine", sa.String(40), nullable=False),
+    sa.Column("strategy", sa.String(40), nullable=False),
+    sa.Column("precision", sa.String(40), nullable=False),
+    sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("collective", sa.String(40), nullable=False),
+    sa.Column("message_bytes", sa.BigInteger, nullable=False),
+    sa.Column("latency_seconds", sa.Double, nullable=False),
+    sa.Column("bus_bytes_per_second", sa.Double, nullable=False),
+    sa.Column("bus_bytes_per_second_low", sa.Double),
+    sa.Column("bus_bytes_per_second_high", sa.Double),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    _seal(),
+)
+
 comparisons = sa.Table(
     "comparisons",
     metadata,
@@ -217,7 +240,7 @@ comparisons = sa.Table(
     sa.Index("comparisons_by_scenario", "namespace", "scenario", "key", "ended_at"),
 )
 
-# Which execution's row is current for a configuration, for /metrics. `what` is "cell" or "comparison";
+# Which execution's row is current for a configuration, for /metrics. `what` is "cell", "comparison" or "collective";
 # `configuration` holds all labels of the series, joined.
 latest = sa.Table(
     "latest",

@@ -13,16 +13,25 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from stepmark.telemetry import names
-from stepmark.telemetry.figures import CellFigures, DeviceFigures, PairFigures, RunState, Service, Snapshot
+from stepmark.telemetry.figures import (
+    CellFigures,
+    CollectiveFigures,
+    DeviceFigures,
+    PairFigures,
+    RunState,
+    Service,
+    Snapshot,
+)
 from stepmark.telemetry.names import Metric
 
 SERIES_MOST = 900
 """The most series of the whole endpoint, whatever is stored. Scraping them takes less than 20 ms."""
 SCENARIOS_MOST = 50
 RUN_COUNTS_MOST = 80
-_OTHERS = 83  # the hub's own series, whose number does not grow
+_OTHERS = 87  # the hub's own series, whose number does not grow
 _CONFIGURATIONS_MOST = SERIES_MOST - SCENARIOS_MOST - RUN_COUNTS_MOST - _OTHERS
 _PAIRS_MOST = _CONFIGURATIONS_MOST // 4  # a share of their own, which cells cannot take
+_COLLECTIVES_MOST = _CONFIGURATIONS_MOST // 4
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -60,9 +69,11 @@ def series(snapshot: Snapshot) -> Iterator[Series]:
     yield from _service(snapshot.service)
     yield from scenarios.of(map(_scenario, snapshot.scenarios))
     yield from pairs.of(map(_pair, snapshot.pairs))
-    cells = _Shown("cell", snapshot.cells_stored, _CONFIGURATIONS_MOST - pairs.used)
+    collectives = _Shown("collective", snapshot.collectives_stored, _COLLECTIVES_MOST)
+    yield from collectives.of(map(_collective, snapshot.collectives))
+    cells = _Shown("cell", snapshot.cells_stored, _CONFIGURATIONS_MOST - pairs.used - collectives.used)
     yield from cells.of(map(_cell, snapshot.cells))
-    for shown in (scenarios, pairs, cells):
+    for shown in (scenarios, pairs, collectives, cells):
         yield from shown.counts()
 
 
@@ -160,6 +171,18 @@ def _pair(pair: PairFigures) -> _Configuration:
             (names.PAIR_LOW, (), pair.ratio_low),
             (names.PAIR_HIGH, (), pair.ratio_high),
             (names.PAIR_VERDICT, (word(pair.verdict),), 1),
+        ],
+    )
+
+
+def _collective(found: CollectiveFigures) -> _Configuration:
+    return _configuration(
+        tuple(str(getattr(found, name)) for name in names.COLLECTIVE),
+        [
+            (names.LATENCY, (), found.latency_seconds),
+            (names.BUS, (), found.bus_bytes_per_second),
+            (names.BUS_LOW, (), found.bus_bytes_per_second_low),
+            (names.BUS_HIGH, (), found.bus_bytes_per_second_high),
         ],
     )
 

@@ -70,6 +70,24 @@ class PairFigures(FiguresModel):
     ratio_high: float | None
 
 
+class CollectiveFigures(FiguresModel):
+    """The newest result of one collective with messages of one size: its mean time and its bus bandwidth."""
+
+    scenario: str
+    scenario_namespace: str = ""
+    candidate: str
+    engine: str
+    strategy: str
+    precision: str
+    workers: int
+    collective: str
+    message_bytes: int
+    latency_seconds: float
+    bus_bytes_per_second: float
+    bus_bytes_per_second_low: float | None
+    bus_bytes_per_second_high: float | None
+
+
 class RunState(FiguresModel):
     """The state of the newest run of a scenario."""
 
@@ -118,6 +136,8 @@ class Snapshot(FiguresModel):
     cells_stored: int
     pairs: tuple[PairFigures, ...]
     pairs_stored: int
+    collectives: tuple[CollectiveFigures, ...]
+    collectives_stored: int
     scenarios: tuple[RunState, ...]
     scenarios_stored: int
     service: Service

@@ -21,6 +21,10 @@ CONFIGURATION = ("scenario", NAMESPACE, *CELL)
 """
 PAIR = ("scenario", NAMESPACE, "candidate", "reference", "execution", "precision", "workers", "batch")
 """The labels that identify one comparison. `execution` is the execution level that is compared."""
+COLLECTIVE = (
+    "scenario", NAMESPACE, "candidate", "engine", "strategy", "precision", "workers", "collective", "message_bytes",
+)  # fmt: skip
+"""The labels that identify one collective with messages of one size."""
 STATS = ("p50", "p95", "p99")
 
 
@@ -47,6 +51,10 @@ def _cell(name: str, unit: str, help: str, *labels: str) -> Metric:
 
 def _pair(name: str, unit: str, help: str, *labels: str) -> Metric:
     return Metric(f"stepmark_comparison_{name}", "gauge", unit, help, (*PAIR, *labels))
+
+
+def _collective(name: str, unit: str, help: str) -> Metric:
+    return Metric(f"stepmark_collective_{name}", "gauge", unit, help, COLLECTIVE)
 
 
 def _hub(name: str, kind: Kind, unit: str, help: str, *labels: str) -> Metric:
@@ -104,6 +112,13 @@ PAIR_LOW = _pair("step_time_low_ratio", "ratio", "Lower end of the ratio's 95 % 
 PAIR_HIGH = _pair("step_time_high_ratio", "ratio", "Upper end of the ratio's 95 % interval.")
 PAIR_VERDICT = _pair(
     "verdict_state", "always 1", "The comparison's verdict; only the state that holds has a series.", "state"
+)
+
+LATENCY = _collective("latency_seconds", "seconds", "Mean time of one collective until its last rank has ended it.")
+BUS = _collective("bus_bytes_per_second", "bytes per second", "Bus bandwidth of a collective, as nccl-tests define it.")
+BUS_LOW = _collective("bus_low_bytes_per_second", "bytes per second", "Lower end of the bus bandwidth's 95 % interval.")
+BUS_HIGH = _collective(
+    "bus_high_bytes_per_second", "bytes per second", "Upper end of the bus bandwidth's 95 % interval."
 )
 
 RUN_STATE = Metric(

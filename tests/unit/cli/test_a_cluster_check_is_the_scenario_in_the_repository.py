@@ -1,18 +1,13 @@
-import pytest
-import yaml
-
 from conftest import ROOT
-from stepmark.cli.verbs.check_cluster import EXIT_CODES, document
-from stepmark.scenario.load import scenario_from_file, scenario_from_object
+from stepmark.cli.verbs.check_cluster import EXIT_CODES, scenario_for
+from stepmark.scenario.load import scenario_from_file
 
 
-def test_the_verb_measures_what_the_scenario_file_does() -> None:
-    assert document(2) == yaml.safe_load((ROOT / "scenarios/check-cluster.yaml").read_text())
-
-
-@pytest.mark.parametrize("workers", [2, 64])
-def test_its_document_is_accepted_for_any_number_of_ranks(workers: int) -> None:
-    assert scenario_from_object(document(workers)).spec.scale.workers == (workers,)
+def test_the_verb_measures_the_scenario_file_with_any_number_of_ranks() -> None:
+    shipped = scenario_from_file(ROOT / "scenarios/check-cluster.yaml")
+    assert scenario_for(2) == shipped
+    assert scenario_for(64).spec.scale.workers == (64,)
+    assert scenario_for(64).spec.measurement == shipped.spec.measurement
 
 
 def test_the_scenario_of_collectives_is_accepted() -> None:

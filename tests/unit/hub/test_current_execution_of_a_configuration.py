@@ -11,7 +11,7 @@ from stepmark.hub.database import Database
 from stepmark.hub.deriver import mark_lost
 from stepmark.hub.latest import has_message, make_current, make_others_current
 from stepmark.hub.rows import insert
-from stepmark.hub.tables import cells, executions, latest, runs
+from stepmark.hub.tables import cells, collectives, executions, latest, runs
 
 
 @pytest.fixture
@@ -74,6 +74,26 @@ def test_only_a_silent_execution_that_is_still_running_is_marked_as_lost(databas
     with database.read() as connection:
         found = connection.execute(sa.select(executions.c.execution_id, executions.c.outcome, executions.c.ended_at))
         assert set(found) == {("silent", "lost", 10.0), ("heard", "running", None), ("ended", "complete", None)}
+
+
+def test_each_size_of_a_collective_is_a_configuration_as_a_collective_and_not_as_a_cell(database: Database) -> None:
+    add(database, "trained", 5)
+    shared = {"scenario": "s", "candidate": "c", "engine": "e", "strategy": "t", "precision": "float32", "workers": 2}
+    figures = {"collective": "all-reduce", "latency_seconds": 1.0, "bus_bytes_per_second": 1.0, "ended_at": 5}
+    for size in (1024, 2048):
+        key = f"c.eager.float32.w2.{size // 1024}KiB"
+        words = {"execution": "eager", "verdict": "steady", "parity": "certified", "key": key, "ended_at": 5}
+        with database.write() as connection:
+            insert(connection, cells, [{"execution_id": "trained", **shared, **words}])
+            row = {"execution_id": "trained", "key": key, "message_bytes": size, **shared, **figures}
+            insert(connection, collectives, [row])
+    with database.write() as connection:
+        make_current(connection, "trained")
+    sizes = {f"/s/c/e/t/float32/2/all-reduce/{size}" for size in (1024, 2048)}
+    assert set(holding(database)) == {"/s/c/e/t/eager/float32/1/"} | sizes
+    with database.write() as connection:
+        make_others_current(connection, "trained")
+    assert holding(database) == {}
 
 
 def test_sizes_of_a_collective_are_no_configurations() -> None:

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from stepmark.telemetry.figures import CellFigures, DeviceFigures, PairFigures, RunCount, RunState, Service, Snapshot
+from stepmark.telemetry.figures import (
+    CellFigures,
+    CollectiveFigures,
+    DeviceFigures,
+    PairFigures,
+    RunCount,
+    RunState,
+    Service,
+    Snapshot,
+)
 
 
 def cell(**changes: Any) -> CellFigures:
@@ -31,6 +40,16 @@ def pair(**changes: Any) -> PairFigures:
     return PairFigures(**known | changes)
 
 
+def exchange(**changes: Any) -> CollectiveFigures:
+    known: dict[str, Any] = {
+        "scenario": "exchange", "scenario_namespace": "team-a", "candidate": "torch", "engine": "torch",
+        "strategy": "ddp", "precision": "bfloat16", "workers": 2, "collective": "all-reduce", "message_bytes": 1 << 20,
+        "latency_seconds": 0.001, "bus_bytes_per_second": 1.05e9, "bus_bytes_per_second_low": 1.0e9,
+        "bus_bytes_per_second_high": 1.1e9,
+    }  # fmt: skip
+    return CollectiveFigures(**known | changes)
+
+
 def service(**changes: Any) -> Service:
     known: dict[str, Any] = {
         "stepmark_version": "0.1.0", "schema_revision": "0001", "database_bytes": 4096,
@@ -42,10 +61,10 @@ def service(**changes: Any) -> Service:
 
 def snapshot(**changes: Any) -> Snapshot:
     known: dict[str, Any] = {
-        "cells": (cell(),), "pairs": (pair(),), "service": service(),
+        "cells": (cell(),), "pairs": (pair(),), "collectives": (exchange(),), "service": service(),
         "scenarios": (RunState(scenario="cnn", outcome="failed", reason="launch-failed"),),
     }  # fmt: skip
     known |= changes
-    for name in ("cells", "pairs", "scenarios"):
+    for name in ("cells", "pairs", "collectives", "scenarios"):
         known.setdefault(f"{name}_stored", len(known[name]))
     return Snapshot(**known)

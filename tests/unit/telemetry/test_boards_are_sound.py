@@ -16,8 +16,8 @@ from stepmark.telemetry.names import EXTERNAL, METRICS
 
 FOLDER = ROOT / "charts" / "stepmark" / "dashboards"
 UIDS = {
-    "stepmark-overview", "stepmark-frameworks", "stepmark-scaling", "stepmark-live", "stepmark-hub",
-    "stepmark-controller",
+    "stepmark-overview", "stepmark-frameworks", "stepmark-scaling", "stepmark-collectives", "stepmark-live",
+    "stepmark-hub", "stepmark-controller",
 }  # fmt: skip
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from example_figures import cell, pair, service, snapshot
+from example_figures import cell, exchange, pair, service, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -73,6 +73,14 @@ def test_a_comparison_is_shown_with_its_interval_and_verdict() -> None:
     assert found[names.PAIR_RATIO.name] == [(PAIR, 1.001)]
     assert (found[names.PAIR_LOW.name], found[names.PAIR_HIGH.name]) == ([(PAIR, 0.995)], [(PAIR, 1.007)])
     assert found[names.PAIR_VERDICT.name] == [(PAIR | {"state": "no-measurable-difference"}, 1)]
+
+
+def test_a_collective_is_shown_by_the_size_of_its_message() -> None:
+    found = scraped(snapshot(collectives=(exchange(), exchange(message_bytes=2048, bus_bytes_per_second_low=None))))
+    rates = {labels["message_bytes"]: value for labels, value in found[names.BUS.name]}
+    assert rates == {"1048576": 1.05e9, "2048": 1.05e9}
+    assert [labels["message_bytes"] for labels, _ in found[names.BUS_LOW.name]] == ["1048576"]
+    assert found[names.LATENCY.name][0][0]["collective"] == "all-reduce"
 
 
 def test_the_hub_shows_its_database_runs_queue_and_version() -> None:
@@ -156,6 +164,7 @@ def many(count: int) -> Snapshot:
     return snapshot(
         cells=tuple(cell(scenario=f"s{index}") for index in range(count)),
         pairs=tuple(pair(scenario=f"s{index}") for index in range(count)),
+        collectives=tuple(exchange(scenario=f"s{index}") for index in range(count)),
         scenarios=tuple(RunState(scenario=f"s{index}", outcome="complete", reason="") for index in range(count)),
         service=service(runs=tuple(RunCount(outcome=f"o{index}", reason="", runs=1) for index in range(count))),
         cells_stored=10_000,
@@ -182,7 +191,7 @@ def test_a_configuration_is_shown_whole_or_not_at_all() -> None:
 
 
 def test_cells_may_use_the_room_that_comparisons_do_not_need_and_no_more() -> None:
-    alone = scraped(snapshot(cells=many(400).cells, pairs=()))
+    alone = scraped(snapshot(cells=many(400).cells, pairs=(), collectives=()))
     both = scraped(many(400))
     assert len(alone[names.THROUGHPUT.name]) > len(both[names.THROUGHPUT.name])
     assert len(both[names.PAIR_RATIO.name]) > 40

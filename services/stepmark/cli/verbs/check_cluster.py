@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -16,9 +16,10 @@ from stepmark.report.rich_tables import shown
 from stepmark.results.store import SqliteStore
 from stepmark.runs.machine import machine_for
 from stepmark.runs.measuring import Choices, measure_plan, open_run
-from stepmark.scenario.load import scenario_from_object
+from stepmark.scenario.load import scenario_from_file, scenario_from_object
 from stepmark.scenario.model import Scenario
 
+FILE = Path(__file__).with_name("check-cluster.yaml")
 MODEL = "cluster-check"
 EXIT_CODES = {"ok": 0, "suspicious": 1, "broken": 4}
 
@@ -53,45 +54,27 @@ def check_cluster(of: Path | None, check: Check, as_json: bool, hub: HubChoices)
         raise typer.Exit(EXIT_CODES[found.verdict])
 
 
-def document(workers: int) -> dict[str, Any]:
-    """Return the scenario of a check, as scenarios/check-cluster.yaml has it for two workers."""
-    return {
-        "apiVersion": "stepmark.dev/v1alpha1",
-        "kind": "Scenario",
-        "metadata": {"name": "check-cluster"},
-        "spec": {
-            "workload": {"model": MODEL},
-            "candidates": [{"name": "check", "engine": "torch", "strategy": "ddp"}],
-            "scale": {"workers": [workers], "batchPerWorker": 1},
-            "parity": "skipped",
-            "measurement": {
-                "launches": 5,
-                "maxLaunches": 9,
-                "relativePrecision": 0.001,
-                "minSteps": 240,
-                "minSeconds": 4.0,
-                "warmupSteps": 16,
-                "warmupSeconds": 0.5,
-                "budgetSeconds": 420,
-                "maxMadeAgain": 2,
-            },
-        },
-    }
-
-
 def _measured(check: Check) -> ClusterCheck:
-    scenario = _scenario(check)
+    scenario = scenario_for(check.workers)
     choices = Choices(False, check.launcher, False)
     with open_run(scenario, check.out, choices) as opened:
         measure_plan(opened, check.out, choices, None)
         return cluster_check(opened.store.records(), MODEL)
 
 
-def _scenario(check: Check) -> Scenario:
-    workers = check.workers or machine_for(scenario_from_object(document(2)).spec).places
+def scenario_for(workers: int | None) -> Scenario:
+    """Return the scenario of a check with so many workers; None for as many as this machine has places.
+
+    Raises:
+        CannotRun: there are fewer than two places for ranks.
+    """
+    scenario = scenario_from_file(FILE)
+    workers = workers or machine_for(scenario.spec).places
     if workers < 2:
         raise CannotRun("expected places for two ranks or more, found one. Give this machine another core or GPU.")
-    return scenario_from_object(document(workers))
+    document = scenario.model_dump(mode="json", by_alias=True)
+    document["spec"]["scale"]["workers"] = [workers]
+    return scenario_from_object(document)
 
 
 def judged(folder: Path) -> ClusterCheck:

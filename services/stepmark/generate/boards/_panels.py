@@ -89,17 +89,17 @@ def bars(title: str, about: str, unit: str, queries: Queries) -> Panel:
     return panel.reduce_options(_last()).no_value("no data")
 
 
-def by_workers(title: str, about: str, unit: str, expression: str) -> Panel:
-    """Return a panel with a group of bars for each number of workers, and in it a bar for each candidate."""
+def by_number(title: str, about: str, unit: str, expression: str, label: str, axis: str) -> Panel:
+    """Return a panel with a group of bars for each value of a label that is a number, and a bar for each candidate."""
     panel = _common(barchart.Panel(), title, about, unit)
     _ask(panel, {"": expression}, as_table=True)
     for name, options in (
-        ("convertFieldType", {"conversions": [{"targetField": "workers", "destinationType": "number"}]}),
-        ("sortBy", {"sort": [{"field": "workers"}]}),
-        ("groupingToMatrix", {"rowField": "workers", "columnField": "candidate", "valueField": "Value"}),
+        ("convertFieldType", {"conversions": [{"targetField": label, "destinationType": "number"}]}),
+        ("sortBy", {"sort": [{"field": label}]}),
+        ("groupingToMatrix", {"rowField": label, "columnField": "candidate", "valueField": "Value"}),
     ):
         panel.with_transformation(DataTransformerConfig(id_val=name, options=options))
-    return panel.legend(_legend()).min(0).axis_label("by workers").show_value(kinds.VisibilityMode.AUTO)
+    return panel.legend(_legend()).min(0).axis_label(axis).show_value(kinds.VisibilityMode.AUTO)
 
 
 @dataclass(frozen=True)

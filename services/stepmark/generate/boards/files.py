@@ -5,12 +5,12 @@ import json
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from stepmark.generate.boards import controller, frameworks, hub, live, overview, scaling
+from stepmark.generate.boards import collectives, controller, frameworks, hub, live, overview, scaling
 
 
 def boards() -> tuple[Dashboard, ...]:
     """Return all dashboards."""
-    return tuple(module.board() for module in (overview, frameworks, scaling, live, hub, controller))
+    return tuple(module.board() for module in (overview, frameworks, scaling, collectives, live, hub, controller))
 
 
 def texts() -> dict[str, str]:

@@ -27,7 +27,8 @@ def board() -> Dashboard:
 
 
 def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
-    return panels.by_workers(title, about, unit, by(("candidate", "workers"), metric, _CELLS))
+    expression = by(("candidate", "workers"), metric, _CELLS)
+    return panels.by_number(title, about, unit, expression, "workers", "by workers")
 
 
 def _growth() -> Row:
