@@ -13,6 +13,8 @@ from stepmark.workloads._norms import Norms, decided_weights, of_keras, of_torch
 from stepmark.workloads._protocol import InputSpec, Workload
 from stepmark.workloads._weights import Array, initial
 
+_BUILDERS = ("build", "build_torch", "build_keras")
+
 
 class NoParams(StrictModel):
     """Allow no parameters."""
@@ -22,14 +24,24 @@ class _Own(Workload):
     """Define what all own models share. A subclass sets `sample`, or overrides `input` where params decide on it."""
 
     params_model: ClassVar[type[StrictModel]] = NoParams
+    """The class of `params`: the one that a builder's argument is annotated with."""
     sample: ClassVar[InputSpec | None] = None
     """One sample of the model: an `InputSpec`, made by hand or by `InputSpec.of` an example."""
     inspected = True
     _norms = Norms()
     _channels_last: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for builder in (cls.__dict__[name] for name in _BUILDERS if name in cls.__dict__):
+            annotated = builder.__annotations__.get("params")
+            if isinstance(annotated, str):
+                annotated = builder.__globals__.get(annotated)
+            if isinstance(annotated, type) and issubclass(annotated, StrictModel):
+                cls.params_model = annotated
+
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Return the weights that a parity check starts from. They depend on the BatchNorm layers of the built model."""
+        """Return the weights that a parity check starts from; they depend on the built model's BatchNorm layers."""
         weights = initial(shapes, seed, self._channels_last)
         return decided_weights(weights, self._norms, self._channels_last)
 
@@ -40,6 +52,11 @@ class _Own(Workload):
                 "Set `sample = InputSpec(...)`, or override `input(params)`."
             )
         return self.sample
+
+    def torch_outputs(self, model: Any, inputs: Any) -> Any:
+        """Return the output, or what it holds as `logits`, as the outputs of transformers do."""
+        outputs = model(inputs)
+        return getattr(outputs, "logits", outputs)
 
     def parameter_count(self, params: Any) -> int | None:
         return None
