@@ -222,6 +222,10 @@ def main() -> None:
             out: torch.Tensor = self.head(self.second(self.first(x)))
             return out
 
+    def grouped() -> nn.Module:
+        norm = nn.GroupNorm(2, 8)
+        return nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+
     tied = built("torch", OfTorch(Tied))
     mlp = catalog.load_workload("mlp")
     small = mlp.parse({"features": 6, "hidden": 8, "classes": 4})
@@ -235,6 +239,7 @@ def main() -> None:
             "torch": nearest_to_zero("torch", Residual()),
             "pair": nearest_to_zero("keras-torch", Residual()),
             "keras": nearest_to_zero("keras-torch", KerasResidual()),
+            "group": nearest_to_zero("torch", OfTorch(grouped, IMAGE)),
             "unscaled": nearest_to_zero("keras-torch", Unscaled()),
         },
         "dropout": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.1))),

@@ -38,8 +38,8 @@ def test_weights_that_do_not_match_are_listed_with_their_shapes() -> None:
     ]
 
 
-@pytest.mark.parametrize("model", ["torch", "pair", "keras", "unscaled"])
-def test_no_input_of_a_relu_behind_batchnorm_lies_near_zero(model: str) -> None:
+@pytest.mark.parametrize("model", ["torch", "pair", "keras", "group", "unscaled"])
+def test_no_input_of_a_relu_behind_a_norm_lies_near_zero(model: str) -> None:
     assert found()["nearest"][model] > 0.3
 
 

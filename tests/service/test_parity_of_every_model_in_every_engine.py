@@ -39,6 +39,8 @@ def frameworks() -> None:
     for module in ("torch", "tensorflow", "keras", "jax"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs {module}")
+
+
 OWN_KERAS_MODEL = """
 from stepmark.workloads import InputSpec, KerasModel
 

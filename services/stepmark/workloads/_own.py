@@ -41,7 +41,7 @@ class _Own(Workload):
                 cls.params_model = annotated
 
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Return the weights that a parity check starts from; they depend on the built model's BatchNorm layers."""
+        """Return the weights that a parity check starts from; they depend on the built model's norms."""
         weights = initial(shapes, seed, self._channels_last)
         return decided_weights(weights, self._norms, self._channels_last)
 
