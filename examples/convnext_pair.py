@@ -27,10 +27,9 @@ class ConvNextParams(Params):
 class ConvNext(ModelPair):
     """Build ConvNeXt without stochastic depth."""
 
-    params_model = ConvNextParams
     sample = InputSpec("image", (3, 64, 64), classes=10)
 
-    def build_torch(self, params):
+    def build_torch(self, params: ConvNextParams):
         from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
         after = [width for _, width in params.stages[1:]] + [None]
@@ -58,6 +57,3 @@ class ConvNext(ModelPair):
                 found |= {f"{keras}_{name}": f"{torch}.{module}" for name, module in BLOCK.items()}
                 found[f"{keras}_layer_scale"] = Place(f"{torch}.layer_scale", shape=(width, 1, 1))
         return found
-
-
-CONVNEXT = ConvNext()

@@ -18,6 +18,3 @@ class EfficientNet(KerasModel):
             if hasattr(layer, "rate"):
                 layer.rate = 0.0
         return model
-
-
-EFFICIENTNET = EfficientNet()

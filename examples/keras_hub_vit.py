@@ -18,6 +18,3 @@ class HubVit(KerasModel):
         )  # fmt: skip
         first_token = keras.layers.Lambda(lambda tokens: tokens[:, 0], output_shape=(64,))(backbone.output)
         return keras.Model(backbone.input, keras.layers.Dense(10)(first_token))
-
-
-VIT = HubVit()

@@ -12,13 +12,9 @@ class TimmParams(Params):
 class Timm(TorchModel):
     """Build the model for small images. timm's dropout has rate 0 unless it is asked for."""
 
-    params_model = TimmParams
     sample = InputSpec("image", (3, 64, 64), classes=10)
 
-    def build(self, params):
+    def build(self, params: TimmParams):
         import timm
 
         return timm.create_model(params.name, pretrained=False, num_classes=10, img_size=64)
-
-
-TIMM = Timm()

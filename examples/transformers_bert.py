@@ -16,9 +16,3 @@ class Bert(TorchModel):
             num_labels=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         return BertForSequenceClassification(config)
-
-    def torch_outputs(self, model, inputs):
-        return model(inputs).logits
-
-
-BERT = Bert()

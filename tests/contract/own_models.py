@@ -3,6 +3,7 @@
 import json
 import os
 from typing import Any
+from unittest import mock
 
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -12,7 +13,7 @@ from stepmark.errors import ModelRefused
 from stepmark.launch.own_model import check_outputs
 from stepmark.parity.figures import compare
 from stepmark.parity.layers import first_difference
-from stepmark.parity.probe import Trace, trace
+from stepmark.parity.probe import Trace, begin, trace
 from stepmark.workloads import InputSpec, KerasModel, ModelPair, TorchModel, Workload
 from stepmark.workloads._batches import global_batches
 
@@ -55,6 +56,58 @@ class OtherEpsilon(Pair):
 class Unmapped(Pair):
     def names(self, params: Any) -> dict[str, str]:
         return {}
+
+
+class Residual(ModelPair):
+    """Add two convolutions with BatchNorm to their input, with a ReLU before, between and behind them."""
+
+    sample = IMAGE
+
+    def build_torch(self, params: Any) -> Any:
+        from torch import nn
+
+        class Block(nn.Sequential):
+            def forward(self, x: Any) -> Any:
+                return nn.functional.relu(x + super().forward(x))
+
+        def convolved(n_in: int) -> list[nn.Module]:
+            return [nn.Conv2d(n_in, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)]
+
+        block = Block(*convolved(8), nn.ReLU(), *convolved(8))
+        return nn.Sequential(*convolved(3), nn.ReLU(), block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+
+    def build_keras(self, params: Any) -> Any:
+        import keras
+        from keras import layers
+
+        def convolved(x: Any, convolution: str, norm: str) -> Any:
+            x = layers.Conv2D(8, 3, padding="same", use_bias=False, name=convolution)(x)
+            return layers.BatchNormalization(epsilon=1e-5, name=norm)(x)
+
+        inputs = keras.Input((8, 8, 3))
+        first = x = layers.ReLU()(convolved(inputs, "0", "1"))
+        x = convolved(layers.ReLU()(convolved(x, "3-0", "3-1")), "3-3", "3-4")
+        x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Add()([first, x])))
+        return keras.Model(inputs, layers.Dense(5, name="6")(x))
+
+
+class KerasResidual(KerasModel):
+    sample = IMAGE
+
+    def build(self, params: Any) -> Any:
+        return Residual().build_keras(params)
+
+
+class Unscaled(KerasModel):
+    """Have no scale in its BatchNorm, as in keras.applications' Inception."""
+
+    sample = IMAGE
+
+    def build(self, params: Any) -> Any:
+        from keras import Sequential, layers
+
+        norm = layers.BatchNormalization(scale=False)
+        return Sequential([layers.Conv2D(8, 3), norm, layers.ReLU(), layers.GlobalAveragePooling2D(), layers.Dense(5)])
 
 
 class OfTorch(TorchModel):
@@ -102,8 +155,24 @@ def traced(engine: str, workload: Workload) -> Trace:
     )
 
 
-def compared(workload: Workload) -> dict[str, Any]:
-    found = compare(traced("torch", Pair()), traced("keras-torch", workload), slice(None))
+def nearest_to_zero(engine: str, workload: Workload) -> float:
+    """Return the smallest input that any ReLU has in a parity check's first batch, without its sign."""
+    from torch import nn
+
+    made, found = built(engine, workload), list[float]()
+    begin(made, lambda shapes: workload.starting_weights(shapes, 7), 0.0625)
+
+    def relu(x: Any, inplace: bool = False) -> Any:
+        found.append(float(x.detach().abs().min()))
+        return x.clamp(min=0)
+
+    with mock.patch.object(nn.functional, "relu", relu):
+        made.forward(0)
+    return min(found)
+
+
+def compared(workload: Workload, with_torch: Workload | None = None) -> dict[str, Any]:
+    found = compare(traced("torch", with_torch or Pair()), traced("keras-torch", workload), slice(None))
     return {
         "worst": found.worst,
         "unmatched": list(found.unmatched),
@@ -153,6 +222,10 @@ def main() -> None:
             out: torch.Tensor = self.head(self.second(self.first(x)))
             return out
 
+    def grouped() -> nn.Module:
+        norm = nn.GroupNorm(2, 8)
+        return nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+
     tied = built("torch", OfTorch(Tied))
     mlp = catalog.load_workload("mlp")
     small = mlp.parse({"features": 6, "hidden": 8, "classes": 4})
@@ -161,6 +234,14 @@ def main() -> None:
         "pair": compared(Pair()),
         "epsilon": compared(OtherEpsilon()),
         "unmapped": compared(Unmapped()),
+        "residual": compared(Residual(), Residual()),
+        "nearest": {
+            "torch": nearest_to_zero("torch", Residual()),
+            "pair": nearest_to_zero("keras-torch", Residual()),
+            "keras": nearest_to_zero("keras-torch", KerasResidual()),
+            "group": nearest_to_zero("torch", OfTorch(grouped, IMAGE)),
+            "unscaled": nearest_to_zero("keras-torch", Unscaled()),
+        },
         "dropout": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.1))),
         "functional": refused(lambda: Functional(6, 4)),
         "no dropout": refused(lambda: nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.0))),

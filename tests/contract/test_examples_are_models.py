@@ -10,12 +10,12 @@ import pytest
 from conftest import ROOT
 
 EXAMPLES = {
-    "convnext_pair:CONVNEXT": ("torch", "torchvision", {"blocks": 1, "width": 8}),
-    "keras_efficientnet:EFFICIENTNET": ("keras-torch", "keras", {}),
-    "keras_hub_vit:VIT": ("keras-torch", "keras_hub", {}),
-    "timm_model:TIMM": ("torch", "timm", {}),
-    "torchvision_vit:VIT": ("torch", "torchvision", {}),
-    "transformers_bert:BERT": ("torch", "transformers", {}),
+    "convnext_pair:ConvNext": ("torch", "torchvision", {"blocks": 1, "width": 8}),
+    "keras_efficientnet:EfficientNet": ("keras-torch", "keras", {}),
+    "keras_hub_vit:HubVit": ("keras-torch", "keras_hub", {}),
+    "timm_model:Timm": ("torch", "timm", {}),
+    "torchvision_vit:Vit": ("torch", "torchvision", {}),
+    "transformers_bert:Bert": ("torch", "transformers", {}),
 }
 CODE = """
 import importlib, json, os, sys
@@ -27,7 +27,7 @@ name, engine, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 module = catalog.load_engine(engine)
 os.environ.update(module.SUPPORT.environment | module.SUPPORT.device_environment.get("cpu", {}))
 module.import_framework()
-workload = getattr(importlib.import_module(name.partition(":")[0]), name.partition(":")[2])
+workload = getattr(importlib.import_module(name.partition(":")[0]), name.partition(":")[2])()
 params = workload.parse(given)
 engine = module.Engine(RankContext(0, 1, "single", None, "eager", "float32", (), 1, 7, 7, 0, 60))
 engine.join_group()
@@ -40,6 +40,13 @@ print(facts(engine, workload).model_dump_json())
 def test_every_example_is_tested() -> None:
     files = {path.stem for path in (ROOT / "examples").glob("*.py") if "stepmark.workloads import" in path.read_text()}
     assert {name.partition(":")[0] for name in EXAMPLES} == files
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_short(name: str) -> None:
+    file = name.partition(":")[0]
+    lines = (ROOT / "examples" / f"{file}.py").read_text().splitlines()
+    assert len(lines) <= (60 if file.endswith("_pair") else 20)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -38,6 +38,16 @@ def test_weights_that_do_not_match_are_listed_with_their_shapes() -> None:
     ]
 
 
+@pytest.mark.parametrize("model", ["torch", "pair", "keras", "group", "unscaled"])
+def test_no_input_of_a_relu_behind_a_norm_lies_near_zero(model: str) -> None:
+    assert found()["nearest"][model] > 0.3
+
+
+def test_a_pair_with_batchnorm_starts_from_the_same_weights_in_both_frameworks() -> None:
+    pair = found()["residual"]
+    assert (pair["worst"] < 1e-5, pair["unmatched"], pair["parts"]) == (True, [], "")
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [

@@ -37,11 +37,12 @@ def stored(folder: Path) -> tuple[Run, list[LaunchRecord]]:
         store.close()
 
 
-def test_a_file_is_measured_and_resumed_only_as_it_was(stepmark: CommandLine) -> None:
+def test_a_file_is_measured_by_ray_and_resumed_only_as_it_was(stepmark: CommandLine) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
     file, out = stepmark.folder / "my_model.py", stepmark.folder / "out"
     file.write_text(SCRIPTED + "class UNET(Scripted):\n    pass\n")
     scenario = stepmark.scenario(workload={"model": "local/unet", "params": PARAMS})
-    run = ("run", scenario, "--launcher", "bare", "--out", out)
+    run = ("run", scenario, "--out", out)
     ended = stepmark(*run)
     assert (ended.returncode, "Give the file with the model" in ended.stderr) == (3, True)
     assert stepmark(*run, "--workload", f"{file}:UNET").returncode == 0

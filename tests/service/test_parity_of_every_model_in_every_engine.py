@@ -41,6 +41,20 @@ def frameworks() -> None:
             pytest.skip(f"needs {module}")
 
 
+OWN_KERAS_MODEL = """
+from stepmark.workloads import InputSpec, KerasModel
+
+class Net(KerasModel):
+    sample = InputSpec("image", (3, 8, 8), classes=4)
+
+    def build(self, params):
+        from keras import Sequential, layers
+
+        norm = [layers.Conv2D(8, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+        return Sequential([*norm, layers.DepthwiseConv2D(3), layers.GlobalAveragePooling2D(), layers.Dense(4)])
+"""
+
+
 @dataclass(frozen=True)
 class KeptZygote:
     """A session's zygote whose socket is that of a zygote which has served other sessions and outlives this one."""
@@ -124,6 +138,28 @@ def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: Comm
     assert "fsdp.eager.float16.w2" not in found  # The plan refuses this cell with a reason.
     # The gradient that was read off the step is clipped: in every engine it has the norm that the scenario asks for.
     assert all(abs(s["figures"]["gradient_scale"] - 1) < 1e-2 for c in found.values() for s in c["stages"])
+
+
+@pytest.mark.usefixtures("kept_zygotes")
+def test_one_keras_file_is_the_same_model_on_three_backends_before_and_after_it_is_timed(stepmark: CommandLine) -> None:
+    own, out = stepmark.folder / "net.py", stepmark.folder / "out"
+    own.write_text(OWN_KERAS_MODEL)
+    engines = ["keras-tensorflow", "keras-torch", "keras-jax"]
+    file = stepmark.scenario(
+        workload={"model": "local/net"},
+        candidates=[{"name": engine, "engine": engine, "strategy": "single"} for engine in engines],
+        parity="required",
+        measurement={"launches": 2, "minSteps": 4, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0},
+    )
+    command = ["run", str(file), "--launcher", "bare", "--out", str(out), "--workload", f"{own}:Net"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = {c["cell"]: (c["badge"], c["stages"][-1]["name"]) for c in stepmark.summary(out)["certificates"]}
+    assert found == {
+        "keras-tensorflow.graph.float32.w1": ("certified", "timed run"),
+        "keras-torch.eager.float32.w1": ("certified", "timed run"),
+        "keras-jax.compiled.float32.w1": ("within limits", "timed run"),
+    }
 
 
 def test_a_failed_parity_check_is_a_result_that_resume_keeps(stepmark: CommandLine) -> None:

@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 from stepmark.errors import ModelRefused
 from stepmark.strict import StrictModel
 from stepmark.workloads import _inspect, _keras, _pairing
+from stepmark.workloads._norms import Norms, decided_weights, of_keras, of_torch
 from stepmark.workloads._protocol import InputSpec, Workload
 from stepmark.workloads._weights import Array, initial
+
+_BUILDERS = ("build", "build_torch", "build_keras")
 
 
 class NoParams(StrictModel):
@@ -21,9 +24,26 @@ class _Own(Workload):
     """Define what all own models share. A subclass sets `sample`, or overrides `input` where params decide on it."""
 
     params_model: ClassVar[type[StrictModel]] = NoParams
+    """The class of `params`: the one that a builder's argument is annotated with."""
     sample: ClassVar[InputSpec | None] = None
     """One sample of the model: an `InputSpec`, made by hand or by `InputSpec.of` an example."""
     inspected = True
+    _norms = Norms()
+    _channels_last: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for builder in (cls.__dict__[name] for name in _BUILDERS if name in cls.__dict__):
+            annotated = builder.__annotations__.get("params")
+            if isinstance(annotated, str):
+                annotated = builder.__globals__.get(annotated)
+            if isinstance(annotated, type) and issubclass(annotated, StrictModel):
+                cls.params_model = annotated
+
+    def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        """Return the weights that a parity check starts from; they depend on the built model's norms."""
+        weights = initial(shapes, seed, self._channels_last)
+        return decided_weights(weights, self._norms, self._channels_last)
 
     def input(self, params: Any) -> InputSpec:
         if self.sample is None:
@@ -33,11 +53,21 @@ class _Own(Workload):
             )
         return self.sample
 
+    def torch_outputs(self, model: Any, inputs: Any) -> Any:
+        """Return the output, or what it holds as `logits`, as the outputs of transformers do."""
+        outputs = model(inputs)
+        return getattr(outputs, "logits", outputs)
+
     def parameter_count(self, params: Any) -> int | None:
         return None
 
     def flops_per_sample(self, params: Any) -> int | None:
         return None
+
+    def _inspected(self, model: Any) -> Any:
+        """Return the torch model, whose layers are looked at."""
+        self._norms = of_torch(model)
+        return _inspect.steady_torch(model)
 
 
 class TorchModel(_Own):
@@ -51,7 +81,7 @@ class TorchModel(_Own):
         raise NotImplementedError
 
     def torch_model(self, params: Any) -> Any:
-        return _inspect.steady_torch(self.build(params))
+        return self._inspected(self.build(params))
 
 
 class KerasModel(_Own):
@@ -61,12 +91,16 @@ class KerasModel(_Own):
     the mean over the samples that it is given. Weights are compared as Keras names them, so there is nothing to map.
     """
 
+    _channels_last = True
+
     def build(self, params: Any) -> Any:
         """Return an untrained Keras model that maps a batch of inputs to logits (batch, classes)."""
         raise NotImplementedError
 
     def keras_model(self, params: Any) -> Any:
-        return _keras.own_model(self.build(params), self.input(params))
+        model = _keras.own_model(self.build(params), self.input(params))
+        self._norms = of_keras(model)
+        return model
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
         names = _pairing.unique([path for path, _ in variables])
@@ -76,9 +110,6 @@ class KerasModel(_Own):
         self, variables: Sequence[tuple[str, tuple[int, ...]]], weights: Mapping[str, Array]
     ) -> list[Array]:
         return [weights[name].copy() for name in _pairing.unique([path for path, _ in variables])]
-
-    def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        return initial(shapes, seed, channels_last=True)
 
 
 class ModelPair(_Own):
@@ -105,12 +136,13 @@ class ModelPair(_Own):
         return {}
 
     def torch_model(self, params: Any) -> Any:
-        return _inspect.steady_torch(self.build_torch(params))
+        return self._inspected(self.build_torch(params))
 
     def keras_model(self, params: Any) -> Any:
         built = self.build_keras(params)
         model = _keras.own_model(built, self.input(params))
         self._pairing = _pairing.Pairing(self.names(params), built.name, _keras.depthwise_kernels(model))
+        self._norms = of_keras(model).renamed(lambda path: self._pairing.place(path).name)
         return model
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:

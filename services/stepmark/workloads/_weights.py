@@ -131,6 +131,16 @@ def decided(values: Array, size: float) -> Array:
     return np.where(np.arange(values.size) % 4 == 3, -size, size) * (1 + 0.1 * np.tanh(values))
 
 
+def balanced(kernel: Array, axis: int) -> Array:
+    """Return a kernel less each tap's mean over the input channels, on `axis`, that are on (see `decided`)."""
+    on = np.arange(kernel.shape[axis]) % 4 != 3
+    everything = [slice(None)] * kernel.ndim
+    everything[axis] = on
+    shape = [1] * kernel.ndim
+    shape[axis] = -1
+    return kernel - np.where(on.reshape(shape), kernel[tuple(everything)].mean(axis, keepdims=True), 0.0)
+
+
 def digest(weights: Mapping[str, Array]) -> str:
     """Return the SHA-256 over names, shapes, types and bytes, in hexadecimal."""
     found = hashlib.sha256()

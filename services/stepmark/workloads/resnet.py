@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from stepmark.strict import StrictModel
 from stepmark.workloads._keras import logits, named
 from stepmark.workloads._protocol import InputSpec, Workload
-from stepmark.workloads._weights import Array, decided
+from stepmark.workloads._weights import Array, balanced, decided
 
 if TYPE_CHECKING:
     import keras
@@ -151,7 +150,7 @@ class Resnet(Workload):
         norms = {name for name, shape in shapes.items() if len(shape) == 1 and not name.startswith("fc.")}
         biases = {name: decided(weights[name], 2.0) for name in norms if name.endswith("bias")}
         scales = {name: weights[name] / 4 for name in norms if name.endswith("weight")}
-        kernels = {name: _balanced(values) for name, values in weights.items() if values.ndim == 4}
+        kernels = {name: balanced(values, 1) for name, values in weights.items() if values.ndim == 4}
         stem = {"conv1.weight": weights["conv1.weight"], "fc.weight": weights["fc.weight"] / 4}
         last = ".bn3.weight" if any(".bn3." in name for name in norms) else ".bn2.weight"
         branches = {name: values / 4 for name, values in scales.items() if name.endswith(last)}
@@ -162,12 +161,6 @@ class Resnet(Workload):
 
     def keras_model(self, params: Params) -> "keras.Model":
         return _keras_resnet(params)
-
-
-def _balanced(kernel: Array) -> Array:
-    """Return an OIHW kernel less each tap's mean over the input channels that are on (`_weights.decided`)."""
-    on = np.arange(kernel.shape[1]) % 4 != 3
-    return kernel - np.where(on[None, :, None, None], kernel[:, on].mean(1, keepdims=True), 0.0)
 
 
 def _torch_conv(n_in: int, n_out: int, kernel: int, stride: int) -> "torch.nn.Conv2d":

@@ -18,17 +18,15 @@ from stepmark.workloads import Workload
 def test_the_files_of_a_package_fit_together(framework: str, frameworks: int) -> None:
     files = new.files("acme-unet", framework)
     project = tomllib.loads(files["pyproject.toml"])["project"]
-    assert project["entry-points"]["stepmark.workloads"] == {"acme-unet": "acme_unet:WORKLOAD"}
-    module: dict[str, object] = {}
+    assert project["entry-points"]["stepmark.workloads"] == {"acme-unet": "acme_unet:Model"}
+    module: dict[str, type[Workload]] = {}
     exec(files["acme_unet.py"], module)
-    assert isinstance(module["WORKLOAD"], Workload)
-    assert len(module["WORKLOAD"].frameworks()) == frameworks
+    workload = module["Model"]()
+    assert len(workload.frameworks()) == frameworks
     ast.parse(files["test_acme_unet.py"])
     spec = scenario_from_bytes(files["scenario.yaml"].encode()).spec
     assert catalog.is_foreign(spec.workload.model)
-    assert {catalog.load_engine(one.engine).SUPPORT.framework for one in spec.candidates} <= set(
-        module["WORKLOAD"].frameworks()
-    )
+    assert {catalog.load_engine(one.engine).SUPPORT.framework for one in spec.candidates} <= set(workload.frameworks())
     assert yaml.safe_load(files["scenario.yaml"])["spec"]["workload"]["model"] == "acme-unet/acme-unet"
 
 

@@ -50,6 +50,15 @@ def test_one_wrong_tensor_is_named() -> None:
     assert "worst tensor b.weight" in problem(found, FLOAT32, (), distributed=False)
 
 
+@pytest.mark.parametrize(("share", "words"), [(4e-3, "input of a ReLU"), (8e-2, "epsilon in it")])
+def test_gradients_that_are_off_alone_are_explained_by_how_much(share: float, words: str) -> None:
+    off = {name: g + share * RNG.normal(0, 1.0, g.shape) for name, g in GRADIENTS.items()}
+    text = problem(figures(gradients=off), FLOAT32, (), distributed=False)
+    assert "Likely: outputs agree and gradients" in text
+    assert words in text
+    assert len(text) < 1000  # A certificate keeps as many characters.
+
+
 def test_noise_in_a_gradient_that_is_zero_in_theory_does_not_matter() -> None:
     null = {"c.bias": 1e-9 * RNG.normal(0, 1, 20)}
     noise = {"c.bias": 1e-9 * RNG.normal(0, 1, 20)}
