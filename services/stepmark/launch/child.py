@@ -161,7 +161,6 @@ def _is_looked_at(spec: LaunchSpec, workload: Workload) -> bool:
 def _start(spec: LaunchSpec, watch: Stopwatch) -> StartReport:
     """Make the first step, and return what it took since the process was requested."""
     begun = _begin(spec, watch)
-    begun.buffer.phase = Phase.STEPPING
     found, until_own = begun.startup, max(IMPORTED_AT_NS - spec.requested_at_ns, 0) / 1e9
     report = StartReport(
         rank=spec.group.rank,
