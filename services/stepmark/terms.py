@@ -10,6 +10,7 @@ DataSource = Literal["synthetic", "host", "digits"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Launcher = Literal["ray", "bare"]
+StartKind = Literal["cold", "warm", "edited"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 

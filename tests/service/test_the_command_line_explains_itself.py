@@ -15,6 +15,7 @@ VERBS = [
     "plan",
     "parity",
     "largest-batch",
+    "first-step",
     "run",
     "questions",
     "results",

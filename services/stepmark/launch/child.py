@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Any
 
 from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
 from stepmark.engines._protocol import Engine, EngineModule
-from stepmark.launch import loop, own_model, process, reporting
+from stepmark.launch import IMPORTED_AT_NS, loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
@@ -29,7 +30,9 @@ from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import StartupSeconds
+from stepmark.results.starts import StartReport
 from stepmark.workloads import _weights
+from stepmark.workloads._protocol import Workload
 
 LEARNING_RATE = 0.0625
 
@@ -72,6 +75,8 @@ def run(spec: LaunchSpec) -> None:
         os.sched_setaffinity(0, spec.placement.cpus)
         if spec.launch.probe is not None:
             reporting.write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
+        elif spec.launch.start is not None:
+            reporting.write(spec, {"start": _start(spec, watch).model_dump(mode="json")})
         else:
             _measure(spec, watch)
         status = 0
@@ -98,7 +103,22 @@ def _redirect_output(spec: LaunchSpec) -> None:
     os.close(log)
 
 
-def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
+@dataclass(frozen=True)
+class _Begun:
+    """Hold what has made its first step."""
+
+    engine: Engine
+    group: ControlGroup
+    workload: Workload
+    params: Any
+    buffer: StampBuffer
+    recorder: loop.Recorder
+    first_loss: float
+    startup: StartupSeconds
+
+
+def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
+    """Import, join, build and make the first step."""
     spawn = watch.lap()
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
@@ -111,9 +131,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
-    if (
-        own_model.is_looked_at(spec.workload.model, workload) and spec.reference is None
-    ):  # Otherwise the parity check has looked at it.
+    if _is_looked_at(spec, workload):
         own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
 
@@ -128,10 +146,44 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
         build=built,
         first_step=watch.lap(),
     )
+    return _Begun(engine, group, workload, params, buffer, recorder, first_loss, startup)
+
+
+def _is_looked_at(spec: LaunchSpec, workload: Workload) -> bool:
+    """Return whether the outputs are looked at here.
+
+    A parity check has looked at them where there is a reference. A user's script does not look.
+    """
+    is_unseen = spec.reference is None and spec.launch.start is None
+    return is_unseen and own_model.is_looked_at(spec.workload.model, workload)
+
+
+def _start(spec: LaunchSpec, watch: Stopwatch) -> StartReport:
+    """Make the first step, and return what it took since the process was requested."""
+    begun = _begin(spec, watch)
+    found, until_own = begun.startup, max(IMPORTED_AT_NS - spec.requested_at_ns, 0) / 1e9
+    report = StartReport(
+        rank=spec.group.rank,
+        interpreter=until_own,
+        own_imports=max(found.spawn - until_own, 0.0),
+        imports=found.import_,
+        build=found.group + found.build,
+        first_step=found.first_step,
+        compilations=begun.engine.compilations(),
+        flags=begun.engine.flags(),
+    )
+    begun.group.finish()
+    return report
+
+
+def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
+    begun = _begin(spec, watch)
+    engine, group, recorder, buffer = begun.engine, begun.group, begun.recorder, begun.buffer
+    workload, params = begun.workload, begun.params
     buffer.phase = Phase.STEPPING
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
     compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
-    report = reporting.rank_report(spec, startup, recorder, engine, first_loss, compilations, joules)
+    report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, compilations, joules)
     report = report.model_copy(update={"interference": meter.found})
     (spec.placement.directory / reporting.STEPS).write_bytes(recorder.packed())
     reporting.write(spec, {"report": report.model_dump(mode="json")})

@@ -12,6 +12,7 @@ from stepmark.plan.cells import Cell
 from stepmark.plan.foreign import WorkloadFile
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import Failure, RankReport
+from stepmark.results.starts import StartReport
 from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
 
 
@@ -116,9 +117,10 @@ class LaunchSpec(_Part):
 class RankOutcome(BaseModel):
     """Say how one rank's process ended.
 
-    It holds a report with its steps, the report of a parity check, or a failure. `steps_npz` is what `pack_steps` makes
-    of this rank's times, each array with one row. `forked` says whether the process was forked from a zygote.
-    `stalled_seconds` is the limit of seconds without a step that this rank exceeded, or None where it did not.
+    It holds a report with its steps, the report of a parity check or of a start, or a failure. `steps_npz` is what
+    `pack_steps` makes of this rank's times, each array with one row. `forked` says whether the process was forked from
+    a zygote. `stalled_seconds` is the limit of seconds without a step that this rank exceeded, or None where it did
+    not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,6 +128,7 @@ class RankOutcome(BaseModel):
     rank: int
     report: RankReport | None = None
     probe: ProbeReport | None = None
+    start: StartReport | None = None
     failure: Failure | None = None
     steps_npz: Annotated[bytes, Field(max_length=1 << 24)] = b""
     steps_done: int = 0

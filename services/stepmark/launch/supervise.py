@@ -19,6 +19,7 @@ from stepmark.launch.stops import Stops, is_stopped
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Failure, RankReport, unpack_steps
+from stepmark.results.starts import StartReport
 
 _POLL_SECONDS = 0.5
 _CAUSE_CHARACTERS = 1000
@@ -136,6 +137,9 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         if spec.is_check:
             probe = ProbeReport.model_validate_json(json.dumps(document["probe"]))
             return RankOutcome(rank=spec.group.rank, probe=probe)
+        if spec.launch.start is not None:
+            start = StartReport.model_validate_json(json.dumps(document["start"]))
+            return RankOutcome(rank=spec.group.rank, start=start)
         report = RankReport.model_validate_json(json.dumps(document["report"]))
         steps = (spec.placement.directory / reporting.STEPS).read_bytes()
         _check_steps(report, steps)

@@ -119,6 +119,8 @@ def _serve_block(rank: _Rank, block: tuple[Launch, ...]) -> None:
             if rank.place.rank < launch.cell.processes:
                 channel.submit(launch.id, _run(rank, launch, problems))
             channel.barrier()  # Ranks that have no part in this launch wait here, not in a collective.
+        if rank.place.local_rank == 0:
+            _remove_caches(rank, block)
 
 
 def node_name() -> str:
@@ -173,10 +175,27 @@ def _zygotes(rank: _Rank, block: tuple[Launch, ...]) -> Iterator[dict[_ZygoteKey
             zygote.stop()
 
 
-def _environment(rank: _Rank, key: _ZygoteKey) -> dict[str, str]:
+def _environment(rank: _Rank, key: _ZygoteKey, scratch: Path | None = None) -> dict[str, str]:
     engine, device = key
     gpus = rank.gpus.uuids if device == "gpu" else ()
-    return child_environment(engine, rank.share.count, scratch_folder(rank.settings.run_id), device, gpus)
+    scratch = scratch or scratch_folder(rank.settings.run_id)
+    return child_environment(engine, rank.share.count, scratch, device, gpus)
+
+
+def _cache(rank: _Rank, launch: Launch) -> Path | None:
+    """Return the folder of what a start compiles, made if it is missing. Other launches share the run's."""
+    if launch.start is None:
+        return None
+    folder = scratch_folder(rank.settings.run_id) / launch.start.cache
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _remove_caches(rank: _Rank, block: tuple[Launch, ...]) -> None:
+    """Remove what the starts of a block have compiled, which none of another block finds."""
+    for launch in block:
+        if launch.start is not None:
+            shutil.rmtree(scratch_folder(rank.settings.run_id) / launch.start.cache, ignore_errors=True)
 
 
 def _zygote_of(rank: _Rank, launch: Launch) -> Path | None:
@@ -227,7 +246,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: Loc
     outcome = run_child(
         spec,
         _zygote_of(rank, launch),
-        _environment(rank, _key(launch)),
+        _environment(rank, _key(launch), _cache(rank, launch)),
         lambda: rank.channel.has_failed(launch.id),
         tell,
         watch,
@@ -251,7 +270,7 @@ def _spec(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpu
     first = endpoints[0]
     return LaunchSpec(
         launch=launch,
-        workload=scenario.workload,
+        workload=scenario.workload if launch.start is None else launch.start.workload,
         data=scenario.data,
         training=_training(scenario.training, launch),
         measurement=warm_measurement(scenario, launch.block) if launch.warm else scenario.measurement,

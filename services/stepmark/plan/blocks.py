@@ -13,8 +13,8 @@ import numpy as np
 
 from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.plan.foreign import WorkloadFacts
-from stepmark.scenario.model import Scenario
-from stepmark.terms import Compared
+from stepmark.scenario.model import Scenario, WorkloadChoice
+from stepmark.terms import Compared, StartKind
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,25 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Mark a launch that ends with its first finished step, in a process of its own.
+
+    `cache` is the name of the folder in which frameworks keep what they compile. `workload` is the model that is built,
+    which after an edit is not the scenario's.
+    """
+
+    kind: StartKind
+    cache: str
+    workload: WorkloadChoice
+
+
+@dataclass(frozen=True)
 class Launch:
     """Describe one measurement of one cell in one block.
 
     `seed` is the launch's own, the same on all ranks and in every run. `attempt` is 0, or 1 where the launch is made
-    again. `warm` marks a launch that is not recorded (`plan/warm.py`).
+    again. `warm` marks a launch that is not recorded (`plan/warm.py`), and `start` one that is measured up to its first
+    step only (`plan/starts.py`).
     """
 
     cell: Cell
@@ -48,10 +62,13 @@ class Launch:
     probe: Probe | None = None
     attempt: int = 0
     warm: bool = False
+    start: Start | None = None
 
     @property
     def id(self) -> str:
         """Return the name of the launch in its run."""
+        if self.start is not None:
+            return f"{self.start.kind}.{launch_id(self.cell, self.block, self.attempt)}"
         if self.warm:
             return f"warm.{self.cell.key}"
         if self.probe is not None:
@@ -98,14 +115,14 @@ def make_plan(scenario: Scenario, machine: Machine, facts: WorkloadFacts | None 
     measurement = scenario.spec.measurement
     count = measurement.max_launches or measurement.launches
     groups = _compared_groups([cell for cell in found if cell.unsupported is None], scenario.spec.compare)
-    rng = np.random.default_rng(_seed(scenario.digest(), measurement.seed))
+    rng = np.random.default_rng(seed_of(scenario.digest(), measurement.seed))
     orders = {key: rng.permutation(len(group)) for key, group in groups.items()}
     blocks = []
     for block in range(count):
         keys = [list(groups)[i] for i in rng.permutation(len(groups))]
         order = [groups[key][i] for key in keys for i in orders[key][:: 1 if block % 2 == 0 else -1]]
         launches = (
-            Launch(cell, block, position, _seed(scenario.digest(), cell.key, block))
+            Launch(cell, block, position, seed_of(scenario.digest(), cell.key, block))
             for position, cell in enumerate(order)
         )
         blocks.append(tuple(launches))
@@ -134,6 +151,7 @@ def _compared_groups(measurable: list[Cell], compare: Compared) -> dict[Group, l
     return groups
 
 
-def _seed(*parts: object) -> int:
+def seed_of(*parts: object) -> int:
+    """Return a seed of 31 bits that the text of these parts decides."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
