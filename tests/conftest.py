@@ -24,11 +24,13 @@ PATIENCE_SECONDS = 240
 """How long a test waits for what takes seconds on a machine with nothing else to do. It is below pytest's time-out."""
 
 COMPILE_QUICKLY = {
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
     "TORCHINDUCTOR_VEC_ISA_OK": "1",
 }
-"""The environment for code that runs a few times only. XLA does not optimise machine code, and torch.compile does not
-try by compiling whether the vector instructions that the processor names can be used.
+"""The environment for code that runs a few times only. XLA does not optimise machine code and makes it without MLIR, in
+half the time, and torch.compile does not try by compiling whether the vector instructions that the processor names can
+be used.
 """
 
 # Test modules import from these before they name them as plugins, and then it is too late to rewrite their asserts.

@@ -62,7 +62,7 @@ def parts_run(engine: Any) -> list[str]:
 
 
 def on_jax() -> dict[str, Any]:
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
     module = catalog.load_engine("keras-jax")
     module.import_framework()
     import jax

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from conftest import ROOT
 from stepmark import catalog
 from stepmark.engines._support import Departure
 
-# Each program prints {knob: [what users get, what the engine set]} from the framework's signatures and attributes.
+# Each program prints {option: {knob: [what users get, what the engine set]}}, from the framework's signatures and
+# attributes. Without an option, that is "".
 HEAD = """
 import inspect, json, os, sys
 from stepmark import catalog
@@ -21,7 +23,7 @@ from stepmark.engines._protocol import RankContext
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.workloads import _batches
 
-def built(name, strategy, variant=None, precision="float32", options=(), module=None):
+def built(name, strategy, variant=None, precision="float32", options=()):
     module = catalog.load_engine(name)
     with leased_ports(1) as [port]:
         execution = module.SUPPORT.default_execution
@@ -40,14 +42,19 @@ CODES = {
 import torch
 usual = {"tf32": torch.backends.cudnn.allow_tf32, "matmul": torch.get_float32_matmul_precision()}
 plain = torch.nn.parallel.DistributedDataParallel
-engine = built("torch", "ddp", options=tuple(sys.argv[1:]))
-default, ours = plain(torch.nn.Linear(2, 2)), engine._strategy.ddp
 names = ["gradient_as_bucket_view", "forward_sync_buffers", "find_unused_parameters", "static_graph"]
 names += ["bucket_bytes_cap", "bucket_bytes_cap_default"]
-found = {f"DDP's {name}": [getattr(default, name), getattr(ours, name)] for name in names}
-found["TF32 in convolutions (torch.backends.cudnn.allow_tf32)"] = [usual["tf32"], torch.backends.cudnn.allow_tf32]
-found["matmul precision"] = [usual["matmul"], torch.get_float32_matmul_precision()]
-print(json.dumps(found))
+
+def settings(*options):
+    engine = built("torch", "ddp", options=options)
+    default, ours = plain(torch.nn.Linear(2, 2)), engine._strategy.ddp
+    found = {f"DDP's {name}": [getattr(default, name), getattr(ours, name)] for name in names}
+    found["TF32 in convolutions (torch.backends.cudnn.allow_tf32)"] = [usual["tf32"], torch.backends.cudnn.allow_tf32]
+    found["matmul precision"] = [usual["matmul"], torch.get_float32_matmul_precision()]
+    engine.close()
+    return found
+
+print(json.dumps({"": settings(), "bucket-view": settings("bucket-view")}))
 """,
     "keras-tensorflow": """
 import tensorflow as tf
@@ -58,14 +65,14 @@ ours = engine._strategy.extended._communication_options
 found = {name: [str(getattr(default, name)), str(getattr(ours, name))] for name in ("bytes_per_pack", "implementation")}
 knob = "TF32 (tf.config.experimental.enable_tensor_float_32_execution)"
 found[knob] = [usual, tf.config.experimental.tensor_float_32_execution_enabled()]
-print(json.dumps(found))
+print(json.dumps({"": found}))
 os._exit(0)  # TensorFlow's threads may hang in an orderly exit.
 """,
     "keras-jax": """
 import jax
 usual = jax.config.jax_default_matmul_precision
 built("keras-jax", "single")
-print(json.dumps({"jax_default_matmul_precision": [usual, jax.config.jax_default_matmul_precision]}))
+print(json.dumps({"": {"jax_default_matmul_precision": [usual, jax.config.jax_default_matmul_precision]}}))
 """,
 }
 CELLS = {
@@ -79,13 +86,14 @@ def departures(engine: str) -> dict[str, Departure]:
     return {one.knob: one for one in catalog.load_engine(engine).SUPPORT.departures_of(*CELLS[engine])}
 
 
-def read_back(engine: str, *options: str) -> dict[str, tuple[Any, Any]]:
+@cache
+def read_back(engine: str) -> dict[str, dict[str, tuple[Any, Any]]]:
     support = catalog.load_engine(engine).SUPPORT
     missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + CODES[engine], *options],
+        [sys.executable, "-c", HEAD + CODES[engine]],
         env=os.environ | support.environment,
         capture_output=True,
         text=True,
@@ -98,14 +106,14 @@ def read_back(engine: str, *options: str) -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize("engine", CODES)
 def test_every_setting_is_the_default_or_stands_in_the_table(engine: str) -> None:
     table = departures(engine)
-    for knob, (usual, ours) in read_back(engine).items():
+    for knob, (usual, ours) in read_back(engine)[""].items():
         assert (knob in table) == (usual != ours), (knob, usual, ours)
         if knob in table:
             assert (table[knob].ours, table[knob].usual.partition(":")[0].partition(",")[0]) == (str(ours), str(usual))
 
 
 def test_the_option_bucket_view_changes_only_that_setting() -> None:
-    plain, asked = read_back("torch"), read_back("torch", "bucket-view")
+    plain, asked = (read_back("torch")[option] for option in ("", "bucket-view"))
     assert {knob for knob in plain if plain[knob] != asked[knob]} == {"DDP's gradient_as_bucket_view"}
 
 

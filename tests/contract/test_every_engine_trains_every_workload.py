@@ -73,6 +73,8 @@ from stepmark.workloads import _batches
 module = catalog.load_engine(sys.argv[1])
 os.environ.update(module.SUPPORT.environment)
 module.import_framework()
+if sys.argv[1] == "keras-torch":  # Each of Keras' many layers would be traced up to eight times, which takes seconds.
+    sys.modules["torch._dynamo"].config.recompile_limit = 3
 small = json.loads(sys.argv[3])
 for number, job in enumerate(json.loads(sys.argv[2])):
     workload = catalog.load_workload(job["model"])

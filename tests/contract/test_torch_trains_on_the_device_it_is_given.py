@@ -22,6 +22,7 @@ NOTHING: dict[str, str] = {}
 BFLOAT16 = "bfloat16: GPUs have it from compute capability 8.0 on"
 
 
+@cache
 def output(engine: str, *command: str, **environment: str) -> str:
     missing = [name for name in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(name) is None]
     if missing:

@@ -203,8 +203,14 @@ class RaySession:
         from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+        class Trainer(DataParallelTrainer):
+            def _create_default_callbacks(self) -> list[Any]:
+                """Leave out the actor for Ray's data sets, which takes seconds to import what nothing here uses."""
+                found = super()._create_default_callbacks()
+                return [one for one in found if type(one).__name__ != "DatasetsCallback"]
+
         on_gpu = self._settings.device == "gpu"
-        trainer = DataParallelTrainer(
+        trainer = Trainer(
             _train_function,
             train_loop_config={"settings": self._settings, "switchboard": self._switchboard},
             scaling_config=ScalingConfig(
