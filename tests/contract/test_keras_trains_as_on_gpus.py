@@ -42,7 +42,7 @@ def run(which: str) -> list[dict[str, Any]]:
 def start(*arguments: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
-        env=os.environ | COMPILE_QUICKLY | environment,
+        env={**os.environ, **COMPILE_QUICKLY, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CommandLine
+from conftest import CommandLine, needs
 from packages import SCRIPTED, write_package
 from stepmark.results.record import LaunchRecord
 from stepmark.results.store import Run, SqliteStore
@@ -38,7 +38,7 @@ def stored(folder: Path) -> tuple[Run, list[LaunchRecord]]:
 
 
 def test_a_file_is_measured_by_ray_and_resumed_only_as_it_was(stepmark: CommandLine) -> None:
-    pytest.importorskip("ray", reason="needs Ray")
+    needs("ray")
     file, out = stepmark.folder / "my_model.py", stepmark.folder / "out"
     file.write_text(SCRIPTED + "class UNET(Scripted):\n    pass\n")
     scenario = stepmark.scenario(workload={"model": "local/unet", "params": PARAMS})
