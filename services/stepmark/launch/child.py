@@ -15,6 +15,7 @@ from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
+from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
@@ -30,8 +31,6 @@ from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.record import StartupSeconds
 from stepmark.workloads import _weights
-
-LEARNING_RATE = 0.0625
 
 _never_freed: list[Engine] = []
 
@@ -110,7 +109,7 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     grouped = watch.lap()
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
-    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), RATES[spec.training.optimizer])
     if (
         own_model.is_looked_at(spec.workload.model, workload) and spec.reference is None
     ):  # Otherwise the parity check has looked at it.
@@ -175,7 +174,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
-    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
     if own_model.is_looked_at(spec.workload.model, workload):
         own_model.check_outputs(engine, inputs)
     found = trace(

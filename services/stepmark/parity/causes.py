@@ -81,13 +81,14 @@ CAUSES = (
     Cause("LayerNorm's epsilon (Keras 1e-3, torch 1e-5)", _between(1e-3, 0.05), ("norm", "ln")),
     Cause("the form of GELU (exact or tanh)", _between(1e-5, 1e-3), ("linear", "dense", "mlp")),
     Cause(
-        "gradients are treated differently: another optimiser or another epsilon in it, clipping of each worker's "
-        "gradient before the sum, or a sum over workers that is made twice or not at all",
+        "gradients are treated differently: another optimiser or another epsilon in it, weight decay that is added to "
+        "gradients on one side, clipping of each worker's gradient before the sum, or a sum over workers that is made "
+        "twice or not at all",
         _only_gradient,
     ),
     Cause(
-        "the optimiser: momentum or Nesterov form, coupled or decoupled weight decay, a changing learning rate, or "
-        "weights that share memory with another framework's",
+        "the optimiser: momentum or Nesterov form, AdamW's epsilon or bias correction, weight decay (its size, or "
+        "coupled or decoupled), a changing learning rate, or weights that share memory with another framework's",
         _only_training,
     ),
 )
