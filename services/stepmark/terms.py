@@ -4,7 +4,10 @@ from typing import Literal
 
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
-Option = Literal["channels-last", "fused-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"]
+Option = Literal[
+    "channels-last", "fused-optimizer", "foreach-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"
+]
+OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]
 DataSource = Literal["synthetic", "host", "digits"]
 DeviceKind = Literal["cpu", "gpu"]

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from stepmark import catalog
+from stepmark.engines import _keras_parts
 from stepmark.engines._protocol import RankContext
 from stepmark.parity.probe import trace
 from stepmark.strict import StrictModel
@@ -155,7 +156,7 @@ def _momentum(name: str, momentum: float) -> dict[str, float]:
 
 def _torch_optimizer(name: str, arguments: dict[str, Any]) -> Any:
     real = getattr(sys.modules["torch.optim"], name)
-    return lambda p, lr, momentum, fused: real(p, lr=lr, **_momentum(name, momentum), **arguments)
+    return lambda p, lr, momentum, **_: real(p, lr=lr, **_momentum(name, momentum), **arguments)
 
 
 def _keras_optimizer(name: str, arguments: dict[str, Any]) -> Any:
@@ -177,6 +178,42 @@ def changing_rate() -> Iterator[None]:
 
     with mock.patch.object(ENGINE, "step", step):
         yield
+
+
+def adamw(**arguments: Any) -> Any:
+    """Give Keras' AdamW these settings."""
+    return replaced("keras.optimizers", "AdamW", forced(**arguments))
+
+
+def epsilon_as_torch_places_it() -> Any:
+    """Leave torch's epsilon alone: torch adds it after the correction, and Keras before."""
+    return mock.patch("stepmark.engines._torch_optimizers.KerasEpsilon.__call__", return_value=None)
+
+
+@contextmanager
+def without_bias_correction() -> Iterator[None]:
+    """Let Keras' AdamW start at a step at which the correction is over."""
+    real = _keras_parts.restart
+
+    def restart(context: Any, optimizer: Any, learning_rate: float) -> None:
+        real(context, optimizer, learning_rate)
+        optimizer.iterations.assign(1_000_000)
+
+    with mock.patch.object(_keras_parts, "restart", restart):
+        yield
+
+
+def coupled(real: Any) -> Any:
+    """Return a maker of AdamW whose weight decay is L2: a part of the gradient, as Adam's is in torch."""
+
+    class Adam(real):  # type: ignore[misc]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(gradient + self.weight_decay * variable, variable, learning_rate)
+
+        def _apply_weight_decay(self, variables: Any) -> None:
+            return None
+
+    return Adam
 
 
 def without_autocast() -> Any:
@@ -267,6 +304,17 @@ MISTAKES: dict[str, tuple[str, Callable[[], Any]]] = {
     "adam-epsilon": ("lstm", lambda: optimizer("Adam")),
     "rate-change": ("mlp", changing_rate),
 }
+# Mistakes in AdamW, with which both sides train here.
+ADAMW: dict[str, tuple[str, Callable[[], Any]]] = {
+    "adamw-epsilon-of-keras": ("lstm", lambda: adamw(epsilon=1e-7)),
+    "adamw-epsilon-of-torch": ("lstm", lambda: adamw(epsilon=1e-8)),
+    "adamw-epsilon-as-torch-places-it": ("lstm", epsilon_as_torch_places_it),
+    "adamw-no-bias-correction": ("mlp", without_bias_correction),
+    "adamw-l2": ("mlp", lambda: replaced("keras.optimizers", "AdamW", coupled)),
+    "adamw-decay-of-keras": ("mlp", lambda: adamw(weight_decay=0.004)),
+    "adamw-first-beta": ("mlp", lambda: adamw(beta_1=0.9)),
+    "adamw-second-beta": ("mlp", lambda: adamw(beta_2=0.95)),
+}
 # Mistakes in mixed precision, by framework: cells that are called bfloat16 and are not.
 SHORT: dict[str, dict[str, tuple[str, Callable[[], Any]]]] = {
     "torch": {
@@ -277,11 +325,12 @@ SHORT: dict[str, dict[str, tuple[str, Callable[[], Any]]]] = {
     "keras-tensorflow": {"bfloat16-policy-float32": ("mlp", float32_policy)},
 }
 AS_WRITTEN = {f"{model}-as-written": (model, nullcontext) for model in WORKLOADS}
+AS_WRITTEN |= {f"adamw-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
 AS_WRITTEN |= {f"bfloat16-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
 # What a cell on a GPU is compared with, and what its settings may do to it; played on CPU cores.
 ON_GPUS = {f"float64-{model}-as-written": (model, nullcontext) for model in WORKLOADS}
 TF32 = {f"tf32-{model}": (model, tf32_left_on) for model in ("mlp", "cnn", "resnet", "transformer", "gpt")}
-PLANTS = MISTAKES | AS_WRITTEN | ON_GPUS | TF32 | SHORT["torch"] | SHORT["keras-tensorflow"]
+PLANTS = MISTAKES | ADAMW | AS_WRITTEN | ON_GPUS | TF32 | SHORT["torch"] | SHORT["keras-tensorflow"]
 ENGINE: Any = None
 
 
@@ -291,7 +340,9 @@ def run(folder: Path, name: str, plant: str) -> None:
     params, execution = workload.parse(given), catalog.load_engine(name).SUPPORT.default_execution
     precision = next((name for name in ("bfloat16", "float64") if plant.startswith(name)), "float32")
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, _batches.BATCHES)
-    engine = ENGINE(RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60))  # type: ignore[arg-type]
+    chosen = "adamw" if plant.startswith("adamw") else "sgd"
+    context = RankContext(0, 1, "single", None, execution, precision, (), 1, 7, 7, 0, 60, optimizer=chosen)  # type: ignore[arg-type]
+    engine = ENGINE(context)
     with planted():
         engine.build(workload, params, batches, 0.0625)
         found = trace(

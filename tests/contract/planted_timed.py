@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 from stepmark import catalog
+from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import RankContext
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.proof import prove
@@ -24,6 +25,7 @@ from stepmark.parity.probe import Trace, trace
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
 from stepmark.scenario.model import Measurement, Training
+from stepmark.terms import OptimizerName
 from stepmark.workloads import _batches
 
 RANKS, SAMPLES_CHECKED, SAMPLES, STEPS = 2, 8, 32, 24
@@ -69,6 +71,18 @@ def samples_left_out() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Put the known weights back without a reset of what the optimiser keeps."""
+
+    def restart(self: Any, weights: Any, learning_rate: float) -> None:
+        self.load_weights(weights)
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+
+    with mock.patch.object(ENGINE, "restart", restart):
+        yield
+
+
 PLANTS: dict[str, Callable[[], Any]] = {
     "honest": nullcontext,
     "local-sgd-from-8": lambda: local_sgd(lambda index: index < 8),
@@ -76,6 +90,8 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "skipped-backward": skipped_backward,
     "samples-left-out": samples_left_out,
     "timed-shards-are-all-the-first": nullcontext,
+    "adamw-honest": nullcontext,
+    "adamw-memory-kept": memory_kept,
 }
 
 
@@ -91,34 +107,42 @@ def shards(samples: int, rank: int) -> Any:
     return [_batches.shard(batch, rank, RANKS) for batch in batches(samples)]
 
 
-def write_reference(path: Path, samples: int, with_logits: bool) -> None:
-    engine = ENGINE(ALONE)
-    engine.build(WORKLOAD, PARAMS, batches(samples), 0.0625)
-    trace(engine, weights, lambda loss: loss, with_logits=with_logits).save(path)
+def optimizer_of(plant: str) -> OptimizerName:
+    return "adamw" if plant.startswith("adamw") else "sgd"
 
 
-def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int) -> str:
+def write_references(folder: Path, optimizer: OptimizerName) -> None:
+    """Write the references of the check before timing, `few`, and of the timed batches."""
+    for name, samples in (("few", SAMPLES_CHECKED), ("timed", SAMPLES)):
+        engine = ENGINE(replace(ALONE, optimizer=optimizer))
+        engine.build(WORKLOAD, PARAMS, batches(samples), RATES[optimizer])
+        trace(engine, weights, lambda loss: loss, with_logits=name == "few").save(folder / f"{name}.{optimizer}.npz")
+
+
+def check_before(folder: Path, engine: Any, group: ControlGroup, rank: int, optimizer: OptimizerName) -> str:
     """Make the check before timing, with few samples and few steps; return the problem, empty where there is none."""
-    engine.build(WORKLOAD, PARAMS, shards(SAMPLES_CHECKED, rank), 0.0625)
+    engine.build(WORKLOAD, PARAMS, shards(SAMPLES_CHECKED, rank), RATES[optimizer])
     found = trace(engine, weights, group.agree_mean)
     if rank:
         return ""
-    figures = compare(Trace.load(folder / "few.npz"), found, slice(0, None, RANKS))
+    figures = compare(Trace.load(folder / f"few.{optimizer}.npz"), found, slice(0, None, RANKS))
     return problem(figures, FLOAT32, (), distributed=True)
 
 
 def run(folder: Path, name: str, engine: Any, group: ControlGroup, rank: int) -> None:
+    optimizer = optimizer_of(name)
+    engine._context = replace(engine._context, optimizer=optimizer)  # It is read when the model is built.
     spec = LaunchSpec.model_construct(  # type: ignore[call-arg]
         launch=Launch(CELL, block=0, position=0, seed=7),
-        training=Training(),
+        training=Training(optimizer=optimizer),
         measurement=Measurement(seed=7),
         group=RankGroup.model_construct(rank=rank),  # type: ignore[call-arg]
-        reference=folder / "timed.npz",
+        reference=folder / f"timed.{optimizer}.npz",
     )
     with PLANTS[name]():
-        said = check_before(folder, engine, group, rank)
+        said = check_before(folder, engine, group, rank, optimizer)
         own = 0 if name == "timed-shards-are-all-the-first" else rank
-        engine.build(WORKLOAD, PARAMS, shards(SAMPLES, own), 0.0625)
+        engine.build(WORKLOAD, PARAMS, shards(SAMPLES, own), RATES[optimizer])
         for index in range(STEPS):
             engine.step(index)
         proof = prove(spec, engine, group, WORKLOAD, PARAMS, STEPS)
@@ -133,8 +157,8 @@ def main(folder: Path, rank: int, group_port: str, control_port: str) -> None:
     module.import_framework()
     ENGINE = module.Engine
     if rank == 0:
-        write_reference(folder / "few.npz", SAMPLES_CHECKED, with_logits=True)
-        write_reference(folder / "timed.npz", SAMPLES, with_logits=False)
+        for optimizer in sorted({optimizer_of(name) for name in PLANTS}):
+            write_references(folder, optimizer)
     group = ControlGroup.join(f"127.0.0.1:{control_port}", "token", rank, RANKS, 600)
     addresses = (f"127.0.0.1:{group_port}",) * RANKS
     engine = ENGINE(replace(ALONE, rank=rank, world_size=RANKS, strategy="ddp", addresses=addresses, accumulate=1))

@@ -23,12 +23,13 @@ from stepmark.engines._protocol import RankContext
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.workloads import _batches
 
-def built(name, strategy, variant=None, precision="float32", options=()):
+def built(name, strategy, variant=None, precision="float32", options=(), optimizer="sgd"):
     module = catalog.load_engine(name)
     with leased_ports(1) as [port]:
         execution = module.SUPPORT.default_execution
         context = RankContext(
-            0, 1, strategy, variant, execution, precision, (f"127.0.0.1:{port}",), 1, 7, 7, 0, 60, options=options
+            0, 1, strategy, variant, execution, precision, (f"127.0.0.1:{port}",), 1, 7, 7, 0, 60, options=options,
+            optimizer=optimizer,
         )
         engine = module.Engine(context)
         engine.join_group()
@@ -82,18 +83,40 @@ CELLS = {
 }
 
 
+# Each program prints {argument: [what users get, what the engine set]} of AdamW.
+ADAMW_CODES = {
+    "torch": """
+import math, torch
+engine = built("torch", "single", optimizer="adamw")
+engine.step(0)
+[default] = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).param_groups
+[ours] = engine._optimizer.param_groups
+ours["eps"] = f"{ours['eps'] * math.sqrt(1 - ours['betas'][1]):g} / sqrt(1 - beta2^t) in step t"
+settings = set(default) - {"params", "lr"}
+print(json.dumps({"": {name: [str(default[name]), str(ours[name])] for name in settings}}))
+""",
+    "keras-jax": """
+import keras
+default, ours = keras.optimizers.AdamW().get_config(), built("keras-jax", "single", optimizer="adamw")._optimizer
+ours = ours.get_config() | {"epsilon": f"{ours.epsilon:g}"}
+settings = set(default) - {"learning_rate", "name"}
+print(json.dumps({"": {name: [str(default[name]), str(ours[name])] for name in settings}}))
+""",
+}
+
+
 def departures(engine: str) -> dict[str, Departure]:
     return {one.knob: one for one in catalog.load_engine(engine).SUPPORT.departures_of(*CELLS[engine])}
 
 
 @cache
-def read_back(engine: str) -> dict[str, dict[str, tuple[Any, Any]]]:
+def read_back(engine: str, of_adamw: bool = False) -> dict[str, dict[str, tuple[Any, Any]]]:
     support = catalog.load_engine(engine).SUPPORT
     missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
     if missing:
         pytest.skip(f"{engine} needs {', '.join(missing)}")
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + CODES[engine]],
+        [sys.executable, "-c", HEAD + (ADAMW_CODES if of_adamw else CODES)[engine]],
         env=os.environ | support.environment,
         capture_output=True,
         text=True,
@@ -110,6 +133,16 @@ def test_every_setting_is_the_default_or_stands_in_the_table(engine: str) -> Non
         assert (knob in table) == (usual != ours), (knob, usual, ours)
         if knob in table:
             assert (table[knob].ours, table[knob].usual.partition(":")[0].partition(",")[0]) == (str(ours), str(usual))
+
+
+@pytest.mark.parametrize("engine", ADAMW_CODES)
+def test_every_setting_of_adamw_is_the_default_or_stands_in_the_table(engine: str) -> None:
+    kind, support = ("single", None, "eager", "float32"), catalog.load_engine(engine).SUPPORT
+    added = set(support.departures_of(*kind, optimizer="adamw")) - set(support.departures_of(*kind))
+    found = {f"AdamW's {name}": values for name, values in read_back(engine, of_adamw=True)[""].items()}
+    assert {one.knob: [one.usual, one.ours] for one in added} == {
+        knob: [usual, ours] for knob, (usual, ours) in found.items() if usual != ours
+    }
 
 
 def test_the_option_bucket_view_changes_only_that_setting() -> None:
@@ -132,6 +165,7 @@ def test_every_departure_names_cells_of_its_engine_and_a_reason(engine: str) -> 
         assert set(one.forms) <= forms
         assert {*one.executions} <= {*support.executions, support.default_execution}
         assert {*one.precisions} <= {*support.precisions}
+        assert {*one.optimizers} <= {*support.optimizers}
         assert all(0 < len(text) <= 400 for text in (one.knob, one.ours, one.usual, one.why))
 
 
@@ -142,7 +176,7 @@ def test_the_documentation_lists_every_departure() -> None:
         for one in catalog.load_engine(engine).SUPPORT.departures:
             cells.setdefault(one, []).append(f"`{engine}`")
     for one, engines in cells.items():
-        kinds = (*one.forms, *one.executions, *one.precisions, *one.devices)
+        kinds = (*one.forms, *one.executions, *one.precisions, *one.devices, *one.optimizers)
         where = " ".join([", ".join(engines), *(f"`{kind}`" for kind in kinds)])
         row = f"| {one.knob} | {where} | {one.ours} | {one.usual} | {one.why} |"
         assert row in page, f"docs/measuring.md lacks this row, or has another one:\n{row}"

@@ -60,6 +60,7 @@ def jobs(engine: str) -> list[dict[str, Any]]:
         found += [{"model": "mlp", "execution": default, "feed_each_step": True}]
         found += [{"model": "mlp", "execution": default, "accumulate": 2}]
         found += [{"model": "mlp", "execution": default, "clip_global_norm": 0.01}]
+        found += [{"model": "mlp", "execution": default, "optimizer": "adamw"}]
     return found
 
 
@@ -67,6 +68,7 @@ CODE = """
 import json, os, sys
 import numpy as np
 from stepmark import catalog
+from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
 
@@ -87,7 +89,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     if number == 0 or job.get("precision"):
         engine.join_group() if number == 0 or sys.argv[1] != "keras-tensorflow" else None
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2)
-    engine.build(workload, params, batches, 0.0625)
+    engine.build(workload, params, batches, RATES[context.optimizer])
     before = engine.weights()
     losses = []
     for index in range(6):
@@ -97,6 +99,12 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     engine.step(0)
     again = engine.compilations() != compilations
     after = engine.weights()
+    losses_again = []
+    if context.optimizer == "adamw":
+        engine.restart(before, RATES["adamw"])
+        for index in range(6):
+            engine.step(2 * index)
+            losses_again.append(engine.synchronize())
     engine.load_weights(before)
     restored = engine.weights()
     engine.step_without_reduce(0)
@@ -111,6 +119,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     parts_compiled_again = engine.compilations() != compilations
     print(json.dumps({
         "losses": losses,
+        "losses_again": losses_again,
         "compiled_again": again,
         "logits": list(engine.forward(0).shape) if before else None,
         "parameters": sum(w.size for w in before.values()),
@@ -221,6 +230,14 @@ def test_clipped_gradients_change_the_loss_less(engine: str) -> None:
     assert 0 < clipped[0] - clipped[-1] < 0.1 * (plain[0] - plain[-1])
 
 
+@pytest.mark.parametrize("engine", REAL)
+def test_adamw_trains_and_starts_again_as_it_began(engine: str) -> None:
+    found = seen(engine, model="mlp", optimizer="adamw")
+    assert found["losses"][-1] < found["losses"][0]
+    assert found["losses_again"] == found["losses"]
+    assert found["flags"]["optimizer"].startswith("AdamW")
+
+
 # These run in one process: only DDP has `bucket-view`, which test_departures_are_what_engines_set.py looks at.
 OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o != "bucket-view"]
 
@@ -229,7 +246,11 @@ OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o != "bucket-vi
 def test_an_option_is_set_and_does_not_change_the_losses(engine: str, option: str) -> None:
     plain, optional = seen(engine, model="resnet"), seen(engine, model="resnet", options=[option])
     assert optional["losses"] == pytest.approx(plain["losses"], rel=1e-3)
-    flag = {"channels-last": ("memory_format", "channels_last"), "fused-optimizer": ("fused_optimizer", "true")}[option]
+    flag = {
+        "channels-last": ("memory_format", "channels_last"),
+        "fused-optimizer": ("fused_optimizer", "true"),
+        "foreach-optimizer": ("foreach_optimizer", "true"),
+    }[option]
     assert optional["flags"][flag[0]] == flag[1]
 
 

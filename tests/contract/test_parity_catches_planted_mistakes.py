@@ -12,11 +12,17 @@ import planted
 import pytest
 
 from stepmark.parity.figures import compare
-from stepmark.parity.judge import FLOAT32, FLOAT32_ON_GPU, MIXED, problem
+from stepmark.parity.judge import ADAMW_ON_GPU, FLOAT32, FLOAT32_ON_GPU, MIXED, problem
 from stepmark.parity.probe import Trace
 from stepmark.results.certificate import Figures
 
-BOTH_SIDES = {"lstm-second-bias", "weight-decay", "adam-epsilon", "rate-change"}  # These are planted in torch, too.
+BOTH_SIDES = {
+    "lstm-second-bias",
+    "weight-decay",
+    "adam-epsilon",
+    "rate-change",
+    "adamw-epsilon-as-torch-places-it",
+}  # These are planted in torch, too.
 
 NAMED = {
     "bn-epsilon": "BatchNorm's epsilon",
@@ -36,12 +42,21 @@ NAMED = {
     "weight-decay": "weight decay",
     "adam-epsilon": "epsilon in it",
     "rate-change": "learning rate",
+    "adamw-epsilon-of-keras": "AdamW's epsilon",
+    "adamw-epsilon-of-torch": "AdamW's epsilon",
+    "adamw-epsilon-as-torch-places-it": "AdamW's epsilon",
+    "adamw-no-bias-correction": "bias correction",
+    "adamw-l2": "weight decay that is added to gradients",
+    "adamw-decay-of-keras": "weight decay",
+    "adamw-first-beta": "scaled",
+    "adamw-second-beta": "the optimiser",
 }
+ALL = planted.MISTAKES | planted.ADAMW
 
 
 def train(folder: Path) -> None:
     """Train every plant in both frameworks, and write the traces into `folder`."""
-    plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *planted.MISTAKES]}
+    plants = {"torch": [*planted.AS_WRITTEN, *BOTH_SIDES], "keras-tensorflow": [*planted.AS_WRITTEN, *ALL]}
     plants["torch"] += [*planted.ON_GPUS, *planted.TF32]
     for engine, short in planted.SHORT.items():
         plants[engine] += short
@@ -65,7 +80,8 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def figures(traces: Path, mistake: str) -> tuple[Figures, str]:
     """Return the figures of the check, and the problem that it names."""
     model, _ = planted.PLANTS[mistake]
-    written = f"torch.{mistake if mistake in BOTH_SIDES else f'{model}-as-written'}.npz"
+    kind = "adamw-" if mistake.startswith("adamw") else ""
+    written = f"torch.{mistake if mistake in BOTH_SIDES else f'{kind}{model}-as-written'}.npz"
     reference, candidate = Trace.load(traces / written), Trace.load(traces / f"keras-tensorflow.{mistake}.npz")
     found = compare(reference, candidate, slice(None))
     return found, problem(found, FLOAT32, tuple(reference.end), distributed=False)
@@ -115,7 +131,15 @@ def test_a_model_that_is_written_right_passes(traces: Path, model: str) -> None:
     assert figures(traces, f"{model}-as-written")[1] == ""
 
 
-@pytest.mark.parametrize("mistake", planted.MISTAKES)
+@pytest.mark.parametrize("model", planted.WORKLOADS)
+def test_adamw_makes_the_same_updates_in_both_frameworks(traces: Path, model: str) -> None:
+    found, text = figures(traces, f"adamw-{model}-as-written")
+    assert text == "", found
+    assert found.update is not None
+    assert found.update < 3e-4  # The smallest planted mistake is thirty times this.
+
+
+@pytest.mark.parametrize("mistake", ALL)
 def test_a_planted_mistake_is_caught_and_named(traces: Path, mistake: str) -> None:
     found, text = figures(traces, mistake)
     assert text, found
@@ -125,7 +149,7 @@ def test_a_planted_mistake_is_caught_and_named(traces: Path, mistake: str) -> No
 
 def test_every_mistake_is_far_above_the_limit(traces: Path) -> None:
     """The margin is at least three: a mistake that is barely above the limit would be missed on another model."""
-    for mistake in set(planted.MISTAKES) - {"lstm-second-bias"}:  # That one shows in the tensors' names.
+    for mistake in set(ALL) - {"lstm-second-bias"}:  # That one shows in the tensors' names.
         found, _ = figures(traces, mistake)
         margin = max(getattr(found, n) / getattr(FLOAT32, n) for n in ("forward", "loss", "gradient", "weights"))
         assert margin > 3, (mistake, margin)
@@ -150,6 +174,12 @@ def test_float32_as_written_passes_against_float64(traces: Path, engine: str, mo
 def test_tf32_that_was_left_on_does_not_pass_for_float32(traces: Path, plant: str) -> None:
     found, text = on_a_gpu(traces, "torch", plant)
     assert "forward off by" in text, found
+
+
+@pytest.mark.parametrize("mistake", planted.ADAMW)
+def test_a_mistake_in_adamw_is_caught_within_the_limits_of_gpus_too(traces: Path, mistake: str) -> None:
+    found, _ = figures(traces, mistake)
+    assert problem(found, FLOAT32_ON_GPU.model_copy(update=ADAMW_ON_GPU), (), distributed=False), found
 
 
 @pytest.mark.parametrize("mistake", sorted(set(planted.MISTAKES) - BOTH_SIDES))

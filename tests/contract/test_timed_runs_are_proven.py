@@ -56,11 +56,16 @@ def found(proofs: Path, name: str) -> TimedProof:
     return proof
 
 
-def test_a_launch_without_a_mistake_is_proven(proofs: Path) -> None:
-    proof = found(proofs, "honest")
+@pytest.mark.parametrize("name", ["honest", "adamw-honest"])
+def test_a_launch_without_a_mistake_is_proven(proofs: Path, name: str) -> None:
+    proof = found(proofs, name)
     assert (proof.problem, proof.agree) == ("", True)
     assert proof.figures is not None
     assert proof.figures.worst < 1e-6
+
+
+def test_a_launch_whose_adamw_does_not_start_again_is_not_proven(proofs: Path) -> None:
+    assert "gradient off by" in found(proofs, "adamw-memory-kept").problem
 
 
 @pytest.mark.parametrize("name", NAMED)

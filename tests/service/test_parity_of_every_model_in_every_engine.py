@@ -189,7 +189,7 @@ def test_the_launches_of_a_resumed_run_are_proven(stepmark: CommandLine) -> None
         parity="required",
         measurement=measurement,
         scale={"workers": [2], "batchPerWorker": 16},
-        training={"gradientAccumulation": 2},
+        training={"gradientAccumulation": 2, "optimizer": "adamw"},
     )
     assert stepmark("parity", file, "--out", "out").returncode == 0
     done = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")

@@ -54,6 +54,9 @@ class NoWeights:
     def restart(self, weights: Weights, learning_rate: float) -> None:
         return None
 
+    def first_moments(self) -> Weights | None:
+        return None
+
 
 class NoTraining(NoWeights, ABC):
     """Be an engine that trains nothing: replace what only training needs."""

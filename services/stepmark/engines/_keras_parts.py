@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines._device import matmul_side
-from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, RankContext, Weights
+from stepmark.engines._optimizers import ADAMW, MOMENTUM, described
+from stepmark.engines._protocol import LOSS_SCALE, RankContext, Weights
 from stepmark.engines._tf32_probe import tf32_probe
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
@@ -54,13 +55,24 @@ def make_model(context: RankContext, workload: Workload, params: Any) -> "keras.
 
 
 def optimizer(context: RankContext, learning_rate: float) -> Any:
-    """Return SGD with momentum, with dynamic loss scaling where gradients are float16."""
+    """Return Keras' own optimiser, with dynamic loss scaling where gradients are float16."""
     import keras
 
-    sgd = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, global_clipnorm=context.clip_global_norm)
+    clip = context.clip_global_norm
+    if context.optimizer == "sgd":
+        plain = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, global_clipnorm=clip)
+    else:
+        plain = keras.optimizers.AdamW(
+            learning_rate,
+            weight_decay=ADAMW.weight_decay,
+            beta_1=ADAMW.beta1,
+            beta_2=ADAMW.beta2,
+            epsilon=ADAMW.epsilon,
+            global_clipnorm=clip,
+        )
     if context.precision != "float16":
-        return sgd
-    return keras.optimizers.LossScaleOptimizer(sgd, initial_scale=LOSS_SCALE, dynamic_growth_steps=2000)
+        return plain
+    return keras.optimizers.LossScaleOptimizer(plain, initial_scale=LOSS_SCALE, dynamic_growth_steps=2000)
 
 
 def channels_last(images: NDArray[Any]) -> NDArray[Any]:
@@ -121,14 +133,30 @@ def load_weights(workload: Workload, variables: Sequence[Any], values: Weights) 
         variable.assign(own.astype(variable.dtype))
 
 
-def restart(optimizer: Any, learning_rate: float) -> None:
-    """Set the momentum to zero, the loss scale to its start and the learning rate. The count of steps goes on."""
-    sgd = getattr(optimizer, "inner_optimizer", optimizer)
-    for variable in sgd.variables:
-        if variable is not sgd.iterations:
+def first_moments(workload: Workload, variables: Sequence[Any], optimizer: Any) -> Weights:
+    """Return copies of AdamW's running means of the gradients of these variables, in the order it was built with."""
+    from keras import ops
+
+    moments = [ops.convert_to_numpy(moment.value) for moment in _plain(optimizer)._momentums]
+    return workload.common_weights([(v.path, moment) for v, moment in zip(variables, moments, strict=True)])
+
+
+def _plain(optimizer: Any) -> Any:
+    """Return the optimiser that a loss scale may be wrapped around."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def restart(context: RankContext, optimizer: Any, learning_rate: float) -> None:
+    """Set the moments to zero, the loss scale to its start and the learning rate.
+
+    SGD's count of steps goes on. AdamW corrects its moments by the count, which starts from zero with them.
+    """
+    plain = _plain(optimizer)
+    for variable in plain.variables:
+        if variable is not plain.iterations or context.optimizer == "adamw":
             variable.assign(np.zeros(variable.shape, variable.dtype))
-    sgd.learning_rate = learning_rate
-    if sgd is not optimizer:
+    plain.learning_rate = learning_rate
+    if plain is not optimizer:
         optimizer.step_counter.assign(0)
         optimizer.dynamic_scale.assign(LOSS_SCALE)
 
@@ -142,5 +170,5 @@ def flags(context: RankContext) -> dict[str, str]:
         "device": context.device.torch_name,
         "memory_format": keras.config.image_data_format(),
         "loss_scale": f"dynamic from {LOSS_SCALE:g}" if context.precision == "float16" else "none",
-        "optimizer": f"SGD momentum {MOMENTUM}",
+        "optimizer": described(context.optimizer),
     }

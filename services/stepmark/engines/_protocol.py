@@ -9,16 +9,12 @@ from numpy.typing import NDArray
 
 from stepmark.engines._device import CPU, Device, Memory
 from stepmark.engines._support import Support
-from stepmark.terms import ExecutionLevel, Option, Precision
+from stepmark.terms import ExecutionLevel, OptimizerName, Option, Precision
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
 Weights = dict[str, NDArray[np.floating[Any]]]
 
-
-# All engines train with this momentum. It is exactly representable, since Keras keeps it in float32, where 0.9 would
-# cause an error of 1e-9 in float64.
-MOMENTUM = 0.875
 LOSS_SCALE = 2.0**15  # The dynamic scale of float16 starts here. It is Keras' default; torch's is 2**16.
 
 PartName = Literal["step_without_update", "input", "all_reduce", "matmul"]
@@ -60,6 +56,7 @@ class RankContext:
     replicas: int = 1
     accumulate: int = 1
     clip_global_norm: float | None = None
+    optimizer: OptimizerName = "sgd"
     options: tuple[Option, ...] = ()
     device: Device = CPU
     message_bytes: int | None = None
@@ -86,7 +83,7 @@ class Engine(Protocol):
         """Join the process group of `context.addresses`."""
 
     def build(self, workload: Workload, params: Any, batches: list[Batch], learning_rate: float) -> None:
-        """Make the model, its loss and its optimiser (SGD, momentum 0.875), and place this rank's batches."""
+        """Make the model, its loss and its optimiser (`_optimizers`), and place this rank's batches."""
 
     def step(self, index: int) -> None:
         """Make one optimiser step on batch `index` modulo their number.
@@ -162,9 +159,12 @@ class Engine(Protocol):
     def restart(self, weights: Weights, learning_rate: float) -> None:
         """Start training again from these weights: the optimiser's memory and its loss scale are reset.
 
-        Nothing is built, traced or compiled again: it is the same step at another learning rate. The optimiser's own
-        count of steps goes on, so that an effect of that count is seen.
+        Nothing is built, traced or compiled again: it is the same step at another learning rate. SGD's own count of
+        steps goes on, so that an effect of that count is seen. AdamW's is part of its memory, and starts again.
         """
+
+    def first_moments(self) -> Weights | None:
+        """Return copies of AdamW's running means of gradients, named as `weights`; None where SGD trains."""
 
     def flags(self) -> dict[str, str]:
         """Return versions and settings that change speed or numbers, as they are in this process."""

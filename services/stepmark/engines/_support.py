@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from stepmark.terms import DeviceKind, ExecutionLevel
+from stepmark.terms import DeviceKind, ExecutionLevel, OptimizerName
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Refusal:
     executions: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    """The refusal holds for candidates that have one of these."""
+    all_options: tuple[str, ...] = ()
+    """The refusal holds for candidates that have all of these."""
     accumulation: bool = False
     """The refusal holds only where gradients are accumulated over micro-batches."""
     clipping: bool = False
@@ -67,6 +70,7 @@ class Refusal:
             not self.executions or execution in self.executions,
             not self.precisions or precision in self.precisions,
             not self.options or not set(self.options).isdisjoint(options),
+            set(self.all_options) <= set(options),
         )
         return all(met)
 
@@ -89,14 +93,24 @@ class Departure:
     executions: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     devices: tuple[DeviceKind, ...] = ()
+    optimizers: tuple[OptimizerName, ...] = ()
 
-    def holds(self, strategy: str, variant: str | None, execution: str, precision: str, device: DeviceKind) -> bool:
+    def holds(
+        self,
+        strategy: str,
+        variant: str | None,
+        execution: str,
+        precision: str,
+        device: DeviceKind,
+        optimizer: OptimizerName,
+    ) -> bool:
         """Return whether a cell of this kind departs."""
         return (
             (not self.forms or strategy in self.forms or variant in self.forms)
             and (not self.executions or execution in self.executions)
             and (not self.precisions or precision in self.precisions)
             and (not self.devices or device in self.devices)
+            and (not self.optimizers or optimizer in self.optimizers)
         )
 
 
@@ -108,6 +122,8 @@ NVIDIA_MODES = (
     Refusal("bfloat16: GPUs have it from compute capability 8.0 on", precisions=("bfloat16",), capability_below=(8, 0)),
 )
 """These refusals hold for every framework."""
+OPTIMIZERS: Mapping[str, str | None] = {"sgd": None, "adamw": None}
+"""Engines that have every optimiser support these."""
 NO_GPU_YET = "stepmark trains this engine on CPU cores only"
 
 
@@ -127,6 +143,8 @@ class Support:
 
     float32 always has TF32 off. bfloat16 and float16 are the framework's mixed precision.
     """
+    optimizers: Mapping[str, str | None] = field(default_factory=lambda: {"sgd": None})
+    """Each optimiser maps as in `executions`."""
     options: Mapping[str, str | None] = field(default_factory=dict)
     """Each setting that a candidate may ask for maps to None, or to the reason why this engine lacks it."""
     refusals: tuple[Refusal, ...] = ()
@@ -163,7 +181,14 @@ class Support:
         return self.strategies[strategy].variants
 
     def departures_of(
-        self, strategy: str, variant: str | None, execution: str, precision: str, device: DeviceKind = "cpu"
+        self,
+        strategy: str,
+        variant: str | None,
+        execution: str,
+        precision: str,
+        device: DeviceKind = "cpu",
+        optimizer: OptimizerName = "sgd",
     ) -> tuple[Departure, ...]:
         """Return the departures of one kind of cell."""
-        return tuple(one for one in self.departures if one.holds(strategy, variant, execution, precision, device))
+        kind = (strategy, variant, execution, precision, device, optimizer)
+        return tuple(one for one in self.departures if one.holds(*kind))

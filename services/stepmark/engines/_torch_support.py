@@ -7,6 +7,7 @@ from stepmark.engines._support import NVIDIA_MODES, Refusal
 OPTIONS: Mapping[str, str | None] = {
     "channels-last": None,
     "fused-optimizer": None,
+    "foreach-optimizer": None,
     "bucket-view": None,
     "cudnn-autotune": None,
     "cuda-graphs": None,
@@ -17,6 +18,13 @@ REFUSALS = (
     Refusal("PyTorch's wheels have no machine code for GPUs below compute capability 7.5", capability_below=(7, 5)),
     Refusal("cuda-graphs: GPUs have them, and this cell runs on CPU cores", options=_GRAPHS, devices=("cpu",)),
     Refusal("cuda-graphs: torch.compile makes them; use the level compiled", options=_GRAPHS, executions=("eager",)),
+    Refusal("an optimizer is fused or foreach, not both", all_options=("fused-optimizer", "foreach-optimizer")),
+    Refusal(
+        "foreach-optimizer: torch takes it on GPUs without asking",
+        ("single", "ddp"),
+        options=("foreach-optimizer",),
+        devices=("gpu",),
+    ),
     # pytorch/pytorch#169545: torch ends with an error.
     Refusal("cuda-graphs: a micro-batch would overwrite the last one's gradients", options=_GRAPHS, accumulation=True),
 )

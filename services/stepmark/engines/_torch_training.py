@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _losses
+from stepmark.engines import _losses, _optimizers, _torch_optimizers
 from stepmark.engines._device import Memory, matmul_side
-from stepmark.engines._protocol import LOSS_SCALE, MOMENTUM, PartName, RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, PartName, RankContext, Weights
 from stepmark.engines._support import Support
 from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
 from stepmark.engines._torch_inspection import TorchInspection, shared
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TorchTraining(TorchInspection):
-    """Train with SGD on one rank. An engine adds how the model is made and called, and where its weights are."""
+    """Train on one rank. An engine adds how the model is made and called, and where its weights are."""
 
     _support: ClassVar[Support]
     _devices: ClassVar[Mapping[str, type[Cpu]]] = DEVICES
@@ -59,9 +59,17 @@ class TorchTraining(TorchInspection):
     def load_weights(self, weights: Weights) -> None:
         raise NotImplementedError
 
+    def first_moments(self) -> Weights | None:
+        """Return AdamW's running means of gradients. An engine names and copies what `_first_moment` returns."""
+        raise NotImplementedError
+
+    def _first_moment(self, parameter: "torch.Tensor") -> "torch.Tensor":
+        moment: torch.Tensor = self._optimizer.state[parameter]["exp_avg"]
+        return moment
+
     def restart(self, weights: Weights, learning_rate: float) -> None:
         self.load_weights(weights)
-        self._optimizer.state.clear()  # The next step makes the momentum anew from its gradient.
+        self._optimizer.state.clear()  # The next step makes the moments anew from its gradient.
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         if self._scaler is not None:
@@ -102,8 +110,7 @@ class TorchTraining(TorchInspection):
         self._model = self._strategy.wrap(self._plain)
         self._mean_loss = _losses.torch_mean(workload, spec, self._support.framework)
         self._trained = [p for p in self._plain.parameters() if p.requires_grad]
-        fused = True if "fused-optimizer" in self._context.options else None
-        self._optimizer = torch.optim.SGD(self._trained, lr=learning_rate, momentum=MOMENTUM, fused=fused)
+        self._optimizer = _torch_optimizers.make(self._context, self._trained, learning_rate)
         scaled = self._context.precision == "float16"
         self._scaler = torch.amp.GradScaler(self._device.kind, init_scale=LOSS_SCALE) if scaled else None
         parts = micro_batches(batches, self._context.accumulate)
@@ -253,9 +260,10 @@ class TorchTraining(TorchInspection):
             **self._device.flags(),
             "memory_format": "channels_last" if self._channels_last() else "contiguous",
             "fused_optimizer": str("fused-optimizer" in self._context.options).lower(),
+            "foreach_optimizer": str("foreach-optimizer" in self._context.options).lower(),
             "loss_scale": "none" if self._scaler is None else f"dynamic from {LOSS_SCALE:g}",
             "mkldnn": str(torch.backends.mkldnn.is_available()),
-            "optimizer": f"SGD momentum {MOMENTUM}",
+            "optimizer": _optimizers.described(self._context.optimizer),
             **shared(self._plain),
         }
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._jax_inspection import JaxInspection
-from stepmark.engines._protocol import PartName, RankContext, Weights, interleaved
-from stepmark.engines._support import NVIDIA_MODES, Strategy, Support
+from stepmark.engines._keras_weights import KerasWeights
+from stepmark.engines._protocol import PartName, RankContext, interleaved
+from stepmark.engines._support import NVIDIA_MODES, OPTIMIZERS, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -38,13 +39,15 @@ SUPPORT = Support(
         "float16": None,
         "float64": "Keras computes several float64 operations in float32 on JAX (errors of 1e-7)",
     },
+    optimizers=OPTIMIZERS,
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "JAX has no fused optimizer; XLA fuses the update at the level compiled",
+        "foreach-optimizer": "this is an implementation of torch's optimisers",
         "cudnn-autotune": None,  # XLA always does.
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
     },
-    departures=(*_departures.KERAS, *_departures.JAX),
+    departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
     refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
@@ -67,8 +70,8 @@ def import_framework() -> None:
         import keras  # noqa: F401
 
 
-class Engine(JaxInspection):
-    """Train with SGD on one rank. The loss is a mean over the global batch, and so is its gradient."""
+class Engine(JaxInspection, KerasWeights):
+    """Train on one rank. The loss is a mean over the global batch, and so is its gradient."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -119,6 +122,12 @@ class Engine(JaxInspection):
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
         values = [[np.array(variable.value) for variable in group] for group in groups]
         self._state: State = jax.device_put(tuple(values), self._whole)
+
+    def _write_state(self) -> None:
+        groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
+        for group, values in zip(groups, self._state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(np.array(value.addressable_data(0)))
 
     def _place(self, batch: Batch) -> tuple["jax.Array", "jax.Array"]:
         """Return global arrays, of which this process holds its own samples."""
@@ -260,21 +269,6 @@ class Engine(JaxInspection):
 
     def compilations(self) -> int | None:
         return sum(function._cache_size() for function in self._jitted) if self._jitted else None
-
-    def weights(self) -> Weights:
-        for variable, value in zip(self._model.trainable_variables, self._state[0], strict=True):
-            variable.assign(np.array(value.addressable_data(0)))
-        return _keras_parts.weights(self._workload, self._model.trainable_variables)
-
-    def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._workload, self._model.trainable_variables, weights)
-        self._read_state()
-
-    def restart(self, weights: Weights, learning_rate: float) -> None:
-        for variable, value in zip(self._optimizer.variables, self._state[2], strict=True):
-            variable.assign(np.array(value.addressable_data(0)))  # Only the state holds the count of steps.
-        _keras_parts.restart(self._optimizer, learning_rate)
-        self.load_weights(weights)
 
     def flags(self) -> dict[str, str]:
         import jax

@@ -23,8 +23,9 @@ from stepmark.engines import (
     _tensorflow_device,
 )
 from stepmark.engines._device import Memory
-from stepmark.engines._protocol import Operations, PartName, RankContext, Weights, interleaved
-from stepmark.engines._support import NVIDIA_MODES, Refusal, Strategy, Support
+from stepmark.engines._keras_weights import KerasWeights
+from stepmark.engines._protocol import Operations, PartName, RankContext, interleaved
+from stepmark.engines._support import NVIDIA_MODES, OPTIMIZERS, Refusal, Strategy, Support
 from stepmark.engines._tensorflow_input import NAME as FEED_NAME
 from stepmark.engines._tensorflow_input import HostFeed
 from stepmark.engines._tensorflow_steps import TensorFlowSteps
@@ -45,13 +46,15 @@ SUPPORT = Support(
     executions={"eager": None, "graph": None, "compiled": None},
     default_execution="graph",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
+    optimizers=OPTIMIZERS,
     options={
         "channels-last": None,  # Keras' own layout
         "fused-optimizer": "TensorFlow has no fused optimizer; XLA fuses the update at the level compiled",
+        "foreach-optimizer": "this is an implementation of torch's optimisers",
         "cudnn-autotune": None,  # TensorFlow always does.
         "cuda-graphs": "TensorFlow has no switch for them",
     },
-    departures=(*_departures.KERAS, *_departures.TENSORFLOW),
+    departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
         *_tensorflow_collectives.REFUSALS,
@@ -95,8 +98,8 @@ def import_framework() -> None:
         import tensorflow  # noqa: F401
 
 
-class Engine(TensorFlowSteps):
-    """Train with SGD on one rank.
+class Engine(TensorFlowSteps, KerasWeights):
+    """Train on one rank.
 
     Gradients are summed over ranks and divided by the number of labels in the global batch, so each is a mean over it.
     """
@@ -260,16 +263,6 @@ class Engine(TensorFlowSteps):
         if not self._functions:
             return None
         return sum(function.experimental_get_tracing_count() for function in self._functions)
-
-    def weights(self) -> Weights:
-        return _keras_parts.weights(self._workload, self._model.trainable_variables)
-
-    def load_weights(self, weights: Weights) -> None:
-        _keras_parts.load_weights(self._workload, self._model.trainable_variables, weights)
-
-    def restart(self, weights: Weights, learning_rate: float) -> None:
-        self.load_weights(weights)
-        _keras_parts.restart(self._optimizer, learning_rate)
 
     def flags(self) -> dict[str, str]:
         import tensorflow as tf

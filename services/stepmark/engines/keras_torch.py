@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines import _departures, _keras_layers, _keras_parts, _torch_collectives, _torch_support
 from stepmark.engines._protocol import Weights
-from stepmark.engines._support import Refusal, Strategy, Support
+from stepmark.engines._support import OPTIMIZERS, Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
 from stepmark.workloads._protocol import Workload
 
@@ -32,6 +32,7 @@ SUPPORT = Support(
         "float16": None,
         "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
     },
+    optimizers=OPTIMIZERS,
     options=_torch_support.OPTIONS,  # The option channels-last is Keras' own layout.
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(
@@ -59,7 +60,7 @@ def import_framework() -> None:
 
 
 class Engine(TorchTraining):
-    """Train a Keras model with SGD on one rank."""
+    """Train a Keras model on one rank."""
 
     _support = SUPPORT
 
@@ -88,6 +89,13 @@ class Engine(TorchTraining):
 
     def load_weights(self, weights: Weights) -> None:
         _keras_parts.load_weights(self._workload, self._keras.trainable_variables, weights)
+
+    def first_moments(self) -> Weights | None:
+        if self._context.optimizer == "sgd":
+            return None
+        variables = self._keras.trainable_variables
+        moments = [self._first_moment(variable.value).cpu().numpy() for variable in variables]
+        return self._workload.common_weights([(v.path, m) for v, m in zip(variables, moments, strict=True)])
 
     def flags(self) -> dict[str, str]:
         return super().flags() | _keras_parts.flags(self._context)

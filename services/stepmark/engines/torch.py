@@ -3,12 +3,13 @@
 Gradients travel by gloo on CPU cores and by NCCL on GPUs. The level `compiled` uses torch.compile.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from stepmark.engines import _departures, _torch_checks, _torch_collectives, _torch_support
 from stepmark.engines._protocol import Weights
-from stepmark.engines._support import Refusal, Strategy, Support
+from stepmark.engines._support import OPTIMIZERS, Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining, load_into
 from stepmark.workloads._protocol import Workload
 
@@ -25,6 +26,7 @@ SUPPORT = Support(
     },
     default_execution="eager",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
+    optimizers=OPTIMIZERS,
     options=_torch_support.OPTIONS,
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
@@ -54,7 +56,7 @@ def import_framework() -> None:
 
 
 class Engine(TorchTraining):
-    """Train with SGD on one rank, as a PyTorch user writes it."""
+    """Train on one rank, as a PyTorch user writes it."""
 
     _support = SUPPORT
 
@@ -70,9 +72,16 @@ class Engine(TorchTraining):
         return torch.autocast(self._device.kind, dtype=getattr(torch, self._context.precision))
 
     def weights(self) -> Weights:
+        return self._named(lambda parameter: parameter.detach())
+
+    def first_moments(self) -> Weights | None:
+        return None if self._context.optimizer == "sgd" else self._named(self._first_moment)
+
+    def _named(self, tensor_of: "Callable[[torch.nn.Parameter], torch.Tensor]") -> Weights:
+        """Return a copy of a tensor for each trained parameter. All ranks must call this together."""
         from torch.distributed.tensor import DTensor
 
-        named = {name: p.detach() for name, p in self._plain.named_parameters() if p.requires_grad}
+        named = {name: tensor_of(p) for name, p in self._plain.named_parameters() if p.requires_grad}
         whole = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in named.items()}
         return {name: tensor.cpu().numpy().copy() for name, tensor in whole.items()}
 

@@ -16,6 +16,7 @@ from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
 from stepmark.devices.watch import energy_joules
+from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import IMPORTED_AT_NS, loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
@@ -33,8 +34,6 @@ from stepmark.results.record import StartupSeconds
 from stepmark.results.starts import StartReport
 from stepmark.workloads import _weights
 from stepmark.workloads._protocol import Workload
-
-LEARNING_RATE = 0.0625
 
 _never_freed: list[Engine] = []
 
@@ -130,7 +129,7 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
     grouped = watch.lap()
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
-    engine.build(workload, params, own_samples(spec, workload.input(params)), LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, workload.input(params)), RATES[spec.training.optimizer])
     if _is_looked_at(spec, workload):
         own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
@@ -227,7 +226,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
-    engine.build(workload, params, own_samples(spec, inputs), LEARNING_RATE)
+    engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
     if own_model.is_looked_at(spec.workload.model, workload):
         own_model.check_outputs(engine, inputs)
     found = trace(

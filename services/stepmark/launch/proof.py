@@ -60,7 +60,14 @@ def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, F
         return {"missing": f"the reference of the timed batches is missing: {cause}"[:400]}
     reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
-    cell, clips = spec.cell, spec.training.clip_global_norm is not None
-    limits = limits_for(cell.precision, cell.execution, workload.float64_limit, clips, cell.device)
+    cell, training = spec.cell, spec.training
+    limits = limits_for(
+        cell.precision,
+        cell.execution,
+        workload.float64_limit,
+        training.clip_global_norm is not None,
+        cell.device,
+        training.optimizer,
+    )
     text = problem(figures, limits, tuple(reference.end), cell.workers > 1)
     return {"figures": figures, "limits": limits, "problem": text[:1000]}

@@ -89,9 +89,9 @@ def _device_memory(memory: Memory | None) -> DeviceMemory | None:
 
 
 def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
-    cell = spec.cell
+    cell, optimizer = spec.cell, spec.training.optimizer
     support = catalog.load_engine(cell.engine).SUPPORT
-    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision, cell.device)
+    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision, cell.device, optimizer)
     return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 

@@ -108,6 +108,7 @@ class LaunchSpec(_Part):
             replicas=cell.replicas,
             accumulate=self.training.gradient_accumulation,
             clip_global_norm=self.training.clip_global_norm,
+            optimizer=self.training.optimizer,
             options=cell.options,
             device=self.placement.device,
             message_bytes=cell.message_bytes,

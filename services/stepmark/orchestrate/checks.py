@@ -6,6 +6,7 @@ from stepmark import catalog
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.session import root_cause
 from stepmark.parity.certify import certificate, not_checked, stage
+from stepmark.parity.judge import limits_for
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.probes import Check, Step, launches, samples_per_worker
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
@@ -56,8 +57,16 @@ def _certificate(plan: Plan, check: Check, ended: dict[str, list[RankOutcome]], 
 def _stage(plan: Plan, step: Step, ended: dict[str, list[RankOutcome]], float64_limit: float) -> Stage:
     [reference] = _reports(ended, step.reference)
     reports = _reports(ended, step.launch)
-    clipped = plan.scenario.spec.training.clip_global_norm is not None
-    return stage(step.name, step.launch.cell, step.reference.cell, reports, float64_limit, reference.tensors, clipped)
+    cell, training = step.launch.cell, plan.scenario.spec.training
+    limits = limits_for(
+        cell.precision,
+        cell.execution,
+        float64_limit,
+        training.clip_global_norm is not None,
+        cell.device,
+        training.optimizer,
+    )
+    return stage(step.name, cell, step.reference.cell, reports, limits, reference.tensors)
 
 
 def _reports(ended: dict[str, list[RankOutcome]], launch: Launch) -> list[ProbeReport]:

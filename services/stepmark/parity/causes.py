@@ -94,14 +94,15 @@ CAUSES = (
         _gradient_by_little,
     ),
     Cause(
-        "outputs agree and gradients do not: another optimiser or another epsilon in it, clipping of each worker's "
-        "gradient before the sum, a sum over workers that is made twice or not at all, or, in mixed precision, inputs "
-        "of ReLUs near zero (docs/own-model.md). Make the optimiser's settings the same on both sides",
+        "outputs agree and gradients do not: another optimiser or another epsilon in it, weight decay that is added to "
+        "gradients on one side, clipping of each worker's gradient before the sum, a sum over workers that is made "
+        "twice or not at all, or, in mixed precision, inputs of ReLUs near zero (docs/own-model.md). Make the "
+        "optimiser's settings the same on both sides",
         _only_gradient,
     ),
     Cause(
-        "the optimiser: momentum or Nesterov form, coupled or decoupled weight decay, a changing learning rate, or "
-        "weights that share memory with another framework's",
+        "the optimiser: momentum or Nesterov form, AdamW's epsilon or bias correction, weight decay (its size, or "
+        "coupled or decoupled), a changing learning rate, or weights that share memory with another framework's",
         _only_training,
     ),
 )

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from stepmark.parity.judge import limits_for, problem
+from stepmark.parity.judge import problem
 from stepmark.plan.cells import Cell
 from stepmark.plan.probes import StageName
-from stepmark.results.certificate import TRANSPORT, Certificate, ProbeReport, Stage
+from stepmark.results.certificate import TRANSPORT, Certificate, Limits, ProbeReport, Stage
 
 
 def stage(
@@ -13,9 +13,8 @@ def stage(
     cell: Cell,
     reference: Cell,
     reports: Sequence[ProbeReport],
-    float64_limit: float,
+    limits: Limits,
     tensors: tuple[str, ...],
-    clipped: bool,
 ) -> Stage:
     """Return the verdict of one check. `reports` are those of all ranks; the first holds the figures.
 
@@ -24,7 +23,6 @@ def stage(
     figures = reports[0].figures
     if figures is None:
         raise ValueError(f"the parity check of {cell.key} returned no figures")
-    limits = limits_for(cell.precision, cell.execution, float64_limit, clipped, cell.device)
     found = problem(figures, limits, tensors, cell.workers > 1)
     agree = len({report.end_digest for report in reports}) == 1 if len(reports) > 1 else None
     if agree is False:

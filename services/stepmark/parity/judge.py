@@ -3,7 +3,7 @@
 from stepmark.parity.causes import likely_cause
 from stepmark.parity.layers import first_difference
 from stepmark.results.certificate import Figures, Limits
-from stepmark.terms import DeviceKind
+from stepmark.terms import DeviceKind, OptimizerName
 
 # An update is small beside its weights, whose own rounding is most of its error.
 FLOAT32 = Limits(forward=1e-5, loss=1e-5, gradient=1e-5, scale=1e-5, tensor=3e-5, weights=1e-6, update=1e-3)
@@ -39,6 +39,15 @@ MIXED = {
     ),
 }
 
+# AdamW divides each gradient by its own size, so a rounding error that is small beside all gradients is not small in
+# the update of a weight whose own gradient is small. These are about three times the largest figures seen, and stand
+# in place of the same limits above.
+ADAMW = {
+    "tf32": {"weights": 6e-4, "update": 1e-1},
+    "bfloat16": {"weights": 3e-3, "update": 5e-1},
+    "float16": {"weights": 6e-4, "update": 1e-1},
+}
+ADAMW_ON_GPU = {"weights": 1e-5}  # ten times the limit of SGD, as gradients' errors are expected to be larger there
 
 _NAMED = 4  # Tensors without a counterpart are named in the text up to this number.
 
@@ -47,16 +56,28 @@ _CLIPPED = 1e-5
 
 
 def limits_for(
-    precision: str, execution: str, float64_limit: float, clipped: bool = False, device: DeviceKind = "cpu"
+    precision: str,
+    execution: str,
+    float64_limit: float,
+    clipped: bool = False,
+    device: DeviceKind = "cpu",
+    optimizer: OptimizerName = "sgd",
 ) -> Limits:
     """Return the limits of a cell.
 
     `float64_limit` is the workload's own; `clipped` says whether gradients are clipped.
     """
+    found = _limits_of_sgd(precision, execution, max(float64_limit, _CLIPPED) if clipped else float64_limit, device)
+    if optimizer == "sgd" or precision == "float64":
+        return found
+    return found.model_copy(update=ADAMW.get(precision, ADAMW_ON_GPU if device == "gpu" else {}))
+
+
+def _limits_of_sgd(precision: str, execution: str, float64_limit: float, device: DeviceKind) -> Limits:
     if precision in MIXED:
         return MIXED[precision]
     if precision == "float64":
-        x = max(float64_limit, _CLIPPED) if clipped else float64_limit
+        x = float64_limit
         return Limits(forward=x, loss=x, gradient=x, scale=x, tensor=3 * x, weights=x, update=max(10 * x, 1e-9))
     if device == "gpu":
         return COMPILED_ON_GPU if execution == "compiled" else FLOAT32_ON_GPU

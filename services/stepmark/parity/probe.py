@@ -1,8 +1,9 @@
 """Check one engine: run it from known weights and samples through the very step that is timed.
 
-The gradient is read off the first step's update, at a learning rate so large that the weights are negligible beside the
-update. So reduction, accumulation, clipping, loss scale and the optimiser's first step are all inside what is compared,
-and an engine needs no other way to its gradients.
+SGD's gradient is read off the first step's update, at a learning rate so large that the weights are negligible beside
+the update. So reduction, accumulation, clipping, loss scale and the optimiser's first step are all inside what is
+compared, and an engine needs no other way to its gradients. AdamW's first update is nearly the gradient's sign, so its
+gradient is read off the running mean that the same step leaves: from zero, that is the gradient times 1 - beta1.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.engines._optimizers import ADAMW
 from stepmark.engines._protocol import Engine, Weights
 from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
@@ -92,7 +94,7 @@ def trace(
     layers = tuple(engine.layer_outputs(first_step)) if with_layers else ()
     engine.step(first_step)
     engine.synchronize()
-    gradients = {name: _gradient(start[name], after) for name, after in engine.weights().items()}
+    gradients = _gradients(engine, start)
     start = begin(engine, starting_weights, TRAINING_RATE)
     losses = []
     for index in range(STEPS):
@@ -113,6 +115,14 @@ def begin(engine: Engine, starting_weights: StartingWeights, learning_rate: floa
         learning_rate,
     )
     return engine.weights()
+
+
+def _gradients(engine: Engine, start: Weights) -> Weights:
+    """Return the gradients of the first step, which was just made from the weights `start`."""
+    moments = engine.first_moments()
+    if moments is not None:
+        return {name: moment / (1 - ADAMW.beta1) for name, moment in moments.items()}
+    return {name: _gradient(start[name], after) for name, after in engine.weights().items()}
 
 
 def _gradient(before: NDArray[np.floating[Any]], after: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -159,6 +159,7 @@ def _reasons(cell: Cell, spec: Spec, machine: Machine) -> Iterator[str]:
     for known, asked in (
         (support.executions, [cell.execution]),
         (support.precisions, [cell.precision]),
+        (support.optimizers, [spec.training.optimizer]),
         (support.options, cell.options),
     ):
         for name in asked:

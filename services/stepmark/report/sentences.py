@@ -29,7 +29,7 @@ NO_CURVE = "No candidate was measured at more than one number of workers."
 NOTHING_MEASURED = "Nothing valid was measured."
 PARITY = (
     "Before timing, each cell was run from the same weights and samples as the reference, and logits, loss, gradients "
-    "and the weights after a few SGD steps were compared. Figures are relative errors, explained in docs/parity.md."
+    "and the weights after a few steps were compared. Figures are relative errors, explained in docs/parity.md."
 )
 PARITY_SKIPPED = "Not checked: the scenario says parity: skipped."
 STARTUP = (

@@ -42,12 +42,13 @@ class Figures(RecordModel):
 
     All errors are relative L2 norms. `forward` is the error of the logits, None where they were not compared. `loss` is
     the absolute difference of the losses over the reference's loss, the largest of all steps. `gradient` is the error
-    of all gradient tensors together, computed from the first step's update. `gradient_scale` is the factor that best
-    fits the candidate's gradient to the reference's, and `gradient_rest` is the gradient error that is left after
-    applying it. `tensors` holds the largest errors of single tensors. `weights` is the error of all weights after the
-    last of `steps` SGD steps, and `update` is the same difference over the distance that the reference's weights moved
-    from the start. `held` says whether the weights that were loaded are the ones that were read back. `unmatched` names
-    the tensors that only one side trains, or that have another shape there. `layers` are those that were asked for.
+    of all gradient tensors together, read off the first step's update, or off AdamW's first moment. `gradient_scale` is
+    the factor that best fits the candidate's gradient to the reference's, and `gradient_rest` is the gradient error
+    that is left after applying it. `tensors` holds the largest errors of single tensors. `weights` is the error of all
+    weights after the last of `steps` steps, and `update` is the same difference over the distance that the reference's
+    weights moved from the start. `held` says whether the weights that were loaded are the ones that were read back.
+    `unmatched` names the tensors that only one side trains, or that have another shape there. `layers` are those that
+    were asked for.
     """
 
     forward: Error | None

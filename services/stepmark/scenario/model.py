@@ -14,7 +14,7 @@ from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
 from stepmark.scenario.sweep import Sweep
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import Compared, DataSource, DeviceChoice, Option
+from stepmark.terms import Compared, DataSource, DeviceChoice, OptimizerName, Option
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -67,8 +67,10 @@ class Candidate(StrictModel):
 
 
 class Training(StrictModel):
-    """What a step computes besides the model, for every candidate alike. The optimiser is SGD with momentum 0.875."""
+    """What a step computes besides the model, for every candidate alike."""
 
+    optimizer: OptimizerName = "sgd"
+    """sgd: SGD with momentum 0.875; adamw: AdamW with decoupled weight decay, its settings are in docs/measuring.md."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     """Micro-batches per step: each worker's batch is cut into this many equal parts, whose gradients are summed."""
     clip_global_norm: Annotated[float, Field(gt=0, le=1e6)] | None = None
@@ -251,6 +253,8 @@ class Scenario(StrictModel):
             del document["spec"]["compare"]
         if not self.spec.sweep.message_bytes:
             del document["spec"]["sweep"]["messageBytes"]
+        if self.spec.training.optimizer == "sgd":
+            del document["spec"]["training"]["optimizer"]
         for name in _YOUNGER:
             field = Measurement.model_fields[name]
             if getattr(self.spec.measurement, name) == field.default:

@@ -137,6 +137,15 @@ def test_limits_of_float64_are_the_workloads_and_mixed_or_compiled_cells_have_wi
     assert limits_for("float32", "compiled", 1e-12) != FLOAT32
 
 
+def test_adamw_has_limits_of_its_own_for_weights_and_update_in_mixed_precision_alone() -> None:
+    for precision in ("float32", "float64"):
+        assert limits_for(precision, "eager", 1e-12, optimizer="adamw") == limits_for(precision, "eager", 1e-12)
+    found, plain = limits_for("bfloat16", "eager", 1e-12, optimizer="adamw"), MIXED["bfloat16"]
+    assert found.update is not None
+    assert found.update > plain.update  # type: ignore[operator]
+    assert found.model_copy(update={"weights": plain.weights, "update": plain.update}) == plain
+
+
 def test_a_trace_is_the_same_after_saving_and_loading(tmp_path) -> None:  # type: ignore[no-untyped-def]
     trace().save(tmp_path / "t.npz")
     assert compare(trace(), Trace.load(tmp_path / "t.npz"), slice(None)).worst == 0

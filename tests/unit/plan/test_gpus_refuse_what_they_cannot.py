@@ -16,7 +16,7 @@ CPU = Machine(places=2, programs=("c++",))
 def reason(machine: Machine, engine: str = "torch", strategy: str = "single", **asked: Any) -> str | None:
     options, sweep = asked.pop("options", []), {"execution": ["eager"], "precision": ["float32"]}
     document = scenario_document(
-        workload={"model": "mlp"},
+        workload=asked.pop("workload", {"model": "mlp"}),
         candidates=[{"name": "a", "engine": engine, "strategy": strategy, "options": options}],
         sweep=sweep | asked.pop("sweep", {}),
         scale={"workers": [1], "batchPerWorker": 8},
@@ -50,6 +50,28 @@ def test_cuda_graphs_need_a_gpu_a_compiler_and_whole_batches(engine: str) -> Non
     assert "use the level compiled" in (reason(GPU, engine, **graphs) or "")
     training = {"gradientAccumulation": 2}
     assert "micro-batch" in (reason(GPU, engine, **graphs, sweep=COMPILED, training=training) or "")
+
+
+@pytest.mark.parametrize("engine", ["torch", "keras-torch"])
+def test_foreach_is_an_option_where_torch_does_not_take_it_unasked(engine: str) -> None:
+    assert reason(CPU, engine, options=["foreach-optimizer"]) is None
+    assert "without asking" in (reason(GPU, engine, options=["foreach-optimizer"]) or "")
+    assert reason(GPU, engine, options=["fused-optimizer"]) is None
+
+
+def test_an_optimizer_is_not_fused_and_foreach_at_once() -> None:
+    assert "not both" in (reason(CPU, options=["foreach-optimizer", "fused-optimizer"]) or "")
+
+
+@pytest.mark.parametrize("engine", ["torch", "keras-torch", "keras-jax", "keras-tensorflow"])
+def test_every_framework_trains_with_adamw(engine: str) -> None:
+    sweep = {"execution": ["default"]}
+    assert reason(CPU, engine, training={"optimizer": "adamw"}, sweep=sweep) is None
+
+
+def test_an_engine_that_does_not_name_adamw_is_unsupported_with_it() -> None:
+    asked: dict[str, Any] = {"strategy": "parallel", "engine": "sleeper", "training": {"optimizer": "adamw"}}
+    assert reason(CPU, workload={"model": "scripted"}, **asked) == "adamw: sleeper does not support it"
 
 
 def test_cuda_graphs_do_not_go_with_fsdp() -> None:

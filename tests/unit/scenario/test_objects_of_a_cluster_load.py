@@ -47,6 +47,13 @@ def test_the_digest_of_a_document_is_the_one_of_before_clusters_were_supported()
     assert digest == "e6cd7d22334a663f5750f925cc8729ea4509d9c96daf11d61730e30c056d2292"
 
 
+def test_the_optimiser_of_older_scenarios_leaves_the_digest_and_another_one_changes_it() -> None:
+    documents = [scenario_document(), *(scenario_document(training={"optimizer": o}) for o in ("sgd", "adamw"))]
+    digests = [scenario_from_object(document).digest() for document in documents]
+    assert digests[0] == digests[1] != digests[2]
+    assert "optimizer" not in scenario_from_object(scenario_document()).canonical_json()
+
+
 def test_the_canonical_text_is_a_scenario_with_the_same_digest() -> None:
     scenario = scenario_from_object(of_a_cluster())
     assert scenario_from_text(scenario.canonical_json()).digest() == scenario.digest()
