@@ -11,6 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -79,6 +80,8 @@ if sys.argv[1] == "keras-torch":  # Each of Keras' many layers would be traced u
     sys.modules["torch._dynamo"].config.recompile_limit = 3
 small = json.loads(sys.argv[3])
 for number, job in enumerate(json.loads(sys.argv[2])):
+    if "torch._dynamo" in sys.modules:  # Beyond its limit Dynamo runs eagerly; the limit is one of the process.
+        sys.modules["torch._dynamo"].reset()
     workload = catalog.load_workload(job["model"])
     params = workload.parse(small[job["model"]])
     changes = {key: value for key, value in job.items() if key not in ("model", "execution", "precision")}
@@ -120,6 +123,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     print(json.dumps({
         "losses": losses,
         "losses_again": losses_again,
+        "compilations": compilations,
         "compiled_again": again,
         "logits": list(engine.forward(0).shape) if before else None,
         "parameters": sum(w.size for w in before.values()),
@@ -182,6 +186,12 @@ def test_an_engine_trains_a_model_and_exports_and_loads_its_weights(engine: str,
         assert found["moved"]
         assert found["losses"][-1] < found["losses"][0]
         assert found["logits"][0] == 8
+
+
+@pytest.mark.parametrize("engine", [engine for engine in REAL if "torch" in engine])
+def test_every_model_is_compiled_by_torch_and_none_falls_back_to_eager(engine: str) -> None:
+    counted = [seen(engine, model=model, execution="compiled")["compilations"] for model in models(engine)]
+    assert all(before < after for before, after in pairwise([0, *counted])), counted  # Torch counts for the process.
 
 
 @pytest.mark.parametrize("engine", REAL)
