@@ -1,6 +1,5 @@
 """Each setting of an engine, read back from its framework, is the default there or is in the table of departures."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, needs
 from stepmark import catalog
 from stepmark.engines._support import Departure
 
@@ -112,9 +111,7 @@ def departures(engine: str) -> dict[str, Departure]:
 @cache
 def read_back(engine: str, of_adamw: bool = False) -> dict[str, dict[str, tuple[Any, Any]]]:
     support = catalog.load_engine(engine).SUPPORT
-    missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
-    if missing:
-        pytest.skip(f"{engine} needs {', '.join(missing)}")
+    needs(*support.requires)
     done = subprocess.run(
         [sys.executable, "-c", HEAD + (ADAMW_CODES if of_adamw else CODES)[engine]],
         env=os.environ | support.environment,

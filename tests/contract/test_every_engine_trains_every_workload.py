@@ -4,7 +4,6 @@ Each engine trains everything in one process, since frameworks do not share one;
 engines start with the first test.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conftest import COMPILE_QUICKLY, trained_models
+from conftest import COMPILE_QUICKLY, needs, trained_models
 from stepmark import catalog
 
 SMALL = {
@@ -155,9 +154,7 @@ def process(engine: str) -> "subprocess.CompletedProcess[str]":
 @cache
 def everything(engine: str) -> dict[str, dict[str, Any]]:
     """Return what an engine reported of each job."""
-    missing = [m for m in support(engine).requires if importlib.util.find_spec(m) is None]
-    if missing:
-        pytest.skip(f"{engine} needs {', '.join(missing)}")
+    needs(*support(engine).requires)
     done = processes()[engine].result()
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     seen = {json.dumps(job): json.loads(line) for job, line in zip(jobs(engine), lines, strict=False)}

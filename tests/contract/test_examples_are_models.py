@@ -1,13 +1,12 @@
 """Every example builds a model that can be measured, where the package that it is made from is installed."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, needs
 
 EXAMPLES = {
     "convnext_pair:ConvNext": ("torch", "torchvision", {"blocks": 1, "width": 8}),
@@ -52,8 +51,7 @@ def test_an_example_is_short(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_can_be_measured(name: str) -> None:
     engine, package, params = EXAMPLES[name]
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
+    needs(package)
     command = [sys.executable, "-c", CODE, name, engine, json.dumps(params)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "examples")
     assert ended.returncode == 0, ended.stderr

@@ -1,6 +1,5 @@
 """The engines' ways on GPUs, with logical CPU devices in place of GPUs: placing, feeding, running ahead, draining."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import COMPILE_QUICKLY
+from conftest import COMPILE_QUICKLY, needs
 from stepmark import catalog
 from stepmark.orchestrate.folders import leased_ports
 
@@ -24,9 +23,7 @@ SCRIPT = Path(__file__).with_name("keras_as_on_gpus.py")
 def run(which: str) -> list[dict[str, Any]]:
     """What each process of the script found: two ranks of multi-worker-mirrored, or one process."""
     support = catalog.load_engine("keras-jax" if which == "jax" else "keras-tensorflow").SUPPORT
-    missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
-    if missing:
-        pytest.skip(f"{which} needs {', '.join(missing)}")
+    needs(*support.requires)
     ranks: list[list[str]] = [[]]
     with ExitStack() as stack:
         if which == "multi-worker-mirrored":

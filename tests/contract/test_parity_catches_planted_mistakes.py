@@ -3,7 +3,6 @@
 Two processes, one for each framework, train everything; the tests compare their traces.
 """
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import planted
 import pytest
 
+from conftest import needs
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import ADAMW_ON_GPU, FLOAT32, FLOAT32_ON_GPU, MIXED, problem
 from stepmark.parity.probe import Trace
@@ -69,9 +69,7 @@ def train(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("torch", "tensorflow", "keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("torch", "tensorflow", "keras")
     folder = tmp_path_factory.mktemp("traces")
     train(folder)
     return folder

@@ -1,12 +1,10 @@
 """TensorFlow drops results that nobody reads; the step without its update must still run its backward pass."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 
-import pytest
-
+from conftest import needs
 from stepmark import catalog
 
 # The gradients hold a division by zero, which fails where the pass is run and is dropped where it is not.
@@ -41,9 +39,7 @@ except tf.errors.InvalidArgumentError as error:
 
 def test_the_backward_pass_runs_in_the_step_without_update() -> None:
     support = catalog.load_engine("keras-tensorflow").SUPPORT
-    missing = [module for module in support.requires if importlib.util.find_spec(module) is None]
-    if missing:
-        pytest.skip(f"keras-tensorflow needs {', '.join(missing)}")
+    needs(*support.requires)
     environment = os.environ | support.environment
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["computed"], done.stderr[-3000:]

@@ -3,7 +3,6 @@
 Two processes train all of them on two ranks; the tests look at their proofs.
 """
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import planted_timed
 import pytest
 
+from conftest import needs
 from stepmark.analysis.proofs import TimedProof, timed_proof
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.results.certificate import Proof
@@ -40,8 +40,7 @@ def train(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch")
+    needs("torch")
     folder = tmp_path_factory.mktemp("proofs")
     train(folder)
     return folder

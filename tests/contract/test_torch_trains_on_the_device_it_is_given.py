@@ -1,6 +1,5 @@
 """PyTorch's engines on GPUs, as far as that can be seen without one. What only a GPU shows is in scripts/gpu_check."""
 
-import importlib.util
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from conftest import needs
 from stepmark import catalog
 from stepmark.terms import DeviceKind
 
@@ -24,9 +24,7 @@ BFLOAT16 = "bfloat16: GPUs have it from compute capability 8.0 on"
 
 @cache
 def output(engine: str, *command: str, **environment: str) -> str:
-    missing = [name for name in catalog.load_engine(engine).SUPPORT.requires if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"{engine} needs {', '.join(missing)}")
+    needs(*catalog.load_engine(engine).SUPPORT.requires)
     whole = os.environ | environment
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=whole)
     assert done.returncode == 0, done.stderr[-3000:]

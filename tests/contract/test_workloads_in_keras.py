@@ -3,7 +3,6 @@
 One process, on one backend: that all backends have the same variables is tested with the engines.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conftest import needs
 from stepmark import catalog
 
 CASES = [
@@ -48,9 +48,7 @@ for policy in ("float32", "mixed_bfloat16", "float64"):
 
 @cache
 def seen() -> list[dict[str, Any]]:
-    for module in ("keras", "tensorflow"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("keras", "tensorflow")
     own = os.environ | {"KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, "-c", CODE, json.dumps(CASES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)

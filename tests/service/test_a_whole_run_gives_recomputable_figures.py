@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from conftest import CommandLine, scenario_document
+from conftest import CommandLine, needs, scenario_document
 
 SPEC = {
     "workload": {"model": "mlp", "params": {"hidden": 64}},
@@ -31,9 +31,7 @@ SPEC = {
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("ray", "torch", "tensorflow", "keras"):
-        if __import__("importlib").util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("ray", "torch", "tensorflow", "keras")
     command_line = CommandLine(tmp_path_factory.mktemp("run"))
     (command_line.folder / "scenario.yaml").write_text(yaml.safe_dump(scenario_document(**SPEC)))
     done = command_line("run", "scenario.yaml", "--out", "out")

@@ -1,6 +1,5 @@
 """`stepmark parity`: every model in every engine and strategy, on one and two workers, against one process."""
 
-import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from conftest import COMPILE_QUICKLY, CommandLine, trained_models
+from conftest import COMPILE_QUICKLY, CommandLine, needs, trained_models
 from stepmark.cli.main import app
 from stepmark.launch import spawn
 from stepmark.orchestrate import rank
@@ -36,9 +35,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def frameworks() -> None:
-    for module in ("torch", "tensorflow", "keras", "jax"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("torch", "tensorflow", "keras", "jax")
 
 
 OWN_KERAS_MODEL = """
