@@ -23,7 +23,7 @@ def page(question: Question, summary: Summary) -> str:
         "answer.md.jinja",
         q=question,
         s=summary,
-        said=said(summary),
+        said=said(question, summary),
         compared=_compared(summary),
         cells=[_cell(cell) for cell in summary.cells],
         headings=(COMPARED_HEADINGS, CELL_HEADINGS),
@@ -40,19 +40,33 @@ def index(answers: Mapping[str, Summary]) -> str:
     return markdown.rendered(
         jinja2.PackageLoader("stepmark.questions", "."),
         "index.md.jinja",
-        rows=[(question, None if found is None else said(found)[0]) for question, found in rows],
+        rows=[(question, None if found is None else said(question, found)[0]) for question, found in rows],
     )
 
 
-def said(summary: Summary) -> list[str]:
-    """Return the answer in sentences: the verdicts, then what more workers gave.
+def said(question: Question, summary: Summary) -> list[str]:
+    """Return the answer in sentences: what the question asks for, the verdicts, then what more workers gave.
 
-    Where executions are compared, when a slower start has paid comes last.
+    Where executions are compared, when a slower start has paid comes last, if it was not asked for.
     """
     scaled = [_scaled(cell) for cell in summary.cells if cell.workers > 1 and cell.scaling is not None]
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []
-    return [*headline.of_run(summary), *scaled, *paid]
+    verdicts = [*headline.of_run(summary), *scaled]
+    if question.answered_by == "memory":
+        return [*_memory(summary), *verdicts, *paid]
+    return [*paid, *verdicts] if question.answered_by == "break-even" else [*verdicts, *paid]
+
+
+def _memory(summary: Summary) -> list[str]:
+    known = [cell for cell in summary.cells if cell.peak_memory_bytes is not None]
+    if not known:
+        return []
+    cells = sorted(known, key=lambda cell: cell.peak_memory_bytes or 0)
+    least = cells[0].peak_memory_bytes or 0
+    first = f"{words.cell_name(cells[0])} needs least memory, {words.memory(cells[0])} MiB at its peak"
+    others = [f"{words.cell_name(c)} {(c.peak_memory_bytes or 0) / least:.2f} times as much" for c in cells[1:]]
+    return [f"{'; '.join([first, *others])}."]
 
 
 def _scaled(cell: CellResult) -> str:

@@ -1,7 +1,7 @@
 """Read the questions that are shipped with stepmark: scenario files whose annotations say what is asked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,8 @@ class Question(BaseModel):
 
     `name` is the file's name without its suffix, and begins with the number. `source` names the public threads in which
     the question is asked. `cost` says for about how long the scenario runs on two cores, and what it needs.
-    `cannot_tell` says what its answer does not answer.
+    `cannot_tell` says what its answer does not answer. `answered_by` is what an answer begins with: the verdicts on
+    step times, the memory of the cells, or when a slower start has paid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class Question(BaseModel):
     source: Text
     cost: Text
     cannot_tell: Text
+    answered_by: Literal["verdicts", "memory", "break-even"] = "verdicts"
     scenario: Scenario
 
     @property
@@ -52,4 +54,5 @@ def _question(file: Path) -> Question:
     said = scenario.metadata.annotations
     texts = {name: said[f"{ANNOTATION}{name}"] for name in ("question", "source", "cost")}
     cannot_tell = said[f"{ANNOTATION}cannot-tell"]
-    return Question(name=file.stem, **texts, cannot_tell=cannot_tell, scenario=scenario)
+    document = texts | {"cannot_tell": cannot_tell, "answered_by": said.get(f"{ANNOTATION}answered-by", "verdicts")}
+    return Question.model_validate({"name": file.stem, "scenario": scenario} | document)

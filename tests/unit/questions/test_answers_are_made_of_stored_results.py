@@ -37,14 +37,28 @@ def test_the_index_says_which_questions_are_not_measured_yet() -> None:
     text = index({QUESTION.name: SUMMARY})
     assert f"]({QUESTION.name}.md)" in text
     assert text.count("not measured yet") == len(questions()) - 1
-    assert said(SUMMARY)[0].split(" ")[0] in text
+    assert said(QUESTION, SUMMARY)[0].split(" ")[0] in text
 
 
 def test_an_answer_says_when_a_slower_start_has_paid_where_executions_are_compared() -> None:
     of_one = SUMMARY.comparisons[0].model_copy(update={"reference": SUMMARY.comparisons[0].candidate})
     compared = SUMMARY.model_copy(update={"comparisons": (of_one,)})
-    assert f"{SUMMARY.break_evens[0].text}." in said(compared)
-    assert f"{SUMMARY.break_evens[0].text}." not in said(SUMMARY)
+    assert f"{SUMMARY.break_evens[0].text}." in said(QUESTION, compared)
+    assert f"{SUMMARY.break_evens[0].text}." not in said(QUESTION, SUMMARY)
+
+
+def test_an_answer_begins_with_what_is_asked_for() -> None:
+    of_memory = next(one for one in questions() if one.answered_by == "memory")
+    first, *rest = said(of_memory, SUMMARY)
+    known = sorted(cell.peak_memory_bytes for cell in SUMMARY.cells if cell.peak_memory_bytes is not None)
+    assert f"needs least memory, {known[0] / 2**20:,.0f} MiB" in first
+    assert f"{known[-1] / known[0]:.2f} times as much" in first
+    assert rest == said(QUESTION, SUMMARY)
+    of_compiling = next(one for one in questions() if one.answered_by == "break-even")
+    of_one = SUMMARY.comparisons[0].model_copy(update={"reference": SUMMARY.comparisons[0].candidate})
+    assert said(of_compiling, SUMMARY.model_copy(update={"comparisons": (of_one,)}))[0] == (
+        f"{SUMMARY.break_evens[0].text}."
+    )
 
 
 def test_stored_answers_are_of_the_questions_as_they_are_asked_now() -> None:
