@@ -72,7 +72,8 @@ def _disturbed(cells: Sequence[CellResult]) -> str:
     again = sum(cell.disturbance.launches_made_again for cell in cells)
     all_launches = sum(cell.disturbance.launches_made for cell in cells)
     first = next(cell for cell in cells if cell.disturbance.launches_disturbed)
-    were, do, made = (("was", "does", "was"), ("were", "do", "were"))[disturbed > 1]
+    were, do = ("were", "do") if disturbed > 1 else ("was", "does")
+    made = "was" if again == 1 else "were"
     return (
         f"{disturbed} of {all_launches} launches {were} disturbed and {do} not count; {again} {made} made again. "
         f"{first.key}: {first.disturbance.because}."

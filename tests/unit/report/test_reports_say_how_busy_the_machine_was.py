@@ -30,6 +30,21 @@ def test_a_table_shows_for_each_cell_what_others_took() -> None:
     assert rows["torch.eager.float32.w8"] == ["1.2%", "31.0%", "1", "1"]
 
 
+@pytest.mark.parametrize(
+    ("disturbed", "again", "words"),
+    [
+        (1, 3, "1 of 9 launches was disturbed and does not count; 3 were made again."),
+        (2, 1, "2 of 9 launches were disturbed and do not count; 1 was made again."),
+        (1, 0, "1 of 9 launches was disturbed and does not count; 0 were made again."),
+    ],
+)
+def test_each_number_of_launches_has_its_verb(disturbed: int, again: int, words: str) -> None:
+    found = Disturbance(launches_made=9, launches_disturbed=disturbed, launches_made_again=again)
+    summary = example()
+    cells = (summary.cells[0].model_copy(update={"disturbance": found}),)
+    assert words in machine.sentence(summary.model_copy(update={"cells": cells}))
+
+
 def test_a_share_that_is_unknown_is_called_unknown() -> None:
     summary = example()
     unknown = [cell.model_copy(update={"disturbance": Disturbance(launches_made=2)}) for cell in summary.cells]
