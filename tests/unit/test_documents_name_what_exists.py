@@ -11,6 +11,7 @@ import typer
 from conftest import ROOT
 from stepmark.cli.deferred import Deferred
 from stepmark.cli.main import app
+from stepmark.terms import DEFAULT_LAUNCHER
 
 DOCUMENTS = sorted(
     path
@@ -109,3 +110,9 @@ def test_links_and_paths_that_a_document_names_exist(path: Path) -> None:
             elif re.fullmatch(r"[a-z_]+/[a-z_/]+\.py", word):
                 wrong += [] if any((folder / word).exists() for folder in HOMES) else [word]
     assert not wrong
+
+
+def test_the_page_on_own_models_installs_what_its_commands_start_with() -> None:
+    text = (ROOT / "docs" / "own-model.md").read_text()
+    extras = {extra for found in re.findall(r"pip install 'stepmark\[([a-z,]+)\]'", text) for extra in found.split(",")}
+    assert DEFAULT_LAUNCHER in extras
