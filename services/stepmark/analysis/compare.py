@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.families import FAMILY_ERROR, TESTED_AT, Family, MedianShift, Paired, family
-from stepmark.analysis.intervals import Estimate, paired_ratio
+from stepmark.analysis.intervals import Estimate, paired_ratio, ratios_within_blocks
 from stepmark.analysis.pairs import NOTHING, Measured, Pair, pairs
 from stepmark.analysis.settling import established_slope, log_change_ahead
 from stepmark.plan.cells import Cell
@@ -142,7 +142,7 @@ class _Case:
 
     def logs(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         """Return log ratios of mean step times, of shape (blocks,)."""
-        return np.log([self.ours.mean_seconds[block] / self.theirs.mean_seconds[block] for block in self.common])
+        return np.log(ratios_within_blocks(self.ours.mean_seconds, self.theirs.mean_seconds))
 
 
 def _judged(case: _Case, tested: Family, index: int, minimum_effect: float) -> Comparison:

@@ -90,7 +90,11 @@ def paired_ratio(
 
     Whatever a block does to both sides alike cancels: only what differs within it is left in the interval.
     """
+    ratios = ratios_within_blocks(numerators, denominators)
+    return typical(ratios, confidence) if ratios.size else None
+
+
+def ratios_within_blocks(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> NDArray[np.float64]:
+    """Return the ratio of each block that has both, in the order of blocks, of shape (blocks,)."""
     common = sorted(numerators.keys() & denominators.keys())
-    if not common:
-        return None
-    return typical(np.array([numerators[block] / denominators[block] for block in common]), confidence)
+    return np.array([numerators[block] / denominators[block] for block in common])

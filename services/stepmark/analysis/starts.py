@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.compare import BLOCKS_LEAST, Verdict, judge
 from stepmark.analysis.families import TESTED_AT, family
-from stepmark.analysis.intervals import Estimate, paired_ratio, typical
+from stepmark.analysis.intervals import Estimate, paired_ratio, ratios_within_blocks, typical
 from stepmark.analysis.pairs import pairs
 from stepmark.plan.cells import Cell
 from stepmark.results.starts import StartRecord, StartReport, Starts
@@ -129,11 +129,6 @@ class _Case:
     ours: Mapping[int, float]
     theirs: Mapping[int, float]
 
-    def logs(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        """Return log ratios of the blocks that have both sides, of shape (blocks,)."""
-        common = sorted(self.ours.keys() & self.theirs.keys())
-        return np.log([self.ours[block] / self.theirs[block] for block in common])
-
 
 def _cases(
     scenario: Scenario, cells: tuple[Cell, ...], made: list[tuple[str, StartKind]], good: _Good
@@ -146,7 +141,7 @@ def _cases(
 
 def _judged(cases: Sequence[_Case], minimum_effect: float) -> Iterator[StartComparison]:
     """Judge those with enough blocks as one family. Of the others nothing is claimed, whatever their figures are."""
-    logs = [case.logs() for case in cases]
+    logs = [np.log(ratios_within_blocks(case.ours, case.theirs)) for case in cases]
     members = [index for index, one in enumerate(logs) if len(one) >= BLOCKS_LEAST]
     tested = family([logs[index] for index in members]) if members else None
     for index, case in enumerate(cases):

@@ -123,7 +123,12 @@ def weights(workload: Workload, variables: Sequence[Any]) -> Weights:
     """Return copies of Keras variables, in the names and layouts that the workload's engines share."""
     from keras import ops
 
-    return workload.common_weights([(v.path, ops.convert_to_numpy(v.value)) for v in variables])
+    return named(workload, variables, [ops.convert_to_numpy(v.value) for v in variables])
+
+
+def named(workload: Workload, variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> Weights:
+    """Return one value of each Keras variable in the names and layouts that the workload's engines share."""
+    return workload.common_weights([(v.path, value) for v, value in zip(variables, values, strict=True)])
 
 
 def load_weights(workload: Workload, variables: Sequence[Any], values: Weights) -> None:
@@ -138,7 +143,7 @@ def first_moments(workload: Workload, variables: Sequence[Any], optimizer: Any) 
     from keras import ops
 
     moments = [ops.convert_to_numpy(moment.value) for moment in _plain(optimizer)._momentums]
-    return workload.common_weights([(v.path, moment) for v, moment in zip(variables, moments, strict=True)])
+    return named(workload, variables, moments)
 
 
 def _plain(optimizer: Any) -> Any:

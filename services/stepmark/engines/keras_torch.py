@@ -95,7 +95,7 @@ class Engine(TorchTraining):
             return None
         variables = self._keras.trainable_variables
         moments = [self._first_moment(variable.value).cpu().numpy() for variable in variables]
-        return self._workload.common_weights([(v.path, m) for v, m in zip(variables, moments, strict=True)])
+        return _keras_parts.named(self._workload, variables, moments)
 
     def flags(self) -> dict[str, str]:
         return super().flags() | _keras_parts.flags(self._context)

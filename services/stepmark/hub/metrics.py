@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -114,11 +114,9 @@ def snapshot(database: Database) -> Snapshot:
         return Snapshot(
             cells=_cells(connection, of_cells[0]),
             cells_stored=_stored(connection, "cell"),
-            pairs=tuple(PairFigures.model_validate(_figures(row, PairFigures)) for row in of_pairs[0]),
+            pairs=_figures(of_pairs[0], PairFigures),
             pairs_stored=_stored(connection, "comparison"),
-            collectives=tuple(
-                CollectiveFigures.model_validate(_figures(row, CollectiveFigures)) for row in exchanged[0]
-            ),
+            collectives=_figures(exchanged[0], CollectiveFigures),
             collectives_stored=_stored(connection, "collective"),
             scenarios=_scenarios(connection),
             scenarios_stored=connection.execute(_count_of_scenarios()).scalar_one(),
@@ -127,6 +125,7 @@ def snapshot(database: Database) -> Snapshot:
 
 
 _Rows = list[dict[str, Any]]
+_Figures = TypeVar("_Figures", bound=FiguresModel)
 
 
 def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Rows, int]:
@@ -150,12 +149,13 @@ def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Row
 def _cells(connection: sa.Connection, rows: _Rows) -> tuple[CellFigures, ...]:
     devices = devices_of(connection, [row["execution_id"] for row in rows])
     found = [row | {"devices": devices.get((row["execution_id"], row["key"]))} for row in rows]
-    return tuple(CellFigures.model_validate(_figures(row, CellFigures)) for row in found)
+    return _figures(found, CellFigures)
 
 
-def _figures(row: dict[str, Any], model: type[FiguresModel]) -> dict[str, Any]:
-    known = row | {names.NAMESPACE: row["namespace"]}
-    return {name: known[name] for name in model.model_fields}
+def _figures(rows: _Rows, model: type[_Figures]) -> tuple[_Figures, ...]:
+    """Return the rows as plain models, which have the namespace under the name of its label."""
+    known = (row | {names.NAMESPACE: row["namespace"]} for row in rows)
+    return tuple(model.model_validate({name: row[name] for name in model.model_fields}) for row in known)
 
 
 def _stored(connection: sa.Connection, what: str) -> int:

@@ -12,7 +12,7 @@ from stepmark.errors import printable
 from stepmark.launch.group import ControlGroup
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
-from stepmark.parity.judge import limits_for, problem
+from stepmark.parity.judge import cell_limits, problem
 from stepmark.parity.probe import Trace, trace
 from stepmark.results.certificate import Figures, Limits, Proof
 from stepmark.workloads import _weights
@@ -60,14 +60,7 @@ def _compared(spec: LaunchSpec, found: Trace, workload: Workload) -> dict[str, F
         return {"missing": f"the reference of the timed batches is missing: {cause}"[:400]}
     reference = Trace.load(spec.reference)
     figures = compare(reference, found, slice(None))
-    cell, training = spec.cell, spec.training
-    limits = limits_for(
-        cell.precision,
-        cell.execution,
-        workload.float64_limit,
-        training.clip_global_norm is not None,
-        cell.device,
-        training.optimizer,
-    )
-    text = problem(figures, limits, tuple(reference.end), cell.workers > 1)
+    clipped, optimizer = spec.training.clip_global_norm is not None, spec.training.optimizer
+    limits = cell_limits(spec.cell, workload.float64_limit, clipped, optimizer)
+    text = problem(figures, limits, tuple(reference.end), spec.cell.workers > 1)
     return {"figures": figures, "limits": limits, "problem": text[:1000]}

@@ -6,7 +6,7 @@ from stepmark import catalog
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.session import root_cause
 from stepmark.parity.certify import certificate, not_checked, stage
-from stepmark.parity.judge import limits_for
+from stepmark.parity.judge import cell_limits
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.probes import Check, Step, launches, samples_per_worker
 from stepmark.results.certificate import Certificate, ProbeReport, Stage
@@ -58,14 +58,7 @@ def _stage(plan: Plan, step: Step, ended: dict[str, list[RankOutcome]], float64_
     [reference] = _reports(ended, step.reference)
     reports = _reports(ended, step.launch)
     cell, training = step.launch.cell, plan.scenario.spec.training
-    limits = limits_for(
-        cell.precision,
-        cell.execution,
-        float64_limit,
-        training.clip_global_norm is not None,
-        cell.device,
-        training.optimizer,
-    )
+    limits = cell_limits(cell, float64_limit, training.clip_global_norm is not None, training.optimizer)
     return stage(step.name, cell, step.reference.cell, reports, limits, reference.tensors)
 
 

@@ -2,6 +2,7 @@
 
 from stepmark.parity.causes import likely_cause
 from stepmark.parity.layers import first_difference
+from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Figures, Limits
 from stepmark.terms import DeviceKind, OptimizerName
 
@@ -71,6 +72,11 @@ def limits_for(
     if optimizer == "sgd" or precision == "float64":
         return found
     return found.model_copy(update=ADAMW.get(precision, ADAMW_ON_GPU if device == "gpu" else {}))
+
+
+def cell_limits(cell: Cell, float64_limit: float, clipped: bool, optimizer: OptimizerName) -> Limits:
+    """Return the limits of a cell, as `limits_for` does of its parts."""
+    return limits_for(cell.precision, cell.execution, float64_limit, clipped, cell.device, optimizer)
 
 
 def _limits_of_sgd(precision: str, execution: str, float64_limit: float, device: DeviceKind) -> Limits:

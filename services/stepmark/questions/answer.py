@@ -53,19 +53,17 @@ def said(question: Question, summary: Summary) -> list[str]:
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []
     verdicts = [*headline.of_run(summary), *scaled]
-    if question.answered_by == "memory":
-        return [*_memory(summary), *verdicts, *paid]
-    return [*paid, *verdicts] if question.answered_by == "break-even" else [*verdicts, *paid]
+    asked = {"verdicts": [], "memory": _memory(summary), "break-even": paid}[question.answered_by]
+    return list(dict.fromkeys([*asked, *verdicts, *paid]))
 
 
 def _memory(summary: Summary) -> list[str]:
-    known = [cell for cell in summary.cells if cell.peak_memory_bytes is not None]
+    known = [(cell.peak_memory_bytes, cell) for cell in summary.cells if cell.peak_memory_bytes is not None]
     if not known:
         return []
-    cells = sorted(known, key=lambda cell: cell.peak_memory_bytes or 0)
-    least = cells[0].peak_memory_bytes or 0
-    first = f"{words.cell_name(cells[0])} needs least memory, {words.memory(cells[0])} MiB at its peak"
-    others = [f"{words.cell_name(c)} {(c.peak_memory_bytes or 0) / least:.2f} times as much" for c in cells[1:]]
+    (least, cell), *larger = sorted(known, key=lambda pair: pair[0])
+    first = f"{words.cell_name(cell)} needs least memory, {words.memory(cell)} MiB at its peak"
+    others = [f"{words.cell_name(other)} {peak / least:.2f} times as much" for peak, other in larger]
     return [f"{'; '.join([first, *others])}."]
 
 

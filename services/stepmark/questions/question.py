@@ -52,7 +52,6 @@ def questions() -> tuple[Question, ...]:
 def _question(file: Path) -> Question:
     scenario = scenario_from_file(file)
     said = scenario.metadata.annotations
-    texts = {name: said[f"{ANNOTATION}{name}"] for name in ("question", "source", "cost")}
-    cannot_tell = said[f"{ANNOTATION}cannot-tell"]
-    document = texts | {"cannot_tell": cannot_tell, "answered_by": said.get(f"{ANNOTATION}answered-by", "verdicts")}
-    return Question.model_validate({"name": file.stem, "scenario": scenario} | document)
+    fields = {name: f"{ANNOTATION}{name.replace('_', '-')}" for name in Question.model_fields}
+    texts = {name: said[annotation] for name, annotation in fields.items() if annotation in said}
+    return Question.model_validate(texts | {"name": file.stem, "scenario": scenario})

@@ -31,13 +31,13 @@ def show(summary: Summary, console: Console) -> None:
     `report.md` has the details.
     """
     for line in headline.of_run(summary):
-        _say(line, console, bold=True)
+        say(line, console, bold=True)
     print_whole(_table(summary), console)
     for line in notes.notes(summary):
-        _say(line, console)
+        say(line, console)
 
 
-def _say(text: str, console: Console, bold: bool = False) -> None:
+def say(text: str, console: Console, bold: bool = False) -> None:
     """Print a sentence in lines that fit a page; a long name is never cut."""
     lines = textwrap.wrap(
         printable(text), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False

@@ -10,7 +10,7 @@ from stepmark.plan.cells import Cell, Machine
 from stepmark.results.base import Clean, Count, RecordModel, Text
 from stepmark.results.environment import Environment
 from stepmark.results.record import Failure, Seconds
-from stepmark.terms import StartKind
+from stepmark.terms import Launcher, StartKind
 
 FILE = "first-step.json"
 
@@ -68,7 +68,7 @@ class Starts(RecordModel):
     scenario: dict[str, Any]
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     machine: Machine
-    launcher: Literal["ray", "bare"]
+    launcher: Launcher
     environment: Environment
     edit: dict[Text, JsonValue] | None
     cells: tuple[Cell, ...]

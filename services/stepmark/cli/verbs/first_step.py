@@ -1,7 +1,6 @@
 """`stepmark first-step`: how long each cell takes to its first finished step, and what is written for a model."""
 
 import json
-import textwrap
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from stepmark.orchestrate.driver import check_launcher
 from stepmark.orchestrate.starts import made_starts
 from stepmark.plan.blocks import Launch, Plan, make_plan
 from stepmark.plan.starts import Edit, start_blocks, unrecorded_starts, usual_edit
-from stepmark.report.rich_tables import print_whole, shown
+from stepmark.report.rich_tables import print_whole
 from stepmark.report.starts import sentences, start_tables, written_table
-from stepmark.report.terminal import WIDTH
+from stepmark.report.terminal import say
 from stepmark.results.environment import describe
 from stepmark.results.starts import FILE, StartRecord, Starts
 from stepmark.runs.machine import check_installed, check_names, machine_for
@@ -169,9 +168,7 @@ def _show(plan: Plan, starts: Starts, folder: Path, as_json: bool) -> None:
     said += [f"{key}: unsupported: {why}" for key, why in unsupported.items()]
     said += [f"edited: {edit}" if edit else "edited: no start, since no --edit was named", f"record: {folder / FILE}"]
     for line in said:
-        text = textwrap.fill(printable(line), WIDTH, subsequent_indent="  ", break_long_words=False)
-        for part in text.split("\n"):
-            console.print(shown(part), highlight=False, soft_wrap=True)
+        say(line, console)
 
 
 def show_code(file: Path | None, as_json: bool) -> None:
