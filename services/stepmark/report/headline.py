@@ -8,7 +8,7 @@ from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.summary import Summary
 from stepmark.report import machine, words
 
-NOTHING_TO_COMPARE = "One candidate: there is nothing to compare."
+NOTHING_TO_COMPARE = "Nothing was compared. Add a candidate, or set `compare` to executions, precisions or options."
 _SENTENCES_MOST = 4  # with more comparisons, each pair of candidates has one sentence
 _DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable difference", "inconclusive")
 

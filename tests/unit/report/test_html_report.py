@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from stepmark.analysis.summary import Summary
-from stepmark.report import html
+from stepmark.report import headline, html
 from stepmark.report.plots.svg import linear_axis, log_axis, ratio_axis
 from unit.report.example_summary import example
 
@@ -111,7 +111,7 @@ def nothing_measured() -> Summary:
 
 def test_a_run_in_which_every_cell_failed_has_a_report() -> None:
     text = text_of(html.render(nothing_measured()))
-    assert "One candidate: there is nothing to compare." in text
+    assert headline.NOTHING_TO_COMPARE in text
     assert "Nothing valid was measured." in text
     assert "Not checked: the scenario says parity: skipped." in text
 
