@@ -23,6 +23,7 @@ from stepmark.errors import CannotRun, Interrupted
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.folders import owned, ray_folder
 from stepmark.orchestrate.rank import Place, Settings, node_name, supervise
+from stepmark.orchestrate.ray_errors import first_cause, one_line
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
@@ -203,11 +204,15 @@ class RaySession:
         from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+        # These actors take seconds to import. The one for Ray's data sets serves nothing here. The other frees what a
+        # dead controller has held, which only a cluster needs that goes on.
+        needless = {"DatasetsCallback"}
+        if "RAY_ADDRESS" not in os.environ:
+            needless.add("PlacementGroupCleanerCallback")
+
         class Trainer(DataParallelTrainer):
             def _create_default_callbacks(self) -> list[Any]:
-                """Leave out the actor for Ray's data sets, which takes seconds to import what nothing here uses."""
-                found = super()._create_default_callbacks()
-                return [one for one in found if type(one).__name__ != "DatasetsCallback"]
+                return [one for one in super()._create_default_callbacks() if type(one).__name__ not in needless]
 
         on_gpu = self._settings.device == "gpu"
         trainer = Trainer(
@@ -227,7 +232,7 @@ class RaySession:
         try:
             trainer.fit()
         except BaseException as error:
-            self._problem = _first_cause(error)
+            self._problem = first_cause(error)
 
     def offer(self, block: tuple[Launch, ...]) -> None:
         """Have this block measured next."""
@@ -250,7 +255,7 @@ class RaySession:
         try:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise Interrupted(f"the Ray cluster was lost: {_one_line(error)}") from None
+            raise Interrupted(f"the Ray cluster was lost: {one_line(error)}") from None
         except SystemError as error:  # Ray checks for signals itself and knows only Ctrl-C, so `Stopped` is the cause.
             raise error.__cause__ or error from None
 
@@ -283,18 +288,3 @@ class RaySession:
 
         ray.shutdown()
         self._owned.close()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _first_cause(error: BaseException) -> str:
-    """Return which worker failed, from Ray Train's own error: a dead worker before those that only noticed its end."""
-    failures: dict[int, BaseException] = getattr(error, "worker_failures", {})
-    for rank, failure in sorted(failures.items(), key=lambda item: "HealthCheck" not in type(item[1]).__name__):
-        refused = getattr(failure, "_base_exc", None)  # Ray Train keeps what the worker raised beside its traceback.
-        if isinstance(refused, CannotRun):
-            return f"Ray worker of rank {rank}: {refused}"
-        return f"Ray worker of rank {rank} failed: {type(failure).__name__}: {_one_line(failure)}"
-    return f"{type(error).__name__}: {_one_line(error)}"
