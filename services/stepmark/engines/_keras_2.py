@@ -71,7 +71,17 @@ def _layers() -> ModuleType:
                 return super().call(inputs)
             return tf.matmul(inputs, tf.cast(self.embeddings, self.compute_dtype), transpose_b=True)
 
-    return _Keras("keras.layers", layers, ReversibleEmbedding=ReversibleEmbedding)
+    class DepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc]
+        """Call the kernel as Keras 3 does."""
+
+        @property
+        def kernel(self) -> Any:
+            return self.depthwise_kernel
+
+        def add_weight(self, name: str, **given: Any) -> Any:
+            return super().add_weight(name=name.removeprefix("depthwise_"), **given)
+
+    return _Keras("keras.layers", layers, ReversibleEmbedding=ReversibleEmbedding, DepthwiseConv2D=DepthwiseConv2D)
 
 
 def _ops() -> ModuleType:
