@@ -112,6 +112,8 @@ RUN --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
     export UV_CACHE_DIR=/tmp/uv UV_LINK_MODE=hardlink UV_SYSTEM_CERTS=true UV_PYTHON_DOWNLOADS=never && cd /requirements \
  && packages() { folder=$1 && shift && uv venv --python /usr/bin/python3 $folder \
       && uv pip install --python $folder/bin/python --compile-bytecode --require-hashes -r pyproject.toml "$@" -c run.txt \
+      && case ${folder##*/} in keras) uv pip install --python $folder/bin/python --compile-bytecode --require-hashes --no-deps -r tf-keras.txt \
+           && ln -s keras ${folder%/*}/tf-keras ;; esac \
       && echo /opt/stepmark-code > $(echo $folder/lib/python3*/site-packages)/stepmark.pth \
       && uv pip freeze -q --python $folder/bin/python | python3 /sbom.py stepmark-${folder##*/} /tmp/debian > $folder/sbom.cdx.json; } \
  && dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > /tmp/debian \

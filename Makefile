@@ -30,6 +30,7 @@ test: .venv/dev  ## Install what is needed, then run all tests that this machine
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED)))
 
 test-cuda-imports: .venv/dev .venv-cuda/keras/done .venv-cuda/jax/done  ## That the imports of TensorFlow and JAX for CUDA start no CUDA; downloads 10 GB, needs no GPU
+	ln -sfn keras .venv-cuda/tf-keras
 	STEPMARK_ENGINE_PYTHONS=$(CURDIR)/.venv-cuda $(BIN)/python -m pytest tests/contract/test_no_zygote_starts_cuda.py
 
 .venv-cuda/%/done: .venv/bin/uv requirements/%-cuda.txt requirements/service.txt
@@ -71,8 +72,9 @@ generate: .venv/dev  ## Write what is generated from code: scenario reference an
 	@touch $@
 
 requirements:  ## Resolve the pinned requirements anew (needs uv)
-	for name in bootstrap service run keras-cuda jax-cuda dev bench; do \
+	for name in bootstrap service run tf-keras keras-cuda jax-cuda dev bench; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
+	    $$([ $$name != tf-keras ] || echo --no-deps) \
 	    --custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean:  ## Remove the virtual environment and results
@@ -84,8 +86,9 @@ clean:  ## Remove the virtual environment and results
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $@
 
-.venv/run: .venv/bin/uv requirements/run.txt pyproject.toml
+.venv/run: .venv/bin/uv requirements/run.txt requirements/tf-keras.txt pyproject.toml
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/run.txt
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r requirements/tf-keras.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -9,6 +9,7 @@ _STRATEGIES = {
     "keras-torch": ("ddp",),
     "keras-jax": ("data-parallel",),
     "keras-tensorflow": ("multi-worker-mirrored", "mirrored"),
+    "tf-keras": ("multi-worker-mirrored", "mirrored"),
 }
 
 

@@ -2,6 +2,7 @@
 
 python keras_as_on_gpus.py jax                  JAX sees two devices, and `single` shares each batch between them
 python keras_as_on_gpus.py mirrored             TensorFlow's GPU:0 and GPU:1 are CPU:1 and CPU:2; CPU:0 is the host
+python keras_as_on_gpus.py keras-2-mirrored     the same in Keras 2
 python keras_as_on_gpus.py multi-worker-mirrored RANK ADDRESS ADDRESS     one of two ranks
 """
 
@@ -99,8 +100,8 @@ def seen_devices(engine: Any) -> dict[str, list[str]]:
     return {what: sorted(devices) for what, devices in found.items()}
 
 
-def on_tensorflow(strategy: str) -> dict[str, Any]:
-    module = catalog.load_engine("keras-tensorflow")
+def on_tensorflow(which: str) -> dict[str, Any]:
+    module = catalog.load_engine("tf-keras" if which == "keras-2-mirrored" else "keras-tensorflow")
     module.import_framework()
     import tensorflow as tf
 
@@ -108,7 +109,7 @@ def on_tensorflow(strategy: str) -> dict[str, Any]:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
     package = "stepmark.engines._tensorflow_device"
     with stand_ins(), mock.patch(f"{package}.take_devices"), mock.patch(f"{package}.check_placement"):
-        return {"mirrored": mirrored, "multi-worker-mirrored": multi_worker}[strategy](module)
+        return (multi_worker if which == "multi-worker-mirrored" else mirrored)(module)
 
 
 def mirrored(module: Any) -> dict[str, Any]:

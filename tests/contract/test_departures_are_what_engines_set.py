@@ -22,8 +22,10 @@ from stepmark.engines._protocol import RankContext
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.workloads import _batches
 
-def built(name, strategy, variant=None, precision="float32", options=(), optimizer="sgd"):
-    module = catalog.load_engine(name)
+module = catalog.load_engine(sys.argv[1])
+module.import_framework()
+
+def built(strategy, variant=None, precision="float32", options=(), optimizer="sgd"):
     with leased_ports(1) as [port]:
         execution = module.SUPPORT.default_execution
         context = RankContext(
@@ -46,7 +48,7 @@ names = ["gradient_as_bucket_view", "forward_sync_buffers", "find_unused_paramet
 names += ["bucket_bytes_cap", "bucket_bytes_cap_default"]
 
 def settings(*options):
-    engine = built("torch", "ddp", options=options)
+    engine = built("ddp", options=options)
     default, ours = plain(torch.nn.Linear(2, 2)), engine._strategy.ddp
     found = {f"DDP's {name}": [getattr(default, name), getattr(ours, name)] for name in names}
     found["TF32 in convolutions (torch.backends.cudnn.allow_tf32)"] = [usual["tf32"], torch.backends.cudnn.allow_tf32]
@@ -59,7 +61,7 @@ print(json.dumps({"": settings(), "bucket-view": settings("bucket-view")}))
     "keras-tensorflow": """
 import tensorflow as tf
 usual = tf.config.experimental.tensor_float_32_execution_enabled()
-engine = built("keras-tensorflow", "multi-worker-mirrored", "explicit")
+engine = built("multi-worker-mirrored", "explicit")
 default = tf.distribute.experimental.CommunicationOptions()
 ours = engine._strategy.extended._communication_options
 found = {name: [str(getattr(default, name)), str(getattr(ours, name))] for name in ("bytes_per_pack", "implementation")}
@@ -71,14 +73,16 @@ os._exit(0)  # TensorFlow's threads may hang in an orderly exit.
     "keras-jax": """
 import jax
 usual = jax.config.jax_default_matmul_precision
-built("keras-jax", "single")
+built("single")
 print(json.dumps({"": {"jax_default_matmul_precision": [usual, jax.config.jax_default_matmul_precision]}}))
 """,
 }
+CODES["tf-keras"] = CODES["keras-tensorflow"]
 CELLS = {
     "torch": ("ddp", None, "eager", "float32"),
     "keras-tensorflow": ("multi-worker-mirrored", "explicit", "graph", "float32"),
     "keras-jax": ("single", None, "compiled", "float32"),
+    "tf-keras": ("multi-worker-mirrored", "explicit", "graph", "float32"),
 }
 
 
@@ -86,7 +90,7 @@ CELLS = {
 ADAMW_CODES = {
     "torch": """
 import math, torch
-engine = built("torch", "single", optimizer="adamw")
+engine = built("single", optimizer="adamw")
 engine.step(0)
 [default] = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).param_groups
 [ours] = engine._optimizer.param_groups
@@ -96,12 +100,13 @@ print(json.dumps({"": {name: [str(default[name]), str(ours[name])] for name in s
 """,
     "keras-jax": """
 import keras
-default, ours = keras.optimizers.AdamW().get_config(), built("keras-jax", "single", optimizer="adamw")._optimizer
+ours, default = built("single", optimizer="adamw")._optimizer, keras.optimizers.AdamW().get_config()
 ours = ours.get_config() | {"epsilon": f"{ours.epsilon:g}"}
 settings = set(default) - {"learning_rate", "name"}
 print(json.dumps({"": {name: [str(default[name]), str(ours[name])] for name in settings}}))
 """,
 }
+ADAMW_CODES["tf-keras"] = ADAMW_CODES["keras-jax"]
 
 
 def departures(engine: str) -> dict[str, Departure]:
@@ -113,7 +118,7 @@ def read_back(engine: str, of_adamw: bool = False) -> dict[str, dict[str, tuple[
     support = catalog.load_engine(engine).SUPPORT
     needs(*support.requires)
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + (ADAMW_CODES if of_adamw else CODES)[engine]],
+        [sys.executable, "-c", HEAD + (ADAMW_CODES if of_adamw else CODES)[engine], engine],
         env=os.environ | support.environment,
         capture_output=True,
         text=True,

@@ -89,7 +89,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
     )
     engine = module.Engine(context)
     if number == 0 or job.get("precision"):
-        engine.join_group() if number == 0 or sys.argv[1] != "keras-tensorflow" else None
+        engine.join_group() if number == 0 or "tensorflow" not in sys.modules else None
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 8, 2)
     engine.build(workload, params, batches, RATES[context.optimizer])
     before = engine.weights()

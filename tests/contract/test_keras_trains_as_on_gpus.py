@@ -19,10 +19,14 @@ from stepmark.orchestrate.folders import leased_ports
 SCRIPT = Path(__file__).with_name("keras_as_on_gpus.py")
 
 
+ENGINES = {"jax": "keras-jax", "keras-2-mirrored": "tf-keras"}
+"""The engines of what the script runs; the others are those of `keras-tensorflow`."""
+
+
 @cache
 def run(which: str) -> list[dict[str, Any]]:
     """What each process of the script found: two ranks of multi-worker-mirrored, or one process."""
-    support = catalog.load_engine("keras-jax" if which == "jax" else "keras-tensorflow").SUPPORT
+    support = catalog.load_engine(ENGINES.get(which, "keras-tensorflow")).SUPPORT
     needs(*support.requires)
     ranks: list[list[str]] = [[]]
     with ExitStack() as stack:
@@ -55,8 +59,9 @@ def test_jax_trains_on_all_devices_of_its_mesh_and_runs_ahead_within_its_bound()
     assert found["parts"] == ["matmul", "step_without_update"]
 
 
-def test_mirrored_places_every_variable_and_batch_on_the_device_of_its_replica() -> None:
-    [found] = run("mirrored")
+@pytest.mark.parametrize("which", ["mirrored", "keras-2-mirrored"])
+def test_mirrored_places_every_variable_and_batch_on_the_device_of_its_replica(which: str) -> None:
+    [found] = run(which)
     assert found["placed"] == [{"batch": ["CPU:1", "CPU:2"], "variable": ["CPU:1", "CPU:2"]}] * 2
     assert found["single placed"] == [["CPU:1"], ["CPU:1"]]
 

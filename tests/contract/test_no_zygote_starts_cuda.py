@@ -23,6 +23,7 @@ WHEELS = {
     "torch": "torch",
     "keras-torch": "torch",
     "keras-tensorflow": "nvidia-cuda-runtime-cu12",
+    "tf-keras": "nvidia-cuda-runtime-cu12",
     "keras-jax": "jax-cuda13-plugin",
 }
 """The package that an engine's interpreter has where its framework is the one for CUDA."""

@@ -23,6 +23,7 @@ CANDIDATES = [
     {"name": "mirrored", "engine": "keras-tensorflow", "strategy": "mirrored"},
     {"name": "keras-torch", "engine": "keras-torch", "strategy": "ddp"},
     {"name": "keras-jax", "engine": "keras-jax", "strategy": "data-parallel"},
+    {"name": "tf-keras", "engine": "tf-keras", "strategy": "mirrored"},
 ]
 SMALL = {
     "mlp": {"hidden": 64},
@@ -35,7 +36,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def frameworks() -> None:
-    needs("torch", "tensorflow", "keras", "jax")
+    needs("torch", "tensorflow", "keras", "tf_keras", "jax")
 
 
 OWN_KERAS_MODEL = """
@@ -123,7 +124,7 @@ def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: Comm
     code, found = parity(
         stepmark,
         workload={"model": "mlp", "params": SMALL["mlp"]},
-        candidates=[c for c in CANDIDATES if c["name"] in ("ddp", "fsdp", "explicit", "keras-jax")],
+        candidates=[c for c in CANDIDATES if c["name"] in ("ddp", "fsdp", "explicit", "keras-jax", "tf-keras")],
         training={"gradientAccumulation": 2, "clipGlobalNorm": 0.5},
         sweep={"execution": ["default", "compiled"], "precision": ["float32", "bfloat16", "float16"]},
         scale={"workers": [2], "batchPerWorker": 16},
@@ -138,10 +139,10 @@ def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: Comm
 
 
 @pytest.mark.usefixtures("kept_zygotes")
-def test_one_keras_file_is_the_same_model_on_three_backends_before_and_after_it_is_timed(stepmark: CommandLine) -> None:
+def test_one_keras_file_is_the_same_model_in_every_keras_before_and_after_it_is_timed(stepmark: CommandLine) -> None:
     own, out = stepmark.folder / "net.py", stepmark.folder / "out"
     own.write_text(OWN_KERAS_MODEL)
-    engines = ["keras-tensorflow", "keras-torch", "keras-jax"]
+    engines = ["keras-tensorflow", "keras-torch", "keras-jax", "tf-keras"]
     file = stepmark.scenario(
         workload={"model": "local/net"},
         candidates=[{"name": engine, "engine": engine, "strategy": "single"} for engine in engines],
@@ -156,6 +157,7 @@ def test_one_keras_file_is_the_same_model_on_three_backends_before_and_after_it_
         "keras-tensorflow.graph.float32.w1": ("certified", "timed run"),
         "keras-torch.eager.float32.w1": ("certified", "timed run"),
         "keras-jax.compiled.float32.w1": ("within limits", "timed run"),
+        "tf-keras.graph.float32.w1": ("certified", "timed run"),
     }
 
 

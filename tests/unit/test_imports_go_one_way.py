@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "generate": {"catalog", "workloads", "scenario", "questions", "controller", "telemetry"},  # only files
 }
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "ray"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "ray"}
 
 
 def imports(path: Path, module_level_only: bool = False) -> list[tuple[int, str]]:

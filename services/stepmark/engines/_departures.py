@@ -78,19 +78,31 @@ FSDP = (
     ),
 )
 
-# All engines of Keras have these.
+_KERAS_IMPORT = Departure(
+    knob="what Keras finds when it is imported",
+    ours="no scikit-learn, no pandas, no other backend",
+    usual="whatever is installed",
+    why="no training step uses them, and they take most of the import's time and memory",
+)
+
+# All engines of Keras 3 have these.
 KERAS = (
-    Departure(
-        knob="what Keras finds when it is imported",
-        ours="no scikit-learn, no pandas, no other backend",
-        usual="whatever is installed",
-        why="no training step uses them, and they take most of the import's time and memory",
-    ),
+    _KERAS_IMPORT,
     Departure(
         knob="training loop",
         ours="a custom loop of single steps, as in Keras' guides to custom training loops",
         usual="model.fit, with its callbacks, metrics and data adapter",
         why="model.fit fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and does more than the step",
+    ),
+)
+
+KERAS_2 = (
+    _KERAS_IMPORT,
+    Departure(
+        knob="training loop",
+        ours="a custom loop of single steps, as in Keras' guides to custom training loops",
+        usual="model.fit, with its callbacks, metrics and data adapter",
+        why="it is the loop of the engines of Keras 3, so that step times can be compared",
     ),
 )
 
@@ -117,14 +129,8 @@ KERAS_TORCH = (
     ),
 )
 
+# Both engines on TensorFlow have these.
 TENSORFLOW = (
-    Departure(
-        knob="XLA at the level `default`",
-        ours="off: the step is a tf.function without jit_compile",
-        usual='off in a custom training loop; on in model.fit (jit_compile="auto") where the model supports it',
-        why="the training loop is custom; choose the level `compiled` to use XLA",
-        executions=("graph",),
-    ),
     Departure(
         knob="form of the distributed step",
         ours="the variant `explicit`: forward and backward, then all-reduce, then update",
@@ -168,6 +174,18 @@ TENSORFLOW = (
         usual="True, on GPUs",
         why="float32 means the same in every framework; choose the precision tf32 to use TF32",
         precisions=("float32",),
+    ),
+)
+
+# Keras 3 alone compiles in `fit` unasked.
+KERAS_TENSORFLOW = (
+    *TENSORFLOW,
+    Departure(
+        knob="XLA at the level `default`",
+        ours="off: the step is a tf.function without jit_compile",
+        usual='off in a custom training loop; on in model.fit (jit_compile="auto") where the model supports it',
+        why="the training loop is custom; choose the level `compiled` to use XLA",
+        executions=("graph",),
     ),
 )
 

@@ -31,7 +31,8 @@ def recorded(model: Any, workload: Workload, run: Callable[[], Any]) -> list[tup
 def _name(layer: Any, workload: Workload) -> str:
     first = layer._trainable_variables[0]
     [shared] = workload.common_weights([(first.path, np.zeros(first.shape, np.float32))])
-    return shared[: max(shared.rfind("."), shared.rfind("/"))]
+    end = max(shared.rfind("."), shared.rfind("/"))
+    return shared[:end] if end > 0 else shared
 
 
 def _watched(call: Callable[..., Any], name: str, calls: dict[str, list[NDArray[Any]]]) -> Callable[..., Any]:

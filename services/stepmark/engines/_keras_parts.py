@@ -1,4 +1,4 @@
-"""Define what the three Keras engines share: precision, optimiser, loss, layouts and imports."""
+"""Define what the Keras engines share: precision, optimiser, loss, layouts and imports."""
 
 import random
 import sys
@@ -123,7 +123,7 @@ def weights(workload: Workload, variables: Sequence[Any]) -> Weights:
     """Return copies of Keras variables, in the names and layouts that the workload's engines share."""
     from keras import ops
 
-    return named(workload, variables, [ops.convert_to_numpy(v.value) for v in variables])
+    return named(workload, variables, [ops.convert_to_numpy(v) for v in variables])
 
 
 def named(workload: Workload, variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> Weights:
@@ -135,14 +135,14 @@ def load_weights(workload: Workload, variables: Sequence[Any], values: Weights) 
     """Set Keras variables from weights in the names and layouts that the workload's engines share."""
     found = workload.keras_values([(v.path, tuple(v.shape)) for v in variables], values)
     for variable, own in zip(variables, found, strict=True):
-        variable.assign(own.astype(variable.dtype))
+        variable.assign(own)
 
 
 def first_moments(workload: Workload, variables: Sequence[Any], optimizer: Any) -> Weights:
     """Return copies of AdamW's running means of the gradients of these variables, in the order it was built with."""
     from keras import ops
 
-    moments = [ops.convert_to_numpy(moment.value) for moment in _plain(optimizer)._momentums]
+    moments = [ops.convert_to_numpy(moment) for moment in _plain(optimizer)._momentums]
     return named(workload, variables, moments)
 
 
@@ -152,18 +152,17 @@ def _plain(optimizer: Any) -> Any:
 
 
 def restart(context: RankContext, optimizer: Any, learning_rate: float) -> None:
-    """Set the moments to zero, the loss scale to its start and the learning rate.
+    """Set the moments to zero, and the learning rate.
 
     SGD's count of steps goes on. AdamW corrects its moments by the count, which starts from zero with them.
     """
+    from keras import ops
+
     plain = _plain(optimizer)
     for variable in plain.variables:
         if variable is not plain.iterations or context.optimizer == "adamw":
-            variable.assign(np.zeros(variable.shape, variable.dtype))
+            variable.assign(np.zeros_like(ops.convert_to_numpy(variable)))
     plain.learning_rate = learning_rate
-    if plain is not optimizer:
-        optimizer.step_counter.assign(0)
-        optimizer.dynamic_scale.assign(LOSS_SCALE)
 
 
 def flags(context: RankContext) -> dict[str, str]:

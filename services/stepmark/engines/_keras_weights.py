@@ -3,7 +3,7 @@
 from typing import Any
 
 from stepmark.engines import _keras_parts
-from stepmark.engines._protocol import RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, RankContext, Weights
 from stepmark.workloads._protocol import Workload
 
 
@@ -21,6 +21,11 @@ class KerasWeights:
     def _write_state(self) -> None:
         """Give Keras' variables what was trained."""
 
+    def _restart_scale(self) -> None:
+        """Set the dynamic loss scale to its start."""
+        self._optimizer.step_counter.assign(0)
+        self._optimizer.dynamic_scale.assign(LOSS_SCALE)
+
     def weights(self) -> Weights:
         self._write_state()
         return _keras_parts.weights(self._workload, self._model.trainable_variables)
@@ -33,6 +38,8 @@ class KerasWeights:
     def restart(self, weights: Weights, learning_rate: float) -> None:
         self.load_weights(weights)
         _keras_parts.restart(self._context, self._optimizer, learning_rate)
+        if self._context.precision == "float16":
+            self._restart_scale()
         self._read_state()
 
     def first_moments(self) -> Weights | None:

@@ -56,10 +56,14 @@ class TensorFlowSteps:
 
         with tf.GradientTape() as tape:
             loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels
-            scaled = self._optimizer.scale_loss(loss)
+            scaled = self._scaled(loss)
         gradients = tape.gradient(scaled, self._model.trainable_variables)
         # Gradients are dense, as DDP's are. An embedding's IndexedSlices would be exchanged in another way.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _scaled(self, loss: "tf.Tensor") -> "tf.Tensor":
+        """Return the loss times the loss scale, by which the optimiser divides the gradients."""
+        return self._optimizer.scale_loss(loss)
 
     def _make_step(self, reduce: bool) -> Callable[..., Any]:
         return self._replicated_step() if self._replicated else self._explicit_step(reduce)

@@ -54,7 +54,7 @@ SUPPORT = Support(
         "cudnn-autotune": None,  # TensorFlow always does.
         "cuda-graphs": "TensorFlow has no switch for them",
     },
-    departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.TENSORFLOW),
+    departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.KERAS_TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
         *_tensorflow_collectives.REFUSALS,
@@ -104,6 +104,8 @@ class Engine(TensorFlowSteps, KerasWeights):
     Gradients are summed over ranks and divided by the number of labels in the global batch, so each is a mean over it.
     """
 
+    _support = SUPPORT
+
     def __init__(self, context: RankContext) -> None:
         super().__init__(context)
         self.asynchronous = context.device.kind == "gpu"
@@ -117,7 +119,7 @@ class Engine(TensorFlowSteps, KerasWeights):
         tf.config.threading.set_intra_op_parallelism_threads(self._context.threads)
         tf.config.threading.set_inter_op_parallelism_threads(self._context.threads)
         tf.config.experimental.enable_tensor_float_32_execution(self._context.precision == "tf32")
-        _tensorflow_device.take_devices(SUPPORT, self._context)
+        _tensorflow_device.take_devices(self._support, self._context)
         if self._context.strategy == "mirrored":
             self._strategy = mirrored(self._context)
         elif self._context.distributed:
@@ -167,11 +169,16 @@ class Engine(TensorFlowSteps, KerasWeights):
         """
         local = self._strategy.experimental_local_results if self._replicated else lambda value: (value,)
         for variable in (*self._model.variables, *self._optimizer.variables):
-            for own in local(variable.value) if "float" in variable.dtype else ():
+            held = self._held(variable)
+            for own in local(held) if held.dtype.is_floating else ():
                 yield variable.path, own.device
         for parts in [self._parts(index) for index in range(len(self._batches))]:
             for tensor in (own for part in parts for value in part for own in local(value)):
                 yield "a batch", tensor.device
+
+    def _held(self, variable: Any) -> Any:
+        """Return TensorFlow's variable, which a variable of Keras 3 holds."""
+        return variable.value
 
     def step(self, index: int) -> None:
         self._loss = self._step(*self._parts(index))

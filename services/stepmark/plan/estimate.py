@@ -10,10 +10,16 @@ from stepmark.plan.probes import launches, timed_references, wanted_checks
 
 RAY_START_SECONDS = 12.0
 BARE_START_SECONDS = 1.0
-ZYGOTE_SECONDS = {"torch": 5.0, "keras-tensorflow": 7.0, "keras-torch": 6.0, "keras-jax": 3.0}
+ZYGOTE_SECONDS = {"torch": 5.0, "keras-tensorflow": 7.0, "keras-torch": 6.0, "keras-jax": 3.0, "tf-keras": 7.0}
 LAUNCH_SECONDS = 0.8
 CHECK_SECONDS = 3.0
-COMPILED_FIRST_STEP_SECONDS = {"torch": 6.0, "keras-tensorflow": 3.0, "keras-torch": 20.0, "keras-jax": 4.0}
+COMPILED_FIRST_STEP_SECONDS = {
+    "torch": 6.0,
+    "keras-tensorflow": 3.0,
+    "keras-torch": 20.0,
+    "keras-jax": 4.0,
+    "tf-keras": 3.0,
+}
 _STEP_SECONDS = 0.02
 _GPU_WINDOW_SECONDS = 4.0
 _PARTS_SHARE = 0.25  # Timing the parts of a step takes this share of the window's seconds (`launch/parts.py`).

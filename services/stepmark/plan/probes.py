@@ -115,7 +115,7 @@ def _steps(scenario: Scenario, cell: Cell) -> Iterator[Step]:
 
 
 def _steps_on_gpu(scenario: Scenario, cell: Cell) -> Iterator[Step]:
-    few, exact = samples_per_worker(scenario, cell), _float64_engine(scenario, _framework(cell.engine))
+    few, exact = samples_per_worker(scenario, cell), _float64_engine(scenario, cell.engine)
     engine, precision = _reference_on_cpu(scenario)
     if exact is not None and precision == "float64" and cell.precision != "float64":
         one = cell.model_copy(update={"workers": 1})
@@ -140,8 +140,8 @@ def _reference_on_cpu(scenario: Scenario) -> tuple[str, str]:
 def _steps_on_cpu(scenario: Scenario, cell: Cell) -> Iterator[Step]:
     first, precision, few = _first(scenario), _reference_precision(cell), samples_per_worker(scenario, cell)
     reference = _alone(scenario, cell, first, precision, few)
-    exact, base = _float64_engine(scenario, _framework(cell.engine)), _float64_engine(scenario, _framework(first))
-    if _framework(cell.engine) != _framework(first) and precision != "float64" and exact and base:
+    exact, base = _float64_engine(scenario, cell.engine), _float64_engine(scenario, first)
+    if exact and base and exact != base and precision != "float64":
         one = cell.model_copy(update={"workers": 1})
         written = _alone(scenario, one, base, "float64", few)
         model = _alone(scenario, one, exact, "float64", few)
@@ -193,14 +193,11 @@ def _compared(scenario: Scenario, cell: Cell, reference: Launch) -> Launch:
     return Launch(few, PROBE_BLOCK, 0, 0, Probe(reference.probe.file, writes=False, accumulate=parts))
 
 
-def _framework(engine: str) -> str:
-    return catalog.load_engine(engine).SUPPORT.framework
-
-
-def _float64_engine(scenario: Scenario, framework: str) -> str | None:
-    """Return the first engine of this framework, in the scenario's order, that has float64, or None."""
-    for candidate in scenario.spec.candidates:
-        support = catalog.load_engine(candidate.engine).SUPPORT
+def _float64_engine(scenario: Scenario, engine: str) -> str | None:
+    """Return the engine itself if it has float64, or else the first candidate's of its framework that has, or None."""
+    framework = catalog.load_engine(engine).SUPPORT.framework
+    for name in (engine, *(str(candidate.engine) for candidate in scenario.spec.candidates)):
+        support = catalog.load_engine(name).SUPPORT
         if support.framework == framework and support.precisions.get("float64", "") is None:
-            return str(candidate.engine)
+            return name
     return None

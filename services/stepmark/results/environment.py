@@ -10,7 +10,18 @@ from pydantic import BaseModel, ConfigDict
 from stepmark import interpreters
 from stepmark.results.base import Count, Finite, Long, Text
 
-_PACKAGES = ("stepmark", "torch", "tensorflow-cpu", "tensorflow", "keras", "jax", "ray", "numpy", "nvidia-ml-py")
+_PACKAGES = (
+    "stepmark",
+    "torch",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "jax",
+    "ray",
+    "numpy",
+    "nvidia-ml-py",
+)
 
 
 class Environment(BaseModel):

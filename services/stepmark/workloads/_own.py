@@ -85,31 +85,38 @@ class TorchModel(_Own):
 
 
 class KerasModel(_Own):
-    """Make a workload of a Keras model, which runs on TensorFlow, torch and JAX.
+    """Make a workload of a Keras model, which runs on TensorFlow, torch and JAX, and in Keras 2 if that has its layers.
 
     A subclass has `build`, and may have its own `keras_loss(outputs, labels)`, written in `keras.ops`, which returns
     the mean over the samples that it is given. Weights are compared as Keras names them, so there is nothing to map.
     """
 
     _channels_last = True
+    _root = ""
 
     def build(self, params: Any) -> Any:
         """Return an untrained Keras model that maps a batch of inputs to logits (batch, classes)."""
         raise NotImplementedError
 
     def keras_model(self, params: Any) -> Any:
-        model = _keras.own_model(self.build(params), self.input(params))
-        self._norms = of_keras(model)
+        built = self.build(params)
+        model = _keras.own_model(built, self.input(params))
+        self._root = f"{built.name}/"
+        self._norms = of_keras(model).renamed(lambda path: path.removeprefix(self._root))
         return model
 
+    def _names(self, variables: Sequence[tuple[str, Any]]) -> list[str]:
+        """Return the variables' paths, each once, without the model's own name, which only Keras 3 has in them."""
+        return _pairing.unique([path.removeprefix(self._root) for path, _ in variables])
+
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
-        names = _pairing.unique([path for path, _ in variables])
+        names = self._names(variables)
         return {name: values.copy() for name, (_, values) in zip(names, variables, strict=True)}
 
     def keras_values(
         self, variables: Sequence[tuple[str, tuple[int, ...]]], weights: Mapping[str, Array]
     ) -> list[Array]:
-        return [weights[name].copy() for name in _pairing.unique([path for path, _ in variables])]
+        return [weights[name].copy() for name in self._names(variables)]
 
 
 class ModelPair(_Own):

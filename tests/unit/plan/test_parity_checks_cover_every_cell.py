@@ -83,6 +83,22 @@ def test_candidates_of_two_frameworks_are_compared_in_float64_and_those_of_one_a
     }
 
 
+def test_keras_2_and_keras_3_are_compared_in_float64() -> None:
+    keras_2 = {"name": "keras-2", "engine": "tf-keras"}
+    keras_torch = {"name": "keras-torch", "engine": "keras-torch"}
+    assert stages([KERAS, keras_2, keras_torch]) == {
+        "keras.graph.float32.w1": ["as timed"],
+        "keras-2.graph.float32.w1": ["float64", "as timed"],
+        "keras-torch.eager.float32.w1": ["as timed"],
+    }
+
+
+def test_the_model_that_is_compared_in_float64_is_the_cells_own() -> None:
+    found = checks(plan([TORCH, KERAS, {"name": "keras-2", "engine": "tf-keras"}]))
+    first = {check.cell.engine: check.steps[0].launch.cell.engine for check in found}
+    assert first == {"torch": "torch", "keras-tensorflow": "keras-tensorflow", "tf-keras": "tf-keras"}
+
+
 def test_mixed_precision_is_checked_in_float32_too() -> None:
     assert stages([TORCH], sweep={"precision": ["bfloat16"]}) == {"torch.eager.bfloat16.w1": ["float32", "as timed"]}
 
