@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from stepmark.analysis.compare import Verdict, parity_of
 from stepmark.analysis.intervals import Estimate, arithmetic_mean, typical
 from stepmark.analysis.pairs import pairs
+from stepmark.analysis.step_times import SummaryModel
 from stepmark.analysis.within_blocks import Sides, judged
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
 from stepmark.results.learning import LearningRecord, LearningRecords, LearningReport
 from stepmark.scenario.model import Scenario
-from stepmark.scenario.target import Target
 
 Figure = Literal["steps", "seconds", "joules", "accuracy"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
@@ -37,11 +36,7 @@ _BELOW_AND_ABOVE: dict[Figure, tuple[LearningVerdict, LearningVerdict]] = {
 }
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LearningResult(_Result):
+class LearningResult(SummaryModel):
     """Store when one cell reached the target, and what it reached in the end.
 
     `steps`, `seconds` and `joules` are those until the first evaluation at which the target was reached, and are None
@@ -61,7 +56,7 @@ class LearningResult(_Result):
     problem: str = ""
 
 
-class LearningComparison(_Result):
+class LearningComparison(SummaryModel):
     """Store how a figure of a cell compares with that of the cell that it is compared with.
 
     `ratio` is the cell's figure over the other's within blocks. `parity` says what is proven of both sides, and
@@ -79,15 +74,20 @@ class LearningComparison(_Result):
     parity_error: float | None
 
 
-class LearningSummary(_Result):
-    """Store all results of one `time-to-accuracy`. The comparisons of one figure are a family (`families`)."""
+class LearningSummary(SummaryModel):
+    """Store all results of one `time-to-accuracy`, whose target is `accuracy`.
+
+    The comparisons of one figure are a family (`families`).
+    """
 
     kind: Literal["time-to-accuracy"] = "time-to-accuracy"
     scenario: str
     scenario_digest: str
     stepmark_version: str
     started_at: str | None
-    target: Target
+    accuracy: float
+    evaluate_every_steps: int
+    max_steps: int
     train_samples: int | None
     test_samples: int | None
     learning_rate: float | None
@@ -114,15 +114,17 @@ _Launches = Mapping[str, Mapping[int, _Trained]]
 def learning_summary(scenario: Scenario, records: LearningRecords) -> LearningSummary:
     """Return what the launches of this scenario, which has a target, say."""
     target = scenario.spec.target
-    assert target is not None
-    trained = _trained(records.launches, target)
+    assert target.accuracy is not None
+    trained = _trained(records.launches, target.accuracy)
     first = next((rank for launch in records.launches for rank in launch.ranks), None)
     return LearningSummary(
         scenario=scenario.name,
         scenario_digest=records.scenario_digest,
         stepmark_version=records.stepmark_version,
         started_at=min((launch.started_at for launch in records.launches), default=None),
-        target=target,
+        accuracy=target.accuracy,
+        evaluate_every_steps=target.evaluate_every_steps,
+        max_steps=target.max_steps,
         train_samples=None if first is None else first.train_samples,
         test_samples=None if first is None else first.test_samples,
         learning_rate=None if first is None else first.learning_rate,
@@ -134,22 +136,22 @@ def learning_summary(scenario: Scenario, records: LearningRecords) -> LearningSu
     )
 
 
-def _trained(records: Iterable[LearningRecord], target: Target) -> _Launches:
+def _trained(records: Iterable[LearningRecord], accuracy: float) -> _Launches:
     found: dict[str, dict[int, _Trained]] = defaultdict(dict)
     for record in records:
         if record.ranks:
-            found[record.cell][record.block] = _launch(record.ranks, target)
+            found[record.cell][record.block] = _launch(record.ranks, accuracy)
     return found
 
 
-def _launch(ranks: Sequence[LearningReport], target: Target) -> _Trained:
+def _launch(ranks: Sequence[LearningReport], accuracy: float) -> _Trained:
     """Join the ranks of a launch. A window lasts as long as on its slowest rank, and takes the energy of all ranks."""
     labels = ranks[0].test_labels
     seconds = np.max([[one.nanoseconds for one in rank.evaluations] for rank in ranks], axis=0).cumsum() / 1e9
     known = all(one.joules is not None for rank in ranks for one in rank.evaluations)
     joules = np.sum([[one.joules or 0.0 for one in rank.evaluations] for rank in ranks], axis=0).cumsum()
     correct = [one.correct for one in ranks[0].evaluations]
-    reached = next((index for index, count in enumerate(correct) if count >= target.accuracy * labels), None)
+    reached = next((index for index, count in enumerate(correct) if count >= accuracy * labels), None)
     at_target: dict[Figure, float] | None = None
     if reached is not None:
         at_target = {"steps": float(ranks[0].evaluations[reached].steps), "seconds": float(seconds[reached])}

@@ -127,8 +127,8 @@ class RankOutcome(BaseModel):
 
     It holds a report with its steps, the report of a parity check, of a start or of a learning launch, or a failure.
     `steps_npz` is what `pack_steps` makes of this rank's times, each array with one row. `forked` says whether the
-    process was forked from a zygote. `stalled_seconds` is the limit of seconds without a step that this rank exceeded, or None where it did
-    not.
+    process was forked from a zygote. `stalled_seconds` is the limit of seconds without a step that this rank exceeded,
+    or None where it did not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

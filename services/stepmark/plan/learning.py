@@ -32,8 +32,8 @@ def target_of(scenario: Scenario) -> Target:
         CannotRun: the scenario has no target, or its model depends on the other samples of a batch.
     """
     target, model = scenario.spec.target, scenario.spec.workload.model
-    if target is None:
-        raise CannotRun("spec.target: expected an accuracy, found none. Add target: {accuracy: 0.9}.")
+    if target.accuracy is None:
+        raise CannotRun("spec.target.accuracy: expected the accuracy to train to, found none. Add it.")
     if not catalog.is_foreign(model) and catalog.load_workload(model).uses_batch_statistics:
         raise CannotRun(
             f"spec.workload.model: expected a model without BatchNorm, found {model}. Its outputs are those of "

@@ -14,7 +14,7 @@ HEADINGS = ("cell", "reached", "steps [95 %]", "seconds [95 %]", "joules [95 %]"
 
 def learning_table(summary: LearningSummary) -> Table:
     """Return one row for each cell: how often and when it reached the target, and its accuracy in the end."""
-    table = titled(f"to an accuracy of {summary.target.accuracy:g}, in at most {summary.target.max_steps} steps")
+    table = titled(f"to an accuracy of {summary.accuracy:g}, in at most {summary.max_steps} steps")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "cell" else "right", no_wrap=True)
     for one, row in zip(summary.results, rows(summary), strict=True):
@@ -24,11 +24,12 @@ def learning_table(summary: LearningSummary) -> Table:
 
 def rows(summary: LearningSummary) -> list[list[str]]:
     """Return the table's rows as texts, one for each cell."""
-    return [
-        [one.cell, _reached(one), _digits(one.steps, 0), _digits(one.seconds, 2), _digits(one.joules, 1)]
-        + [_digits(one.accuracy, 3)]
-        for one in summary.results
-    ]
+    return [_row(one) for one in summary.results]
+
+
+def _row(one: LearningResult) -> list[str]:
+    figures = _digits(one.steps, 0), _digits(one.seconds, 2), _digits(one.joules, 1), _digits(one.accuracy, 3)
+    return [one.cell, _reached(one), *figures]
 
 
 def _reached(one: LearningResult) -> str:
@@ -50,24 +51,38 @@ def compared_rows(summary: LearningSummary) -> list[list[str]]:
     ]
 
 
-def sentences(summary: LearningSummary) -> Iterator[str]:
-    """Yield what may be claimed: differences in accuracy with what parity says of them first, then all comparisons."""
+def headlines(summary: LearningSummary) -> Iterator[str]:
+    """Yield which accuracies differ, with what parity says of them, and when each cell reached the target."""
     by_cell = {one.cell: one for one in summary.results}
     for one in summary.comparisons:
         if one.figure == "accuracy" and one.verdict in ("lower", "higher"):
             yield _differs(one, by_cell[one.cell], by_cell[one.reference])
-    yield from map(_sentence, summary.comparisons)
     for result in summary.results:
-        if result.state == "not reached":
-            yield f"{result.cell}: not reached in {result.launches - result.reached} of {result.launches} launches"
-        if result.problem:
-            yield f"{result.cell}: {result.state}: {result.problem}"
+        yield _when(result, summary.accuracy)
+
+
+def sentences(summary: LearningSummary) -> Iterator[str]:
+    """Yield the headlines, then what may be claimed of each comparison, and how it was measured."""
+    yield from headlines(summary)
+    yield from map(_sentence, summary.comparisons)
     yield how(summary)
+
+
+def _when(one: LearningResult, accuracy: float) -> str:
+    if one.problem:
+        return f"{one.cell}: {one.state}: {one.problem}"
+    if one.state == "not reached":
+        missed = one.launches - one.reached
+        return f"{one.cell}: an accuracy of {accuracy:g} is not reached in {missed} of {one.launches} launches."
+    return (
+        f"{one.cell} reaches an accuracy of {accuracy:g} after {_digits(one.steps, 0)} steps and "
+        f"{_digits(one.seconds, 2)} s."
+    )
 
 
 def how(summary: LearningSummary) -> str:
     """Return on what the cells were trained, and how closely steps are known."""
-    every = summary.target.evaluate_every_steps
+    every = summary.evaluate_every_steps
     known = f"Accuracy is measured after every {every} steps, so steps are known to {every}."
     if summary.train_samples is None:
         return known

@@ -170,8 +170,8 @@ class Spec(StrictModel):
                 "two values or more in the list of sweep that is compared",
             ),
             (
-                "!has(self.target) || self.data.source in ['digits', 'python-docs']",
-                "data.source digits or python-docs where there is a target, since random labels cannot be learnt",
+                "!has(self.target.accuracy) || self.data.source in ['digits', 'python-docs']",
+                "data.source digits or python-docs where target.accuracy is set, since random labels cannot be learnt",
             ),
         )
     )
@@ -198,8 +198,8 @@ class Spec(StrictModel):
     the machine or the profile has them and the installed packages can use them."""
     measurement: Measurement = Measurement()
     """How many launches and steps are measured, and when the figures are precise enough."""
-    target: Target | None = None
-    """The accuracy that `stepmark time-to-accuracy` trains to; absent: only steps are timed."""
+    target: Target = Target()
+    """The accuracy that `stepmark time-to-accuracy` trains to."""
     parity: Literal["required", "reported", "skipped"] = "required"
     """required: no verdict without certificates that both sides train the same model; reported: certificates are shown,
     but verdicts do not depend on them; skipped: no parity checks."""
@@ -227,9 +227,9 @@ class Spec(StrictModel):
 
     @model_validator(mode="after")
     def _can_be_learnt(self) -> Self:
-        if self.target is not None and self.data.source not in REAL_SOURCES:
+        if self.target.accuracy is not None and self.data.source not in REAL_SOURCES:
             known = " or ".join(REAL_SOURCES)
-            raise ValueError(f"data.source {known} where there is a target, since random labels cannot be learnt")
+            raise ValueError(f"data.source {known} where target.accuracy is set, since random labels cannot be learnt")
         return self
 
 
@@ -268,7 +268,7 @@ class Scenario(StrictModel):
             del document["spec"]["compare"]
         if not self.spec.sweep.message_bytes:
             del document["spec"]["sweep"]["messageBytes"]
-        if self.spec.target is None:
+        if self.spec.target == Target():
             del document["spec"]["target"]
         if self.spec.training.optimizer == "sgd":
             del document["spec"]["training"]["optimizer"]
