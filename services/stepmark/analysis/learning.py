@@ -174,11 +174,19 @@ def _result(cell: Cell, records: Sequence[LearningRecord], launches: Mapping[int
         cell=cell.key,
         state="failed" if problem else ("reached" if whole else "not reached"),
         **{figure: _typical(values, len(launches)) for figure, values in at_target.items()},
-        accuracy=arithmetic_mean(np.array([one.accuracy for one in launches.values()])),
+        accuracy=_mean_share([one.accuracy for one in launches.values()]),
         launches=len(launches),
         reached=reached,
         problem=problem,
     )
+
+
+def _mean_share(values: Sequence[float]) -> Estimate:
+    """Return the mean of shares, with an interval that holds no value that a share cannot have."""
+    mean = arithmetic_mean(np.array(values))
+    if mean.low is None or mean.high is None:
+        return mean
+    return Estimate(value=mean.value, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
 
 
 def _typical(values: Mapping[int, float], launches: int) -> Estimate | None:

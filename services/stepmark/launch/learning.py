@@ -25,7 +25,7 @@ from stepmark.workloads import _weights
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._datasets import Indices, Samples, samples_of
 from stepmark.workloads._protocol import InputSpec, Workload
-from stepmark.workloads._split import split, test_rows, training_order
+from stepmark.workloads._split import filled_rows, split, training_order
 
 _BYTES_MOST = 1 << 30
 _SAME = 1e-2  # BatchNorm over 32 samples changes outputs by more than this where half of the samples are others.
@@ -58,7 +58,7 @@ class Lesson:
         assert target is not None
         assert samples is not None
         train, test = split(len(samples), spec.measurement.seed)
-        tests = test_rows(test, size)
+        tests = filled_rows(test, size)
         mixed = np.concatenate([tests[0, : size // 2], train[: size - size // 2]])
         order = training_order(train, spec.launch.seed, size, target.max_steps)
         return cls(samples, len(train), len(test), order, tests, mixed)

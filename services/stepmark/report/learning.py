@@ -6,10 +6,10 @@ from rich.table import Table
 
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.learning import LearningComparison, LearningResult, LearningSummary
-from stepmark.report.rich_tables import shown, titled
+from stepmark.report.rich_tables import common_ending, shown, titled
 from stepmark.report.words import UNKNOWN, ratio
 
-HEADINGS = ("cell", "reached", "steps [95 %]", "seconds [95 %]", "joules [95 %]", "final accuracy [95 %]")
+HEADINGS = ("cell", "reached", "steps [95 %]", "seconds [95 %]", "joules", "final accuracy [95 %]")
 
 
 def learning_table(summary: LearningSummary) -> Table:
@@ -17,8 +17,10 @@ def learning_table(summary: LearningSummary) -> Table:
     table = titled(f"to an accuracy of {summary.accuracy:g}, in at most {summary.max_steps} steps")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "cell" else "right", no_wrap=True)
-    for one, row in zip(summary.results, rows(summary), strict=True):
-        table.add_row(*map(shown, row), style=None if one.state == "reached" else "red")
+    ending = common_ending([one.cell for one in summary.results])
+    for one, (cell, *figures) in zip(summary.results, rows(summary), strict=True):
+        style = None if one.state == "reached" else "red"
+        table.add_row(*map(shown, (cell.removesuffix(ending), *figures)), style=style)
     return table
 
 

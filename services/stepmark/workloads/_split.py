@@ -42,6 +42,6 @@ def training_order(train: Indices, seed: int, batch_size: int, steps: int) -> In
     return np.concatenate([epoch.reshape(batches, batch_size) for epoch in epochs])[:steps]
 
 
-def test_rows(test: Indices, batch_size: int) -> Indices:
+def filled_rows(test: Indices, batch_size: int) -> Indices:
     """Return the test samples in batches, of shape (batches, batch_size), the last filled up with the first samples."""
     return np.resize(test, (math.ceil(len(test) / batch_size), batch_size))
