@@ -18,6 +18,7 @@ from stepmark.engines._protocol import Engine, Weights
 from stepmark.errors import CannotRun, ModelRefused
 from stepmark.launch import loop, reporting
 from stepmark.launch.group import ControlGroup
+from stepmark.launch.own_model import SAME
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.probe import begin
 from stepmark.results.learning import Evaluation, LearningReport
@@ -28,7 +29,6 @@ from stepmark.workloads._protocol import InputSpec, Workload
 from stepmark.workloads._split import filled_rows, split, training_order
 
 _BYTES_MOST = 1 << 30
-_SAME = 1e-2  # BatchNorm over 32 samples changes outputs by more than this where half of the samples are others.
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Exam:
         outputs: Sequence[NDArray[Any]] = [
             self._engine.forward(index)[: self._apart] for index in (self._first, self._first + len(self._labels))
         ]
-        if np.linalg.norm(outputs[0] - outputs[1]) > _SAME * np.linalg.norm(outputs[0]):
+        if np.linalg.norm(outputs[0] - outputs[1]) > SAME * np.linalg.norm(outputs[0]):
             raise ModelRefused(
                 "expected outputs of a sample that do not depend on the other samples of its batch, found others, as "
                 "with BatchNorm in training. Choose a model without it."
