@@ -6,7 +6,7 @@ import pytest
 from conftest import needs
 from stepmark.errors import CannotRun
 from stepmark.workloads._batches import global_batches
-from stepmark.workloads._datasets import PythonDocs, samples_of
+from stepmark.workloads._datasets import PythonDocs, data_digest, samples_of
 from stepmark.workloads._protocol import TEXT_TOKENS, InputSpec
 from stepmark.workloads._split import TEST_MOST, filled_rows, split, training_order
 
@@ -88,3 +88,11 @@ def test_a_model_that_cannot_read_the_text_is_refused(spec: InputSpec, said: str
     assert found.startswith("a model that predicts the next character of a text: ")
     assert said in found
     assert NEXT.why_not("python-docs") is None
+
+
+def test_a_source_of_real_samples_has_a_digest_for_the_record_and_random_ones_have_none() -> None:
+    found = data_digest("python-docs")
+    assert found == PythonDocs(NEXT).digest
+    assert found is not None
+    assert len(found) == 64
+    assert data_digest("synthetic") is None
