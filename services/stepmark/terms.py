@@ -9,7 +9,9 @@ Option = Literal[
 ]
 OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]
-DataSource = Literal["synthetic", "host", "digits"]
+DataSource = Literal["synthetic", "host", "digits", "python-docs"]
+REAL_SOURCES: tuple[DataSource, ...] = ("digits", "python-docs")
+"""The sources with samples that a model can learn from."""
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Launcher = Literal["ray", "bare"]

@@ -103,7 +103,7 @@ def test_each_token_is_labelled_with_the_next(source: str) -> None:
     if source == "digits":
         needs("sklearn")
     spec = InputSpec("tokens", (63,), 17, 17, next_token=True)
-    assert spec.why_not_digits() is None
+    assert spec.why_not(source) is None
     inputs, labels = global_batches(spec, source, 7, 5, 1)[0]
     assert inputs.shape == labels.shape == (5, 63)
     assert inputs.dtype == labels.dtype == np.int64

@@ -126,7 +126,7 @@ class _Case:
         certificates: Mapping[str, Certificate],
     ) -> "_Case":
         ours, theirs = measured.get(pair.cell.key, NOTHING), measured.get(pair.base.key, NOTHING)
-        parity, comparable = _parity(pair.cell, pair.base, certificates)
+        parity, comparable = parity_of(pair.cell, pair.base, certificates)
         case = cls(pair, ours, theirs, parity, "")
         if scenario.spec.parity == "required" and not comparable:
             return replace(case, withheld=f"parity is required and not proven: {parity}")
@@ -234,7 +234,7 @@ def _told(case: _Case, ratio: Estimate | None, minimum_effect: float) -> Compari
     )
 
 
-def _parity(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> tuple[str, bool]:
+def parity_of(cell: Cell, base: Cell, certificates: Mapping[str, Certificate]) -> tuple[str, bool]:
     """Return what is proven of both sides, in words, and whether they may be compared.
 
     A cell that cannot run has no proof.

@@ -8,10 +8,10 @@ from typing import get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from stepmark.analysis.compare import BLOCKS_LEAST, Verdict, judge
-from stepmark.analysis.families import TESTED_AT, family
-from stepmark.analysis.intervals import Estimate, paired_ratio, ratios_within_blocks, typical
+from stepmark.analysis.compare import Verdict
+from stepmark.analysis.intervals import Estimate, paired_ratio, typical
 from stepmark.analysis.pairs import pairs
+from stepmark.analysis.within_blocks import Sides, judged
 from stepmark.plan.cells import Cell
 from stepmark.results.starts import StartRecord, StartReport, Starts
 from stepmark.scenario.model import Scenario
@@ -141,26 +141,14 @@ def _cases(
 
 def _judged(cases: Sequence[_Case], minimum_effect: float) -> Iterator[StartComparison]:
     """Judge those with enough blocks as one family. Of the others nothing is claimed, whatever their figures are."""
-    logs = [np.log(ratios_within_blocks(case.ours, case.theirs)) for case in cases]
-    members = [index for index, one in enumerate(logs) if len(one) >= BLOCKS_LEAST]
-    tested = family([logs[index] for index in members]) if members else None
-    for index, case in enumerate(cases):
-        verdict: Verdict = "inconclusive"
-        if tested is None or index not in members:
-            ratio = paired_ratio(case.ours, case.theirs)
-            reason = f"a claim needs {BLOCKS_LEAST} blocks with both sides, and there are {len(logs[index])}"
-        else:
-            place = members.index(index)
-            ratio = tested.tests[place].ratio(tested.interval_level)
-            verdict, reason = judge(ratio, minimum_effect)
-            if verdict in ("faster", "slower") and tested.p_adjusted[place] > TESTED_AT:
-                verdict, reason = "inconclusive", "starts lie at two levels; more blocks would show which is typical"
+    found = judged([Sides(case.ours, case.theirs) for case in cases], minimum_effect, "starts")
+    for case, one in zip(cases, found, strict=True):
         yield StartComparison(
             cell=case.cell,
             reference=case.reference,
             kind=case.kind,
-            ratio=ratio,
-            blocks=len(logs[index]),
-            verdict=verdict,
-            reason=reason,
+            ratio=one.ratio,
+            blocks=one.blocks,
+            verdict=one.verdict,
+            reason=one.reason,
         )

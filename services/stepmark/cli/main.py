@@ -29,6 +29,7 @@ from stepmark.cli.commands import (
     results,
     run,
     submit,
+    time_to_accuracy,
     upload,
     validate,
 )
@@ -63,6 +64,7 @@ for command in (
     parity.parity,
     largest_batch.largest_batch,
     first_step.first_step,
+    time_to_accuracy.time_to_accuracy,
     results.results,
     report.report,
     compare.compare,

@@ -13,9 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from stepmark import catalog
-from stepmark.devices.nvml import here
 from stepmark.devices.visible import device_variables
-from stepmark.devices.watch import energy_joules
 from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import IMPORTED_AT_NS, loop, own_model, process, reporting
@@ -23,6 +21,7 @@ from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
+from stepmark.launch.learning import learn
 from stepmark.launch.nccl_log import log_variables, transport_flags
 from stepmark.launch.samples import all_samples, own_samples
 from stepmark.launch.spec import LaunchSpec
@@ -30,6 +29,7 @@ from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
 from stepmark.plan.blocks import Probe
 from stepmark.results.certificate import ProbeReport
+from stepmark.results.learning import LearningReport
 from stepmark.results.record import StartupSeconds
 from stepmark.results.starts import StartReport
 from stepmark.workloads import _weights
@@ -76,6 +76,8 @@ def run(spec: LaunchSpec) -> None:
             reporting.write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
         elif spec.launch.start is not None:
             reporting.write(spec, {"start": _start(spec, watch).model_dump(mode="json")})
+        elif spec.launch.target is not None:
+            reporting.write(spec, {"learning": _learn(spec, watch).model_dump(mode="json")})
         else:
             _measure(spec, watch)
         status = 0
@@ -175,6 +177,16 @@ def _start(spec: LaunchSpec, watch: Stopwatch) -> StartReport:
     return report
 
 
+def _learn(spec: LaunchSpec, watch: Stopwatch) -> LearningReport:
+    """Train to the target and beyond, and return what was reached."""
+    begun = _begin(spec, watch)
+    begun.buffer.phase = Phase.STEPPING
+    inputs = begun.workload.input(begun.params)
+    report = learn(spec, begun.engine, begun.group, begun.workload, inputs, begun.recorder)
+    begun.group.finish()
+    return report
+
+
 def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     begun = _begin(spec, watch)
     engine, group, recorder, buffer = begun.engine, begun.group, begun.recorder, begun.buffer
@@ -263,16 +275,11 @@ def _run_windows(
     A value is None where it is unknown.
     """
     loop.warm_up(recorder, spec.measurement)
-    compiled, used = compilations(), _joules(spec)
+    compiled, used = compilations(), reporting.joules(spec)
     with meter.measuring():
         loop.measure(recorder, spec.measurement)
-    used_now = _joules(spec)
+    used_now = reporting.joules(spec)
     return (compiled, compilations()), None if used is None or used_now is None else used_now - used
-
-
-def _joules(spec: LaunchSpec) -> float | None:
-    gpus = spec.placement.gpus
-    return energy_joules(here(), gpus) if gpus else None
 
 
 if __name__ == "__main__":

@@ -158,9 +158,13 @@ class Recorder:
             self._device_times.append(device.device_step_nanoseconds())
         return nanoseconds
 
+    def begin_anew(self) -> None:
+        """Number the steps from 0 again, so that the next one takes the first batch."""
+        self._next_step = 0
+
     @property
     def steps_done(self) -> int:
-        """Return the number of steps in all windows so far."""
+        """Return the number of steps so far, since they were last numbered from 0."""
         return self._next_step
 
     def total(self, kind: str) -> tuple[int, float]:
@@ -236,13 +240,18 @@ def measure(recorder: Recorder, limits: Measurement) -> None:
     """
     gc.collect()
     gc.freeze()
+    agree_on_stretch(recorder, limits.max_steps)
     least = limits.min_steps
+    if recorder.stamp_steps > 1:
+        least = max(least, STRETCHES_LEAST * recorder.stamp_steps)
+    _fill(recorder, "measured", least, limits.max_steps, limits.min_seconds)
+
+
+def agree_on_stretch(recorder: Recorder, max_steps: int) -> None:
+    """Have the ranks agree on the steps of a stretch, by the median step of the warm-up, where a device runs ahead."""
     if recorder.device is not None:
         step = statistics.median(recorder.step_nanoseconds()[1:] or recorder.step_nanoseconds()) / _NS
-        recorder.stamp_steps = int(recorder.group.agree_max(steps_of_a_stretch(step, limits.max_steps)))
-        if recorder.stamp_steps > 1:
-            least = max(least, STRETCHES_LEAST * recorder.stamp_steps)
-    _fill(recorder, "measured", least, limits.max_steps, limits.min_seconds)
+        recorder.stamp_steps = int(recorder.group.agree_max(steps_of_a_stretch(step, max_steps)))
 
 
 def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:

@@ -11,7 +11,7 @@ from stepmark.errors import ModelRefused
 from stepmark.results.record import ModelFacts
 from stepmark.workloads._protocol import InputSpec, Workload
 
-_SAME = 1e-3  # Kernels of GPUs whose sums differ from run to run are a hundred times closer than this.
+SAME = 1e-3  # Kernels of GPUs whose sums differ from run to run are a hundred times closer than this.
 
 
 def check_outputs(engine: Engine, spec: InputSpec) -> None:
@@ -33,7 +33,7 @@ def _problem(first: NDArray[np.float64], second: NDArray[np.float64], spec: Inpu
         return f"expected outputs of shape ({expected}), found ({found}). Change the model, or its `sample`."
     if not np.isfinite(first).all():
         return "expected finite outputs, found NaN or infinity. Check the model's initial weights and its precision."
-    if np.linalg.norm(first - second) > _SAME * np.linalg.norm(first):
+    if np.linalg.norm(first - second) > SAME * np.linalg.norm(first):
         return (
             "expected the same outputs of the same batch, found others each time: the model is random in training, as "
             "with dropout. Build it with a rate of 0."

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from stepmark import catalog
+from stepmark.devices.nvml import here
+from stepmark.devices.watch import energy_joules
 from stepmark.engines._device import Memory, matmul_flops
 from stepmark.engines._protocol import Engine
 from stepmark.errors import ModelRefused, UnsupportedHere, printable
@@ -20,6 +22,7 @@ from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
+from stepmark.workloads._datasets import data_digest
 from stepmark.workloads._protocol import Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"
@@ -75,8 +78,16 @@ def rank_report(
     )
 
 
+def joules(spec: LaunchSpec) -> float | None:
+    """Return the energy that this rank's GPUs have used by their own counters, or None where it is unknown."""
+    gpus = spec.placement.gpus
+    return energy_joules(here(), gpus) if gpus else None
+
+
 def _process_flags(spec: LaunchSpec) -> dict[str, str]:
-    return {"niceness": str(os.nice(0))} | (setting_flags(os.environ) if spec.placement.gpus else {})
+    digest = data_digest(spec.data.source)
+    data = {} if digest is None else {"data_digest": digest}
+    return {"niceness": str(os.nice(0))} | data | (setting_flags(os.environ) if spec.placement.gpus else {})
 
 
 def _device_memory(memory: Memory | None) -> DeviceMemory | None:

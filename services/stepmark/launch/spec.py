@@ -11,6 +11,7 @@ from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
 from stepmark.plan.foreign import WorkloadFile
 from stepmark.results.certificate import ProbeReport
+from stepmark.results.learning import LearningReport
 from stepmark.results.record import Failure, RankReport
 from stepmark.results.starts import StartReport
 from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
@@ -83,6 +84,12 @@ class LaunchSpec(_Part):
         return self.launch.cell
 
     @property
+    def stamps_most(self) -> int:
+        """Return the most stamps after the warm-up, with the starts of the windows of a launch that is evaluated."""
+        target = self.launch.target
+        return self.measurement.max_steps if target is None else 2 * target.max_steps
+
+    @property
     def is_check(self) -> bool:
         """Return whether this is a parity check, in which nothing is timed."""
         return self.launch.probe is not None
@@ -118,10 +125,10 @@ class LaunchSpec(_Part):
 class RankOutcome(BaseModel):
     """Say how one rank's process ended.
 
-    It holds a report with its steps, the report of a parity check or of a start, or a failure. `steps_npz` is what
-    `pack_steps` makes of this rank's times, each array with one row. `forked` says whether the process was forked from
-    a zygote. `stalled_seconds` is the limit of seconds without a step that this rank exceeded, or None where it did
-    not.
+    It holds a report with its steps, the report of a parity check, of a start or of a learning launch, or a failure.
+    `steps_npz` is what `pack_steps` makes of this rank's times, each array with one row. `forked` says whether the
+    process was forked from a zygote. `stalled_seconds` is the limit of seconds without a step that this rank exceeded,
+    or None where it did not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,6 +137,7 @@ class RankOutcome(BaseModel):
     report: RankReport | None = None
     probe: ProbeReport | None = None
     start: StartReport | None = None
+    learning: LearningReport | None = None
     failure: Failure | None = None
     steps_npz: Annotated[bytes, Field(max_length=1 << 24)] = b""
     steps_done: int = 0

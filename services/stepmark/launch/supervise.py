@@ -18,6 +18,7 @@ from stepmark.launch.spec import LaunchSpec, RankOutcome
 from stepmark.launch.stops import Stops, is_stopped
 from stepmark.results.certificate import ProbeReport
 from stepmark.results.device import DeviceMemory
+from stepmark.results.learning import LearningReport
 from stepmark.results.record import Failure, RankReport, unpack_steps
 from stepmark.results.starts import StartReport
 
@@ -41,7 +42,7 @@ def run_child(
     if given, is called with the pace while the child runs, and `gpus`, if given, watches the child's GPUs.
     """
     spec.placement.directory.mkdir(parents=True, mode=0o700)
-    buffer = StampBuffer.create(spec.placement.directory / reporting.STAMPS, spec.measurement.max_steps)
+    buffer = StampBuffer.create(spec.placement.directory / reporting.STAMPS, spec.stamps_most)
     try:
         started = ForkedChild(spec, zygote) if zygote is not None else FreshChild(spec, environment)
         watch = _Watch(spec, buffer, other_rank_failed, tell, gpus)
@@ -140,6 +141,9 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         if spec.launch.start is not None:
             start = StartReport.model_validate_json(json.dumps(document["start"]))
             return RankOutcome(rank=spec.group.rank, start=start)
+        if spec.launch.target is not None:
+            learning = LearningReport.model_validate_json(json.dumps(document["learning"]))
+            return RankOutcome(rank=spec.group.rank, learning=learning, steps_done=steps_done)
         report = RankReport.model_validate_json(json.dumps(document["report"]))
         steps = (spec.placement.directory / reporting.STEPS).read_bytes()
         _check_steps(report, steps)

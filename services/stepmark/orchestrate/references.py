@@ -17,7 +17,7 @@ def reference_file(scenario: Scenario, run_id: str, launch: Launch) -> Path | No
     folders.
     """
     probe = launch.probe
-    if probe is None and not launch.warm and launch.start is None:
+    if launch.is_timed:
         reference = timed_reference(scenario, launch.cell)
         probe = reference.probe if reference is not None else None
     return scratch_folder(run_id) / probe.file if probe is not None else None

@@ -14,6 +14,7 @@ import numpy as np
 from stepmark.plan.cells import Cell, Machine, cells
 from stepmark.plan.foreign import WorkloadFacts
 from stepmark.scenario.model import Scenario, WorkloadChoice
+from stepmark.scenario.target import Target
 from stepmark.terms import Compared, StartKind
 
 
@@ -51,8 +52,8 @@ class Launch:
     """Describe one measurement of one cell in one block.
 
     `seed` is the launch's own, the same on all ranks and in every run. `attempt` is 0, or 1 where the launch is made
-    again. `warm` marks a launch that is not recorded (`plan/warm.py`), and `start` one that is measured up to its first
-    step only (`plan/starts.py`).
+    again. `warm` marks a launch that is not recorded (`plan/warm.py`), `start` one that is measured up to its first
+    step only (`plan/starts.py`), and `target` one that trains to an accuracy (`plan/learning.py`).
     """
 
     cell: Cell
@@ -63,12 +64,20 @@ class Launch:
     attempt: int = 0
     warm: bool = False
     start: Start | None = None
+    target: Target | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Return whether this is a launch of a run, whose steps are timed in windows and proven afterwards."""
+        return self.probe is None and not self.warm and self.start is None and self.target is None
 
     @property
     def id(self) -> str:
         """Return the name of the launch in its run."""
         if self.start is not None:
             return f"{self.start.kind}.{launch_id(self.cell, self.block, self.attempt)}"
+        if self.target is not None:
+            return f"learning.{launch_id(self.cell, self.block, self.attempt)}"
         if self.warm:
             return f"warm.{self.cell.key}"
         if self.probe is not None:

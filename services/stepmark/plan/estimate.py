@@ -20,7 +20,7 @@ COMPILED_FIRST_STEP_SECONDS = {
     "keras-jax": 4.0,
     "tf-keras": 3.0,
 }
-_STEP_SECONDS = 0.02
+STEP_SECONDS = 0.02
 _GPU_WINDOW_SECONDS = 4.0
 _PARTS_SHARE = 0.25  # Timing the parts of a step takes this share of the window's seconds (`launch/parts.py`).
 
@@ -41,7 +41,7 @@ def estimate_seconds(plan: Plan, blocks: int, launcher: str, fresh_process: bool
 def _launch_seconds(plan: Plan, launch: Launch) -> float:
     m = plan.scenario.spec.measurement
     scripted = plan.scenario.spec.workload.params.get("stepSeconds")
-    step = scripted if isinstance(scripted, int | float) else _STEP_SECONDS
+    step = scripted if isinstance(scripted, int | float) else STEP_SECONDS
     window = max(m.min_seconds, min(m.min_steps, m.max_steps) * step)
     if launch.cell.device == "gpu":
         window = max(window, min(_GPU_WINDOW_SECONDS, m.max_steps * step))

@@ -5,9 +5,15 @@ from collections.abc import Mapping
 import jinja2
 
 from stepmark.analysis.cells import CellResult
+from stepmark.analysis.learning import LearningSummary
 from stepmark.analysis.summary import Summary
+from stepmark.questions import learning
 from stepmark.questions.question import Question, questions
 from stepmark.report import headline, markdown, sentences, tables, words
+from stepmark.report.learning import headlines
+
+Answer = Summary | LearningSummary
+"""What answers a question, by the verb that measures it."""
 
 COMPARED_HEADINGS = ("compared", "setting", "mean step, ratio [interval]", "blocks", "verdict", "parity")
 CELL_HEADINGS = (
@@ -16,8 +22,16 @@ CELL_HEADINGS = (
 )  # fmt: skip
 
 
-def page(question: Question, summary: Summary) -> str:
+def stored(question: Question, text: str) -> Answer:
+    """Return the summary that was stored as JSON of this question."""
+    kind = LearningSummary if question.measured_by == "time-to-accuracy" else Summary
+    return kind.model_validate_json(text)
+
+
+def page(question: Question, summary: Answer) -> str:
     """Return the page of a question as Markdown. The same question and summary always give the same page."""
+    if isinstance(summary, LearningSummary):
+        return learning.page(question, summary)
     return markdown.rendered(
         jinja2.PackageLoader("stepmark.questions", "."),
         "answer.md.jinja",
@@ -34,7 +48,7 @@ def page(question: Question, summary: Summary) -> str:
     )
 
 
-def index(answers: Mapping[str, Summary]) -> str:
+def index(answers: Mapping[str, Answer]) -> str:
     """Return the page that lists all questions. `answers` maps the name of each answered question to its summary."""
     rows = [(question, answers.get(question.name)) for question in questions()]
     return markdown.rendered(
@@ -44,11 +58,13 @@ def index(answers: Mapping[str, Summary]) -> str:
     )
 
 
-def said(question: Question, summary: Summary) -> list[str]:
+def said(question: Question, summary: Answer) -> list[str]:
     """Return the answer in sentences: what the question asks for, the verdicts, then what more workers gave.
 
     Where executions are compared, when a slower start has paid comes last, if it was not asked for.
     """
+    if isinstance(summary, LearningSummary):
+        return list(headlines(summary))
     scaled = [_scaled(cell) for cell in summary.cells if cell.workers > 1 and cell.scaling is not None]
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from stepmark.analysis.summary import Summary
 from stepmark.questions import answer
 from stepmark.questions.question import questions
 
@@ -10,7 +9,7 @@ from stepmark.questions.question import questions
 def pages(folder: Path) -> dict[Path, str]:
     """Return the text of every page in `folder`, by its path: the index, and one page for each stored summary."""
     stored = {
-        question.name: (question, Summary.model_validate_json(file.read_text(encoding="utf-8")))
+        question.name: (question, answer.stored(question, file.read_text(encoding="utf-8")))
         for question in questions()
         if (file := folder / f"{question.name}.json").exists()
     }

@@ -1,5 +1,7 @@
 """Print texts and tables on a terminal, alike in every command."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -23,3 +25,9 @@ def print_whole(table: Table, console: Console) -> None:
     unlimited = console.options.update(max_width=1000)
     console.width = max(console.width, console.measure(table, options=unlimited).maximum)
     console.print(table)
+
+
+def common_ending(cells: Sequence[str]) -> str:
+    """Return what all names of cells end in after their executions, such as `.float32.w1`; empty where they differ."""
+    endings = {cell[cell.index(".", cell.index(".") + 1) :] for cell in cells}
+    return endings.pop() if len(endings) == 1 else ""

@@ -7,14 +7,14 @@ from rich.table import Table
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.starts import KINDS, StartComparison, StartSummary
 from stepmark.analysis.written import Written
-from stepmark.report.rich_tables import shown, titled
+from stepmark.report.rich_tables import common_ending, shown, titled
 from stepmark.report.words import UNKNOWN
 
 
 def start_tables(summary: StartSummary) -> Iterator[Table]:
     """Yield the seconds of each cell's kinds of starts, then the parts that they are made of."""
     cells = list(dict.fromkeys(one.cell for one in summary.results))
-    ending = _common_ending(cells)
+    ending = common_ending(cells)
     by_start = {(one.cell, one.kind): one for one in summary.results}
     kinds = [kind for kind in KINDS if any(one.kind == kind for one in summary.results)]
     table = _table("seconds to the first step [95 %]", kinds)
@@ -39,15 +39,9 @@ def _table(title: str, headings: Sequence[str]) -> Table:
     return table
 
 
-def _common_ending(cells: Sequence[str]) -> str:
-    """Return what all names of cells end in after their executions, such as `.float32.w1`; empty where they differ."""
-    endings = {cell[cell.index(".", cell.index(".") + 1) :] for cell in cells}
-    return endings.pop() if len(endings) == 1 else ""
-
-
 def sentences(summary: StartSummary) -> Iterator[str]:
     """Yield what may be claimed of each comparison, what a cache saves, and what failed or is part of no figure."""
-    if ending := _common_ending([one.cell for one in summary.results]):
+    if ending := common_ending([one.cell for one in summary.results]):
         yield f"all cells: {ending[1:]}"
     yield from map(_sentence, summary.comparisons)
     for one in summary.results:

@@ -2,6 +2,7 @@
 
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
+from stepmark.analysis.learning import LearningSummary
 from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization
 from stepmark.report import sentences, words
@@ -107,7 +108,7 @@ def _number(value: float | None, digits: int) -> str:
     return UNKNOWN if value is None else f"{value:,.{digits}f}"
 
 
-def parity_rows(summary: Summary) -> list[list[str]]:
+def parity_rows(summary: Summary | LearningSummary) -> list[list[str]]:
     """Return a row for every stage of every certificate; a certificate without stages says why."""
     return [row for certificate in summary.certificates for row in _certificate(certificate)]
 

@@ -1,16 +1,13 @@
 """The records of `first-step`: what each process took from its start to its first finished step, in one JSON file."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from stepmark.errors import CannotRun
-from stepmark.plan.cells import Cell, Machine
 from stepmark.results.base import Clean, Count, RecordModel, Text
-from stepmark.results.environment import Environment
+from stepmark.results.own_file import OwnFile
 from stepmark.results.record import Failure, Seconds
-from stepmark.terms import Launcher, StartKind
+from stepmark.terms import StartKind
 
 FILE = "first-step.json"
 
@@ -57,21 +54,17 @@ class StartRecord(RecordModel):
         return max(self.ranks, key=lambda report: report.script_seconds, default=None)
 
 
-class Starts(RecordModel):
+class Starts(OwnFile):
     """All starts of a scenario on one machine, of the blocks that are complete.
 
     `edit` holds the parameters that the edit changed, with their new values; None where nothing was edited.
     """
 
-    schema_version: Literal[1] = 1
-    stepmark_version: Text
-    scenario: dict[str, Any]
-    scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    machine: Machine
-    launcher: Launcher
-    environment: Environment
+    FILE: ClassVar[str] = FILE
+    HOLDS: ClassVar[str] = "the starts of `stepmark first-step`"
+    KEPT: ClassVar[tuple[str, ...]] = (*OwnFile.KEPT, "edit")
+
     edit: dict[Text, JsonValue] | None
-    cells: tuple[Cell, ...]
     starts: tuple[StartRecord, ...] = ()
 
     @property
@@ -82,33 +75,3 @@ class Starts(RecordModel):
     def with_block(self, starts: tuple[StartRecord, ...]) -> "Starts":
         """Return these starts with those of one more block."""
         return self.model_copy(update={"starts": (*self.starts, *starts)})
-
-    def save(self, folder: Path) -> None:
-        """Write the file under a draft name and rename it, so that it appears whole or not at all.
-
-        Raises:
-            CannotRun: the folder cannot be written to.
-        """
-        draft = folder / f"{FILE}.draft"
-        try:
-            draft.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            draft.rename(folder / FILE)
-        except OSError as error:
-            raise CannotRun(f"{folder}: expected to write {FILE}, found: {error.strerror}. Make room.") from None
-
-    @classmethod
-    def load(cls, folder: Path) -> "Starts | None":
-        """Return the starts that the folder holds, or None where it has none.
-
-        Raises:
-            CannotRun: the file is not what `save` wrote.
-        """
-        try:
-            return cls.model_validate_json((folder / FILE).read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            why = error.strerror if isinstance(error, OSError) else f"{error.error_count()} fields that do not fit"
-            raise CannotRun(
-                f"{folder / FILE}: expected the starts of `stepmark first-step`, found: {why}. Choose another --out."
-            ) from None

@@ -17,6 +17,11 @@ from stepmark.terms import DeviceChoice, DeviceKind
 
 DEVICE_VARIABLE = "STEPMARK_DEVICE"
 _PLACES_UNKNOWN = 4096
+# The module that ships a source's samples, its name for people, and what to do where it is missing.
+_SHIPPED_BY = {
+    "digits": ("sklearn", "scikit-learn", "pip install 'stepmark[digits]'"),
+    "python-docs": ("pydoc_data", "Python's help topics (pydoc_data)", "Install the whole standard library."),
+}
 _COMPILERS = {"c++": ("c++", "g++", "clang++")}
 
 
@@ -93,11 +98,6 @@ def missing_modules(engine: str) -> list[str]:
     return interpreters.missing(interpreters.python_of(engine), catalog.load_engine(engine).SUPPORT.requires)
 
 
-def _lacks_digits(engine: str) -> bool:
-    """Return whether the engine's interpreter cannot read the digits."""
-    return bool(interpreters.missing(interpreters.python_of(engine), ["sklearn"]))
-
-
 def install_hint(engine: str) -> str:
     """Return the command that installs an engine's packages, or an empty string."""
     extra = catalog.load_engine(engine).SUPPORT.extra
@@ -139,7 +139,9 @@ def check_installed(plan: Plan) -> None:
             for engine in engines
             if not missing_modules(engine) and (why := why_no_cuda(engine, here())) is not None
         ]
-    if plan.scenario.spec.data.source == "digits" and any(map(_lacks_digits, engines)):
-        problems.append("data source digits: expected scikit-learn, found none. pip install 'stepmark[digits]'")
+    source = plan.scenario.spec.data.source
+    module, what, remedy = _SHIPPED_BY.get(source, ("", "", ""))
+    if module and any(interpreters.missing(interpreters.python_of(engine), [module]) for engine in engines):
+        problems.append(f"data source {source}: expected {what}, found none. {remedy}")
     if problems:
         raise CannotRun("\n".join(problems))

@@ -228,11 +228,8 @@ def _params_errors(scenario: Scenario, workload: "Workload") -> Iterator[Scenari
 
 
 def _data_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioError]:
-    if scenario.spec.data.source != "digits":
-        return
-    reason = workload.input(workload.parse(scenario.spec.workload.params)).why_not_digits()
-    if reason is not None:
-        expected = f"a model that takes the 8x8 digits: {reason}"
+    expected = workload.input(workload.parse(scenario.spec.workload.params)).why_not(scenario.spec.data.source)
+    if expected is not None:
         found = f"{scenario.spec.workload.model} with these params"
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
 

@@ -13,8 +13,9 @@ from stepmark import catalog
 from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
 from stepmark.scenario.sweep import Sweep
+from stepmark.scenario.target import Target
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import Compared, DataSource, DeviceChoice, OptimizerName, Option
+from stepmark.terms import REAL_SOURCES, Compared, DataSource, DeviceChoice, OptimizerName, Option
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -81,7 +82,8 @@ class Data(StrictModel):
     """Where the samples come from."""
 
     source: DataSource = "synthetic"
-    """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident."""
+    """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident;
+    python-docs: the text of Python's help topics, whose characters are predicted, resident."""
 
 
 class Measurement(StrictModel):
@@ -167,6 +169,10 @@ class Spec(StrictModel):
                 " && (self.compare != 'precisions' || self.sweep.precision.size() > 1)",
                 "two values or more in the list of sweep that is compared",
             ),
+            (
+                "!has(self.target.accuracy) || self.data.source in ['digits', 'python-docs']",
+                "data.source digits or python-docs where target.accuracy is set, since random labels cannot be learnt",
+            ),
         )
     )
 
@@ -192,6 +198,8 @@ class Spec(StrictModel):
     the machine or the profile has them and the installed packages can use them."""
     measurement: Measurement = Measurement()
     """How many launches and steps are measured, and when the figures are precise enough."""
+    target: Target = Target()
+    """The accuracy that `stepmark time-to-accuracy` trains to."""
     parity: Literal["required", "reported", "skipped"] = "required"
     """required: no verdict without certificates that both sides train the same model; reported: certificates are shown,
     but verdicts do not depend on them; skipped: no parity checks."""
@@ -215,6 +223,13 @@ class Spec(StrictModel):
         swept = {"executions": self.sweep.execution, "precisions": self.sweep.precision}.get(self.compare)
         if swept is not None and len(swept) < 2:
             raise ValueError(f"two {self.compare} or more in sweep, since they are compared")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_learnt(self) -> Self:
+        if self.target.accuracy is not None and self.data.source not in REAL_SOURCES:
+            known = " or ".join(REAL_SOURCES)
+            raise ValueError(f"data.source {known} where target.accuracy is set, since random labels cannot be learnt")
         return self
 
 
@@ -253,6 +268,8 @@ class Scenario(StrictModel):
             del document["spec"]["compare"]
         if not self.spec.sweep.message_bytes:
             del document["spec"]["sweep"]["messageBytes"]
+        if self.spec.target == Target():
+            del document["spec"]["target"]
         if self.spec.training.optimizer == "sgd":
             del document["spec"]["training"]["optimizer"]
         for name in _YOUNGER:

@@ -1,22 +1,18 @@
 """Make the samples: numpy batches that are the same for every engine, rank layout and run with one seed."""
 
-import importlib.util
 import math
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.errors import CannotRun
-from stepmark.workloads._protocol import DIGITS_SIDE, InputSpec
+from stepmark.workloads._datasets import Samples, continued, samples_of
+from stepmark.workloads._protocol import InputSpec
 
 # Inputs are float32 or, for tokens, int64. Labels that are classes are int64, (batch,), or (batch, length) where each
 # token has one; values and bits are float32, (batch, classes).
 Batch = tuple[NDArray[Any], NDArray[Any]]
-
 
 BATCHES = 4  # The steps of a launch use this many distinct batches in turn. More would only fill memory.
 _BYTES_MOST = 1 << 30
@@ -46,8 +42,10 @@ def local_batches(
 
     `batch_size` is that of the global batch.
     """
-    make = _digits if source == "digits" else _synthetic
-    return [make(spec, seed, index, batch_size, range(rank, batch_size, world_size)) for index in range(count)]
+    own, real = range(rank, batch_size, world_size), samples_of(source, spec)
+    if real is None:
+        return [_synthetic(spec, seed, index, own) for index in range(count)]
+    return [_drawn(real, seed, index, batch_size, own) for index in range(count)]
 
 
 def shard(batch: Batch, rank: int, world_size: int) -> Batch:
@@ -61,11 +59,11 @@ def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
     return [[shard(batch, index, count) for index in range(count)] for batch in batches]
 
 
-def _synthetic(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: range) -> Batch:
+def _synthetic(spec: InputSpec, seed: int, index: int, chosen: range) -> Batch:
     """Return the chosen samples of one batch. A sample depends on the seed, the batch's index and its own number."""
     if spec.next_token:
         drawn = [rng.integers(0, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
-        return _continued(np.stack(drawn))
+        return continued(np.stack(drawn))
     whole = spec.labels == "classes"
     labels = np.empty((len(chosen),) if whole else (len(chosen), spec.classes), np.int64 if whole else np.float32)
     inputs = np.empty((len(chosen), *spec.shape), np.float32 if spec.vocabulary is None else np.int64)
@@ -97,35 +95,8 @@ def _generators(seed: int, index: int, chosen: range) -> Iterator[np.random.Gene
         yield np.random.Generator(bits)
 
 
-def _continued(tokens: NDArray[np.int64]) -> Batch:
-    """Return each token except the last as input, and the token that follows it as its label."""
-    return tokens[:, :-1].copy(), tokens[:, 1:].copy()
-
-
-def _digits(spec: InputSpec, seed: int, index: int, batch_size: int, chosen: range) -> Batch:
-    pixels, labels = _load_digits()
-    drawn = np.random.default_rng([seed, index]).choice(len(labels), batch_size, replace=batch_size > len(labels))
-    own = drawn[chosen.start :: chosen.step]
-    inputs = pixels[own]
-    if spec.next_token:
-        return _continued(inputs.astype(np.int64))
-    if spec.kind == "tokens":
-        return inputs.astype(np.int64), labels[own]
-    inputs = (inputs / 16.0).astype(np.float32)
-    if spec.kind == "image":
-        enlarge = spec.shape[1] // DIGITS_SIDE
-        inputs = inputs.reshape(len(own), 1, DIGITS_SIDE, DIGITS_SIDE).repeat(enlarge, 2).repeat(enlarge, 3)
-    return inputs, labels[own]
-
-
-@cache
-def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return pixels (1797, 64) and labels.
-
-    They are read from scikit-learn's file, since importing scikit-learn would cost each launch 2 s.
-    """
-    found = importlib.util.find_spec("sklearn")
-    if found is None or found.origin is None:
-        raise CannotRun("data source 'digits': expected scikit-learn, found none. pip install 'stepmark[digits]'.")
-    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
-    return table[:, :-1], table[:, -1].astype(np.int64)
+def _drawn(samples: Samples, seed: int, index: int, batch_size: int, chosen: range) -> Batch:
+    """Return the chosen samples of one batch of real ones, drawn without repetition where there are enough."""
+    count = len(samples)
+    drawn = np.random.default_rng([seed, index]).choice(count, batch_size, replace=batch_size > count)
+    return samples.take(drawn[chosen.start :: chosen.step])

@@ -40,10 +40,13 @@ class _Own(Workload):
             if isinstance(annotated, type) and issubclass(annotated, StrictModel):
                 cls.params_model = annotated
 
+    def initial_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        """Return weights that a model can be trained from; axes are as the model's framework has them."""
+        return initial(shapes, seed, self._channels_last)
+
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
         """Return the weights that a parity check starts from; they depend on the built model's norms."""
-        weights = initial(shapes, seed, self._channels_last)
-        return decided_weights(weights, self._norms, self._channels_last)
+        return decided_weights(self.initial_weights(shapes, seed), self._norms, self._channels_last)
 
     def input(self, params: Any) -> InputSpec:
         if self.sample is None:

@@ -22,6 +22,7 @@ FRAMEWORKS = ("torch", "keras", "sleeper")
 FOREIGN_FLOAT64_LIMIT = 1e-7
 """This is `float64_limit` of workloads of others, which may have any layer: the largest that stepmark's own have."""
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
+TEXT_TOKENS = 97  # printable ASCII, the new line, and one for everything else
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,21 @@ class InputSpec:
         """Return the shape of the model's output for one sample."""
         return (*self.shape, self.classes) if self.next_token else (self.classes,)
 
-    def why_not_digits(self) -> str | None:
-        """Return what this model would have to accept to be fed with scikit-learn's digits, or None if it can be."""
+    def why_not(self, source: str) -> str | None:
+        """Return which kind of model the samples of this source need, or None if this model can be fed with them."""
+        reasons = {"digits": self._why_not_digits, "python-docs": self._why_not_text}
+        reason = reasons[source]() if source in reasons else None
+        needed = {"digits": "takes the 8x8 digits", "python-docs": "predicts the next character of a text"}
+        return None if reason is None else f"a model that {needed[source]}: {reason}"
+
+    def _why_not_text(self) -> str | None:
+        if self.kind != "tokens" or self.labels != "classes":
+            return "tokens as inputs, and labels that are classes"
+        if min(self.classes, self.vocabulary or 0) < TEXT_TOKENS:
+            return f"a vocabulary and classes of at least {TEXT_TOKENS}"
+        return None
+
+    def _why_not_digits(self) -> str | None:
         pixels = DIGITS_SIDE**2
         if self.labels != "classes":
             return "labels that are classes"
@@ -100,6 +114,8 @@ class Workload(ABC):
     """Models that no test of stepmark knows are inspected before they are timed (launch/own_model.py)."""
     engine_class: ClassVar[str] = "Engine"
     """This is the name of the class in an engine's module that runs this workload."""
+    uses_batch_statistics: ClassVar[bool] = False
+    """This says whether a sample's outputs depend on the other samples of its batch, as with BatchNorm."""
     exchanges_messages: ClassVar[bool] = False
     """This says whether a step is a collective, whose sizes the scenario lists in `sweep.messageBytes`."""
 
@@ -107,13 +123,17 @@ class Workload(ABC):
         """Return the frameworks that this workload supports."""
         return tuple(name for name in FRAMEWORKS if hasattr(self, f"{name}_model"))
 
+    def initial_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+        """Return weights that a model can be trained from, under torch's names and shapes, the same in every engine."""
+        return initial(shapes, seed)
+
     def starting_weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-        """Return the weights that a parity check starts from, under torch's names and shapes, the same in every engine.
+        """Return the weights that a parity check starts from, which are the initial ones.
 
         A model with ReLU overrides this. Where an input of a ReLU lies within rounding of zero, two correct engines may
         take different sides, and then their gradients differ by far more than rounding.
         """
-        return initial(shapes, seed)
+        return self.initial_weights(shapes, seed)
 
     def common_weights(self, variables: Sequence[tuple[str, Array]]) -> dict[str, Array]:
         """Return copies of a Keras model's variables, given as paths and values, in the form that all engines share."""

@@ -7,7 +7,7 @@ with one basic block each. MLPerf Tiny uses it as ResNet-8.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -116,6 +116,7 @@ class Resnet(Workload):
     """Build the network in each framework, and compute its costs."""
 
     params_model = Params
+    uses_batch_statistics: ClassVar[bool] = True
 
     def input(self, params: Params) -> InputSpec:
         return InputSpec("image", (params.channels, params.image_size, params.image_size), params.classes)

@@ -1,8 +1,7 @@
 """A page says what its stored summary says: verdicts with intervals, machine, versions, date, and nothing typed."""
 
 from conftest import ROOT
-from stepmark.analysis.summary import Summary
-from stepmark.questions.answer import index, page, said
+from stepmark.questions.answer import index, page, said, stored
 from stepmark.questions.question import questions
 from unit.report.example_summary import example
 
@@ -62,7 +61,7 @@ def test_an_answer_begins_with_what_is_asked_for() -> None:
 
 
 def test_stored_answers_are_of_the_questions_as_they_are_asked_now() -> None:
-    asked = {one.name: one.scenario.digest() for one in questions()}
+    by_name = {one.name: one for one in questions()}
     for path in STORED:
-        found = Summary.model_validate_json(path.read_text()).scenario_digest
-        assert found == asked[path.stem], f"measure question {path.stem} again"
+        found = stored(by_name[path.stem], path.read_text()).scenario_digest
+        assert found == by_name[path.stem].scenario.digest(), f"measure question {path.stem} again"

@@ -13,7 +13,6 @@ from stepmark.cli.verbs import questions as verb
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import make_plan
 from stepmark.plan.cells import Machine
-from stepmark.plan.estimate import estimate_seconds
 from stepmark.questions import question
 from stepmark.questions.question import Question, questions
 from stepmark.runs.measuring import Choices
@@ -27,7 +26,7 @@ QUESTIONS = questions()
 def test_every_cell_of_a_question_can_be_measured_on_two_cores_for_the_cost_that_it_says(one: Question) -> None:
     plan = make_plan(one.scenario, Machine(places=2, programs=("c++",)))
     assert plan.measurable == plan.cells
-    seconds = estimate_seconds(plan, one.scenario.spec.measurement.launches, "ray", fresh_process=False)
+    seconds = verb.estimated(one, plan, "ray")
     said = re.match(r"about (\d+) minutes on two cores", one.cost)
     assert said is not None
     assert abs(seconds / 60 - int(said[1])) <= 0.6

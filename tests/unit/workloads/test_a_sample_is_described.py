@@ -42,4 +42,5 @@ def test_a_rank_draws_its_own_samples_of_values() -> None:
 
 
 def test_digits_are_refused_where_labels_are_not_classes() -> None:
-    assert InputSpec("vector", (64,), 10, labels="values").why_not_digits() == "labels that are classes"
+    found = InputSpec("vector", (64,), 10, labels="values").why_not("digits")
+    assert found == "a model that takes the 8x8 digits: labels that are classes"

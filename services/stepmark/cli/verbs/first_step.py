@@ -61,7 +61,7 @@ def first_step(file: Path, wanted: Wanted, as_json: bool) -> None:
     check_installed(plan)
     folder = folder_of(scenario, wanted.out)
     with sole_user(folder):
-        starts = _kept(folder, _empty(plan, edit, wanted.launcher), wanted.resume)
+        starts = _empty(plan, edit, wanted.launcher).begun_in(folder, wanted.resume)
         if any(blocks[starts.blocks :]):
             starts = _measured(plan, blocks, starts, folder)
     _show(plan, starts, folder, as_json)
@@ -97,27 +97,6 @@ def _empty(plan: Plan, edit: Edit | None, launcher: Launcher) -> Starts:
         edit=None if edit is None else dict(edit),
         cells=plan.cells,
     )
-
-
-def _kept(folder: Path, empty: Starts, resume: bool) -> Starts:
-    """Return the starts that the folder holds, if these are to be continued, or none.
-
-    Raises:
-        CannotRun: it holds starts that are not to be continued, or of another scenario, edit, machine or version.
-    """
-    found = Starts.load(folder)
-    if found is None:
-        return empty
-    if not resume:
-        raise CannotRun(f"{folder}: expected no {FILE}, found one. Add --resume, or choose another --out.")
-    for name in ("scenario_digest", "edit", "machine", "launcher", "stepmark_version"):
-        before, after = getattr(found, name), getattr(empty, name)
-        if before != after:
-            raise CannotRun(
-                f"{folder}: expected {name} as in the first part ({before}), found {after}. "
-                "Continue as it was begun, or choose another --out."
-            )
-    return found
 
 
 def _measured(plan: Plan, blocks: tuple[tuple[Launch, ...], ...], starts: Starts, folder: Path) -> Starts:

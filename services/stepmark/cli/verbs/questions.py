@@ -11,12 +11,17 @@ from rich.console import Console
 
 from stepmark.cli.options import HubChoices, Launcher
 from stepmark.cli.verbs import run as run_verb
+from stepmark.cli.verbs import time_to_accuracy as learning_verb
 from stepmark.errors import CannotRun
-from stepmark.plan.blocks import make_plan
+from stepmark.plan.blocks import Plan, make_plan
 from stepmark.plan.estimate import estimate_seconds
+from stepmark.plan.learning import estimate_learning_seconds
 from stepmark.questions import pages
+from stepmark.questions.answer import Answer
 from stepmark.questions.question import Question, questions
 from stepmark.report.rich_tables import print_whole, shown, titled
+from stepmark.results.learning import FILE as LEARNING_FILE
+from stepmark.results.learning import LearningRecords
 from stepmark.results.store import FILE
 from stepmark.runs.machine import machine_for
 from stepmark.runs.measuring import Choices
@@ -45,7 +50,13 @@ def _document(question: Question, seconds: float) -> dict[str, object]:
 
 
 def _seconds(question: Question, launcher: str) -> float:
-    plan = make_plan(question.scenario, machine_for(question.scenario.spec))
+    return estimated(question, make_plan(question.scenario, machine_for(question.scenario.spec)), launcher)
+
+
+def estimated(question: Question, plan: Plan, launcher: str) -> float:
+    """Return the estimated seconds that the question's verb takes for this plan."""
+    if question.measured_by == "time-to-accuracy":
+        return estimate_learning_seconds(plan, launcher)
     return estimate_seconds(plan, question.scenario.spec.measurement.launches, launcher, fresh_process=False)
 
 
@@ -59,7 +70,7 @@ def run(numbers: Sequence[int], out: Path, budget: float | None, choices: Choice
     start, failed = time.monotonic(), False
     for question in _chosen(numbers):
         folder = out / question.name
-        if choices.resume and (folder / _ENDED).exists():
+        if choices.resume and _has_ended(question, folder):
             typer.echo(f"question {question.number}: measured already, in {folder}")
             continue
         left = None if budget is None else budget - (time.monotonic() - start)
@@ -75,11 +86,22 @@ def run(numbers: Sequence[int], out: Path, budget: float | None, choices: Choice
         raise typer.Exit(1)
 
 
+def _has_ended(question: Question, folder: Path) -> bool:
+    if question.measured_by == "time-to-accuracy":
+        kept = LearningRecords.load(folder)
+        return kept is not None and kept.blocks >= question.scenario.spec.measurement.launches
+    return (folder / _ENDED).exists()
+
+
 def _measured(question: Question, folder: Path, choices: Choices) -> bool:
     """Measure one question, or go on with it, and return whether nothing failed."""
     typer.echo(f"question {question.number}: {question.question}")
     begun = choices.resume and (folder / FILE).exists()
     try:
+        if question.measured_by == "time-to-accuracy":
+            wanted = learning_verb.Wanted(folder, choices.resume, choices.launcher)
+            learning_verb.time_to_accuracy(question.file, wanted, as_json=False)
+            return True
         run_verb.run(question.file, folder, replace(choices, resume=begun), HubChoices(), live_listen=None)
     except typer.Exit as ended:
         return ended.exit_code == 0
@@ -117,7 +139,7 @@ def answer(folders: Sequence[Path], into: Path) -> None:
 
 def _stored(folder: Path) -> tuple[str, str]:
     """Return the question's name and its summary as JSON."""
-    summary = summary_of(folder)
+    summary: Answer = learning_verb.summary_in(folder) if (folder / LEARNING_FILE).exists() else summary_of(folder)
     asked = {question.scenario.digest(): question.name for question in questions()}
     if summary.scenario_digest not in asked:
         raise CannotRun(
