@@ -7,6 +7,7 @@ Schema history
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
+    7  tokens of batches that differ in length; what was compiled again
 """
 
 import io
@@ -132,6 +133,29 @@ class ModelFacts(RecordModel):
     flops_source: Text | None = None
 
 
+class BatchTokens(RecordModel):
+    """The tokens of one rank's share of each batch, in the order in which the steps use them in turn.
+
+    Step i, counted from the first of the warm-up, uses batch i modulo their number. `real` are the tokens without
+    padding, and `padded` those with it.
+    """
+
+    real: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
+    padded: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
+
+
+class Recompilations(RecordModel):
+    """What a framework counted of tracing and compiling the step anew, from its start to the end of its windows.
+
+    `recompiles` is how often it traced or compiled the step again after the first time, `graph_breaks` where torch had
+    to end a graph, and `compile_seconds` what all its compilations took. None is unknown.
+    """
+
+    recompiles: Count
+    graph_breaks: Count | None = None
+    compile_seconds: Seconds | None = None
+
+
 class RankReport(RecordModel):
     """What one rank's process reports of its launch.
 
@@ -139,7 +163,8 @@ class RankReport(RecordModel):
     are None on CPU cores, whose memory is `peak_memory_bytes`: the most that the process had of the host. `departures`
     are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
     `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
-    the process ended before it. `model` is reported by rank 0 of own models, which have no formula.
+    the process ended before it. `model` is reported by rank 0 of own models, which have no formula. `batch_tokens` is
+    None where all samples have one length, and `recompilations` where nothing is compiled.
     """
 
     rank: Count
@@ -162,6 +187,8 @@ class RankReport(RecordModel):
     device_memory: DeviceMemory | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
     model: ModelFacts | None = None
+    batch_tokens: BatchTokens | None = None
+    recompilations: Recompilations | None = None
 
 
 class Failure(RecordModel):
@@ -181,7 +208,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4, 5, 6] = 6
+    schema_version: Literal[1, 2, 3, 4, 5, 6, 7] = 7
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

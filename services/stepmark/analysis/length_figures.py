@@ -1,0 +1,52 @@
+"""Say what batches of different lengths cost a cell, from its launches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stepmark.analysis.intervals import typical
+from stepmark.analysis.lengths import LaunchLengths
+from stepmark.analysis.step_times import Rate, SummaryModel
+from stepmark.results.record import Recompilations
+
+
+class LengthFigures(SummaryModel):
+    """Store what a cell's launches say of batches of different lengths, as `LaunchLengths` does.
+
+    `tokens_per_second` counts real tokens over all workers, with its 95 % interval over blocks. Counts and seconds are
+    medians over launches, of the rank with most.
+    """
+
+    shapes: int
+    padding_ratio: float
+    tokens_per_second: Rate
+    recompiles: float | None
+    graph_breaks: float | None
+    compile_seconds: float | None
+    first_visit_seconds: float | None
+
+
+def length_figures(found: Sequence[tuple[LaunchLengths, float]], level: float) -> LengthFigures | None:
+    """Return the figures of a cell from those of its good launches, each with its samples per second.
+
+    It is None where all samples have one length.
+    """
+    if not found:
+        return None
+    launches = [one for one, _ in found]
+    rate = typical(np.array([one.tokens_per_sample * samples for one, samples in found]), level)
+    return LengthFigures(
+        shapes=launches[0].shapes,
+        padding_ratio=launches[0].padding_ratio,
+        tokens_per_second=Rate(median=rate.value, low=rate.low, high=rate.high),
+        first_visit_seconds=_median([one.first_visit_seconds for one in launches]),
+        **{
+            name: _median([getattr(one.recompilations, name, None) for one in launches])
+            for name in Recompilations.model_fields
+        },
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
