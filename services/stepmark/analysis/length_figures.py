@@ -7,7 +7,7 @@ import numpy as np
 from stepmark.analysis.intervals import typical
 from stepmark.analysis.lengths import LaunchLengths
 from stepmark.analysis.step_times import Rate, SummaryModel
-from stepmark.results.record import Recompilations
+from stepmark.results.shapes import Recompilations
 
 
 class LengthFigures(SummaryModel):

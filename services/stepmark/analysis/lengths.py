@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepmark.results.record import BatchTokens, LaunchRecord, Recompilations
+from stepmark.results.record import LaunchRecord
+from stepmark.results.shapes import BatchTokens, Recompilations
 
 
 @dataclass(frozen=True)

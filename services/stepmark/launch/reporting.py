@@ -20,7 +20,8 @@ from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
-from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, Recompilations, StartupSeconds
+from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
+from stepmark.results.shapes import Recompilations
 from stepmark.workloads._protocol import Workload
 
 REPORT, STEPS, STDERR, STAMPS, PID = "report.json", "steps.npz", "stderr.log", "stamps", "pid"

@@ -2,7 +2,7 @@
 
 from stepmark.errors import CannotRun
 from stepmark.launch.spec import LaunchSpec
-from stepmark.results.record import BatchTokens
+from stepmark.results.shapes import BatchTokens
 from stepmark.workloads import _batches, _lengths
 from stepmark.workloads._protocol import InputSpec, Workload
 

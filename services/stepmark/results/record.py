@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from stepmark.plan.cells import Cell
-from stepmark.results.base import Clean, Count, Long, RecordModel, Text
+from stepmark.results.base import Clean, Count, Long, RecordModel, Seconds, Text
 from stepmark.results.certificate import Proof
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
+from stepmark.results.shapes import BatchTokens, Recompilations
 
 WARMUP_STEPS_MOST = 5000
 """The most warm-up steps of a launch, even if its steps still become faster."""
 
 Nanoseconds = Long
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class StartupSeconds(RecordModel):
@@ -131,29 +131,6 @@ class ModelFacts(RecordModel):
     parameters: Count
     flops_per_sample: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     flops_source: Text | None = None
-
-
-class BatchTokens(RecordModel):
-    """The tokens of one rank's share of each batch, in the order in which the steps use them in turn.
-
-    Step i, counted from the first of the warm-up, uses batch i modulo their number. `real` are the tokens without
-    padding, and `padded` those with it.
-    """
-
-    real: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
-    padded: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
-
-
-class Recompilations(RecordModel):
-    """What a framework counted of tracing and compiling the step anew, from its start to the end of its windows.
-
-    `recompiles` is how often it traced or compiled the step again after the first time, `graph_breaks` where torch had
-    to end a graph, and `compile_seconds` what all its compilations took. None is unknown.
-    """
-
-    recompiles: Count
-    graph_breaks: Count | None = None
-    compile_seconds: Seconds | None = None
 
 
 class RankReport(RecordModel):

@@ -7,9 +7,9 @@ from pydantic import Field, JsonValue, ValidationError
 
 from stepmark.errors import CannotRun
 from stepmark.plan.cells import Cell, Machine
-from stepmark.results.base import Clean, Count, RecordModel, Text
+from stepmark.results.base import Clean, Count, RecordModel, Seconds, Text
 from stepmark.results.environment import Environment
-from stepmark.results.record import Failure, Seconds
+from stepmark.results.record import Failure
 from stepmark.terms import Launcher, StartKind
 
 FILE = "first-step.json"

@@ -1,4 +1,4 @@
-"""Define a sequence classifier: an embedding, one LSTM layer, and a dense layer on the output of the last real token."""
+"""Define a sequence classifier: an embedding, one LSTM layer, and a dense layer on the last real token's output."""
 
 from typing import TYPE_CHECKING, Annotated
 
