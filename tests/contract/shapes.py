@@ -28,14 +28,17 @@ SMALL: dict[str, dict[str, Any]] = {
 WAYS = ((), ("bucketed",), ("dynamic-length",))
 
 
+def given(execution: str, **context: Any) -> RankContext:
+    return RankContext(0, 1, "single", None, execution, "float32", (), 1, 7, 7, 0, 60, **context)  # type: ignore[arg-type]
+
+
 def engine_of(name: str, model: str, execution: str, lengths: tuple[int, ...], **context: Any) -> Any:
     """Return a built engine of one rank, whose batches have these lengths."""
     options = context.get("options", ())
     workload = catalog.load_workload(model).with_lengths(padded="dynamic-length" not in options)
     assert workload is not None
     params = workload.parse(SMALL[model])
-    given = RankContext(0, 1, "single", None, execution, "float32", (), 1, 7, 7, 0, 60, **context)  # type: ignore[arg-type]
-    engine = catalog.load_engine(name).Engine(given)
+    engine = catalog.load_engine(name).Engine(given(execution, **context))
     batches = _batches.global_batches(workload.input(params), "synthetic", 7, 4, len(lengths), lengths)
     shaped = [
         _lengths.padded(batch, _lengths.padded_length(length, LONGEST, options))
@@ -102,7 +105,7 @@ def main() -> None:
     os.environ.update(module.SUPPORT.environment)
     module.import_framework()
     np.seterr(all="raise")
-    engine_of(name, "gpt", "eager", LENGTHS)[0].join_group()
+    module.Engine(given("eager")).join_group()
     print(json.dumps({"errors": ways(name), "counts": counts(name)}))
 
 
