@@ -17,7 +17,7 @@ from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, trace
 from stepmark.workloads import _batches, _lengths
 
-LENGTHS, LONGEST = (3, 6, 1, 4, 5, 3), 8
+LENGTHS, LONGEST = (3, 6, 5), 8
 SEQUENCE = (5, 5, 3, 3, 5, 7, 3)
 """The lengths of the steps of which compilations are counted: three distinct ones, and repeats of each."""
 SMALL: dict[str, dict[str, Any]] = {
@@ -26,6 +26,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "gpt": {"vocabulary": 20, "length": LONGEST, "layers": 1, "heads": 2, "width": 8},
 }
 WAYS = ((), ("bucketed",), ("dynamic-length",))
+ANY_SHAPE = ("dynamic-length", "dynamic-compile")
+COUNTED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "torch": (("dynamic-length",), ANY_SHAPE),
+    "keras-torch": (),  # torch.compile is the same, and takes longest for Keras' layers.
+    "keras-tensorflow": ((), ("dynamic-length",), ANY_SHAPE),
+    "keras-jax": ((), ("dynamic-length",)),
+}
 
 
 def given(execution: str, **context: Any) -> RankContext:
@@ -68,19 +75,16 @@ def ways(name: str) -> dict[str, float]:
         reference = traced(name, model, default)
         for way in WAYS[1:]:
             found[f"{model} {way[0]}"] = errors(reference, traced(name, model, default, options=way))
-        halves = traced(name, model, default, options=("dynamic-length",), accumulate=2)
-        found[f"{model} micro-batches"] = errors(reference, halves)
-    return found
+    halves = traced(name, "gpt", default, options=("dynamic-length",), accumulate=2)
+    return found | {"gpt micro-batches": errors(reference, halves)}  # Of the models, only gpt counts its labels.
 
 
 def counts(name: str) -> dict[str, list[int]]:
-    """Return how often the step was compiled again after each step of the sequence, by execution and options."""
+    """Return how often the step was compiled again after each step of the sequence, by options."""
     support = catalog.load_engine(name).SUPPORT
+    execution = "compiled" if name == "torch" else support.default_execution
     found = {}
-    for options in (("dynamic-length",), ("dynamic-length", "dynamic-compile"), ()):
-        execution = "compiled" if "torch" in name else support.default_execution
-        if support.options.get(options[-1] if options else "", None) is not None:
-            continue
+    for options in COUNTED[name]:
         if "torch._dynamo" in sys.modules:
             _forget()
         engine, _ = engine_of(name, "gpt", execution, SEQUENCE, options=options)

@@ -34,7 +34,7 @@ def seen(engine: str) -> dict[str, Any]:
 @pytest.mark.parametrize("model", SMALL)
 def test_padding_changes_no_logits_losses_gradients_or_weights(engine: str, model: str) -> None:
     errors = {name: error for name, error in seen(engine)["errors"].items() if name.startswith(f"{model} ")}
-    assert len(errors) == len(WAYS)
+    assert len(errors) == len(WAYS) - (model != "gpt")
     assert max(errors.values()) < LIMIT, errors
 
 
@@ -57,6 +57,6 @@ def test_torch_compiles_once_for_any_shape_if_it_is_told() -> None:
     assert seen("torch")["counts"]["dynamic-length dynamic-compile"] == [0] * len(SEQUENCE)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["keras-jax", "keras-tensorflow"])
 def test_padded_batches_compile_once(engine: str) -> None:
     assert seen(engine)["counts"][""] == [0] * len(SEQUENCE)
