@@ -167,7 +167,6 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
     rate = rate_of(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
     split, missing = time_split(parts, facts.level)
-    lengths = [(one.lengths, one.figures.samples_per_second) for one in launches if one.lengths and one.figures]
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
     return {
         "step_seconds": step,
@@ -179,7 +178,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
         **device_figures(launches),
-        "lengths": length_figures(lengths, facts.level),
+        "lengths": length_figures([one.lengths for one in launches if one.lengths is not None], rate),
         "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stepmark.analysis.intervals import typical
 from stepmark.analysis.lengths import LaunchLengths
 from stepmark.analysis.step_times import Rate, SummaryModel
 from stepmark.results.shapes import Recompilations
@@ -26,19 +25,19 @@ class LengthFigures(SummaryModel):
     first_visit_seconds: float | None
 
 
-def length_figures(found: Sequence[tuple[LaunchLengths, float]], level: float) -> LengthFigures | None:
-    """Return the figures of a cell from those of its good launches, each with its samples per second.
+def length_figures(launches: Sequence[LaunchLengths], samples_per_second: Rate) -> LengthFigures | None:
+    """Return the figures of a cell from those of its good launches, which had the same batches, and its rate.
 
     It is None where all samples have one length.
     """
-    if not found:
+    if not launches:
         return None
-    launches = [one for one, _ in found]
-    rate = typical(np.array([one.tokens_per_sample * samples for one, samples in found]), level)
+    first, rate = launches[0], samples_per_second.model_dump()
+    tokens = {name: None if value is None else value * first.tokens_per_sample for name, value in rate.items()}
     return LengthFigures(
-        shapes=launches[0].shapes,
-        padding_ratio=launches[0].padding_ratio,
-        tokens_per_second=Rate(median=rate.value, low=rate.low, high=rate.high),
+        shapes=first.shapes,
+        padding_ratio=first.padding_ratio,
+        tokens_per_second=Rate.model_validate(tokens),
         first_visit_seconds=_median([one.first_visit_seconds for one in launches]),
         **{
             name: _median([getattr(one.recompilations, name, None) for one in launches])

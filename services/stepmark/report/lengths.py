@@ -32,8 +32,8 @@ def lines(summary: Summary) -> list[str]:
     """Return a sentence for every cell that was measured on samples of different lengths."""
     return [
         f"{words.cell_name(cell)}, {words.workers(cell.workers)}: {_rate(found.tokens_per_second)} real tokens/s, "
-        f"{words.percent(found.padding_ratio)} padding, {found.shapes} shapes, {_count(found.recompiles)} recompiles, "
-        f"first visits {_seconds(found.first_visit_seconds)} s"
+        f"{words.percent(found.padding_ratio)} padding, {found.shapes} {'shape' if found.shapes == 1 else 'shapes'}, "
+        f"recompiles: {_count(found.recompiles)}, first visits: {_seconds(found.first_visit_seconds)} s"
         for cell in summary.cells
         if (found := cell.lengths) is not None
     ]

@@ -8,6 +8,7 @@ import pytest
 from stepmark.analysis.launch import reduced, summarize
 from stepmark.analysis.length_figures import length_figures
 from stepmark.analysis.lengths import launch_lengths
+from stepmark.analysis.step_times import Rate
 from stepmark.results.record import LaunchRecord, Window
 from stepmark.results.shapes import BatchTokens, Recompilations
 from unit.analysis.test_contradicting_records_are_invalid import record
@@ -67,8 +68,9 @@ def test_only_real_tokens_count() -> None:
     samples = summarize(made).samples_per_second
     found = launch_lengths(made)
     assert found is not None
-    figures = length_figures([(found, samples)] * 2, 0.95)
+    figures = length_figures([found] * 2, Rate(median=samples, low=0.5 * samples, high=None))
     assert figures is not None
+    assert figures.tokens_per_second.low == pytest.approx(0.5 * figures.tokens_per_second.median)
     assert figures.tokens_per_second.median == pytest.approx(2 * 200 / 0.025, rel=0.002)  # 200 a step and rank
     assert figures.padding_ratio == pytest.approx(1 - 200 / 320)
     assert (figures.shapes, figures.recompiles, figures.graph_breaks, figures.compile_seconds) == (1, 2, 0, 1.5)
