@@ -13,13 +13,13 @@ def unique_graphs() -> int:
 def recompilations() -> Recompilations:
     """Return what was compiled again, where graphs broke, and the seconds of all compilations.
 
-    Each compilation of a frame has an identifier that ends in its number among those of the frame, from 0.
+    torch counts how often it has compiled each frame.
     """
-    from torch._dynamo.utils import calculate_time_spent, counters, get_compilation_metrics
+    from torch._dynamo.convert_frame import FRAME_COMPILE_COUNTER
+    from torch._dynamo.utils import calculate_time_spent, counters
 
-    frames = {one.compile_id for one in get_compilation_metrics() if one.compile_id}
     return Recompilations(
-        recompiles=sum(frame.rpartition("/")[2] != "0" for frame in frames),
+        recompiles=sum(count - 1 for count in FRAME_COMPILE_COUNTER.values()),
         graph_breaks=sum(counters["graph_break"].values()),
         compile_seconds=float(calculate_time_spent()["total_wall_time"]),
     )
