@@ -9,7 +9,6 @@ from stepmark.workloads._protocol import InputSpec, Workload
 
 if TYPE_CHECKING:
     import keras
-    import torch
 
 
 class SequenceWorkload(Workload):
@@ -34,10 +33,6 @@ class SequenceWorkload(Workload):
         import keras
 
         return keras.Input((None if self._lengths_vary else params.length,), dtype="int32")
-
-    def _real(self, tokens: "torch.Tensor") -> "torch.Tensor | None":
-        """Return which of torch's tokens are real, (batch, length); None where there is no padding."""
-        return tokens != PADDING if self._padded else None
 
     def _keras_real(self, tokens: "keras.KerasTensor") -> Any:
         """Return which of Keras' tokens are real, (batch, length); None where there is no padding."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from stepmark.strict import StrictModel
 from stepmark.workloads import _keras
+from stepmark.workloads._lengths import PADDING
 from stepmark.workloads._protocol import InputSpec
 from stepmark.workloads._sequences import SequenceWorkload
 
@@ -59,7 +60,7 @@ class Lstm(SequenceWorkload):
         import torch
         from torch import nn
 
-        real_tokens = self._real
+        padded = self._padded
 
         class Classifier(nn.Module):
             def __init__(self) -> None:
@@ -73,10 +74,10 @@ class Lstm(SequenceWorkload):
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
                 output, _ = self.lstm(self.embedding(tokens))
-                real = real_tokens(tokens)
-                if real is None:
+                if not padded:
                     return self.fc(output[:, -1])
-                return self.fc(output[torch.arange(len(output), device=output.device), real.sum(1) - 1])
+                last = (tokens != PADDING).sum(1) - 1
+                return self.fc(output[torch.arange(len(output), device=output.device), last])
 
         return Classifier()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from stepmark.workloads import _attention, _keras
+from stepmark.workloads._lengths import PADDING
 from stepmark.workloads._protocol import InputSpec
 from stepmark.workloads._sequences import SequenceWorkload
 
@@ -55,7 +56,7 @@ class Transformer(SequenceWorkload):
     def torch_model(self, params: Params) -> "torch.nn.Module":
         import torch
 
-        real_tokens = self._real
+        padded = self._padded
 
         class Encoder(_attention.torch_trunk(params, params.block)):  # type: ignore[misc]
             def __init__(self) -> None:
@@ -63,9 +64,9 @@ class Transformer(SequenceWorkload):
                 self.fc = torch.nn.Linear(params.width, params.classes)
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-                real = real_tokens(tokens)
-                if real is None:
+                if not padded:
                     return self.fc(self.hidden(tokens).mean(1))
+                real = tokens != PADDING
                 hidden = self.hidden(tokens, real[:, None, None, :]) * real[:, :, None]
                 return self.fc(hidden.sum(1) / real.sum(1, keepdim=True))
 
