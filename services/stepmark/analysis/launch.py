@@ -9,7 +9,7 @@ from stepmark.analysis.device_checks import device_notes, invalid_device, power_
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.job_times import JobTimes, device_step_seconds, job_times
-from stepmark.analysis.lengths import LaunchLengths, launch_lengths, round_steps
+from stepmark.analysis.lengths import LaunchLengths, launch_lengths, round_steps, uneven
 from stepmark.analysis.long_steps import long_step
 from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.analysis.proofs import TimedProof, timed_proof
@@ -206,7 +206,7 @@ def invalid(record: LaunchRecord) -> str | None:
             return f"rank {rank.rank}: steps add up to {measured / 1e9:.3f} s, and the window took {window / 1e9:.3f} s"
         if rank.compilations_after_warmup != rank.compilations_after_window:
             return f"rank {rank.rank} compiled inside the measured window"
-    return invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
+    return uneven(record) or invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
 
 
 def _shape(window: Window) -> tuple[str, int, int]:

@@ -31,6 +31,20 @@ def round_steps(record: LaunchRecord) -> int:
     return len(tokens[0].real) if tokens else 1
 
 
+def uneven(record: LaunchRecord) -> str | None:
+    """Return how a record of different lengths contradicts itself, in words, or None."""
+    kinds = ("real", "padded")
+    rounds = {tuple(len(getattr(one, kind)) for kind in kinds) for one in _tokens(record)}
+    if not rounds:
+        return None
+    sizes = {size for both in rounds for size in both}
+    if len(sizes) != 1 or len(_tokens(record)) != len(record.header.ranks):
+        return "ranks disagree on the number of batches"
+    [count] = sizes
+    steps = sum(window.steps for window in record.header.ranks[0].windows if window.kind == "measured")
+    return f"its {steps} measured steps are no whole rounds of {count} batches" if steps % count or not steps else None
+
+
 def launch_lengths(record: LaunchRecord) -> LaunchLengths | None:
     """Return what a launch says of its lengths, or None where all samples have one."""
     tokens = _tokens(record)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stepmark.analysis.launch import reduced, summarize
+from stepmark.analysis.launch import invalid, reduced, summarize
 from stepmark.analysis.length_figures import length_figures
 from stepmark.analysis.lengths import launch_lengths
 from stepmark.analysis.step_times import Rate
@@ -87,3 +87,14 @@ def test_first_visits_to_batches_are_compared_with_later_ones() -> None:
 def test_a_launch_of_one_length_says_nothing_of_lengths() -> None:
     one = replace(of_lengths(cycle(410), 10, tokens=None))
     assert reduced(one, None).lengths is None
+
+
+def test_a_record_without_whole_rounds_or_with_ranks_that_differ_is_invalid() -> None:
+    assert invalid(of_lengths(cycle(90), 10)) is None
+    assert "no whole rounds of 4 batches" in (invalid(of_lengths(cycle(91), 10)) or "")
+    short = TOKENS.model_copy(update={"padded": TOKENS.padded[:3]})
+    assert "number of batches" in (invalid(of_lengths(cycle(90), 10, tokens=short)) or "")
+    made = of_lengths(cycle(90), 10)
+    ranks = (made.header.ranks[0], made.header.ranks[1].model_copy(update={"batch_tokens": None}))
+    one_sided = LaunchRecord(made.header.model_copy(update={"ranks": ranks}), made.step_nanoseconds)
+    assert "number of batches" in (invalid(one_sided) or "")
