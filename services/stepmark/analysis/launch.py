@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.interference import disturbed_because, taken_share
-from stepmark.analysis.job_times import device_step_seconds, job_times
+from stepmark.analysis.job_times import JobTimes, device_step_seconds, job_times
+from stepmark.analysis.lengths import LaunchLengths, launch_lengths, round_steps, uneven
 from stepmark.analysis.long_steps import long_step
 from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.analysis.proofs import TimedProof, timed_proof
@@ -25,6 +26,7 @@ from stepmark.results.record import (
     StartupSeconds,
     Window,
 )
+from stepmark.results.rounds import levelled
 
 _WINDOW_TOLERANCE = 0.005  # largest difference between the sum of the steps, by either clock, and the host's window
 _RANKS_TOLERANCE = 0.02  # largest difference between the windows of ranks that exchange gradients in every step
@@ -62,6 +64,7 @@ class Launch:
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
     mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
+    `lengths` is what it says of samples of different lengths, or None.
     """
 
     cell: str
@@ -84,6 +87,7 @@ class Launch:
     power_watts: float | None = None
     device_memory_bytes: int | None = None
     started_at: str = ""
+    lengths: LaunchLengths | None = None
 
 
 def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
@@ -126,6 +130,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         model=model,
         power_watts=power_watts(header),
         device_memory_bytes=device_memory_bytes(header),
+        lengths=launch_lengths(record),
     )
 
 
@@ -145,7 +150,11 @@ def _startup(header: LaunchHeader) -> StartupSeconds:
 def summarize(record: LaunchRecord) -> LaunchSummary:
     """Return the figures of a launch that `invalid` finds nothing against."""
     times = job_times(record)
-    state = steady_state(times.step_seconds, stamp_steps=int(times.steps.max(initial=1)))
+    whole = _round_of_stamps(record, times)
+    alike = levelled(times.step_seconds, whole, first_step=record.warmup_stamps)
+    state = steady_state(alike, stamp_steps=int(times.steps.max(initial=1)))
+    start = min(-(-state.start // whole) * whole, len(alike) - whole)  # Otherwise the mean would be of some batches.
+    state = replace(state, start=max(start, 0)) if whole > 1 else state
     steady = times.since(state.start)
     steps, seconds = int(steady.steps.sum()), float(steady.seconds.sum())
     step_seconds = steady.step_seconds.astype(np.float32)
@@ -157,12 +166,17 @@ def summarize(record: LaunchRecord) -> LaunchSummary:
         block=record.header.block,
         step_seconds=step_seconds,
         single_step_seconds=single,
-        median_step_seconds=float(np.median(steady.step_seconds)),
+        median_step_seconds=float(np.median(alike[state.start :])),
         mean_step_seconds=seconds / steps,
         samples_per_second=record.header.cell.global_batch * steps / seconds,
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         steady=state,
     )
+
+
+def _round_of_stamps(record: LaunchRecord, times: JobTimes) -> int:
+    """Return after how many stamps the shapes of batches come again. Stretches of several steps have whole rounds."""
+    return round_steps(record) if times.one_by_one else 1
 
 
 def _peak_memory_bytes(rank: RankReport) -> int | None:
@@ -192,7 +206,7 @@ def invalid(record: LaunchRecord) -> str | None:
             return f"rank {rank.rank}: steps add up to {measured / 1e9:.3f} s, and the window took {window / 1e9:.3f} s"
         if rank.compilations_after_warmup != rank.compilations_after_window:
             return f"rank {rank.rank} compiled inside the measured window"
-    return invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
+    return uneven(record) or invalid_device(record.header) or _clocks_apart(record) or _ranks_apart(record)
 
 
 def _shape(window: Window) -> tuple[str, int, int]:

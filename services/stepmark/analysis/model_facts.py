@@ -15,16 +15,19 @@ _PREFERRED = "torch's"
 def by_formula(run: Run) -> ModelFacts | None:
     """Return what the workload's formulas say, or None where it has none.
 
-    Foreign code is not loaded to tell them: what it said is in the record.
+    Foreign code is not loaded to tell them: what it said is in the record. The operations of samples of different
+    lengths are not known.
     """
-    choice = run.parsed_scenario.spec.workload
+    spec = run.parsed_scenario.spec
+    choice = spec.workload
     if catalog.is_foreign(choice.model):
         said = run.workload_facts or WorkloadFacts()
         parameters, flops = said.parameter_count, said.flops_per_sample
     else:
         workload = catalog.load_workload(choice.model)
         params = workload.parse(choice.params)
-        parameters, flops = workload.parameter_count(params), workload.flops_per_sample(params)
+        parameters = workload.parameter_count(params)
+        flops = workload.flops_per_sample(params) if spec.data.lengths is None else None
     if parameters is None:
         return None
     return ModelFacts(parameters=parameters, flops_per_sample=flops, flops_source=FORMULA if flops else None)

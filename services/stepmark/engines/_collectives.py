@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines._protocol import PartName, RankContext, Weights
+from stepmark.engines._protocol import PartName, RankContext, Recompilations, Weights
 from stepmark.engines._support import Refusal
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._messages import Collective, Message
@@ -43,6 +43,9 @@ class NoWeights:
     """Answer what an engine is asked about weights and compilers, where there are none."""
 
     def compilations(self) -> int | None:
+        return None
+
+    def recompilations(self) -> Recompilations | None:
         return None
 
     def weights(self) -> Weights:

@@ -1,4 +1,4 @@
-"""Look into a Keras model on JAX: its layers' outputs, and its operations."""
+"""Look into a Keras model on JAX: its layers' outputs, its operations, and its compilations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from stepmark.engines import _keras_layers
-from stepmark.engines._protocol import Operations
+from stepmark.engines._protocol import Operations, Recompilations
 from stepmark.workloads._protocol import Workload
 
 SOURCE = "XLA's cost analysis, which also counts elementwise operations"
 
 
 class JaxInspection:
-    """Give the engine its layers' outputs and its operations."""
+    """Give the engine its layers' outputs, its operations and its compilations."""
 
     _model: Any
     _workload: Workload
@@ -22,6 +22,8 @@ class JaxInspection:
     _parts: Callable[[int], Any]
     _logits_of: Callable[[Any, Any], Any]
     _gradients_of: Callable[..., Any]
+    _jitted: list[Any]
+    _step: Any
 
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         state, parts = self._own_state(), self._own(self._parts(index))
@@ -32,6 +34,12 @@ class JaxInspection:
     def operations(self) -> Operations | None:
         state, parts = self._own_state(), self._own(self._parts(0))[:1]
         return counted(self._gradients_of, (state, parts), len(parts[0][0]))
+
+    def compilations(self) -> int | None:
+        return sum(function._cache_size() for function in self._jitted) if self._jitted else None
+
+    def recompilations(self) -> Recompilations | None:
+        return Recompilations(recompiles=max(self._step._cache_size() - 1, 0)) if self._jitted else None
 
 
 def counted(gradients_of: Callable[..., Any], arguments: tuple[Any, ...], samples: int) -> Operations | None:

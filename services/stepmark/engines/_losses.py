@@ -1,9 +1,10 @@
 """Choose the loss: the workload's own, or the one that its kind of label calls for."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from stepmark.workloads._lengths import IGNORED, Batch
 from stepmark.workloads._protocol import InputSpec, Workload
 
 
@@ -42,5 +43,25 @@ def keras_sum(workload: Workload, spec: InputSpec) -> Callable[[Any, Any], Any]:
         return lambda labels, logits: ops.sum(
             ops.binary_crossentropy(ops.cast(labels, logits.dtype), logits, from_logits=True)
         )
-    summed: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    summed: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=IGNORED if spec.padded and spec.next_token else None, reduction="sum"
+    )
     return summed
+
+
+def keras_labels(spec: InputSpec, batches: Sequence[Batch], ranks: int, parts: int) -> Callable[[Any], Any]:
+    """Return a function of the labels of one part of a step that gives the number of labels of the whole step.
+
+    `batches` are those of one of `ranks` processes, and a step has `parts` parts of equal size. Labels of padding do
+    not count. Where all batches have as many labels, the number is a constant.
+    """
+    if not spec.next_token or (not spec.padded and len({labels.shape for _, labels in batches}) == 1):
+        whole = float(batches[0][1].size * ranks)
+        return lambda _: whole
+    import keras
+
+    def counted(labels: Any) -> Any:
+        real = keras.ops.not_equal(labels, IGNORED)
+        return parts * keras.ops.sum(keras.ops.cast(real, keras.config.floatx()))
+
+    return counted

@@ -29,6 +29,19 @@ class Operations:
 
 
 @dataclass(frozen=True)
+class Recompilations:
+    """Hold what a framework counted of tracing and compiling the step anew. None is unknown.
+
+    `recompiles` is how often the step was traced or compiled again after the first time, `graph_breaks` where a graph
+    had to end, and `compile_seconds` what all compilations took.
+    """
+
+    recompiles: int
+    graph_breaks: int | None = None
+    compile_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class RankContext:
     """Hold what an engine needs to know of one rank of one launch.
 
@@ -149,6 +162,9 @@ class Engine(Protocol):
 
     def compilations(self) -> int | None:
         """Return how often the step was traced or compiled so far, or None where nothing is."""
+
+    def recompilations(self) -> Recompilations | None:
+        """Return what was traced or compiled again so far, or None where nothing is compiled."""
 
     def weights(self) -> Weights:
         """Return copies of all trainable weights, in torch's names and layouts."""

@@ -122,6 +122,8 @@ NVIDIA_MODES = (
     Refusal("bfloat16: GPUs have it from compute capability 8.0 on", precisions=("bfloat16",), capability_below=(8, 0)),
 )
 """These refusals hold for every framework."""
+LENGTHS: Mapping[str, str | None] = {"bucketed": None, "dynamic-length": None}
+"""These options pad batches before an engine gets them, so every engine that trains has them."""
 OPTIMIZERS: Mapping[str, str | None] = {"sgd": None, "adamw": None}
 """Engines that have every optimiser support these."""
 NO_GPU_YET = "stepmark trains this engine on CPU cores only"

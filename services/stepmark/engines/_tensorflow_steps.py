@@ -22,7 +22,7 @@ class TensorFlowSteps:
     _model: Any
     _optimizer: Any
     _summed_loss: Any
-    _labels: float
+    _labels_of: Callable[[Any], Any]
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -44,7 +44,12 @@ class TensorFlowSteps:
 
         if self._context.execution == "eager":
             return body
-        compiled = tf.function(body, jit_compile=xla and self._context.execution == "compiled", autograph=False)
+        compiled = tf.function(
+            body,
+            jit_compile=xla and self._context.execution == "compiled",
+            autograph=False,
+            reduce_retracing="dynamic-compile" in self._context.options,
+        )
         self._functions.append(compiled)
         return compiled
 
@@ -55,7 +60,7 @@ class TensorFlowSteps:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels
+            loss = self._summed_loss(labels, self._model(inputs, training=True)) / self._labels_of(labels)
             scaled = self._scaled(loss)
         gradients = tape.gradient(scaled, self._model.trainable_variables)
         # Gradients are dense, as DDP's are. An embedding's IndexedSlices would be exchanged in another way.

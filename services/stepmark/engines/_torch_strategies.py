@@ -40,8 +40,17 @@ class Single:
 
         if self.context.execution != "compiled":
             return model
-        compiled: torch.nn.Module = torch.compile(model, mode=self.device.compile_mode())  # type: ignore[assignment]
+        compiled: torch.nn.Module = torch.compile(  # type: ignore[assignment]
+            model, mode=self.device.compile_mode(), dynamic=self._dynamic()
+        )
         return compiled
+
+    def _dynamic(self) -> bool | None:
+        """Return what torch.compile is told of shapes.
+
+        By default, which is None, it takes those of the first call, and makes dynamic what then changes.
+        """
+        return True if "dynamic-compile" in self.context.options else None
 
     def casts(self) -> bool:
         """Return whether the strategy itself casts to the precision, so that autocast must not."""
@@ -138,7 +147,7 @@ class Fsdp(Single):
             policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         for block in _blocks(model):
             if self.context.execution == "compiled":
-                block.compile()
+                block.compile(dynamic=self._dynamic())
             fully_shard(block, mesh=mesh, mp_policy=policy)
         if self.casts():  # The loss is computed in float32, as autocast does it.
             policy = replace(policy, output_dtype=torch.float32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stepmark.engines._support import NVIDIA_MODES, Refusal
+from stepmark.engines._support import LENGTHS, NVIDIA_MODES, Refusal
 
 OPTIONS: Mapping[str, str | None] = {
     "channels-last": None,
@@ -11,6 +11,8 @@ OPTIONS: Mapping[str, str | None] = {
     "bucket-view": None,
     "cudnn-autotune": None,
     "cuda-graphs": None,
+    **LENGTHS,
+    "dynamic-compile": None,  # torch.compile(dynamic=True)
 }
 _GRAPHS = ("cuda-graphs",)
 REFUSALS = (
@@ -18,6 +20,11 @@ REFUSALS = (
     Refusal("PyTorch's wheels have no machine code for GPUs below compute capability 7.5", capability_below=(7, 5)),
     Refusal("cuda-graphs: GPUs have them, and this cell runs on CPU cores", options=_GRAPHS, devices=("cpu",)),
     Refusal("cuda-graphs: torch.compile makes them; use the level compiled", options=_GRAPHS, executions=("eager",)),
+    Refusal(
+        "dynamic-compile: torch.compile has it; use the level compiled",
+        options=("dynamic-compile",),
+        executions=("eager",),
+    ),
     Refusal("an optimizer is fused or foreach, not both", all_options=("fused-optimizer", "foreach-optimizer")),
     Refusal(
         "foreach-optimizer: torch takes it on GPUs without asking",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _losses, _optimizers, _torch_optimizers
+from stepmark.engines import _losses, _optimizers, _torch_counters, _torch_optimizers
 from stepmark.engines._device import Memory, matmul_side
-from stepmark.engines._protocol import LOSS_SCALE, PartName, RankContext, Weights
+from stepmark.engines._protocol import LOSS_SCALE, PartName, RankContext, Recompilations, Weights
 from stepmark.engines._support import Support
 from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
 from stepmark.engines._torch_inspection import TorchInspection, shared
@@ -241,11 +241,10 @@ class TorchTraining(TorchInspection):
         return self._device.memory()
 
     def compilations(self) -> int | None:
-        if self._context.execution != "compiled":
-            return None
-        from torch._dynamo.utils import counters
+        return _torch_counters.unique_graphs() if self._context.execution == "compiled" else None
 
-        return int(counters["stats"]["unique_graphs"])
+    def recompilations(self) -> Recompilations | None:
+        return _torch_counters.recompilations() if self._context.execution == "compiled" else None
 
     def flags(self) -> dict[str, str]:
         import torch

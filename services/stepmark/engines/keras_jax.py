@@ -16,7 +16,7 @@ from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._keras_weights import KerasWeights
 from stepmark.engines._protocol import PartName, RankContext, interleaved
-from stepmark.engines._support import NVIDIA_MODES, OPTIMIZERS, Strategy, Support
+from stepmark.engines._support import LENGTHS, NVIDIA_MODES, OPTIMIZERS, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -46,6 +46,8 @@ SUPPORT = Support(
         "foreach-optimizer": "this is an implementation of torch's optimisers",
         "cudnn-autotune": None,  # XLA always does.
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
+        **LENGTHS,
+        "dynamic-compile": "XLA compiles each shape anew; JAX has no programs for several shapes",
     },
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
     refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS),
@@ -103,8 +105,10 @@ class Engine(JaxInspection, KerasWeights):
         self._model = _keras_parts.make_model(self._context, workload, params)
         self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
         self._optimizer.build(self._model.trainable_variables)
-        self._summed_loss = _losses.keras_sum(workload, workload.input(params))
-        self._labels = batches[0][1].size * self._context.world_size
+        spec = workload.input(params)
+        self._summed_loss = _losses.keras_sum(workload, spec)
+        # Labels are global arrays, so the parts of a step are its micro-batches only.
+        self._labels_of = _losses.keras_labels(spec, batches, self._context.world_size, self._context.accumulate)
         self._read_state()
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
         parts = micro_batches(host, self._context.accumulate)
@@ -150,7 +154,7 @@ class Engine(JaxInspection, KerasWeights):
         import keras
 
         logits, others = self._model.stateless_call(trained, others, inputs, training=True)
-        loss = self._summed_loss(labels, logits) / self._labels
+        loss = self._summed_loss(labels, logits) / self._labels_of(labels)
         mapping = list(zip(self._optimizer.variables, optimizer_state, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return self._optimizer.scale_loss(loss), (loss, others)
@@ -266,9 +270,6 @@ class Engine(JaxInspection, KerasWeights):
 
     def device_memory(self) -> Memory | None:
         return _jax_device.memory() if self.asynchronous else None
-
-    def compilations(self) -> int | None:
-        return sum(function._cache_size() for function in self._jitted) if self._jitted else None
 
     def flags(self) -> dict[str, str]:
         import jax

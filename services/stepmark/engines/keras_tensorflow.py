@@ -21,11 +21,12 @@ from stepmark.engines import (
     _losses,
     _tensorflow_collectives,
     _tensorflow_device,
+    _tensorflow_support,
 )
 from stepmark.engines._device import Memory
 from stepmark.engines._keras_weights import KerasWeights
-from stepmark.engines._protocol import Operations, PartName, RankContext, interleaved
-from stepmark.engines._support import NVIDIA_MODES, OPTIMIZERS, Refusal, Strategy, Support
+from stepmark.engines._protocol import Operations, PartName, RankContext, Recompilations, interleaved
+from stepmark.engines._support import OPTIMIZERS, Strategy, Support
 from stepmark.engines._tensorflow_input import NAME as FEED_NAME
 from stepmark.engines._tensorflow_input import HostFeed
 from stepmark.engines._tensorflow_steps import TensorFlowSteps
@@ -47,43 +48,9 @@ SUPPORT = Support(
     default_execution="graph",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
     optimizers=OPTIMIZERS,
-    options={
-        "channels-last": None,  # Keras' own layout
-        "fused-optimizer": "TensorFlow has no fused optimizer; XLA fuses the update at the level compiled",
-        "foreach-optimizer": "this is an implementation of torch's optimisers",
-        "cudnn-autotune": None,  # TensorFlow always does.
-        "cuda-graphs": "TensorFlow has no switch for them",
-    },
+    options=_tensorflow_support.OPTIONS,
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.KERAS_TENSORFLOW),
-    refusals=(
-        *NVIDIA_MODES,
-        *_tensorflow_collectives.REFUSALS,
-        Refusal(
-            "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
-            "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
-            forms=("mirrored", "canonical"),
-            clipping=True,
-        ),
-        Refusal("XLA cannot reach the variables of another device", forms=("mirrored",), executions=("compiled",)),
-        Refusal(
-            "ring: it is TensorFlow's exchange between GPUs without NCCL, and on CPU cores `explicit` has it already",
-            forms=("ring",),
-            devices=("cpu",),
-        ),
-        Refusal(
-            "compiled: TensorFlow 2.21's XLA has no code for GPUs of compute capability 10.0 and later "
-            "(tensorflow/tensorflow#111958); use graph",
-            executions=("compiled",),
-            devices=("gpu",),
-            capability_from=(10, 0),
-        ),
-        Refusal(
-            "compiled: on GPUs Keras takes cuDNN's LSTM, which XLA cannot compile; use graph",
-            executions=("compiled",),
-            devices=("gpu",),
-            workloads=("lstm",),
-        ),
-    ),
+    refusals=_tensorflow_support.REFUSALS,
     requires=("tensorflow", "keras"),
     extra="keras",
     environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
@@ -133,14 +100,16 @@ class Engine(TensorFlowSteps, KerasWeights):
             self._model = _keras_parts.make_model(self._context, workload, params)
             self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
             self._optimizer.build(self._model.trainable_variables)
-        self._summed_loss = _losses.keras_sum(workload, workload.input(params))
-        self._labels = float(batches[0][1].size * self._context.world_size)
+        spec, context = workload.input(params), self._context
+        self._summed_loss = _losses.keras_sum(workload, spec)
+        parts = context.world_size * context.replicas * context.accumulate
+        self._labels_of = _losses.keras_labels(spec, batches, context.world_size, parts)
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
-        parts = micro_batches(host, self._context.accumulate)
+        micro = micro_batches(host, self._context.accumulate)
         feed = self._context.feed_each_step
-        self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+        self._batches: list[Any] = micro if feed else [[self._place(part) for part in batch] for batch in micro]
         if self.asynchronous and feed:
-            self._feed = HostFeed(self._context, parts, self._strategy if self._context.replicas > 1 else None)
+            self._feed = HostFeed(self._context, micro, self._strategy if self._context.replicas > 1 else None)
         self._make_functions()
         if self.asynchronous:
             _tensorflow_device.check_placement(self._placed())
@@ -270,6 +239,11 @@ class Engine(TensorFlowSteps, KerasWeights):
         if not self._functions:
             return None
         return sum(function.experimental_get_tracing_count() for function in self._functions)
+
+    def recompilations(self) -> Recompilations | None:
+        if not self._functions:
+            return None
+        return Recompilations(recompiles=max(self._step.experimental_get_tracing_count() - 1, 0))
 
     def flags(self) -> dict[str, str]:
         import tensorflow as tf

@@ -23,7 +23,14 @@ from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.learning import learn
 from stepmark.launch.nccl_log import log_variables, transport_flags
-from stepmark.launch.samples import all_samples, own_samples
+from stepmark.launch.samples import (
+    all_samples,
+    batch_tokens,
+    first_length,
+    own_samples,
+    shaped,
+    steps_of_a_round,
+)
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.probe import Trace, batches_digest, trace
@@ -129,15 +136,17 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
     buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
     engine, group = _join(module, spec, buffer)
     grouped = watch.lap()
-    workload = workload_of(spec)
+    workload = shaped(spec, workload_of(spec))
     params = workload.parse(spec.workload.params)
-    engine.build(workload, params, own_samples(spec, workload.input(params)), RATES[spec.training.optimizer])
+    inputs = workload.input(params)
+    engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
     if _is_looked_at(spec, workload):
-        own_model.check_outputs(engine, workload.input(params))
+        own_model.check_outputs(engine, inputs)
     built = watch.lap()
 
     queued = engine if engine.asynchronous else None
-    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer, queued)
+    round_steps = steps_of_a_round(spec, inputs)
+    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer, queued, round_steps)
     recorder.window("warmup", 1)
     first_loss = engine.synchronize()
     startup = StartupSeconds(
@@ -195,7 +204,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
     compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
     report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, compilations, joules)
-    report = report.model_copy(update={"interference": meter.found})
+    tokens = batch_tokens(spec, workload.input(params))
+    report = report.model_copy(update={"interference": meter.found, "batch_tokens": tokens})
     (spec.placement.directory / reporting.STEPS).write_bytes(recorder.packed())
     reporting.write(spec, {"report": report.model_dump(mode="json")})
     buffer.phase = Phase.MEASURED
@@ -235,7 +245,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
     module = catalog.load_engine(spec.cell.engine)
     module.import_framework()
     engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
-    workload = workload_of(spec)
+    workload = shaped(spec, workload_of(spec))
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
     engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
@@ -247,6 +257,7 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
         mean_over_ranks=group.agree_mean,
         with_logits=probe.logits,
         with_layers=probe.layers,
+        length=first_length(spec, inputs),
     )
     figures = None
     assert spec.reference is not None

@@ -20,6 +20,7 @@ import numpy as np
 
 from stepmark.launch.buffer import StampBuffer
 from stepmark.results.record import WARMUP_STEPS_MOST, Window, pack_steps
+from stepmark.results.rounds import levelled
 from stepmark.scenario.model import Measurement
 
 LENGTHENED_MOST = 5
@@ -106,7 +107,8 @@ class Recorder:
     """Run windows one after another, and keep their list, which is needed to read the buffer.
 
     `device` is given where steps return before they are done. `stamp_steps` is the number of steps from stamp to stamp
-    in measured windows.
+    in measured windows. After `round_steps` steps the shapes of batches come again, and windows have whole rounds; it
+    is 1 where all batches have one shape.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Recorder:
         group: Group,
         buffer: StampBuffer,
         device: RunsAhead | None = None,
+        round_steps: int = 1,
     ) -> None:
+        self.round_steps = round_steps
         self.step, self.synchronize, self.group, self.buffer, self.device = step, synchronize, group, buffer, device
         self.windows: list[Window] = []
         self.stamp_steps = 1
@@ -182,6 +186,11 @@ class Recorder:
             word += window.stamps + 1
         return durations
 
+    def levelled_nanoseconds(self) -> list[float]:
+        """Return the nanoseconds of the steps of the warm-up after the first, as if all batches took as long."""
+        times = np.array(self.step_nanoseconds()[1:], np.float64)
+        return levelled(times, self.round_steps, first_step=1).tolist()
+
     def device_step_nanoseconds(self) -> list[int] | None:
         """Return the nanoseconds of every measured step by the device's clock; None where it has none."""
         known = [times for times in self._device_times if times is not None]
@@ -198,14 +207,16 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
 
     The first step, which compiles, was made before. If the steps then still become faster on any rank, run half as many
     steps again, until they no longer do or the warm-up is `LENGTHENED_MOST` times as long. Otherwise a warm-up that
-    reaches into the measured windows would look like a slower cell.
+    reaches into the measured windows would look like a slower cell. Where batches have shapes of their own, there are
+    at least two rounds of them: the first compiles what it must.
     """
-    _fill(recorder, "warmup", limits.warmup_steps, WARMUP_STEPS_MOST, limits.warmup_seconds)
+    least = limits.warmup_steps if recorder.round_steps == 1 else max(limits.warmup_steps, 2 * recorder.round_steps)
+    _fill(recorder, "warmup", least, WARMUP_STEPS_MOST, limits.warmup_seconds)
     floor_steps, floor_seconds = recorder.total("warmup")
     steps, seconds = floor_steps, floor_seconds
     while recorder.group.agree_max(
         float(
-            still_settling(recorder.step_nanoseconds()[1:])
+            still_settling(recorder.levelled_nanoseconds())
             and seconds < LENGTHENED_MOST * floor_seconds
             and steps < min(LENGTHENED_MOST * floor_steps, WARMUP_STEPS_MOST)
         )
@@ -214,7 +225,7 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
         steps, seconds = recorder.total("warmup")
 
 
-def still_settling(nanoseconds: Sequence[int]) -> bool:
+def still_settling(nanoseconds: Sequence[float]) -> bool:
     """Return whether the steps still became faster in the last two thirds of a warm-up.
 
     They did if the median of the second half is below that of the first by more than 0.5 % and by more than two
@@ -236,7 +247,8 @@ def measure(recorder: Recorder, limits: Measurement) -> None:
 
     The garbage collector stays on, as in production. Where the device runs ahead of the host, the ranks agree first on
     the steps of a stretch, by the median step of the warm-up. `min_steps` is then rounded up to whole stretches, and
-    there are at least `STRETCHES_LEAST` of them, unless `max_steps` is smaller.
+    there are at least `STRETCHES_LEAST` of them, unless `max_steps` is smaller. Where batches have shapes of their own,
+    a stretch of several steps has whole rounds of them, and so has a window.
     """
     gc.collect()
     gc.freeze()
@@ -244,14 +256,22 @@ def measure(recorder: Recorder, limits: Measurement) -> None:
     least = limits.min_steps
     if recorder.stamp_steps > 1:
         least = max(least, STRETCHES_LEAST * recorder.stamp_steps)
-    _fill(recorder, "measured", least, limits.max_steps, limits.min_seconds)
+    most = max(limits.max_steps // recorder.round_steps, 1) * recorder.round_steps
+    _fill(recorder, "measured", least, most, limits.min_seconds)
 
 
 def agree_on_stretch(recorder: Recorder, max_steps: int) -> None:
     """Have the ranks agree on the steps of a stretch, by the median step of the warm-up, where a device runs ahead."""
     if recorder.device is not None:
         step = statistics.median(recorder.step_nanoseconds()[1:] or recorder.step_nanoseconds()) / _NS
-        recorder.stamp_steps = int(recorder.group.agree_max(steps_of_a_stretch(step, max_steps)))
+        stretch = steps_of_a_stretch(step, max_steps)
+        stretch = stretch if stretch == 1 else _whole(stretch, recorder.round_steps)
+        recorder.stamp_steps = int(recorder.group.agree_max(stretch))
+
+
+def _whole(steps: int, unit: int) -> int:
+    """Return the number of steps, rounded up to whole units."""
+    return -(-steps // unit) * unit
 
 
 def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:
@@ -262,14 +282,13 @@ def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:
 def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, most: int, seconds: float) -> None:
     """Run windows of one kind until at least `least` steps and `seconds` are done, or until `most` steps are done.
 
-    Measured windows have whole stretches, except where that would be more than `most` steps.
+    Measured windows have whole stretches and rounds, except where whole stretches would be more than `most` steps.
     """
-    stretch = recorder.stamp_steps if kind == "measured" else 1
+    unit = max(recorder.stamp_steps, recorder.round_steps) if kind == "measured" else 1
     while True:
         steps, elapsed = recorder.total(kind)
         wanted = 0 if steps >= most else max(least - steps, _steps_for(recorder, seconds - elapsed))
-        wanted = -(-wanted // stretch) * stretch
-        wanted = int(recorder.group.agree_max(min(wanted, most - steps)))
+        wanted = int(recorder.group.agree_max(min(_whole(wanted, unit), most - steps)))
         if wanted <= 0:
             return
         recorder.window(kind, wanted)

@@ -10,13 +10,13 @@ from typing import Any
 from stepmark.engines._protocol import Engine
 from stepmark.errors import printable
 from stepmark.launch.group import ControlGroup
+from stepmark.launch.samples import batches_in_turn
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import cell_limits, problem
 from stepmark.parity.probe import Trace, trace
 from stepmark.results.certificate import Figures, Limits, Proof
 from stepmark.workloads import _weights
-from stepmark.workloads._batches import distinct
 from stepmark.workloads._protocol import Workload
 
 FAILED_SUFFIX = ".failed"  # A file with this suffix says why the reference's file is missing.
@@ -28,7 +28,7 @@ def prove(spec: LaunchSpec, engine: Engine, group: ControlGroup, workload: Workl
     `steps` is the number of steps that the engine has made. Errors of the engine pass through.
     """
     window_digest, compiled = _weights.digest(engine.weights()), engine.compilations()
-    count = distinct(workload.input(params), spec.cell.global_batch)
+    count = batches_in_turn(spec, workload.input(params))
     first_step = -(-steps // count) * count  # The next round of batches, in the reference's order.
     found = trace(
         engine,

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import traceback
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
 from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
+from stepmark.results.shapes import Recompilations
 from stepmark.workloads._datasets import data_digest
 from stepmark.workloads._protocol import Workload
 
@@ -71,6 +73,7 @@ def rank_report(
         last_loss=last_loss if np.isfinite(last_loss) else None,
         compilations_after_warmup=compilations[0],
         compilations_after_window=compilations[1],
+        recompilations=_recompilations(engine),
         flags=engine.flags() | _process_flags(spec),
         energy_joules=energy_joules,
         device_memory=_device_memory(engine.device_memory()),
@@ -88,6 +91,12 @@ def _process_flags(spec: LaunchSpec) -> dict[str, str]:
     digest = data_digest(spec.data.source)
     data = {} if digest is None else {"data_digest": digest}
     return {"niceness": str(os.nice(0))} | data | (setting_flags(os.environ) if spec.placement.gpus else {})
+
+
+def _recompilations(engine: Engine) -> Recompilations | None:
+    """Return what the framework counted, or None where nothing is compiled."""
+    found = engine.recompilations()
+    return None if found is None else Recompilations(**asdict(found))
 
 
 def _device_memory(memory: Memory | None) -> DeviceMemory | None:
@@ -145,6 +154,10 @@ def add_parts(
     If timing them fails, the report keeps what was measured. A rank that has lost another rank writes nothing, because
     the rank that failed has written the reason if it could.
     """
+    if recorder.round_steps > 1:
+        parts = Parts(nanoseconds={}, missing="batches differ in shape, and parts are timed for one shape only")
+        write(spec, {"report": report.model_copy(update={"parts": parts}).model_dump(mode="json")})
+        return True
     flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
     try:
         parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)

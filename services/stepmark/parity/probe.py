@@ -84,13 +84,17 @@ def trace(
     first_step: int = 0,
     with_logits: bool = True,
     with_layers: bool = False,
+    length: int | None = None,
 ) -> Trace:
     """Run the check on a built engine. All ranks must call this together.
 
-    `first_step` is the index at which to begin, a multiple of the number of batches.
+    `first_step` is the index at which to begin, a multiple of the number of batches. Logits beyond the first `length`
+    of each sample are those of padding, and are left out; None where there is none.
     """
     start = begin(engine, starting_weights, GRADIENT_RATE)
     logits = engine.forward(first_step) if with_logits else None
+    if logits is not None and length is not None:
+        logits = logits[:, :length]
     layers = tuple(engine.layer_outputs(first_step)) if with_layers else ()
     engine.step(first_step)
     engine.synchronize()

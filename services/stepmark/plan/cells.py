@@ -166,6 +166,7 @@ def _reasons(cell: Cell, spec: Spec, machine: Machine) -> Iterator[str]:
             reason = known.get(name, f"{cell.engine} does not support it")
             if reason is not None:
                 yield f"{name}: {reason}"
+    yield from _reasons_of_lengths(cell, spec)
     yield from (refusal.reason for refusal in support.refusals if _refuses(refusal, cell, spec, machine))
     most = support.strategies[cell.strategy].max_workers
     if most is not None and cell.workers > most:
@@ -178,6 +179,17 @@ def _reasons(cell: Cell, spec: Spec, machine: Machine) -> Iterator[str]:
 
 
 _EACH = {"cpu": "one core", "gpu": "one GPU"}
+
+
+_PADDINGS: tuple[Option, ...] = ("bucketed", "dynamic-length")
+
+
+def _reasons_of_lengths(cell: Cell, spec: Spec) -> Iterator[str]:
+    asked = [option for option in _PADDINGS if option in cell.options]
+    if asked and spec.data.lengths is None:
+        yield f"{asked[0]}: the samples have one length; give spec.data.lengths"
+    if len(asked) > 1:
+        yield f"a batch is padded in one way, and the candidate asks for {' and '.join(asked)}"
 
 
 def _reasons_of_gpu(support: "Support", spec: Spec) -> Iterator[str]:

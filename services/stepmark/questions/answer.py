@@ -9,7 +9,7 @@ from stepmark.analysis.learning import LearningSummary
 from stepmark.analysis.summary import Summary
 from stepmark.questions import learning
 from stepmark.questions.question import Question, questions
-from stepmark.report import headline, markdown, sentences, tables, words
+from stepmark.report import headline, lengths, markdown, sentences, tables, words
 from stepmark.report.learning import headlines
 
 Answer = Summary | LearningSummary
@@ -45,6 +45,7 @@ def page(question: Question, summary: Answer) -> str:
         words=words,
         sentences=sentences,
         tables=tables,
+        lengths=lengths,
     )
 
 
@@ -69,7 +70,8 @@ def said(question: Question, summary: Answer) -> list[str]:
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []
     verdicts = [*headline.of_run(summary), *scaled]
-    asked = {"verdicts": [], "memory": _memory(summary), "break-even": paid}[question.answered_by]
+    found = {"verdicts": [], "memory": _memory(summary), "break-even": paid, "lengths": _lengths(summary)}
+    asked = found[question.answered_by]
     return list(dict.fromkeys([*asked, *verdicts, *paid]))
 
 
@@ -81,6 +83,16 @@ def _memory(summary: Summary) -> list[str]:
     first = f"{words.cell_name(cell)} needs least memory, {words.memory(cell)} MiB at its peak"
     others = [f"{words.cell_name(other)} {peak / least:.2f} times as much" for peak, other in larger]
     return [f"{'; '.join([first, *others])}."]
+
+
+def _lengths(summary: Summary) -> list[str]:
+    known = [(cell.lengths.tokens_per_second.median, cell) for cell in summary.cells if cell.lengths is not None]
+    if not known:
+        return []
+    (most, cell), *fewer = sorted(known, key=lambda pair: -pair[0])
+    first = f"{words.cell_name(cell)} trains most real tokens per second, {most:,.0f}"
+    others = [f"{words.cell_name(other)} {rate / most:.2f} times as many" for rate, other in fewer]
+    return [f"{'; '.join([first, *others])}.", *(f"{line}." for line in lengths.lines(summary))]
 
 
 def _scaled(cell: CellResult) -> str:

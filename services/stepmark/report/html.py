@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import clean
-from stepmark.report import collectives, headline, machine, ranking, sentences, tables, views, words
+from stepmark.report import collectives, headline, lengths, machine, ranking, sentences, tables, views, words
 from stepmark.report.plots import curves
 
 
@@ -31,6 +31,7 @@ def environment(*loaders: jinja2.BaseLoader) -> jinja2.Environment:
     )
     made.globals |= {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
     made.globals |= {"tables": tables, "machine": machine, "mark_path": curves.mark_path, "collectives": collectives}
+    made.globals["lengths"] = lengths
     made.globals["prefix"] = ""  # of the sections' ids, where several reports stand on one page
     return made
 

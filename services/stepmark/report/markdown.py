@@ -6,7 +6,7 @@ import jinja2
 
 from stepmark.analysis.summary import Summary
 from stepmark.errors import printable
-from stepmark.report import collectives, headline, machine, ranking, sentences, tables, words
+from stepmark.report import collectives, headline, lengths, machine, ranking, sentences, tables, words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 _FIGURES = re.compile(r"[-+–\d.,/%\[\] e]*")
@@ -36,7 +36,7 @@ def render(summary: Summary) -> str:
     """Return the report of a run."""
     loader = jinja2.PackageLoader("stepmark.report", ".")
     parts = {"words": words, "ranking": ranking, "headline": headline, "sentences": sentences}
-    parts |= {"machine": machine, "tables": tables, "collectives": collectives}
+    parts |= {"machine": machine, "tables": tables, "collectives": collectives, "lengths": lengths}
     return rendered(loader, "report.md.jinja", s=summary, **parts)
 
 

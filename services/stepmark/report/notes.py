@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import machine, ranking, sentences, words
+from stepmark.report import lengths, machine, ranking, sentences, words
 from stepmark.results.certificate import TRANSPORT
 
 # Verdicts of cells that have figures, and what a reader can do about them.
@@ -30,6 +30,7 @@ def notes(summary: Summary) -> list[str]:
         *_devices(summary.cells),
         *_transports(summary),
         *_ranking(summary),
+        *(f"{line}." for line in lengths.lines(summary)),
         f"{machine.sentence(summary)}",
         *_departures(summary),
         *([f"{family}."] if (family := words.family(summary.family)) else []),

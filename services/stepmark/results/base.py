@@ -15,6 +15,7 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """An integer that a database stores in eight bytes."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RecordModel(BaseModel):

@@ -7,6 +7,7 @@ Schema history
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
+    7  tokens of batches that differ in length; what was compiled again
 """
 
 import io
@@ -18,15 +19,15 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from stepmark.plan.cells import Cell
-from stepmark.results.base import Clean, Count, Long, RecordModel, Text
+from stepmark.results.base import Clean, Count, Long, RecordModel, Seconds, Text
 from stepmark.results.certificate import Proof
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
+from stepmark.results.shapes import BatchTokens, Recompilations
 
 WARMUP_STEPS_MOST = 5000
 """The most warm-up steps of a launch, even if its steps still become faster."""
 
 Nanoseconds = Long
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class StartupSeconds(RecordModel):
@@ -139,7 +140,8 @@ class RankReport(RecordModel):
     are None on CPU cores, whose memory is `peak_memory_bytes`: the most that the process had of the host. `departures`
     are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
     `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
-    the process ended before it. `model` is reported by rank 0 of own models, which have no formula.
+    the process ended before it. `model` is reported by rank 0 of own models, which have no formula. `batch_tokens` is
+    None where all samples have one length, and `recompilations` where nothing is compiled.
     """
 
     rank: Count
@@ -162,6 +164,8 @@ class RankReport(RecordModel):
     device_memory: DeviceMemory | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
     model: ModelFacts | None = None
+    batch_tokens: BatchTokens | None = None
+    recompilations: Recompilations | None = None
 
 
 class Failure(RecordModel):
@@ -181,7 +185,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4, 5, 6] = 6
+    schema_version: Literal[1, 2, 3, 4, 5, 6, 7] = 7
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

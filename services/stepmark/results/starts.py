@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue
 
-from stepmark.results.base import Clean, Count, RecordModel, Text
+from stepmark.results.base import Clean, Count, RecordModel, Seconds, Text
 from stepmark.results.own_file import OwnFile
-from stepmark.results.record import Failure, Seconds
+from stepmark.results.record import Failure
 from stepmark.terms import StartKind
 
 FILE = "first-step.json"

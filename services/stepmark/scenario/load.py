@@ -206,6 +206,7 @@ def _catalog_errors(scenario: Scenario) -> Iterator[ScenarioError]:
     workload = None if catalog.is_foreign(model) else catalog.load_workload(model)
     if workload is not None:
         yield from _params_errors(scenario, workload)
+    yield from _length_errors(scenario, workload)
     yield from _message_errors(scenario, workload is not None and workload.exchanges_messages)
     names = [candidate.name for candidate in scenario.spec.candidates]
     for index, candidate in enumerate(scenario.spec.candidates):
@@ -232,6 +233,21 @@ def _data_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioE
     if expected is not None:
         found = f"{scenario.spec.workload.model} with these params"
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
+
+
+def _length_errors(scenario: Scenario, workload: "Workload | None") -> Iterator[ScenarioError]:
+    lengths, choice = scenario.spec.data.lengths, scenario.spec.workload
+    if lengths is None:
+        return
+    if workload is None or workload.with_lengths(padded=False) is None:
+        expected = f"no lengths, since the samples of {choice.model} have one shape"
+        fix = "Leave them out, or train a model of tokens: gpt, lstm or transformer."
+        yield ScenarioError("spec.data.lengths", expected, f"{lengths.least} to {lengths.most}", fix)
+        return
+    longest = choice.params.get("length", workload.params_model.model_fields["length"].default)
+    if isinstance(longest, int) and lengths.most > longest:
+        expected = f"at most the model's own length, {longest}"
+        yield ScenarioError("spec.data.lengths.most", expected, f"{lengths.most}", "Raise spec.workload.params.length.")
 
 
 def _message_errors(scenario: Scenario, exchanges: bool) -> Iterator[ScenarioError]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from stepmark import catalog
+from stepmark.scenario.lengths import Lengths
 from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
 from stepmark.scenario.sweep import Sweep
@@ -79,11 +80,25 @@ class Training(StrictModel):
 
 
 class Data(StrictModel):
-    """Where the samples come from."""
+    """Where the samples come from, and how long they are."""
+
+    model_config = ConfigDict(
+        json_schema_extra=in_cel(
+            ("!has(self.lengths) || self.source == 'synthetic'", "the source synthetic where lengths are given")
+        )
+    )
 
     source: DataSource = "synthetic"
     """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident;
     python-docs: the text of Python's help topics, whose characters are predicted, resident."""
+    lengths: Lengths | None = None
+    """Lengths of the samples of a token model; absent: all have the model's own length."""
+
+    @model_validator(mode="after")
+    def _lengths_are_drawn(self) -> Self:
+        if self.lengths is not None and self.source != "synthetic":
+            raise ValueError("the source synthetic, since lengths are drawn for synthetic samples only")
+        return self
 
 
 class Measurement(StrictModel):
@@ -272,6 +287,8 @@ class Scenario(StrictModel):
             del document["spec"]["target"]
         if self.spec.training.optimizer == "sgd":
             del document["spec"]["training"]["optimizer"]
+        if self.spec.data.lengths is None:
+            del document["spec"]["data"]["lengths"]
         for name in _YOUNGER:
             field = Measurement.model_fields[name]
             if getattr(self.spec.measurement, name) == field.default:

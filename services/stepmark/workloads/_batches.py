@@ -1,51 +1,63 @@
 """Make the samples: numpy batches that are the same for every engine, rank layout and run with one seed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stepmark.workloads._datasets import Samples, continued, samples_of
+from stepmark.workloads._lengths import PADDING, Batch
 from stepmark.workloads._protocol import InputSpec
 
-# Inputs are float32 or, for tokens, int64. Labels that are classes are int64, (batch,), or (batch, length) where each
-# token has one; values and bits are float32, (batch, classes).
-Batch = tuple[NDArray[Any], NDArray[Any]]
+# In a Batch, inputs are float32 or, for tokens, int64. Labels that are classes are int64, (batch,), or (batch, length)
+# where each token has one; values and bits are float32, (batch, classes).
+__all__ = ["BATCHES", "Batch", "distinct", "global_batches", "local_batches", "micro_batches", "shard"]
 
 BATCHES = 4  # The steps of a launch use this many distinct batches in turn. More would only fill memory.
 _BYTES_MOST = 1 << 30
 
 
-def distinct(spec: InputSpec, batch_size: int) -> int:
+def distinct(spec: InputSpec, batch_size: int, wanted: int = BATCHES) -> int:
     """Return how many distinct batches of `batch_size` samples, over all ranks, a launch uses in turn.
 
-    There are `BATCHES` of them, or as many as 1 GiB holds, but one at least.
+    There are as many as are wanted, or as many as 1 GiB holds, but one at least.
     """
     sample = math.prod(spec.shape) * (4 if spec.vocabulary is None else 8)
-    return max(1, min(BATCHES, _BYTES_MOST // (batch_size * sample)))
+    return max(1, min(wanted, _BYTES_MOST // (batch_size * sample)))
 
 
-def global_batches(spec: InputSpec, source: str, seed: int, batch_size: int, count: int) -> list[Batch]:
+def global_batches(
+    spec: InputSpec, source: str, seed: int, batch_size: int, count: int, lengths: Sequence[int] = ()
+) -> list[Batch]:
     """Return `count` batches of `batch_size` samples.
 
-    Inputs are (batch, *spec.shape). Labels are (batch,), or one for each token.
+    Inputs are (batch, *spec.shape). Labels are (batch,), or one for each token. `lengths` holds the length of each
+    batch's samples, which are synthetic tokens then, none of them `PADDING`.
     """
-    return local_batches(spec, source, seed, batch_size, count, 0, 1)
+    return local_batches(spec, source, seed, batch_size, count, 0, 1, lengths)
 
 
 def local_batches(
-    spec: InputSpec, source: str, seed: int, batch_size: int, count: int, rank: int, world_size: int
+    spec: InputSpec,
+    source: str,
+    seed: int,
+    batch_size: int,
+    count: int,
+    rank: int,
+    world_size: int,
+    lengths: Sequence[int] = (),
 ) -> list[Batch]:
     """Return one rank's samples of `global_batches`, the same as `shard` gives, without drawing those of other ranks.
 
     `batch_size` is that of the global batch.
     """
     own, real = range(rank, batch_size, world_size), samples_of(source, spec)
-    if real is None:
-        return [_synthetic(spec, seed, index, own) for index in range(count)]
-    return [_drawn(real, seed, index, batch_size, own) for index in range(count)]
+    if real is not None:
+        return [_drawn(real, seed, index, batch_size, own) for index in range(count)]
+    specs = [replace(spec, shape=(length,), padded=True) for length in lengths] or [spec] * count
+    return [_synthetic(one, seed, index, own) for index, one in enumerate(specs)]
 
 
 def shard(batch: Batch, rank: int, world_size: int) -> Batch:
@@ -61,8 +73,9 @@ def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
 
 def _synthetic(spec: InputSpec, seed: int, index: int, chosen: range) -> Batch:
     """Return the chosen samples of one batch. A sample depends on the seed, the batch's index and its own number."""
+    first = PADDING + 1 if spec.padded else 0
     if spec.next_token:
-        drawn = [rng.integers(0, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
+        drawn = [rng.integers(first, spec.classes, spec.shape[0] + 1) for rng in _generators(seed, index, chosen)]
         return continued(np.stack(drawn))
     whole = spec.labels == "classes"
     labels = np.empty((len(chosen),) if whole else (len(chosen), spec.classes), np.int64 if whole else np.float32)
@@ -72,7 +85,7 @@ def _synthetic(spec: InputSpec, seed: int, index: int, chosen: range) -> Batch:
         if spec.vocabulary is None:
             rng.standard_normal(out=inputs[place], dtype=np.float32)
         else:
-            inputs[place] = rng.integers(0, spec.vocabulary, spec.shape)
+            inputs[place] = rng.integers(first, spec.vocabulary, spec.shape)
     return inputs, labels
 
 

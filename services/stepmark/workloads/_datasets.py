@@ -7,16 +7,14 @@ import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.errors import CannotRun
+from stepmark.workloads._lengths import Batch
 from stepmark.workloads._protocol import DIGITS_SIDE, InputSpec
-
-if TYPE_CHECKING:
-    from stepmark.workloads._batches import Batch
 
 Indices = NDArray[np.int64]
 
@@ -32,7 +30,7 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, chosen: Indices) -> "Batch":
+    def take(self, chosen: Indices) -> Batch:
         """Return these samples as a batch, in this order."""
 
 
@@ -46,7 +44,7 @@ class Digits:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def take(self, chosen: Indices) -> "Batch":
+    def take(self, chosen: Indices) -> Batch:
         spec, inputs, labels = self._spec, self._pixels[chosen], self._labels[chosen]
         if spec.next_token:
             return continued(inputs.astype(np.int64))
@@ -73,7 +71,7 @@ class PythonDocs:
     def __len__(self) -> int:
         return (len(self._tokens) - 1) // self._length
 
-    def take(self, chosen: Indices) -> "Batch":
+    def take(self, chosen: Indices) -> Batch:
         places = chosen[:, None] * self._length + np.arange(self._length + 1)
         inputs, labels = continued(self._tokens[places])
         return inputs, labels if self._next_token else labels[:, -1].copy()
@@ -98,7 +96,7 @@ def data_digest(source: str) -> str | None:
     return digests[source]() if source in digests else None
 
 
-def continued(tokens: NDArray[np.int64]) -> "Batch":
+def continued(tokens: NDArray[np.int64]) -> Batch:
     """Return each token except the last as input, and the token that follows it as its label."""
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 

@@ -27,15 +27,19 @@ def logits(x: Any) -> Any:
 
 
 def positions(length: int, width: int, name: str) -> "keras.layers.Layer":
-    """Return a layer that adds a learned vector to each position."""
+    """Return a layer that adds a learned vector to each position of a sequence of at most this length."""
     import keras
 
     class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]
-        def build(self, _: Any) -> None:
+        def build(self, shape: Any) -> None:
+            self.lengths_vary = shape[1] is None
             self.embeddings = self.add_weight(shape=(length, width), initializer="uniform", name="embeddings")
 
         def call(self, x: Any) -> Any:
-            return x + self.embeddings
+            return x + (self.embeddings[: keras.ops.shape(x)[1]] if self.lengths_vary else self.embeddings)
+
+        def compute_output_spec(self, x: Any) -> Any:  # Keras would otherwise try lengths that are too long.
+            return keras.KerasTensor(x.shape, self.compute_dtype)
 
     return PositionEmbedding(name=name)
 

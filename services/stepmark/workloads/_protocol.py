@@ -42,6 +42,8 @@ class InputSpec:
     vocabulary: int | None = None
     next_token: bool = False
     labels: Literal["classes", "values", "bits"] = "classes"
+    padded: bool = False
+    """Samples may end with padding (`_lengths`): one token is kept for it, and labels of padding do not count."""
 
     @classmethod
     def of(cls, sample: NDArray[Any], classes: int, vocabulary: int | None = None) -> "InputSpec":
@@ -148,6 +150,13 @@ class Workload(ABC):
     def torch_outputs(self, model: Any, inputs: Any) -> Any:
         """Return the logits that a torch model makes of a batch."""
         return model(inputs)
+
+    def with_lengths(self, padded: bool) -> "Workload | None":
+        """Return this workload for batches of different lengths, or None where all samples have one shape.
+
+        `padded` says whether samples may end with padding (`_lengths`), which the model must then ignore.
+        """
+        return None
 
     def parse(self, params: dict[str, Any]) -> Any:
         """Return the typed parameters of a document's `workload.params`."""

@@ -1,12 +1,14 @@
 """Define a decoder that predicts the next token: GPT-2's architecture, with its head tied to its embedding.
 
+Its attention is causal, so padding at the end of a sample reaches no real token, and needs no mask.
 Source: Radford et al. 2019. GPT-2 124M is `{layers: 12, heads: 12, width: 768, length: 1024, vocabulary: 50257}`.
 """
 
 from typing import TYPE_CHECKING, ClassVar
 
 from stepmark.workloads import _attention, _keras
-from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._protocol import InputSpec
+from stepmark.workloads._sequences import SequenceWorkload
 
 if TYPE_CHECKING:
     import keras
@@ -22,14 +24,14 @@ class Params(_attention.SequenceParams):
         return _attention.Shape(self.width, self.heads, self.length, causal=True, gelu="tanh")
 
 
-class Gpt(Workload):
+class Gpt(SequenceWorkload):
     """Build the decoder in each framework, and compute its costs."""
 
     params_model = Params
     float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
     def input(self, params: Params) -> InputSpec:
-        return InputSpec("tokens", (params.length,), params.vocabulary, params.vocabulary, next_token=True)
+        return self._spec(params, params.vocabulary, next_token=True)
 
     def parameter_count(self, params: Params) -> int:
         """Return the parameters of the embeddings of tokens and positions, the blocks and the last norm.
@@ -67,7 +69,7 @@ class Gpt(Workload):
         import keras
         from keras import layers
 
-        inputs = keras.Input((params.length,), dtype="int32")
+        inputs = self._keras_input(params)
         embedding = layers.ReversibleEmbedding(params.vocabulary, params.width, name="tokens")
         x = _attention.keras_trunk(params, params.block, embedding(inputs))
         return keras.Model(inputs, _keras.logits(embedding(x, reverse=True)))

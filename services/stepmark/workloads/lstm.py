@@ -1,4 +1,4 @@
-"""Define a sequence classifier: an embedding, one LSTM layer, and a dense layer on its last output."""
+"""Define a sequence classifier: an embedding, one LSTM layer, and a dense layer on the last real token's output."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,7 +6,9 @@ from pydantic import Field
 
 from stepmark.strict import StrictModel
 from stepmark.workloads import _keras
-from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._lengths import PADDING
+from stepmark.workloads._protocol import InputSpec
+from stepmark.workloads._sequences import SequenceWorkload
 
 if TYPE_CHECKING:
     import keras
@@ -28,13 +30,13 @@ class Params(StrictModel):
     """Number of output classes."""
 
 
-class Lstm(Workload):
+class Lstm(SequenceWorkload):
     """Build the classifier in each framework, and compute its costs."""
 
     params_model = Params
 
     def input(self, params: Params) -> InputSpec:
-        return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
+        return self._spec(params, params.classes)
 
     def parameter_count(self, params: Params) -> int:
         """Return the parameters of the embedding, the gates and the dense layer.
@@ -58,6 +60,8 @@ class Lstm(Workload):
         import torch
         from torch import nn
 
+        padded = self._padded
+
         class Classifier(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -70,16 +74,19 @@ class Lstm(Workload):
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
                 output, _ = self.lstm(self.embedding(tokens))
-                return self.fc(output[:, -1])
+                if not padded:
+                    return self.fc(output[:, -1])
+                last = (tokens != PADDING).sum(1) - 1
+                return self.fc(output[torch.arange(len(output), device=output.device), last])
 
         return Classifier()
 
     def keras_model(self, params: Params) -> "keras.Model":
         import keras
 
-        inputs = keras.Input((params.length,), dtype="int32")
+        inputs = self._keras_input(params)
         x = keras.layers.Embedding(params.vocabulary, params.embedding, name="embedding")(inputs)
-        x = keras.layers.LSTM(params.hidden, name="lstm")(x)
+        x = keras.layers.LSTM(params.hidden, name="lstm")(x, mask=self._keras_real(inputs))
         return keras.Model(inputs, _keras.logits(keras.layers.Dense(params.classes, name="fc")(x)))
 
 

@@ -1,6 +1,7 @@
 """Define a transformer encoder that classifies sequences.
 
-It adds learned positions to the embedded tokens, applies pre-norm blocks, and takes the mean over tokens.
+It adds learned positions to the embedded tokens, applies pre-norm blocks, and takes the mean over tokens. Padding is
+masked in the attention, and left out of the mean.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from stepmark.workloads import _attention, _keras
-from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._lengths import PADDING
+from stepmark.workloads._protocol import InputSpec
+from stepmark.workloads._sequences import SequenceWorkload
 
 if TYPE_CHECKING:
     import keras
@@ -27,14 +30,14 @@ class Params(_attention.SequenceParams):
         return _attention.Shape(self.width, self.heads, self.length, causal=False, gelu="none")
 
 
-class Transformer(Workload):
+class Transformer(SequenceWorkload):
     """Build the encoder in each framework, and compute its costs."""
 
     params_model = Params
     float64_limit: ClassVar[float] = _attention.FLOAT64_LIMIT
 
     def input(self, params: Params) -> InputSpec:
-        return InputSpec("tokens", (params.length,), params.classes, params.vocabulary)
+        return self._spec(params, params.classes)
 
     def parameter_count(self, params: Params) -> int:
         """Return the parameters of token and position embeddings, blocks, the last norm and the dense layer."""
@@ -53,13 +56,19 @@ class Transformer(Workload):
     def torch_model(self, params: Params) -> "torch.nn.Module":
         import torch
 
+        padded = self._padded
+
         class Encoder(_attention.torch_trunk(params, params.block)):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__()
                 self.fc = torch.nn.Linear(params.width, params.classes)
 
             def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-                return self.fc(self.hidden(tokens).mean(1))
+                if not padded:
+                    return self.fc(self.hidden(tokens).mean(1))
+                real = tokens != PADDING
+                hidden = self.hidden(tokens, real[:, None, None, :]) * real[:, :, None]
+                return self.fc(hidden.sum(1) / real.sum(1, keepdim=True))
 
         return Encoder()
 
@@ -67,9 +76,10 @@ class Transformer(Workload):
         import keras
         from keras import layers
 
-        inputs = keras.Input((params.length,), dtype="int32")
+        inputs = self._keras_input(params)
+        real = self._keras_real(inputs)
         x = layers.Embedding(params.vocabulary, params.width, name="tokens")(inputs)
-        x = layers.GlobalAveragePooling1D()(_attention.keras_trunk(params, params.block, x))
+        x = layers.GlobalAveragePooling1D()(_attention.keras_trunk(params, params.block, x, real), mask=real)
         return keras.Model(inputs, _keras.logits(layers.Dense(params.classes, name="fc")(x)))
 
 

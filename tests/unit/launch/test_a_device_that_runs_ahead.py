@@ -68,12 +68,14 @@ def measured(
     device: Device,
     drained: bool = True,
     group: Alone | None = None,
+    round_steps: int = 1,
     **limits: int,
 ) -> loop.Recorder:
     monkeypatch.setattr(loop, "perf_counter_ns", device)
     asked = Measurement.model_validate({"minSeconds": 0, "warmupSeconds": 0} | limits)
     buffer = StampBuffer.create(folder / "stamps", asked.max_steps)
-    recorder = loop.Recorder(device.step, device.synchronize, group or Alone(), buffer, device if drained else None)
+    drains = device if drained else None
+    recorder = loop.Recorder(device.step, device.synchronize, group or Alone(), buffer, drains, round_steps)
     recorder.window("warmup", 1)
     loop.warm_up(recorder, asked)
     loop.measure(recorder, asked)
@@ -129,6 +131,14 @@ def test_windows_have_whole_stretches(
     assert found.step_nanoseconds.shape == (1, found.warmup_stamps + stamps)
     assert found.device_step_nanoseconds is not None
     assert found.device_step_nanoseconds.shape == (1, steps)
+
+
+def test_a_stretch_has_whole_rounds_of_batches_that_differ_in_shape(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = measured(monkeypatch, tmp_path, Device(), round_steps=8, minSteps=50)
+    [window] = [window for window in made.windows if window.kind == "measured"]
+    assert (window.stamp_steps, window.steps) == (24, 20 * 24)  # 20 steps of 10 ms, rounded up to whole rounds
 
 
 def test_a_queue_that_runs_ahead_does_not_shorten_a_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -110,7 +110,9 @@ def test_a_rank_that_lost_another_rank_does_not_overwrite_its_reason(
         raise ConnectionResetError(PEER_GONE)
 
     monkeypatch.setattr(reporting, "time_parts", lost)
-    report, engine, group, recorder = (cast(Any, SimpleNamespace(total=lambda _: (0, 1), steps_done=1)),) * 4
+    report, engine, group, recorder = (
+        cast(Any, SimpleNamespace(total=lambda _: (0, 1), steps_done=1, round_steps=1)),
+    ) * 4
     assert not reporting.add_parts(spec(tmp_path), report, engine, group, recorder)
     assert not (tmp_path / reporting.REPORT).exists()
 

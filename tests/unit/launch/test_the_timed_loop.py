@@ -199,3 +199,28 @@ def test_noise_does_not_lengthen_a_warm_up() -> None:
     noisy = [[int(1e7 * math.exp(rng.gauss(0, 0.03))) for _ in range(30)] for _ in range(1000)]
     assert sum(map(loop.still_settling, noisy)) <= 40
     assert not loop.still_settling([10 * MS] * 30)
+
+
+def test_windows_have_whole_rounds_of_batches_that_differ_in_shape(clock: Clock, buffer: StampBuffer) -> None:
+    made = loop.Recorder(lambda index: clock_step(clock, 1 + index % 4), lambda: 0.0, Alone(), buffer, None, 4)
+    made.window("warmup", 1)
+    wanted = limits(warmup_steps=3, warmup_seconds=0, min_steps=9, max_steps=18, min_seconds=10)
+    loop.warm_up(made, wanted)
+    loop.measure(made, wanted)
+    assert made.total("warmup")[0] >= 2 * 4
+    assert made.total("measured")[0] == 16
+    few = loop.Recorder(lambda index: clock_step(clock, 1), lambda: 0.0, Alone(), buffer, None, 4)
+    few.window("warmup", 1)
+    loop.measure(few, limits(warmup_steps=1, warmup_seconds=0, min_steps=1, max_steps=3, min_seconds=0))
+    assert few.total("measured")[0] == 4
+
+
+def test_the_lengths_of_batches_are_no_warm_up(clock: Clock, buffer: StampBuffer) -> None:
+    made = loop.Recorder(lambda index: clock_step(clock, 8 - index % 8), lambda: 0.0, Alone(), buffer, None, 8)
+    made.window("warmup", 1)
+    loop.warm_up(made, limits(warmup_steps=20, warmup_seconds=0, min_steps=1, max_steps=1, min_seconds=0))
+    assert made.total("warmup")[0] == 20
+
+
+def clock_step(clock: Clock, milliseconds: int) -> None:
+    clock.now += milliseconds * MS
