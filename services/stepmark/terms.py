@@ -5,11 +5,20 @@ from typing import Literal
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
 Option = Literal[
-    "channels-last", "fused-optimizer", "foreach-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"
+    "channels-last",
+    "fused-optimizer",
+    "foreach-optimizer",
+    "bucket-view",
+    "cudnn-autotune",
+    "cuda-graphs",
+    "dataloader",
+    "tf-data",
+    "py-dataset",
 ]
 OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]
 DataSource = Literal["synthetic", "host", "digits"]
+Transform = Literal["none", "affine", "spectrogram"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Launcher = Literal["ray", "bare"]

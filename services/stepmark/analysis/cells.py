@@ -11,6 +11,7 @@ from stepmark.analysis.bandwidth import Bandwidth
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
+from stepmark.analysis.feeding import Feeding, feeding
 from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.levels import Levels, two_levels
 from stepmark.analysis.scaling import Mode, Scaling, scaling_of
@@ -38,7 +39,8 @@ class CellResult(SummaryModel):
     name of the GPUs, or None, `device_notes` says what a reader must know of them, and `power_capped_ratio` is the
     share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
     means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
-    `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained.
+    `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained. `feeding` is None
+    where samples stay on the device.
     """
 
     key: str
@@ -80,6 +82,7 @@ class CellResult(SummaryModel):
     device_memory_bytes: int | None = None
     message_bytes: int | None = None
     bandwidth: Bandwidth | None = None
+    feeding: Feeding | None = None
 
     @property
     def state(self) -> str:
@@ -175,6 +178,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
         **device_figures(launches),
+        "feeding": feeding([one.feeding for one in launches if one.feeding is not None], rate.median, facts.level),
         "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 

@@ -6,7 +6,6 @@ It is started as `python -m stepmark.launch.child` with a LaunchSpec on standard
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -130,6 +129,8 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
     workload = workload_of(spec)
     params = workload.parse(spec.workload.params)
     engine.build(workload, params, own_samples(spec, workload.input(params)), RATES[spec.training.optimizer])
+    if engine.feed is not None:
+        engine.feed.waiting = buffer.set_waiting
     if _is_looked_at(spec, workload):
         own_model.check_outputs(engine, workload.input(params))
     built = watch.lap()
@@ -181,8 +182,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     workload, params = begun.workload, begun.params
     buffer.phase = Phase.STEPPING
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
-    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
-    report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, compilations, joules)
+    edges = _run_windows(spec, recorder, meter, engine)
+    report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, edges)
     report = report.model_copy(update={"interference": meter.found})
     (spec.placement.directory / reporting.STEPS).write_bytes(recorder.packed())
     reporting.write(spec, {"report": report.model_dump(mode="json")})
@@ -256,18 +257,19 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
 
 
 def _run_windows(
-    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, compilations: Callable[[], int | None]
-) -> tuple[tuple[int | None, int | None], float | None]:
-    """Return the compilations after the warm-up and after the windows, and the joules used in the windows.
-
-    A value is None where it is unknown.
-    """
+    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, engine: Engine
+) -> tuple[reporting.Edge, reporting.Edge]:
+    """Return what was counted after the warm-up and after the windows."""
     loop.warm_up(recorder, spec.measurement)
-    compiled, used = compilations(), _joules(spec)
+    before = _edge(spec, engine)
     with meter.measuring():
         loop.measure(recorder, spec.measurement)
-    used_now = _joules(spec)
-    return (compiled, compilations()), None if used is None or used_now is None else used_now - used
+    return before, _edge(spec, engine)
+
+
+def _edge(spec: LaunchSpec, engine: Engine) -> reporting.Edge:
+    feed = engine.feed
+    return reporting.Edge(engine.compilations(), _joules(spec), None if feed is None else feed.waited_nanoseconds)
 
 
 def _joules(spec: LaunchSpec) -> float | None:

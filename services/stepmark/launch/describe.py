@@ -15,6 +15,7 @@ from stepmark.launch.foreign import workload_of
 from stepmark.launch.reporting import cause
 from stepmark.plan.foreign import Answer, Question, WorkloadFacts
 from stepmark.scenario.explain import explain
+from stepmark.scenario.load import data_errors
 from stepmark.workloads._protocol import Workload
 
 
@@ -48,10 +49,8 @@ def _answer(question: Question) -> Answer:
     if question.framework not in workload.frameworks():
         written = ", ".join(workload.frameworks()) or "no framework"
         return Answer(problem=f"{model} is not written for {question.framework}, only for {written}")
-    if question.digits and (reason := workload.input(params).why_not_digits()) is not None:
-        expected, fix = f"a model that takes the 8x8 digits: {reason}", "Change spec.workload.params, or use synthetic."
-        return _refused([ScenarioError("spec.data.source", expected, f"{model} with these params", fix)])
-    return Answer(facts=_facts(workload, params))
+    errors = list(data_errors(question.data, workload.input(params), model))
+    return _refused(errors) if errors else Answer(facts=_facts(workload, params))
 
 
 def _refused(errors: list[ScenarioError]) -> Answer:

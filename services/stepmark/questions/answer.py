@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jinja2
 
 from stepmark.analysis.cells import CellResult
+from stepmark.analysis.feeding import Feeding
 from stepmark.analysis.summary import Summary
 from stepmark.questions.question import Question, questions
 from stepmark.report import headline, markdown, sentences, tables, words
@@ -53,7 +54,12 @@ def said(question: Question, summary: Summary) -> list[str]:
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []
     verdicts = [*headline.of_run(summary), *scaled]
-    asked = {"verdicts": [], "memory": _memory(summary), "break-even": paid}[question.answered_by]
+    asked = {
+        "verdicts": [],
+        "memory": _memory(summary),
+        "break-even": paid,
+        "input": [_fed(cell, cell.feeding) for cell in summary.cells if cell.feeding is not None],
+    }[question.answered_by]
     return list(dict.fromkeys([*asked, *verdicts, *paid]))
 
 
@@ -65,6 +71,14 @@ def _memory(summary: Summary) -> list[str]:
     first = f"{words.cell_name(cell)} needs least memory, {words.memory(cell)} MiB at its peak"
     others = [f"{words.cell_name(other)} {peak / least:.2f} times as much" for peak, other in larger]
     return [f"{'; '.join([first, *others])}."]
+
+
+def _fed(cell: CellResult, fed: Feeding) -> str:
+    ceiling, rate = fed.ceiling_samples_per_second, cell.samples_per_second
+    alone = ""
+    if ceiling is not None and rate is not None:
+        alone = f"; without training its feed gives {ceiling.value / rate.median:.2f} times its samples per second"
+    return f"{words.cell_name(cell)} waits for its input in {words.percent(fed.wait_ratio.value)} of the time{alone}."
 
 
 def _scaled(cell: CellResult) -> str:

@@ -20,7 +20,7 @@ class Question(BaseModel):
     `name` is the file's name without its suffix, and begins with the number. `source` names the public threads in which
     the question is asked. `cost` says for about how long the scenario runs on two cores, and what it needs.
     `cannot_tell` says what its answer does not answer. `answered_by` is what an answer begins with: the verdicts on
-    step times, the memory of the cells, or when a slower start has paid.
+    step times, the memory of the cells, when a slower start has paid, or how long steps wait for their input.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +30,7 @@ class Question(BaseModel):
     source: Text
     cost: Text
     cannot_tell: Text
-    answered_by: Literal["verdicts", "memory", "break-even"] = "verdicts"
+    answered_by: Literal["verdicts", "memory", "break-even", "input"] = "verdicts"
     scenario: Scenario
 
     @property

@@ -7,6 +7,7 @@ Schema history
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
+    7  how steps are fed from the host, and batches taken from the feed without training
 """
 
 import io
@@ -21,6 +22,7 @@ from stepmark.plan.cells import Cell
 from stepmark.results.base import Clean, Count, Long, RecordModel, Text
 from stepmark.results.certificate import Proof
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
+from stepmark.results.feeding import Feeding
 
 WARMUP_STEPS_MOST = 5000
 """The most warm-up steps of a launch, even if its steps still become faster."""
@@ -63,7 +65,15 @@ class Window(RecordModel):
 
 
 PartName = Literal[
-    "step", "step_without_reduce", "step_without_update", "input", "all_reduce", "matmul", "forward_backward", "update"
+    "step",
+    "step_without_reduce",
+    "step_without_update",
+    "input",
+    "pipeline",
+    "all_reduce",
+    "matmul",
+    "forward_backward",
+    "update",
 ]
 
 
@@ -72,9 +82,11 @@ class Parts(RecordModel):
 
     The parts are timed in turn, each from a barrier until the device is done. `step` is the whole step timed in the
     same way, `step_without_reduce` leaves out the exchange of gradients, and `step_without_update` leaves out the
-    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul`
-    computes `matmul_flops` of matrix products in the precision of training. `missing` says why the step without its
-    exchange was not timed, or is empty.
+    exchange and the update. `input` places the batch, or where a pipeline prepares batches during steps, is what
+    `step_without_update` waited for its batch. `pipeline` holds batches that were taken from the feed one after
+    another, without training and without barriers between them. `all_reduce` exchanges `reduced_bytes` of gradients in
+    the buckets of training. `matmul` computes `matmul_flops` of matrix products in the precision of training. `missing`
+    says why the step without its exchange was not timed, or is empty.
 
     Records of schema 3 have the parts in the first block only, with `forward_backward` and `update` timed by themselves
     in place of `step_without_update`.
@@ -139,7 +151,8 @@ class RankReport(RecordModel):
     are None on CPU cores, whose memory is `peak_memory_bytes`: the most that the process had of the host. `departures`
     are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
     `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
-    the process ended before it. `model` is reported by rank 0 of own models, which have no formula.
+    the process ended before it. `model` is reported by rank 0 of own models, which have no formula. `feeding` is None
+    where samples stay on the device, and in records of schema 6 and older.
     """
 
     rank: Count
@@ -162,6 +175,7 @@ class RankReport(RecordModel):
     device_memory: DeviceMemory | None = None
     departures: Annotated[tuple[Departure, ...], Field(max_length=32)] = ()
     model: ModelFacts | None = None
+    feeding: Feeding | None = None
 
 
 class Failure(RecordModel):
@@ -181,7 +195,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4, 5, 6] = 6
+    schema_version: Literal[1, 2, 3, 4, 5, 6, 7] = 7
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell

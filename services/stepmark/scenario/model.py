@@ -14,7 +14,7 @@ from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
 from stepmark.scenario.sweep import Sweep
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import Compared, DataSource, DeviceChoice, OptimizerName, Option
+from stepmark.terms import Compared, DataSource, DeviceChoice, OptimizerName, Option, Transform
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -22,6 +22,9 @@ _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each
 _NOT_MEASURED = ("runPolicy", "cancel", "suspend")
 # These keys of `measurement` are newer than stored results. With their defaults they leave the digest unchanged.
 _YOUNGER = ("max_taken_share", "max_made_again")
+
+
+_TRANSFORM_IS_FED = "source: host where there is a transform, which is made in each step"
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
@@ -78,10 +81,23 @@ class Training(StrictModel):
 
 
 class Data(StrictModel):
-    """Where the samples come from."""
+    """Where the samples come from, and what is done with each before a step."""
+
+    model_config = ConfigDict(
+        json_schema_extra=in_cel(("self.transform == 'none' || self.source == 'host'", _TRANSFORM_IS_FED))
+    )
 
     source: DataSource = "synthetic"
     """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident."""
+    transform: Transform = "none"
+    """A transform of each sample by SciPy in each step. affine: images are turned by 15 degrees and scaled by 0.9;
+    spectrogram: vectors become the spectrogram of 16 values at a time; none: samples are as they were drawn."""
+
+    @model_validator(mode="after")
+    def _transform_is_fed(self) -> Self:
+        if self.transform != "none" and self.source != "host":
+            raise ValueError(_TRANSFORM_IS_FED)
+        return self
 
 
 class Measurement(StrictModel):
@@ -253,6 +269,8 @@ class Scenario(StrictModel):
             del document["spec"]["compare"]
         if not self.spec.sweep.message_bytes:
             del document["spec"]["sweep"]["messageBytes"]
+        if self.spec.data.transform == "none":
+            del document["spec"]["data"]["transform"]
         if self.spec.training.optimizer == "sgd":
             del document["spec"]["training"]["optimizer"]
         for name in _YOUNGER:
