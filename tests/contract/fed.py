@@ -55,6 +55,7 @@ def digest(batches: Iterable[_batches.Batch]) -> str:
 
 def on_host(tensor: Any, moved: bool) -> Any:
     found = np.asarray(tensor)
+    found = found.astype(np.int64) if found.dtype.kind == "i" else found  # JAX has int32.
     return found.transpose(0, 3, 1, 2) if moved else found
 
 

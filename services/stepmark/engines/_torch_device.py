@@ -35,8 +35,6 @@ class Cpu:
     kind = "cpu"
     """This is torch's name of the kind, for autocast, the loss scale and meshes."""
     transport = "gloo"
-    fed = "torch.tensor in each step"
-    """This says how samples come to the device that are fed in each step."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -57,6 +55,10 @@ class Cpu:
     def step_events(self) -> StepEvents | None:
         """Return a clock of the device itself, or None where it has none."""
         return None
+
+    def way(self, source: Source) -> str:
+        """Return in words how samples come to the device that are fed in each step."""
+        return "torch.tensor in each step"
 
     def kept(self, source: Source, make: Callable[[Batch], Tensors]) -> Iterator[Tensors]:
         """Return tensors of the micro-batches without end, on the host, made by `make` when they are asked for."""
@@ -91,7 +93,6 @@ class Cuda(Cpu):
     asynchronous = True
     kind = "cuda"
     transport = "nccl"
-    fed = "torch.tensor, pinned at build unless transformed, copied without blocking in each step"
 
     def start(self, support: Support) -> None:
         import torch
@@ -136,6 +137,10 @@ class Cuda(Cpu):
         import torch
 
         return torch.cuda.Event(enable_timing=True)
+
+    def way(self, source: Source) -> str:
+        made = "made in each step" if source.transforms else "pinned at build"
+        return f"{made}, copied without blocking in each step"
 
     def kept(self, source: Source, make: Callable[[Batch], Tensors]) -> Iterator[Tensors]:
         if source.transforms:

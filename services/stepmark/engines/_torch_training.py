@@ -128,9 +128,10 @@ class TorchTraining(TorchInspection):
         return self._images and "channels-last" in self._context.options
 
     def _make_feed(self, source: Source) -> Feed:
+        device = self._device
         if "dataloader" in self._context.options:
-            return _torch_input.loaded(source, self._context.threads, self._device.asynchronous, self._send)
-        return Feed(self._device.fed, source, self._device.kept(source, self._place), self._device.send, 0, self._sent)
+            return _torch_input.loaded(source, self._context.threads, device.asynchronous, self._send)
+        return Feed(device.way(source), source, device.kept(source, self._place), device.send, 0, self._sent)
 
     def _send(self, tensors: Any) -> Tensors:
         return self._device.send(self._in_memory_format(*tensors))
