@@ -28,8 +28,7 @@ class TorchTraining(TorchInspection):
 
     _support: ClassVar[Support]
     _devices: ClassVar[Mapping[str, type[Cpu]]] = DEVICES
-    _images_last: ClassVar[bool] = False
-    """Images are (batch, height, width, channels)."""
+    _images_last: ClassVar[bool] = False  # Images are (batch, height, width, channels).
     feed: Feed | None = None
 
     def __init__(self, context: RankContext) -> None:
