@@ -20,7 +20,7 @@ def host_feed(
     parts: list[list[Batch]],
     images: bool,
     place: Callable[[Batch], Any],
-    strategy: "tf.distribute.Strategy",
+    strategy: "tf.distribute.Strategy | None",
 ) -> Feed:
     """Return the feed of these micro-batches: by tf.data where the options ask for it, and on GPUs unasked."""
     source, gpu = Source(parts, context.transform, images), context.device.kind == "gpu"

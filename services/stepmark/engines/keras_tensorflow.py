@@ -140,8 +140,8 @@ class Engine(TensorFlowSteps, KerasWeights):
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
         parts = micro_batches(host, self._context.accumulate)
         if self._context.feed_each_step:
-            images = workload.input(params).kind == "image"
-            self.feed = _tensorflow_input.host_feed(self._context, parts, images, self._place, self._strategy)
+            images, strategy = workload.input(params).kind == "image", self._strategy if self._replicated else None
+            self.feed = _tensorflow_input.host_feed(self._context, parts, images, self._place, strategy)
         else:
             self._batches = [[self._place(part) for part in batch] for batch in parts]
         self._make_functions()
