@@ -14,12 +14,16 @@ Option = Literal[
     "bucketed",
     "dynamic-length",
     "dynamic-compile",
+    "dataloader",
+    "tf-data",
+    "py-dataset",
 ]
 OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]
 DataSource = Literal["synthetic", "host", "digits", "python-docs"]
 REAL_SOURCES: tuple[DataSource, ...] = ("digits", "python-docs")
 """The sources with samples that a model can learn from."""
+Transform = Literal["none", "affine", "spectrogram"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Launcher = Literal["ray", "bare"]

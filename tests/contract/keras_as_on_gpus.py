@@ -125,7 +125,7 @@ def mirrored(module: Any) -> dict[str, Any]:
         "single": {"resident": one_losses, "fed": one_fed_losses},
         "placed": [seen_devices(engine) for engine in (resident, fed)],
         "single placed": [seen_devices(engine)["batch"] for engine in (one, one_fed)],
-        "inputs": [engine._input() for engine in (resident, fed, one_fed)],
+        "inputs": [engine.feed and engine.feed.flags(engine._inputs)["input"] for engine in (resident, fed, one_fed)],
         "parts": [parts_run(engine) for engine in (fed, one, one_fed)],
     }
 

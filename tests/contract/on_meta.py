@@ -70,8 +70,10 @@ def engine_on_meta(module: Any, mistake: str) -> Any:
         def _kept(self, batch: Any) -> Any:
             return self._place(batch) if mistake == "batches-not-moved" else super()._kept(batch)
 
-        def _placed(self, kept: Any) -> Any:
-            return kept if mistake == "batches-not-moved" else super()._placed(kept)
+        def _make_feed(self, source: Any) -> Any:
+            if mistake == "batches-not-moved":
+                self._device.send = lambda tensors: tensors
+            return super()._make_feed(source)
 
     return OnMeta
 

@@ -17,6 +17,7 @@ import pytest
 
 from conftest import COMPILE_QUICKLY, needs, trained_models
 from stepmark import catalog
+from stepmark.engines._support import WAYS_TO_FEED
 
 SMALL = {
     "mlp": {"hidden": 16},
@@ -246,7 +247,8 @@ def test_adamw_trains_and_starts_again_as_it_began(engine: str) -> None:
 
 
 # These run in one process: only DDP has `bucket-view`, which test_departures_are_what_engines_set.py looks at.
-OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o != "bucket-view"]
+# Ways to feed are in test_every_way_to_feed_gives_the_same_samples.py.
+OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o not in ("bucket-view", *WAYS_TO_FEED)]
 
 
 @pytest.mark.parametrize(("engine", "option"), OPTIONS)

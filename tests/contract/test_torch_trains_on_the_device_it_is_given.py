@@ -151,6 +151,7 @@ def test_cuda_graphs_are_a_mode_of_the_compiler_which_has_the_ranks_cores() -> N
 
 def test_samples_that_are_fed_are_pinned_once_and_copied_without_waiting() -> None:
     assert asked()["fed"] == [["cuda:0", {"non_blocking": True}]] * 2
+    assert asked()["made"] == 1
 
 
 def test_a_step_waits_for_an_old_one_first_and_records_its_end_last() -> None:

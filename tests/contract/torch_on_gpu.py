@@ -12,10 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from on_meta import CONTEXT, SMALL, engine_on_meta
 
 from stepmark import catalog
 from stepmark.engines import _torch_device
+from stepmark.engines._feed import Source
 from stepmark.engines._protocol import RankContext
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.workloads import _batches
@@ -199,10 +201,13 @@ def fed() -> None:
     """Samples that are fed: pinned when they are kept, and copied without waiting."""
     tensors = [mock.Mock(), mock.Mock()]
     device = _torch_device.Cuda(CONTEXT)
-    kept = device.keep((None, None), lambda _: tuple(tensors))  # type: ignore[arg-type, return-value]
-    device.feed(kept, lambda _: (_ for _ in ()).throw(AssertionError("made anew")))
+    make = mock.Mock(return_value=tuple(tensors))
+    kept = device.kept(Source([[(np.zeros((1, 1)), np.zeros(1))]]), make)
+    for _ in range(3):
+        device.send(next(kept))
     copies = [one.pin_memory.return_value.to.call_args for one in tensors]
     FOUND["fed"] = [[*one.args, one.kwargs] for one in copies]
+    FOUND["made"] = make.call_count
 
 
 def step_calls() -> None:

@@ -11,6 +11,7 @@ from stepmark.analysis.bandwidth import Bandwidth
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cell_devices import device_figures
 from stepmark.analysis.disturbance import Disturbance, counting, disturbance
+from stepmark.analysis.feeding import Feeding, feeding
 from stepmark.analysis.launch import Launch, LaunchSummary
 from stepmark.analysis.length_figures import LengthFigures, length_figures
 from stepmark.analysis.levels import Levels, two_levels
@@ -40,7 +41,7 @@ class CellResult(SummaryModel):
     share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
     means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
     `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained. `lengths` is None
-    where all samples have one length.
+    where all samples have one length, and `feeding` where samples stay on the device.
     """
 
     key: str
@@ -83,6 +84,7 @@ class CellResult(SummaryModel):
     message_bytes: int | None = None
     bandwidth: Bandwidth | None = None
     lengths: LengthFigures | None = None
+    feeding: Feeding | None = None
 
     @property
     def state(self) -> str:
@@ -179,6 +181,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "startup_seconds": _startup(launches),
         **device_figures(launches),
         "lengths": length_figures([one.lengths for one in launches if one.lengths is not None], rate),
+        "feeding": feeding([one.feeding for one in launches if one.feeding is not None], rate.median, facts.level),
         "departures": tuple(dict.fromkeys(one for launch in launches for one in launch.departures)),
     }
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
+from stepmark.analysis.feeding import LaunchFeeding, launch_feeding
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.job_times import JobTimes, device_step_seconds, job_times
 from stepmark.analysis.lengths import LaunchLengths, launch_lengths, round_steps, uneven
@@ -64,7 +65,8 @@ class Launch:
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
     mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
-    `lengths` is what it says of samples of different lengths, or None.
+    `lengths` is what it says of samples of different lengths, and `feeding` how its steps were fed from the host; both
+    may be None.
     """
 
     cell: str
@@ -86,6 +88,7 @@ class Launch:
     model: ModelFacts | None = None
     power_watts: float | None = None
     device_memory_bytes: int | None = None
+    feeding: LaunchFeeding | None = None
     started_at: str = ""
     lengths: LaunchLengths | None = None
 
@@ -131,6 +134,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         power_watts=power_watts(header),
         device_memory_bytes=device_memory_bytes(header),
         lengths=launch_lengths(record),
+        feeding=launch_feeding(header),
     )
 
 

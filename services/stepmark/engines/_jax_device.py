@@ -4,6 +4,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stepmark.engines._capability import Capability, refuse_what_lacks
 from stepmark.engines._device import Memory
 from stepmark.engines._protocol import RankContext
@@ -94,6 +97,11 @@ def memory() -> Memory | None:
     if stats is None:
         return None
     return Memory(stats.get("peak_bytes_in_use"), stats.get("peak_pool_bytes"))
+
+
+def inputs(batch: "tuple[jax.Array, jax.Array]") -> NDArray[Any]:
+    """Return the inputs of a batch as NumPy: those on this process's first device."""
+    return np.asarray(batch[0].addressable_data(0))
 
 
 def transport(context: RankContext) -> str:

@@ -13,7 +13,7 @@ from stepmark.engines._device import matmul_side
 from stepmark.engines._optimizers import ADAMW, MOMENTUM, described
 from stepmark.engines._protocol import LOSS_SCALE, RankContext, Weights
 from stepmark.engines._tf32_probe import tf32_probe
-from stepmark.workloads._batches import Batch
+from stepmark.workloads._batches import Batch, in_float64
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def layout(context: RankContext, workload: Workload, params: Any, batch: Batch) 
     inputs, labels = batch
     if workload.input(params).kind == "image":
         inputs = channels_last(inputs)
-    if context.precision == "float64":
-        inputs, labels = (part.astype(np.float64) if part.dtype.kind == "f" else part for part in (inputs, labels))
-    return inputs, labels
+    return in_float64((inputs, labels)) if context.precision == "float64" else (inputs, labels)
 
 
 def matmul(context: RankContext) -> Callable[[], Any]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.engines._device import CPU, Device, Memory
+from stepmark.engines._feed import Feed
 from stepmark.engines._support import Support
-from stepmark.terms import ExecutionLevel, OptimizerName, Option, Precision
+from stepmark.terms import ExecutionLevel, OptimizerName, Option, Precision, Transform
 from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
@@ -49,7 +50,8 @@ class RankContext:
     this rank may use. `collective_timeout_seconds` limits every collective. `seed` is the scenario's, from which
     weights and data come; `launch_seed` differs between launches and is the same on all ranks. `replicas` is the number
     of workers inside this process, and `accumulate` the number of micro-batches of a step, of equal size. The model and
-    its batches are placed on `device`, of which a process with several `replicas` has as many, counted from 0.
+    its batches are placed on `device`, of which a process with several `replicas` has as many, counted from 0. With
+    `feed_each_step` samples stay on the host, and each step is fed with its own after the `transform`.
     `message_bytes` is the size of a collective's message, and None where a model is trained.
     """
 
@@ -66,6 +68,7 @@ class RankContext:
     block: int
     collective_timeout_seconds: int
     feed_each_step: bool = False
+    transform: Transform = "none"
     replicas: int = 1
     accumulate: int = 1
     clip_global_norm: float | None = None
@@ -89,6 +92,8 @@ class Engine(Protocol):
     """
 
     asynchronous: bool
+    feed: Feed | None
+    """It brings each step its samples from the host. It is None where they stay on the device."""
 
     def __init__(self, context: RankContext) -> None: ...
 
@@ -119,7 +124,7 @@ class Engine(Protocol):
         compiled, fed) without its update, so that their difference is the update. An update that is called by itself
         also pays for the call and its arguments, which for 29 tensors took twice as long as the update. `matmul` is one
         product of square matrices of random normals, whose side is `_device.matmul_side`. On a GPU, zeros or ones would
-        be multiplied faster, since they draw less power.
+        be multiplied faster, since they draw less power. `input` takes one batch from the feed, where there is one.
         """
 
     def forward(self, index: int) -> NDArray[Any]:

@@ -1,9 +1,10 @@
 """Declare as data what an engine can do, what it refuses, and how it departs from its framework's defaults."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from stepmark.terms import DeviceKind, ExecutionLevel, OptimizerName
+from stepmark.terms import REAL_SOURCES, DataSource, DeviceKind, ExecutionLevel, OptimizerName, Option
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Refusal:
     clipping: bool = False
     """The refusal holds only where gradients are clipped."""
     devices: tuple[DeviceKind, ...] = ()
+    sources: tuple[DataSource, ...] = ()
+    """The refusal holds for samples from these sources."""
     workloads: tuple[str, ...] = ()
     """The refusal holds for these models."""
     params: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class Refusal:
         options: Iterable[str],
         capability: tuple[int, int] | None,
     ) -> bool:
-        """Return whether these conditions are met. Device, workload and training are left to the caller.
+        """Return whether these conditions are met. Device, samples, workload and training are left to the caller.
 
         `capability` is the GPU's compute capability, or None where it is unknown and on CPU cores.
         """
@@ -124,6 +127,23 @@ NVIDIA_MODES = (
 """These refusals hold for every framework."""
 LENGTHS: Mapping[str, str | None] = {"bucketed": None, "dynamic-length": None}
 """These options pad batches before an engine gets them, so every engine that trains has them."""
+WAYS_TO_FEED: tuple[Option, ...] = ("dataloader", "tf-data", "py-dataset")
+"""These options say how steps are fed. Without one of them, NumPy arrays are converted in each step."""
+FEEDING = (
+    *(
+        Refusal(
+            f"{way}: it feeds each step from the host, and these samples stay on the device; set data.source to host",
+            options=(way,),
+            sources=("synthetic", *REAL_SOURCES),
+        )
+        for way in WAYS_TO_FEED
+    ),
+    *(
+        Refusal(f"{first} and {second}: steps are fed in one way; choose one of them", all_options=(first, second))
+        for first, second in itertools.combinations(WAYS_TO_FEED, 2)
+    ),
+)
+"""These refusals hold for every framework."""
 OPTIMIZERS: Mapping[str, str | None] = {"sgd": None, "adamw": None}
 """Engines that have every optimiser support these."""
 NO_GPU_YET = "stepmark trains this engine on CPU cores only"

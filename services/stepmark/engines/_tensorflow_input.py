@@ -1,60 +1,73 @@
-"""Feed TensorFlow's GPUs from the host's memory with tf.data, which copies the next batches during a step."""
+"""Read a rank's samples with tf.data, whose threads prepare the next batches, and copy them to a GPU, during a step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from stepmark.engines._feed import Feed, Source
+from stepmark.engines._keras_input import converted
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads._batches import Batch, micro_batches
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-NAME = "tf.data, prefetched to the device"
-_AHEAD = 2  # These elements wait on the device. So few are no burden for its memory.
+_ON_GPU = 2  # These batches wait on a GPU. So few are no burden for its memory.
+AHEAD = 16  # More batches are hardly prepared: tf.data itself decides how many, and adds one where a step has waited.
 
 
-class HostFeed:
-    """Bring batches to the devices, in turn and without end.
+def host_feed(
+    context: RankContext,
+    parts: list[list[Batch]],
+    images: bool,
+    place: Callable[[Batch], Any],
+    strategy: "tf.distribute.Strategy | None",
+) -> Feed:
+    """Return the feed of these micro-batches: by tf.data where the options ask for it, and on GPUs unasked."""
+    source, gpu = Source(parts, context.transform, images), context.device.kind == "gpu"
+    if "py-dataset" in context.options or not (gpu or "tf-data" in context.options):
+        return converted(context, source, "tf.convert_to_tensor", place)
+    shares = [[share for own in micro_batches(batch, context.replicas) for share in own] for batch in parts]
+    own = Source(shares, context.transform, images)
+    elements = _dataset(context, own, strategy if context.replicas > 1 else None)
+    way = "tf.data, prefetched to the device" if gpu else "tf.data, prefetched"
+    return Feed(way, source, elements, lambda made: made, AHEAD, _batched)
 
-    `batches` holds the micro-batches of each batch, as this process's samples. With a strategy, which only a process of
-    several workers has, each worker's share goes to its own device; without one, all go to the process's only device.
 
-    Each caller has a pipeline of its own. The parts of a step take turns with the same batches, and would otherwise
-    have to begin a common pipeline anew for each call.
+def _dataset(context: RankContext, source: Source, strategy: "tf.distribute.Strategy | None") -> Iterator[Any]:
+    """Return the micro-batches without end, as tensors on the devices.
+
+    With a strategy, which only a process of several workers has, the micro-batches of `source` are each worker's share
+    of one, in the order of the workers, and each goes to its worker's device. Without one, all go to the process's
+    only device.
     """
+    import tensorflow as tf
 
-    def __init__(
-        self, context: RankContext, batches: list[list[Batch]], strategy: "tf.distribute.Strategy | None"
-    ) -> None:
-        import tensorflow as tf
+    with tf.device("CPU:0"):
+        samples = tuple(tf.convert_to_tensor(part) for part in source.plain())
+        data = tf.data.Dataset.from_tensor_slices(samples).repeat()
+        if source.transforms:
+            data = data.map(_mapped(source), num_parallel_calls=tf.data.AUTOTUNE)
+        data = data.batch(source.size, drop_remainder=True)
+    if strategy is not None:
+        return iter(strategy.distribute_datasets_from_function(lambda _: data.prefetch(tf.data.AUTOTUNE)))
+    if context.device.kind == "gpu":
+        return iter(data.apply(tf.data.experimental.prefetch_to_device(context.device.tensorflow_name, _ON_GPU)))
+    return iter(data.prefetch(tf.data.AUTOTUNE))
 
-        self._device, self._strategy = context.device.tensorflow_name, strategy
-        self._micro, self._count = len(batches[0]), len(batches)
-        self._elements = self._micro * context.replicas  # Elements of the pipeline in one batch.
-        shares = [share for batch in batches for part in batch for share in micro_batches([part], context.replicas)[0]]
-        with tf.device("CPU:0"):  # All pipelines share these arrays.
-            self._samples = tuple(
-                tf.convert_to_tensor(np.stack([share[kind] for share in shares])) for kind in range(2)
-            )
-        self._pipelines: dict[str, tuple[int, Iterator[Any]]] = {}
 
-    def take(self, caller: str, index: int) -> list[Any]:
-        """Return the micro-batches of batch `index` modulo their number, as (inputs, labels) on the devices."""
-        index %= self._count
-        expected, pipeline = self._pipelines.get(caller, (None, None))
-        if pipeline is None or index != expected:
-            pipeline = self._pipeline(index)
-        self._pipelines[caller] = (index + 1) % self._count, pipeline
-        return [next(pipeline) for _ in range(self._micro)]
+def _mapped(source: Source) -> Any:
+    """Return what `map` calls for each sample: SciPy is no part of TensorFlow's graph, so Python runs it."""
+    import tensorflow as tf
 
-    def _pipeline(self, first: int) -> Iterator[Any]:
-        import tensorflow as tf
+    def mapped(sample: "tf.Tensor", label: "tf.Tensor") -> Any:
+        found = tf.numpy_function(source.transformed, [sample], sample.dtype, stateful=False)
+        return tf.ensure_shape(found, sample.shape), label
 
-        with tf.device("CPU:0"):
-            data = tf.data.Dataset.from_tensor_slices(self._samples).repeat()
-            data = data.skip(first * self._elements)
-        if self._strategy is not None:
-            return iter(self._strategy.distribute_datasets_from_function(lambda _: data))
-        return iter(data.apply(tf.data.experimental.prefetch_to_device(self._device, _AHEAD)))
+    return mapped
+
+
+def _batched(batch: Any) -> Any:
+    """Return a batch as the pipeline makes it of arrays: sliced into samples and put together again."""
+    import tensorflow as tf
+
+    return next(iter(tf.data.Dataset.from_tensor_slices(batch).batch(len(batch[0]))))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stepmark.engines import _tensorflow_collectives
-from stepmark.engines._support import LENGTHS, NVIDIA_MODES, Refusal
+from stepmark.engines._support import FEEDING, LENGTHS, NVIDIA_MODES, Refusal
 
 OPTIONS: Mapping[str, str | None] = {
     "channels-last": None,  # Keras' own layout
@@ -11,11 +11,15 @@ OPTIONS: Mapping[str, str | None] = {
     "foreach-optimizer": "this is an implementation of torch's optimisers",
     "cudnn-autotune": None,  # TensorFlow always does.
     "cuda-graphs": "TensorFlow has no switch for them",
+    "dataloader": "torch.utils.data.DataLoader is PyTorch's, which this engine does not load; use tf-data",
+    "tf-data": None,  # On GPUs it is used unasked.
+    "py-dataset": None,
     **LENGTHS,
     "dynamic-compile": None,  # tf.function(reduce_retracing=True)
 }
 REFUSALS = (
     *NVIDIA_MODES,
+    *FEEDING,
     *_tensorflow_collectives.REFUSALS,
     Refusal(
         "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "

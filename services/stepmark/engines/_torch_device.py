@@ -1,7 +1,8 @@
 """Say where a rank's tensors live in PyTorch, and all that follows from it. Another kind of device is a class here."""
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines._capability import refuse_what_lacks
 from stepmark.engines._device import Memory
+from stepmark.engines._feed import Source
 from stepmark.engines._protocol import RankContext
 from stepmark.engines._support import Support
 from stepmark.engines._tf32_probe import tf32_probe
@@ -33,8 +35,6 @@ class Cpu:
     kind = "cpu"
     """This is torch's name of the kind, for autocast, the loss scale and meshes."""
     transport = "gloo"
-    fed = "copied in each step"
-    """This says how samples come to the device that are fed in each step."""
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -56,13 +56,17 @@ class Cpu:
         """Return a clock of the device itself, or None where it has none."""
         return None
 
-    def keep(self, batch: Batch, make: Callable[[Batch], Tensors]) -> Any:
-        """Return what the host keeps of a batch that is fed in each step. `make` returns its tensors on the host."""
-        return batch
+    def way(self, source: Source) -> str:
+        """Return in words how samples come to the device that are fed in each step."""
+        return "torch.tensor in each step"
 
-    def feed(self, kept: Any, make: Callable[[Batch], Tensors]) -> Tensors:
-        """Return the tensors on the device of a batch that the host kept."""
-        return make(kept)
+    def kept(self, source: Source, make: Callable[[Batch], Tensors]) -> Iterator[Tensors]:
+        """Return tensors of the micro-batches without end, on the host, made by `make` when they are asked for."""
+        return map(make, source.endless())
+
+    def send(self, tensors: Tensors) -> Tensors:
+        """Return the tensors on the device."""
+        return tensors
 
     def drain(self) -> None:
         """Return when the device has made all that was queued."""
@@ -89,7 +93,6 @@ class Cuda(Cpu):
     asynchronous = True
     kind = "cuda"
     transport = "nccl"
-    fed = "pinned at build, copied without blocking in each step"
 
     def start(self, support: Support) -> None:
         import torch
@@ -135,15 +138,21 @@ class Cuda(Cpu):
 
         return torch.cuda.Event(enable_timing=True)
 
-    def keep(self, batch: Batch, make: Callable[[Batch], Tensors]) -> Tensors:
-        inputs, labels = make(batch)
-        return self._pinned(inputs), self._pinned(labels)
+    def way(self, source: Source) -> str:
+        made = "made in each step" if source.transforms else "pinned at build"
+        return f"{made}, copied without blocking in each step"
+
+    def kept(self, source: Source, make: Callable[[Batch], Tensors]) -> Iterator[Tensors]:
+        if source.transforms:
+            return super().kept(source, make)
+        made = [make(source.element(number)) for number in range(len(source))]
+        return itertools.cycle([(self._pinned(inputs), self._pinned(labels)) for inputs, labels in made])
 
     def _pinned(self, tensor: "torch.Tensor") -> "torch.Tensor":
         return tensor.pin_memory()
 
-    def feed(self, kept: Tensors, make: Callable[[Batch], Tensors]) -> Tensors:
-        inputs, labels = kept
+    def send(self, tensors: Tensors) -> Tensors:
+        inputs, labels = tensors
         return inputs.to(self.name, non_blocking=True), labels.to(self.name, non_blocking=True)
 
     def drain(self) -> None:

@@ -1,6 +1,6 @@
 """Look into a torch model: its layers' outputs, its operations, and the weights that it shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,10 @@ class TorchInspection:
     _strategy: Single
     _model: "torch.nn.Module"
     _plain: "torch.nn.Module"
-    _batches: list[list[Any]]
     _trained: "list[torch.nn.Parameter]"
     _mean_loss: Callable[[Any, Any], "torch.Tensor"]
     _call: Callable[[Any, Any], "torch.Tensor"]
-    _placed: Callable[[Any], Any]
+    _parts: Callable[[int], Iterator[Any]]
     _autocast: Callable[[], AbstractContextManager[Any]]
 
     def forward(self, index: int) -> NDArray[Any]:
@@ -41,8 +40,7 @@ class TorchInspection:
         import torch
 
         parts = []
-        for batch in self._batches[index % len(self._batches)]:
-            inputs, _ = self._placed(batch)
+        for inputs, _ in self._parts(index):
             with torch.no_grad(), self._autocast():
                 outputs = one_tensor(self._call(model, inputs))
             parts.append(outputs.to(torch.float64).cpu().numpy())
@@ -54,7 +52,7 @@ class TorchInspection:
     def operations(self) -> Operations | None:
         if not self._strategy.has_whole_weights:
             return None
-        inputs, labels = self._placed(self._batches[0][0])
+        [(inputs, labels), *_] = self._parts(0)
         with self._autocast():
             return counted(lambda: self._mean_loss(self._call(self._plain, inputs), labels), self._trained, len(inputs))
 

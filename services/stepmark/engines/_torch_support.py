@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stepmark.engines._support import LENGTHS, NVIDIA_MODES, Refusal
+from stepmark.engines._support import FEEDING, LENGTHS, NVIDIA_MODES, Refusal
 
 OPTIONS: Mapping[str, str | None] = {
     "channels-last": None,
@@ -13,10 +13,14 @@ OPTIONS: Mapping[str, str | None] = {
     "cuda-graphs": None,
     **LENGTHS,
     "dynamic-compile": None,  # torch.compile(dynamic=True)
+    "dataloader": None,
+    "tf-data": "tf.data is TensorFlow's; PyTorch's own is the option dataloader",
+    "py-dataset": "keras.utils.PyDataset is Keras'; PyTorch's own is the option dataloader",
 }
 _GRAPHS = ("cuda-graphs",)
 REFUSALS = (
     *NVIDIA_MODES,
+    *FEEDING,
     Refusal("PyTorch's wheels have no machine code for GPUs below compute capability 7.5", capability_below=(7, 5)),
     Refusal("cuda-graphs: GPUs have them, and this cell runs on CPU cores", options=_GRAPHS, devices=("cpu",)),
     Refusal("cuda-graphs: torch.compile makes them; use the level compiled", options=_GRAPHS, executions=("eager",)),

@@ -1,6 +1,6 @@
 """Train with torch's autograd, optimiser and process groups. The engines `torch` and `keras-torch` share this."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _losses, _optimizers, _torch_counters, _torch_optimizers
+from stepmark.engines import _losses, _optimizers, _torch_counters, _torch_input, _torch_optimizers
 from stepmark.engines._device import Memory, matmul_side
+from stepmark.engines._feed import Feed, Source
 from stepmark.engines._protocol import LOSS_SCALE, PartName, RankContext, Recompilations, Weights
 from stepmark.engines._support import Support
 from stepmark.engines._torch_device import DEVICES, Cpu, Tensors
 from stepmark.engines._torch_inspection import TorchInspection, shared
 from stepmark.engines._torch_strategies import STRATEGIES
-from stepmark.workloads._batches import Batch, micro_batches
+from stepmark.workloads._batches import Batch, in_float64, micro_batches
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class TorchTraining(TorchInspection):
 
     _support: ClassVar[Support]
     _devices: ClassVar[Mapping[str, type[Cpu]]] = DEVICES
+    _images_last: ClassVar[bool] = False  # Images are (batch, height, width, channels).
+    feed: Feed | None = None
 
     def __init__(self, context: RankContext) -> None:
         self._context = context
@@ -47,8 +50,9 @@ class TorchTraining(TorchInspection):
     def _forward(self, inputs: "torch.Tensor") -> "torch.Tensor":
         return self._call(self._model, inputs)
 
-    def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        return inputs
+    def _on_host(self, batch: Batch) -> Batch:
+        """Return the batch in the layout and type that the model takes."""
+        return in_float64(batch) if self._context.precision == "float64" else batch
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -102,7 +106,7 @@ class TorchTraining(TorchInspection):
         import torch
 
         torch.manual_seed(self._context.seed)
-        self._workload, spec = workload, workload.input(params)
+        self._workload, self._params, spec = workload, params, workload.input(params)
         self._images = spec.kind == "image"
         self._plain = self._make_model(workload, params).to(self._device.name)
         if self._channels_last():
@@ -113,32 +117,48 @@ class TorchTraining(TorchInspection):
         self._optimizer = _torch_optimizers.make(self._context, self._trained, learning_rate)
         scaled = self._context.precision == "float16"
         self._scaler = torch.amp.GradScaler(self._device.kind, init_scale=LOSS_SCALE) if scaled else None
-        parts = micro_batches(batches, self._context.accumulate)
-        self._batches = [[self._kept(part) for part in batch] for batch in parts]
+        parts = micro_batches([self._on_host(batch) for batch in batches], self._context.accumulate)
+        if self._context.feed_each_step:
+            self.feed = self._make_feed(Source(parts, self._context.transform, self._images and self._images_last))
+        else:
+            self._batches = [[self._kept(part) for part in batch] for batch in parts]
 
     def _channels_last(self) -> bool:
         return self._images and "channels-last" in self._context.options
 
-    def _kept(self, batch: Batch) -> Any:
-        """Return what steps are made of: tensors on the device, or what is fed to it in each step."""
-        if self._context.feed_each_step:
-            return self._device.keep(batch, self._place)
+    def _make_feed(self, source: Source) -> Feed:
+        device = self._device
+        if "dataloader" in self._context.options:
+            return _torch_input.loaded(source, self._context.threads, device.asynchronous, self._send)
+        return Feed(device.way(source), source, device.kept(source, self._place), device.send, 0, self._sent)
+
+    def _send(self, tensors: Any) -> Tensors:
+        return self._device.send(self._in_memory_format(*tensors))
+
+    def _sent(self, batch: Batch) -> Tensors:
+        return self._device.send(self._place(batch))
+
+    def _kept(self, batch: Batch) -> Tensors:
+        """Return tensors that stay on the device."""
         inputs, labels = self._place(batch)
         return inputs.to(self._device.name), labels.to(self._device.name)
 
-    def _placed(self, kept: Any) -> Tensors:
-        return self._device.feed(kept, self._place) if self._context.feed_each_step else kept
+    def _parts(self, index: int) -> Iterator[Tensors]:
+        """Yield the micro-batches of batch `index` modulo their number, on the device. All of them must be taken."""
+        if self.feed is not None:
+            return self.feed.take(index)
+        return iter(self._batches[index % len(self._batches)])
 
     def _place(self, batch: Batch) -> Tensors:
         """Return tensors of a copy of the batch on the host, since a transfer to a device makes a copy too."""
         import torch
 
-        inputs, labels = torch.tensor(self._layout(batch[0])), torch.tensor(batch[1])
-        if self._context.precision == "float64":
-            inputs, labels = (part.double() if part.is_floating_point() else part for part in (inputs, labels))
-        if self._channels_last():
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, labels
+        return self._in_memory_format(torch.tensor(batch[0]), torch.tensor(batch[1]))
+
+    def _in_memory_format(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> Tensors:
+        import torch
+
+        return (inputs.contiguous(memory_format=torch.channels_last) if self._channels_last() else inputs), labels
 
     def _loss_of(self, inputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """Return the mean over samples, or over tokens where each has a label, divided by the number of micro-batches.
@@ -165,13 +185,11 @@ class TorchTraining(TorchInspection):
 
     def _gradients_of(self, index: int) -> None:
         """Run forward, backward and, on the last micro-batch, DDP's exchange."""
-        *early, last = self._batches[index % len(self._batches)]
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
-        for batch in early:
-            with self._strategy.no_exchange():
-                losses.append(self._backward(*self._placed(batch)))
-        losses.append(self._backward(*self._placed(last)))
+        for number, batch in enumerate(self._parts(index), 1):
+            with nullcontext() if number == self._context.accumulate else self._strategy.no_exchange():
+                losses.append(self._backward(*batch))
         # The losses are kept until the next step replaces them, as a user's loop variable is. If they were freed
         # earlier, the allocator would return the pages in every step, which costs 1 % (benchmarks/loop_overhead.py).
         self._losses = losses
@@ -209,8 +227,8 @@ class TorchTraining(TorchInspection):
         found: dict[PartName, Callable[[int], None]] = {"matmul": matmul}
         if self._strategy.step_without_exchange_missing is None:  # Otherwise there is nothing to compare it with.
             found["step_without_update"] = self._step_without_update
-        if self._context.feed_each_step:
-            found["input"] = self._place_all
+        if self.feed is not None:
+            found["input"] = self.feed.discard
         if (exchange := self._strategy.exchange_alone(self._trained)) is not None:
             found["all_reduce"] = exchange
         return found
@@ -218,10 +236,6 @@ class TorchTraining(TorchInspection):
     def _step_without_update(self, index: int) -> None:
         with self._strategy.no_exchange():
             self._gradients_of(index)
-
-    def _place_all(self, index: int) -> None:
-        for batch in self._batches[index % len(self._batches)]:
-            self._placed(batch)
 
     def synchronize(self) -> float:
         return sum(float(loss.item()) for loss in self._losses) if self._losses else float("nan")
@@ -254,7 +268,7 @@ class TorchTraining(TorchInspection):
             "device": self._device.name,
             "threads": str(torch.get_num_threads()),
             "transport": self._device.transport if self._context.distributed else "none",
-            "input": self._device.fed if self._context.feed_each_step else "resident",
+            **({"input": "resident"} if self.feed is None else self.feed.flags(_torch_input.inputs)),
             **self._strategy.flags(),
             **self._device.flags(),
             "memory_format": "channels_last" if self._channels_last() else "contiguous",

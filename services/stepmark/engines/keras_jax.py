@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_parts, _losses
+from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_input, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
+from stepmark.engines._feed import Feed, Source
 from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._keras_weights import KerasWeights
 from stepmark.engines._protocol import PartName, RankContext, interleaved
-from stepmark.engines._support import LENGTHS, NVIDIA_MODES, OPTIMIZERS, Strategy, Support
+from stepmark.engines._support import FEEDING, LENGTHS, NVIDIA_MODES, OPTIMIZERS, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -48,9 +49,12 @@ SUPPORT = Support(
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
         **LENGTHS,
         "dynamic-compile": "XLA compiles each shape anew; JAX has no programs for several shapes",
+        "dataloader": "torch.utils.data.DataLoader is PyTorch's, which this engine does not load; use py-dataset",
+        "tf-data": "tf.data is TensorFlow's, which this engine does not load; use py-dataset",
+        "py-dataset": None,
     },
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
-    refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS),
+    refusals=(*NVIDIA_MODES, *FEEDING, *_jax_collectives.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
     environment={
@@ -78,6 +82,7 @@ class Engine(JaxInspection, KerasWeights):
     def __init__(self, context: RankContext) -> None:
         self._context = context
         self.asynchronous = context.device.kind == "gpu"
+        self.feed: Feed | None = None
         self._ahead = _jax_device.RunAhead(STEPS_AHEAD if self.asynchronous else 0)
         self._tf32_probe = ""
         self._loss: jax.Array | None = None
@@ -100,8 +105,7 @@ class Engine(JaxInspection, KerasWeights):
 
         mesh = Mesh(np.array(jax.devices()), ("workers",))
         self._split, self._whole = NamedSharding(mesh, PartitionSpec("workers")), NamedSharding(mesh, PartitionSpec())
-        self._jitted = []
-        self._workload = workload
+        self._jitted, self._workload = [], workload
         self._model = _keras_parts.make_model(self._context, workload, params)
         self._optimizer = _keras_parts.optimizer(self._context, learning_rate)
         self._optimizer.build(self._model.trainable_variables)
@@ -112,8 +116,11 @@ class Engine(JaxInspection, KerasWeights):
         self._read_state()
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
         parts = micro_batches(host, self._context.accumulate)
-        feed = self._context.feed_each_step
-        self._batches: list[Any] = parts if feed else [[self._place(part) for part in batch] for batch in parts]
+        if self._context.feed_each_step:
+            source = Source(parts, self._context.transform, workload.input(params).kind == "image")
+            self.feed = _keras_input.converted(self._context, source, "jax.device_put", self._place)
+        else:
+            self._batches = [[self._place(part) for part in batch] for batch in parts]
         self._step = self._jit(self._train_step, donate_argnums=0)
         self._logits = self._jit(self._logits_of)
         self._alone: State | None = None
@@ -182,8 +189,7 @@ class Engine(JaxInspection, KerasWeights):
         return self._model.stateless_call(state[0], state[1], inputs, training=True)[0]
 
     def _parts(self, index: int) -> Any:
-        parts = self._batches[index % len(self._batches)]
-        return [self._place(part) for part in parts] if self._context.feed_each_step else parts
+        return self._batches[index % len(self._batches)] if self.feed is None else list(self.feed.take(index))
 
     def step(self, index: int) -> None:
         """Make one step, and on CPU cores wait for its end.
@@ -240,7 +246,7 @@ class Engine(JaxInspection, KerasWeights):
             "step_without_update": self._without_update(),
             "matmul": lambda _: self._begun(product()),
         }
-        if self._context.feed_each_step:
+        if self.feed is not None:
             found["input"] = lambda index: jax.block_until_ready(self._parts(index))
         return found
 
@@ -278,7 +284,7 @@ class Engine(JaxInspection, KerasWeights):
             "jax": jax.__version__,
             "threads": str(self._context.threads),
             "transport": _jax_device.transport(self._context),
-            "input": "device_put in each step" if self._context.feed_each_step else "resident",
+            **({"input": "resident"} if self.feed is None else self.feed.flags(_jax_device.inputs)),
             "tf32": "on" if self._context.precision == "tf32" else "off",
             "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
         }

@@ -21,14 +21,14 @@ from stepmark.engines import (
     _losses,
     _tensorflow_collectives,
     _tensorflow_device,
+    _tensorflow_input,
     _tensorflow_support,
 )
 from stepmark.engines._device import Memory
+from stepmark.engines._feed import Feed
 from stepmark.engines._keras_weights import KerasWeights
 from stepmark.engines._protocol import Operations, PartName, RankContext, Recompilations, interleaved
 from stepmark.engines._support import OPTIMIZERS, Strategy, Support
-from stepmark.engines._tensorflow_input import NAME as FEED_NAME
-from stepmark.engines._tensorflow_input import HostFeed
 from stepmark.engines._tensorflow_steps import TensorFlowSteps
 from stepmark.engines._tensorflow_strategies import mirrored, multi_worker, transport
 from stepmark.workloads._batches import Batch, micro_batches
@@ -77,7 +77,7 @@ class Engine(TensorFlowSteps, KerasWeights):
         super().__init__(context)
         self.asynchronous = context.device.kind == "gpu"
         self._loss: tf.Tensor | None = None
-        self._feed: HostFeed | None = None
+        self.feed: Feed | None = None
         self._tf32_probe = ""
 
     def join_group(self) -> None:
@@ -106,10 +106,11 @@ class Engine(TensorFlowSteps, KerasWeights):
         self._labels_of = _losses.keras_labels(spec, batches, context.world_size, parts)
         host = [_keras_parts.layout(self._context, workload, params, batch) for batch in batches]
         micro = micro_batches(host, self._context.accumulate)
-        feed = self._context.feed_each_step
-        self._batches: list[Any] = micro if feed else [[self._place(part) for part in batch] for batch in micro]
-        if self.asynchronous and feed:
-            self._feed = HostFeed(self._context, micro, self._strategy if self._context.replicas > 1 else None)
+        if self._context.feed_each_step:
+            images, strategy = workload.input(params).kind == "image", self._strategy if self._replicated else None
+            self.feed = _tensorflow_input.host_feed(self._context, micro, images, self._place, strategy)
+        else:
+            self._batches = [[self._place(part) for part in batch] for batch in micro]
         self._make_functions()
         if self.asynchronous:
             _tensorflow_device.check_placement(self._placed())
@@ -141,7 +142,8 @@ class Engine(TensorFlowSteps, KerasWeights):
             held = self._held(variable)
             for own in local(held) if held.dtype.is_floating else ():
                 yield variable.path, own.device
-        for parts in [self._parts(index) for index in range(len(self._batches))]:
+        count = len(self._batches) if self.feed is None else self.feed.batches
+        for parts in [self._parts(index) for index in range(count)]:
             for tensor in (own for part in parts for value in part for own in local(value)):
                 yield "a batch", tensor.device
 
@@ -152,14 +154,9 @@ class Engine(TensorFlowSteps, KerasWeights):
     def step(self, index: int) -> None:
         self._loss = self._step(*self._parts(index))
 
-    def _parts(self, index: int, caller: str = "step") -> Any:
-        """Return the micro-batches of a batch. `caller` names the part of a step that is fed with them."""
-        if self._feed is not None:
-            return self._feed.take(caller, index)
-        parts = self._batches[index % len(self._batches)]
-        if not self._context.feed_each_step or self._context.replicas == 1:
-            return parts
-        return [self._place(part) for part in parts]
+    def _parts(self, index: int) -> Any:
+        """Return the micro-batches of batch `index` modulo their number."""
+        return self._batches[index % len(self._batches)] if self.feed is None else list(self.feed.take(index))
 
     def step_without_reduce(self, index: int) -> None:
         if self._replicated:
@@ -168,36 +165,33 @@ class Engine(TensorFlowSteps, KerasWeights):
             )
         if self._step_alone is None:
             self._step_alone = self._make_step(reduce=False)
-        self._loss = self._step_alone(*self._parts(index, "step_without_reduce"))
+        self._loss = self._step_alone(*self._parts(index))
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
         product = _keras_parts.matmul(self._context)
         found: dict[PartName, Callable[[int], None]] = {"matmul": lambda _: product()}
-        if self._context.feed_each_step:
-            found["input"] = self._place_all
+        if self.feed is not None:
+            found["input"] = self.feed.discard
         if not self._replicated:
             found["step_without_update"] = self._without_update()
             if self._context.distributed:
                 found["all_reduce"] = self._exchange_alone()
         return found
 
-    def _place_all(self, index: int) -> None:
-        if self._feed is not None:
-            self._feed.take("input", index)
-            return
-        for batch in self._batches[index % len(self._batches)]:
-            self._place(batch)
+    def _inputs(self, batch: Any) -> NDArray[Any]:
+        """Return the inputs of a batch as NumPy; where several workers are in this process, those of the first."""
+        return np.asarray(batch[0].values[0] if hasattr(batch[0], "values") else batch[0])
 
     def _without_update(self) -> Callable[[int], None]:
         gradients_only = self._make_gradients_only()
 
         def step(index: int) -> None:
-            self._loss, _ = gradients_only(*self._parts(index, "step_without_update"))
+            self._loss, _ = gradients_only(*self._parts(index))
 
         return step
 
     def forward(self, index: int) -> NDArray[Any]:
-        return interleaved([self._forward_part(*part) for part in self._parts(index, "forward")])
+        return interleaved([self._forward_part(*part) for part in self._parts(index)])
 
     def _forward_part(self, inputs: Any, _: Any) -> NDArray[Any]:
         if not self._replicated:
@@ -208,7 +202,7 @@ class Engine(TensorFlowSteps, KerasWeights):
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         if self._replicated:
             return []
-        parts = self._parts(index, "forward")
+        parts = self._parts(index)
         return _keras_layers.recorded(
             self._model, self._workload, lambda: [self._logits_of(inputs) for inputs, _ in parts]
         )
@@ -252,18 +246,13 @@ class Engine(TensorFlowSteps, KerasWeights):
             "tensorflow": tf.__version__,
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
             "transport": transport(self._context),
-            "input": self._input(),
+            **({"input": "resident"} if self.feed is None else self.feed.flags(self._inputs)),
             "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         }
         if not self.asynchronous:
             return flags
         return flags | {"tf32_probe": self._tf32_probe, **_tensorflow_device.gpu_flags(self._model)}
-
-    def _input(self) -> str:
-        if self._feed is not None:
-            return FEED_NAME
-        return "converted in each step" if self._context.feed_each_step else "resident"
 
     def close(self) -> None:
         return None

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_layers, _keras_parts, _torch_collectives, _torch_support
+from stepmark.engines import _departures, _keras_input, _keras_layers, _keras_parts, _torch_collectives, _torch_support
+from stepmark.engines._feed import Feed, Source
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import OPTIMIZERS, Refusal, Strategy, Support
 from stepmark.engines._torch_training import TorchTraining
+from stepmark.workloads._batches import Batch
 from stepmark.workloads._protocol import Workload
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ SUPPORT = Support(
         "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
     },
     optimizers=OPTIMIZERS,
-    options=_torch_support.OPTIONS,  # The option channels-last is Keras' own layout.
+    options={**_torch_support.OPTIONS, "py-dataset": None},  # The option channels-last is Keras' own layout.
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(
         *_torch_support.REFUSALS,
@@ -63,6 +65,7 @@ class Engine(TorchTraining):
     """Train a Keras model on one rank."""
 
     _support = SUPPORT
+    _images_last = True
 
     def _make_model(self, workload: Workload, params: Any) -> "torch.nn.Module":
         import keras
@@ -75,8 +78,13 @@ class Engine(TorchTraining):
         outputs: torch.Tensor = model(inputs, training=True)
         return outputs
 
-    def _layout(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        return _keras_parts.channels_last(inputs) if self._images else inputs
+    def _on_host(self, batch: Batch) -> Batch:
+        return _keras_parts.layout(self._context, self._workload, self._params, batch)
+
+    def _make_feed(self, source: Source) -> Feed:
+        if "py-dataset" not in self._context.options:
+            return super()._make_feed(source)
+        return _keras_input.converted(self._context, source, "torch.tensor", self._sent)
 
     def _channels_last(self) -> bool:
         return False  # This is torch's memory format, which is independent of Keras' layout.

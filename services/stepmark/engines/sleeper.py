@@ -51,6 +51,7 @@ class Engine(NoWeights):
     """
 
     asynchronous = False
+    feed = None
 
     def __init__(self, context: RankContext) -> None:
         self._context = context

@@ -3,7 +3,8 @@
 The child stores the stamps. The supervisor can see progress without a message, and keeps the stamps when the child
 dies. The file holds int64 words in two halves. Word 0 of the first half is the phase; the others are readings of
 `perf_counter_ns`, negative where a window begins, positive where one step or a stretch of steps ends, and 0 where
-nothing is stored yet. The second half holds, for each stamp, the number of steps that it covers beyond one.
+nothing is stored yet. The second half holds, for each stamp, the number of steps that it covers beyond one; its word 0
+is 1 while a step waits for its input.
 """
 
 import mmap
@@ -65,6 +66,15 @@ class StampBuffer:
     @phase.setter
     def phase(self, phase: Phase) -> None:
         self.words[0] = phase
+
+    def set_waiting(self, waiting: bool) -> None:
+        """Say whether a step waits for its input now."""
+        self._beyond_one[0] = waiting
+
+    @property
+    def waits_for_input(self) -> bool:
+        """Return whether a step waits for its input now."""
+        return self._beyond_one[0] == 1
 
     def cover(self, first: int, steps: int, stamp_steps: int) -> None:
         """Say that `steps` steps will be stamped from index `first` on, every `stamp_steps` steps and after the last.

@@ -6,7 +6,6 @@ It is started as `python -m stepmark.launch.child` with a LaunchSpec on standard
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -140,6 +139,8 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
     params = workload.parse(spec.workload.params)
     inputs = workload.input(params)
     engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
+    if engine.feed is not None:
+        engine.feed.waiting = buffer.set_waiting
     if _is_looked_at(spec, workload):
         own_model.check_outputs(engine, inputs)
     built = watch.lap()
@@ -202,8 +203,8 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     workload, params = begun.workload, begun.params
     buffer.phase = Phase.STEPPING
     meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
-    compilations, joules = _run_windows(spec, recorder, meter, engine.compilations)
-    report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, compilations, joules)
+    edges = _run_windows(spec, recorder, meter, engine)
+    report = reporting.rank_report(spec, begun.startup, recorder, engine, begun.first_loss, edges)
     tokens = batch_tokens(spec, workload.input(params))
     report = report.model_copy(update={"interference": meter.found, "batch_tokens": tokens})
     (spec.placement.directory / reporting.STEPS).write_bytes(recorder.packed())
@@ -279,18 +280,20 @@ def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
 
 
 def _run_windows(
-    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, compilations: Callable[[], int | None]
-) -> tuple[tuple[int | None, int | None], float | None]:
-    """Return the compilations after the warm-up and after the windows, and the joules used in the windows.
-
-    A value is None where it is unknown.
-    """
+    spec: LaunchSpec, recorder: loop.Recorder, meter: Meter, engine: Engine
+) -> tuple[reporting.Edge, reporting.Edge]:
+    """Return what was counted after the warm-up and after the windows."""
     loop.warm_up(recorder, spec.measurement)
-    compiled, used = compilations(), reporting.joules(spec)
+    before = _edge(spec, engine)
     with meter.measuring():
         loop.measure(recorder, spec.measurement)
-    used_now = reporting.joules(spec)
-    return (compiled, compilations()), None if used is None or used_now is None else used_now - used
+    return before, _edge(spec, engine)
+
+
+def _edge(spec: LaunchSpec, engine: Engine) -> reporting.Edge:
+    feed = engine.feed
+    waited = None if feed is None else feed.waited_nanoseconds
+    return reporting.Edge(engine.compilations(), reporting.joules(spec), waited)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from stepmark.launch.foreign import workload_of
 from stepmark.launch.reporting import cause
 from stepmark.plan.foreign import Answer, Question, WorkloadFacts
 from stepmark.scenario.explain import explain
+from stepmark.scenario.load import data_errors
 from stepmark.terms import REAL_SOURCES
 from stepmark.workloads._protocol import Workload
 
@@ -49,15 +50,16 @@ def _answer(question: Question) -> Answer:
     if question.framework not in workload.frameworks():
         written = ", ".join(workload.frameworks()) or "no framework"
         return Answer(problem=f"{model} is not written for {question.framework}, only for {written}")
-    if (expected := _why_not(workload, params, question.source)) is not None:
-        fix = "Change spec.workload.params, or use synthetic."
-        return _refused([ScenarioError("spec.data.source", expected, f"{model} with these params", fix)])
-    return Answer(facts=_facts(workload, params))
+    errors = _data_errors(question, workload, params)
+    return _refused(errors) if errors else Answer(facts=_facts(workload, params))
 
 
-def _why_not(workload: Workload, params: object, source: str) -> str | None:
-    """Return which kind of model the samples need, or None. Only for real samples is the model asked for its input."""
-    return workload.input(params).why_not(source) if source in REAL_SOURCES else None
+def _data_errors(question: Question, workload: Workload, params: object) -> list[ScenarioError]:
+    """Return what is wrong with the samples. Only for real or transformed ones is the model asked for its input."""
+    data = question.data
+    if data.source not in REAL_SOURCES and data.transform == "none":
+        return []
+    return list(data_errors(data, workload.input(params), question.workload.model))
 
 
 def _refused(errors: list[ScenarioError]) -> Answer:

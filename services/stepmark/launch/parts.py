@@ -5,9 +5,12 @@ second affects all of them alike (docs/measuring.md). Every launch times its par
 units: a few samples of many launches say more than many samples of one.
 """
 
-from collections.abc import Callable
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 
+from stepmark.engines._feed import Feed
 from stepmark.engines._protocol import Engine
 from stepmark.launch.loop import Group
 from stepmark.results.record import PartName, Parts
@@ -15,6 +18,8 @@ from stepmark.results.record import PartName, Parts
 SAMPLES_LEAST, SAMPLES_MOST = 10, 25
 PRODUCTS = 10  # A device that runs ahead makes so many in a sample. One would take hardly longer than waiting for it.
 SHARE_OF_WINDOW = 0.25  # Beyond SAMPLES_LEAST, samples may take this share of the measured windows' seconds.
+
+BATCHES_LEAST, BATCHES_MOST = 10, 1000  # So many batches are taken from a feed alone.
 
 Call = Callable[[int], None]
 
@@ -25,23 +30,75 @@ def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: 
     `matmul_flops` is what one call of the part `matmul` computes.
     """
     calls, missing = _calls(engine, first_step)
+    feed, take = engine.feed, calls.get("input")
+    if feed is not None and feed.ahead:
+        del calls["input"]  # Taken by itself, a batch has been prepared during the other calls.
     if engine.asynchronous and "matmul" in calls:
         calls["matmul"], matmul_flops = _repeated(calls["matmul"]), PRODUCTS * matmul_flops
-    for call in calls.values():  # Anything that must be traced or compiled is so before the first sample.
-        _timed(call, engine, group, first_step)
-    round_seconds = sum(_timed(call, engine, group, first_step) for call in calls.values()) / 1e9
+    turns = _Turns(engine, group, calls, first_step)
+    turns.round()  # Anything that must be traced or compiled is so before the first sample.
+    round_seconds = sum(turns.round().values()) / 1e9
     samples = min(max(int(SHARE_OF_WINDOW * window_seconds / round_seconds), SAMPLES_LEAST), SAMPLES_MOST)
     samples = int(group.agree_max(samples))
-    found: dict[PartName, list[int]] = {name: [] for name in calls}
-    for index in range(samples):
-        for name, call in calls.items():
-            found[name].append(_timed(call, engine, group, first_step + index))
+    rounds = [turns.round() for _ in range(samples)]
+    found: dict[PartName, Sequence[int]] = {name: [one[name] for one in rounds] for name in rounds[0]}
+    if feed is not None and take is not None:
+        found["pipeline"] = time_pipeline(take, feed, engine, group, SHARE_OF_WINDOW * window_seconds, turns.step)
     return Parts(
         nanoseconds={name: tuple(times) for name, times in found.items()},
         reduced_bytes=sum(w.nbytes for w in engine.weights().values()) if "all_reduce" in calls else None,
         matmul_flops=matmul_flops if "matmul" in calls else None,
         missing=missing,
     )
+
+
+class _Turns:
+    """Time the parts in turn. `step` is the number of the next step, which the next part that is fed takes."""
+
+    def __init__(self, engine: Engine, group: Group, calls: dict[PartName, Call], step: int) -> None:
+        self._engine, self._group, self._calls, self.step = engine, group, calls, step
+
+    def round(self) -> dict[PartName, int]:
+        """Return the nanoseconds of each part, of the same batch. Where batches are fed, each part takes the next one.
+
+        The part `input` of a feed that prepares batches during steps is what the step without update waited for its
+        own.
+        """
+        found: dict[PartName, int] = {}
+        feed, first = self._engine.feed, self.step
+        for name, call in self._calls.items():
+            waited = 0 if feed is None else feed.waited_nanoseconds
+            found[name] = _timed(call, self._engine, self._group, self.step)
+            if feed is not None and feed.waited_nanoseconds > waited:
+                self.step += 1
+                if feed.ahead and name == "step_without_update":
+                    found["input"] = feed.waited_nanoseconds - waited
+        self.step = max(self.step, first + 1)
+        return found
+
+
+def time_pipeline(take: Call, feed: Feed, engine: Engine, group: Group, seconds: float, step: int) -> list[int]:
+    """Return the nanoseconds of batches that are taken one after another, without training: the feed's own pace.
+
+    What was prepared before is used up first. There are as many batches as fit into `seconds`, within bounds, and the
+    same number on all ranks, which begin together: they share the machine.
+    """
+    prepared = _taken(take, engine, group, step, feed.ahead + BATCHES_LEAST)
+    pace = statistics.mean(prepared[feed.ahead :]) / 1e9
+    count = int(group.agree_max(min(max(int(seconds / pace), BATCHES_LEAST), BATCHES_MOST)))
+    return _taken(take, engine, group, step + len(prepared), count)
+
+
+def _taken(take: Call, engine: Engine, group: Group, first_step: int, count: int) -> list[int]:
+    """Return the nanoseconds of each of `count` batches, at least 1. The last one ends when the device is done."""
+    group.agree_max(0.0)
+    stamps = [perf_counter_ns()]
+    for step in range(first_step, first_step + count):
+        take(step)
+        stamps.append(perf_counter_ns())
+    engine.synchronize()
+    stamps[-1] = perf_counter_ns()
+    return [max(after - before, 1) for before, after in itertools.pairwise(stamps)]
 
 
 def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:

@@ -4,7 +4,7 @@ import json
 import os
 import resource
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from stepmark import catalog
 from stepmark.devices.nvml import here
 from stepmark.devices.watch import energy_joules
 from stepmark.engines._device import Memory, matmul_flops
+from stepmark.engines._feed import Feed
 from stepmark.engines._protocol import Engine
 from stepmark.errors import ModelRefused, UnsupportedHere, printable
 from stepmark.launch import loop
@@ -22,6 +23,7 @@ from stepmark.launch.parts import time_parts
 from stepmark.launch.proof import failed_proof, prove
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.device import DeviceMemory
+from stepmark.results.feeding import Feeding
 from stepmark.results.record import Departure, ModelFacts, Parts, RankReport, StartupSeconds
 from stepmark.results.shapes import Recompilations
 from stepmark.workloads._datasets import data_digest
@@ -51,17 +53,29 @@ def cause(error: BaseException) -> str:
     return f"{OUT_OF_MEMORY} ({text[:300]})" if out_of_memory else text[:1000]
 
 
+@dataclass(frozen=True)
+class Edge:
+    """Hold what a process has counted at an edge of its measured windows. A value is None where it is unknown."""
+
+    compilations: int | None
+    joules: float | None
+    waited_nanoseconds: int | None
+
+
 def rank_report(
     spec: LaunchSpec,
     startup: StartupSeconds,
     recorder: loop.Recorder,
     engine: Engine,
     first_loss: float,
-    compilations: tuple[int | None, int | None],
-    energy_joules: float | None,
+    edges: tuple[Edge, Edge],
 ) -> RankReport:
-    """Return what was measured, after the windows, without proof and parts."""
-    last_loss = engine.synchronize()
+    """Return what was measured, after the windows, without proof and parts.
+
+    `edges` are those before the first and after the last measured window.
+    """
+    last_loss, (before, after) = engine.synchronize(), edges
+    joules = None if before.joules is None or after.joules is None else after.joules - before.joules
     return RankReport(
         rank=spec.group.rank,
         host=spec.placement.node,
@@ -71,13 +85,14 @@ def rank_report(
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         first_loss=first_loss if np.isfinite(first_loss) else None,
         last_loss=last_loss if np.isfinite(last_loss) else None,
-        compilations_after_warmup=compilations[0],
-        compilations_after_window=compilations[1],
+        compilations_after_warmup=before.compilations,
+        compilations_after_window=after.compilations,
         recompilations=_recompilations(engine),
         flags=engine.flags() | _process_flags(spec),
-        energy_joules=energy_joules,
+        energy_joules=joules,
         device_memory=_device_memory(engine.device_memory()),
         departures=_departures(spec) if spec.group.rank == 0 else (),
+        feeding=_feeding(engine.feed, before, after),
     )
 
 
@@ -85,6 +100,13 @@ def joules(spec: LaunchSpec) -> float | None:
     """Return the energy that this rank's GPUs have used by their own counters, or None where it is unknown."""
     gpus = spec.placement.gpus
     return energy_joules(here(), gpus) if gpus else None
+
+
+def _feeding(feed: Feed | None, before: Edge, after: Edge) -> Feeding | None:
+    if feed is None or before.waited_nanoseconds is None or after.waited_nanoseconds is None:
+        return None
+    waited = after.waited_nanoseconds - before.waited_nanoseconds
+    return Feeding(way=feed.way, batch_bytes=feed.batch_bytes, wait_nanoseconds=waited)
 
 
 def _process_flags(spec: LaunchSpec) -> dict[str, str]:

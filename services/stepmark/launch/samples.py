@@ -6,6 +6,7 @@ from stepmark.launch.spec import LaunchSpec
 from stepmark.results.shapes import BatchTokens
 from stepmark.workloads import _batches, _lengths
 from stepmark.workloads._protocol import InputSpec, Workload
+from stepmark.workloads._transforms import transformed
 
 
 def shaped(spec: LaunchSpec, workload: Workload) -> Workload:
@@ -38,14 +39,21 @@ def steps_of_a_round(spec: LaunchSpec, inputs: InputSpec) -> int:
 
 
 def all_samples(spec: LaunchSpec, inputs: InputSpec) -> list[_batches.Batch]:
-    """Return the batches of all ranks, without padding. A check needs them, to say of which samples it is."""
+    """Return the batches of all ranks, transformed and without padding.
+
+    A check needs them, to say of which samples it is.
+    """
     size, seed = spec.cell.global_batch, spec.measurement.seed
     count = batches_in_turn(spec, inputs)
-    return _batches.global_batches(inputs, spec.data.source, seed, size, count, _drawn(spec, inputs))
+    drawn = _batches.global_batches(inputs, spec.data.source, seed, size, count, _drawn(spec, inputs))
+    return [transformed(spec.data.transform, batch) for batch in drawn]
 
 
 def own_samples(spec: LaunchSpec, inputs: InputSpec) -> list[_batches.Batch]:
-    """Return this rank's share of each batch, padded, without drawing the samples of the other ranks."""
+    """Return this rank's share of each batch, padded, without drawing the samples of the other ranks.
+
+    Where they are transformed, the engine does that in each step.
+    """
     size, its = spec.cell.global_batch, spec.group
     if spec.launch.target is not None:
         return Lesson.of(spec, inputs).batches(its.rank, its.world_size)

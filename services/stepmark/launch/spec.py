@@ -112,6 +112,7 @@ class LaunchSpec(_Part):
             # The supervisor's watchdog acts first and names the rank. This limit works where nothing watches.
             collective_timeout_seconds=measurement.step_timeout_seconds + 30,
             feed_each_step=self.data.source == "host",
+            transform=self.data.transform,
             replicas=cell.replicas,
             accumulate=self.training.gradient_accumulation,
             clip_global_norm=self.training.clip_global_norm,

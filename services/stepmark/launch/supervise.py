@@ -117,13 +117,14 @@ class _Watch:
             return f"the launch ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
         if now - self._moved_at > limits.step_timeout_seconds:
             self.stalled_seconds = limits.step_timeout_seconds
-            return no_step(self.stalled_seconds, self.steps_done)
+            return no_step(self.stalled_seconds, self.steps_done, self._buffer.waits_for_input)
         return None
 
 
-def no_step(limit_seconds: int, steps_done: int) -> str:
+def no_step(limit_seconds: int, steps_done: int, waits_for_input: bool = False) -> str:
     """Return the cause of a rank that made no step for the limit."""
-    return f"no step for {limit_seconds} s after step {steps_done} (stepTimeoutSeconds)"
+    why = ": the step waited for its input" if waits_for_input else ""
+    return f"no step for {limit_seconds} s after step {steps_done} (stepTimeoutSeconds){why}"
 
 
 def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps_done: int) -> RankOutcome:

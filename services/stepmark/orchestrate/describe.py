@@ -45,7 +45,7 @@ def _ask(engine: str, scenario: Scenario, file: WorkloadFile | None) -> Answer:
             workload=spec.workload,
             workload_file=file,
             framework=catalog.load_engine(engine).SUPPORT.framework,
-            source=spec.data.source,
+            data=spec.data,
             answer=Path(scratch, "answer.json"),
         )
         problem = _run(engine, question, Path(scratch), spec.measurement.launch_timeout_seconds)

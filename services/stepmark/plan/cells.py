@@ -207,6 +207,7 @@ def _refuses(refusal: "Refusal", cell: Cell, spec: Spec, machine: Machine) -> bo
     training, capability = spec.training, machine.compute_capability if cell.device == "gpu" else None
     met = (
         not refusal.devices or cell.device in refusal.devices,
+        not refusal.sources or spec.data.source in refusal.sources,
         not refusal.workloads or spec.workload.model in refusal.workloads,
         not refusal.params or _has_params(spec, refusal),
         refusal.matches(cell.strategy, cell.variant, cell.execution, cell.precision, cell.options, capability),

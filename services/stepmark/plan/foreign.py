@@ -6,8 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from stepmark import catalog
-from stepmark.scenario.model import WorkloadChoice
-from stepmark.terms import DataSource
+from stepmark.scenario.model import Data, WorkloadChoice
 
 _Short = Annotated[str, Field(max_length=200)]
 
@@ -70,13 +69,13 @@ class WorkloadFacts(_Part):
 class Question(_Part):
     """Ask a process of an engine's interpreter what foreign code says of a workload.
 
-    `framework` is the engine's, `source` is where its samples come from, and `answer` is the file to write.
+    `framework` is the engine's, `data` says which samples it is to be fed with, and `answer` is the file to write.
     """
 
     workload: WorkloadChoice
     workload_file: WorkloadFile | None
     framework: str
-    source: DataSource
+    data: Data
     answer: Path
 
 

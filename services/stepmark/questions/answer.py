@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jinja2
 
 from stepmark.analysis.cells import CellResult
+from stepmark.analysis.feeding import Feeding
 from stepmark.analysis.learning import LearningSummary
 from stepmark.analysis.summary import Summary
 from stepmark.questions import learning
@@ -70,8 +71,13 @@ def said(question: Question, summary: Answer) -> list[str]:
     executions = any(c.candidate == c.reference and c.reference_precision is None for c in summary.comparisons)
     paid = [f"{one.text}." for one in summary.break_evens] if executions else []
     verdicts = [*headline.of_run(summary), *scaled]
-    found = {"verdicts": [], "memory": _memory(summary), "break-even": paid, "lengths": _lengths(summary)}
-    asked = found[question.answered_by]
+    asked = {
+        "verdicts": [],
+        "memory": _memory(summary),
+        "break-even": paid,
+        "lengths": _lengths(summary),
+        "input": [_fed(cell, cell.feeding) for cell in summary.cells if cell.feeding is not None],
+    }[question.answered_by]
     return list(dict.fromkeys([*asked, *verdicts, *paid]))
 
 
@@ -93,6 +99,14 @@ def _lengths(summary: Summary) -> list[str]:
     first = f"{words.cell_name(cell)} trains most real tokens per second, {most:,.0f}"
     others = [f"{words.cell_name(other)} {rate / most:.2f} times as many" for rate, other in fewer]
     return [f"{'; '.join([first, *others])}.", *(f"{line}." for line in lengths.lines(summary))]
+
+
+def _fed(cell: CellResult, fed: Feeding) -> str:
+    ceiling, rate = fed.ceiling_samples_per_second, cell.samples_per_second
+    alone = ""
+    if ceiling is not None and rate is not None:
+        alone = f"; without training its feed gives {ceiling.value / rate.median:.2f} times its samples per second"
+    return f"{words.cell_name(cell)} waits for its input in {words.percent(fed.wait_ratio.value)} of the time{alone}."
 
 
 def _scaled(cell: CellResult) -> str:

@@ -43,6 +43,11 @@ SPLIT = (
     "between a step with and without its exchange; what is left of a rank's own is waiting for slow ranks. A negative "
     "part says that the noise is larger than the part."
 )
+FEEDING = (
+    "Steps are fed from the host. What they wait for input is the share of the measured windows in which their process "
+    "waited for its batch: took it from a pipeline, or made and converted it itself. After the windows the same feed "
+    "was taken from without training: that rate is its ceiling on these cores, which training then does not use."
+)
 STRAGGLERS = (
     "Slow ranks are sought in the steps without exchange, in which no rank waits for another. A rank counts as slow "
     "where its launches together establish it. The detectable slowness is that of a rank that is slow in every launch."

@@ -2,6 +2,8 @@
 
 from stepmark.analysis.breakdown import Breakdown
 from stepmark.analysis.cells import CellResult
+from stepmark.analysis.feeding import Feeding
+from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.learning import LearningSummary
 from stepmark.analysis.summary import Summary
 from stepmark.analysis.utilization import Utilization
@@ -10,6 +12,10 @@ from stepmark.report.words import UNKNOWN, milliseconds_of, percent, share
 from stepmark.results.certificate import Certificate, Stage
 
 SPLIT_HEADINGS = ("cell", "launches", "cell's step", "step of the split", *sentences.SPLIT_NAMES, "overlap", "bus GB/s")
+FEEDING_HEADINGS = (
+    "cell", "fed by", "arrays copied", "MB/s", "waits for input", "samples/s", "feed alone, samples/s",
+    "alone / trained",
+)  # fmt: skip
 UTILIZATION_HEADINGS = (
     "cell", "model GFLOP/s", "MFU", "of a matrix product", "joules per sample", "cost per million samples",
 )  # fmt: skip
@@ -83,6 +89,34 @@ def _split(split: Breakdown) -> list[str]:
     bus = UNKNOWN if split.bus_bytes_per_second is None else f"{split.bus_bytes_per_second.value / 1e9:.2f}"
     parts = [milliseconds_of(part) for _, part in sentences.split_parts(split)]
     return [milliseconds_of(split.step_seconds), *parts, share(split.overlap), bus]
+
+
+def feeding_rows(summary: Summary) -> list[list[str]]:
+    """Return a row for every cell whose steps are fed from the host."""
+    return [_feeding(cell, cell.feeding) for cell in summary.cells if cell.feeding is not None]
+
+
+def _feeding(cell: CellResult, fed: Feeding) -> list[str]:
+    rate, ceiling = cell.samples_per_second, fed.ceiling_samples_per_second
+    return [
+        cell.key,
+        fed.way,
+        UNKNOWN if fed.copied is None else "yes" if fed.copied else "no",
+        _number(fed.bytes_per_second / 1e6, 1),
+        share(fed.wait_ratio, 1),
+        words.rate(cell),
+        _per_second(ceiling),
+        UNKNOWN if ceiling is None or rate is None else f"{ceiling.value / rate.median:.2f}",
+    ]
+
+
+def _per_second(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return UNKNOWN
+    value = f"{estimate.value:,.0f}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{estimate.low:,.0f}, {estimate.high:,.0f}]"
 
 
 def utilization_rows(summary: Summary) -> list[list[str]]:

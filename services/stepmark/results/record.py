@@ -7,7 +7,8 @@ Schema history
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
-    7  tokens of batches that differ in length; what was compiled again
+    7  tokens of batches that differ in length; what was compiled again; how steps are fed from the host, and batches
+       taken from the feed without training
 """
 
 import io
@@ -22,6 +23,7 @@ from stepmark.plan.cells import Cell
 from stepmark.results.base import Clean, Count, Long, RecordModel, Seconds, Text
 from stepmark.results.certificate import Proof
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
+from stepmark.results.feeding import Feeding
 from stepmark.results.shapes import BatchTokens, Recompilations
 
 WARMUP_STEPS_MOST = 5000
@@ -64,7 +66,15 @@ class Window(RecordModel):
 
 
 PartName = Literal[
-    "step", "step_without_reduce", "step_without_update", "input", "all_reduce", "matmul", "forward_backward", "update"
+    "step",
+    "step_without_reduce",
+    "step_without_update",
+    "input",
+    "pipeline",
+    "all_reduce",
+    "matmul",
+    "forward_backward",
+    "update",
 ]
 
 
@@ -73,9 +83,11 @@ class Parts(RecordModel):
 
     The parts are timed in turn, each from a barrier until the device is done. `step` is the whole step timed in the
     same way, `step_without_reduce` leaves out the exchange of gradients, and `step_without_update` leaves out the
-    exchange and the update. `all_reduce` exchanges `reduced_bytes` of gradients in the buckets of training. `matmul`
-    computes `matmul_flops` of matrix products in the precision of training. `missing` says why the step without its
-    exchange was not timed, or is empty.
+    exchange and the update. `input` places the batch, or where a pipeline prepares batches during steps, is what
+    `step_without_update` waited for its batch. `pipeline` holds batches that were taken from the feed one after
+    another, without training and without barriers between them. `all_reduce` exchanges `reduced_bytes` of gradients in
+    the buckets of training. `matmul` computes `matmul_flops` of matrix products in the precision of training. `missing`
+    says why the step without its exchange was not timed, or is empty.
 
     Records of schema 3 have the parts in the first block only, with `forward_backward` and `update` timed by themselves
     in place of `step_without_update`.
@@ -141,7 +153,8 @@ class RankReport(RecordModel):
     are reported by rank 0 for all ranks; launches of older schemas report none, which does not mean that they had none.
     `proof` shows that the timed step trains as the reference does; it is None where no proof was asked for, or where
     the process ended before it. `model` is reported by rank 0 of own models, which have no formula. `batch_tokens` is
-    None where all samples have one length, and `recompilations` where nothing is compiled.
+    None where all samples have one length, `recompilations` where nothing is compiled, and `feeding` where samples stay
+    on the device. All three are None in records of schema 6 and older.
     """
 
     rank: Count
@@ -166,6 +179,7 @@ class RankReport(RecordModel):
     model: ModelFacts | None = None
     batch_tokens: BatchTokens | None = None
     recompilations: Recompilations | None = None
+    feeding: Feeding | None = None
 
 
 class Failure(RecordModel):

@@ -13,10 +13,10 @@ from stepmark import catalog
 from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
 from stepmark.scenario.explain import explain
 from stepmark.scenario.metadata import without_server_fields
-from stepmark.scenario.model import Candidate, Scenario
+from stepmark.scenario.model import Candidate, Data, Scenario
 
 if TYPE_CHECKING:
-    from stepmark.workloads._protocol import Workload
+    from stepmark.workloads._protocol import InputSpec, Workload
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -229,10 +229,18 @@ def _params_errors(scenario: Scenario, workload: "Workload") -> Iterator[Scenari
 
 
 def _data_errors(scenario: Scenario, workload: "Workload") -> Iterator[ScenarioError]:
-    expected = workload.input(workload.parse(scenario.spec.workload.params)).why_not(scenario.spec.data.source)
-    if expected is not None:
-        found = f"{scenario.spec.workload.model} with these params"
+    inputs = workload.input(workload.parse(scenario.spec.workload.params))
+    yield from data_errors(scenario.spec.data, inputs, scenario.spec.workload.model)
+
+
+def data_errors(data: Data, inputs: "InputSpec", model: str) -> Iterator[ScenarioError]:
+    """Yield what is wrong with the samples for a model with these inputs."""
+    found = f"{model} with these params"
+    if (expected := inputs.why_not(data.source)) is not None:
         yield ScenarioError("spec.data.source", expected, found, "Change spec.workload.params, or use synthetic.")
+    if (expected := inputs.why_not_transformed(data.transform)) is not None:
+        fix = "Choose another transform, or leave it out."
+        yield ScenarioError("spec.data.transform", expected, found, fix)
 
 
 def _length_errors(scenario: Scenario, workload: "Workload | None") -> Iterator[ScenarioError]:

@@ -66,6 +66,12 @@ def shard(batch: Batch, rank: int, world_size: int) -> Batch:
     return inputs[rank::world_size].copy(), labels[rank::world_size].copy()
 
 
+def in_float64(batch: Batch) -> Batch:
+    """Return the batch with its floats in float64."""
+    inputs, labels = (part.astype(np.float64) if part.dtype.kind == "f" else part for part in batch)
+    return inputs, labels
+
+
 def micro_batches(batches: list[Batch], count: int) -> list[list[Batch]]:
     """Return each batch cut into `count` parts by `shard`."""
     return [[shard(batch, index, count) for index in range(count)] for batch in batches]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepmark.strict import StrictModel
-from stepmark.terms import DeviceKind
+from stepmark.terms import DeviceKind, Transform
 from stepmark.workloads import _weights
 from stepmark.workloads._messages import Message
 from stepmark.workloads._tasks import Task
@@ -23,6 +23,9 @@ FOREIGN_FLOAT64_LIMIT = 1e-7
 """This is `float64_limit` of workloads of others, which may have any layer: the largest that stepmark's own have."""
 DIGITS_SIDE, DIGITS_CLASSES, DIGITS_TOKENS = 8, 10, 17  # 8x8 pixels of 0..16 (scikit-learn's load_digits)
 TEXT_TOKENS = 97  # printable ASCII, the new line, and one for everything else
+
+TRANSFORMED: Mapping[Transform, str] = {"affine": "image", "spectrogram": "vector"}
+"""Each transform takes inputs of this kind."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class InputSpec:
         if values.dtype.kind != "f":
             return cls("tokens", values.shape, classes, vocabulary)
         return cls("image" if values.ndim == 3 else "vector", values.shape, classes)
+
+    def why_not_transformed(self, transform: Transform) -> str | None:
+        """Return what this model would have to accept for such a transform of its inputs, or None if it accepts it."""
+        kind = TRANSFORMED.get(transform)
+        return None if kind in (None, self.kind) else f"a model whose inputs are {kind}s, for {transform}"
 
     @property
     def output(self) -> tuple[int, ...]:

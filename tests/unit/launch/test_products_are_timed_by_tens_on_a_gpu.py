@@ -16,6 +16,7 @@ def engine(asynchronous: bool, calls: list[str]) -> Any:
 
     return SimpleNamespace(
         asynchronous=asynchronous,
+        feed=None,
         step=part("step"),
         step_without_reduce=part("step_without_reduce"),
         parts=lambda: {"matmul": part("matmul")},
