@@ -34,7 +34,7 @@ def engine_that_feeds(module: Any, way: str, joined: bool) -> Any:
     """Return an engine whose steps are fed with turned images in this way."""
     context = RankContext(
         0, 1, "single", None, module.SUPPORT.default_execution, "float32", (), len(os.sched_getaffinity(0)), 0, 0, 0,
-        60, feed_each_step=True, transform="affine", options=(way,) if way else (),
+        60, feed_each_step=True, transform="affine", options=cast(Any, (way,) if way else ()),
     )  # fmt: skip
     engine, workload = module.Engine(context), catalog.load_workload("resnet")
     if not joined:

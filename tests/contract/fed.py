@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
@@ -65,7 +65,7 @@ def on_host(tensor: Any, moved: bool) -> Any:
 def engine_of(module: Any, way: str, model: str, transform: Transform, accumulate: int, join: bool = False) -> Any:
     context = RankContext(
         0, 1, "single", None, module.SUPPORT.default_execution, "float32", (), 2, 7, 7, 0, 60,
-        feed_each_step=True, transform=transform, accumulate=accumulate, options=(way,) if way else (),
+        feed_each_step=True, transform=transform, accumulate=accumulate, options=cast(Any, (way,) if way else ()),
     )  # fmt: skip
     engine = module.Engine(context)
     if join:

@@ -237,7 +237,8 @@ class Engine(TensorFlowSteps, KerasWeights):
     def recompilations(self) -> Recompilations | None:
         if not self._functions:
             return None
-        return Recompilations(recompiles=max(self._step.experimental_get_tracing_count() - 1, 0))
+        step: Any = self._step
+        return Recompilations(recompiles=max(step.experimental_get_tracing_count() - 1, 0))
 
     def flags(self) -> dict[str, str]:
         import tensorflow as tf

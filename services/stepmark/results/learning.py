@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from stepmark.results.base import Clean, Count, Finite, Long, RecordModel, Text
+from stepmark.results.base import Clean, Count, Finite, Long, RecordModel, Seconds, Text
 from stepmark.results.certificate import Certificate, Digest
 from stepmark.results.own_file import OwnFile
-from stepmark.results.record import Failure, Seconds
+from stepmark.results.record import Failure
 
 FILE = "time-to-accuracy.json"
 
