@@ -5,7 +5,14 @@ from typing import Literal
 ExecutionLevel = Literal["default", "eager", "graph", "compiled"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "float64"]
 Option = Literal[
-    "channels-last", "fused-optimizer", "foreach-optimizer", "bucket-view", "cudnn-autotune", "cuda-graphs"
+    "channels-last",
+    "fused-optimizer",
+    "foreach-optimizer",
+    "bucket-view",
+    "cudnn-autotune",
+    "cuda-graphs",
+    "fit",
+    "steps-per-execution",
 ]
 OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]

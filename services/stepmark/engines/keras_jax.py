@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_parts, _losses
+from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_fit, _keras_parts, _losses
 from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._keras_weights import KerasWeights
@@ -46,9 +46,10 @@ SUPPORT = Support(
         "foreach-optimizer": "this is an implementation of torch's optimisers",
         "cudnn-autotune": None,  # XLA always does.
         "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
+        **_keras_fit.OPTIONS,
     },
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
-    refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS),
+    refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS, *_keras_fit.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
     environment={
@@ -116,12 +117,15 @@ class Engine(JaxInspection, KerasWeights):
         self._product: jax.Array | None = None
 
     def _read_state(self) -> None:
-        """Copy Keras' variables to arrays on all devices. They are copies because each step donates its state."""
+        self._state: State = self._copied_state()
+
+    def _copied_state(self) -> State:
+        """Return Keras' variables as arrays on all devices. They are copies because each step donates its state."""
         import jax
 
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
         values = [[np.array(variable.value) for variable in group] for group in groups]
-        self._state: State = jax.device_put(tuple(values), self._whole)
+        return jax.device_put(tuple(values), self._whole)  # type: ignore[return-value]
 
     def _write_state(self) -> None:
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
@@ -288,6 +292,10 @@ class Engine(JaxInspection, KerasWeights):
 
         if self._context.distributed:
             jax.distributed.shutdown()
+
+
+class Fit(_keras_fit.JaxFit, Engine):  # type: ignore[misc]
+    """Train with Keras' own loop."""
 
 
 class Collectives(_jax_collectives.JaxCollectives, Engine):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines import (
     _departures,
+    _keras_fit,
     _keras_layers,
     _keras_parts,
     _losses,
@@ -53,11 +54,13 @@ SUPPORT = Support(
         "foreach-optimizer": "this is an implementation of torch's optimisers",
         "cudnn-autotune": None,  # TensorFlow always does.
         "cuda-graphs": "TensorFlow has no switch for them",
+        **_keras_fit.OPTIONS,
     },
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.TENSORFLOW),
     refusals=(
         *NVIDIA_MODES,
         *_tensorflow_collectives.REFUSALS,
+        *_keras_fit.REFUSALS,
         Refusal(
             "Keras clips each replica's gradient before the sum, which is another algorithm (weights off by 1e-3 after "
             "5 steps); use multi-worker-mirrored with the variant explicit, which clips after the sum",
@@ -286,6 +289,10 @@ class Engine(TensorFlowSteps, KerasWeights):
 
     def close(self) -> None:
         return None
+
+
+class Fit(_keras_fit.TensorFlowFit, Engine):  # type: ignore[misc]
+    """Train with Keras' own loop."""
 
 
 class Collectives(_tensorflow_collectives.TensorFlowCollectives, Engine):

@@ -91,7 +91,8 @@ def _device_memory(memory: Memory | None) -> DeviceMemory | None:
 def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
     cell, optimizer = spec.cell, spec.training.optimizer
     support = catalog.load_engine(cell.engine).SUPPORT
-    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision, cell.device, optimizer)
+    kind = (cell.strategy, cell.variant, cell.execution, cell.precision, cell.device, optimizer, cell.options)
+    found = support.departures_of(*kind)
     return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 

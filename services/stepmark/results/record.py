@@ -7,6 +7,7 @@ Schema history
     4  other processes on the cores; proof of the timed run; parts in every block; a launch that is made again
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
+    7  the rest of a call of the framework's own loop
 """
 
 import io
@@ -48,13 +49,15 @@ class Window(RecordModel):
     """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host.
 
     `stamp_steps` is the number of steps between two stamps, of which the last stamp may cover fewer. It is 1 where the
-    host sees the end of every step, and in every warm-up.
+    host sees the end of every step. `call_nanoseconds` is what one call of the framework's own loop, such as Keras'
+    `fit`, took beside the window: before its first step and after its last. It is None where stepmark makes the steps.
     """
 
     kind: Literal["warmup", "measured"]
     steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     host_nanoseconds: Nanoseconds
     stamp_steps: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    call_nanoseconds: Nanoseconds | None = None
 
     @property
     def stamps(self) -> int:
@@ -181,7 +184,7 @@ class LaunchHeader(RecordModel):
     `attempt` is 0 for the first launch of a cell in a block, and 1 if the launch was made again.
     """
 
-    schema_version: Literal[1, 2, 3, 4, 5, 6] = 6
+    schema_version: Literal[1, 2, 3, 4, 5, 6, 7] = 7
     launch_id: Text
     scenario_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     cell: Cell
