@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.calls import rest_of_call_seconds
 from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.interference import disturbed_because, taken_share
@@ -61,7 +62,8 @@ class Launch:
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
-    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
+    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `rest_of_call_seconds` is what a call
+    of the framework's own loop took beside its steps. `started_at` is in UTC, as ISO 8601.
     """
 
     cell: str
@@ -83,6 +85,7 @@ class Launch:
     model: ModelFacts | None = None
     power_watts: float | None = None
     device_memory_bytes: int | None = None
+    rest_of_call_seconds: float | None = None
     started_at: str = ""
 
 
@@ -126,6 +129,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         model=model,
         power_watts=power_watts(header),
         device_memory_bytes=device_memory_bytes(header),
+        rest_of_call_seconds=rest_of_call_seconds(header),
     )
 
 
