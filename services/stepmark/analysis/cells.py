@@ -39,7 +39,7 @@ class CellResult(SummaryModel):
     share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
     means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
     `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained. `rest_of_call_seconds`
-    is what a call of the framework's own loop took beside its steps, the median over launches; None without such a loop.
+    is what a call of the framework's own loop took beside its steps, a median over launches; None without such a loop.
     """
 
     key: str

@@ -62,8 +62,8 @@ class Launch:
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
-    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `rest_of_call_seconds` is what a call
-    of the framework's own loop took beside its steps. `started_at` is in UTC, as ISO 8601.
+    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `rest_of_call_seconds` is what a
+    call of the framework's own loop took beside its steps. `started_at` is in UTC, as ISO 8601.
     """
 
     cell: str
