@@ -42,6 +42,11 @@ REFUSALS = (
         options=("fit",),
     ),
     Refusal(
+        "steps-per-execution: it fails under MirroredStrategy (TensorFlow 2.21 feeds its loop no value, on CPU cores)",
+        forms=("mirrored",),
+        options=("steps-per-execution",),
+    ),
+    Refusal(
         "fit: on torch it trains in one process (Keras 3.15); for DDP, Keras' guide has a written-out loop",
         forms=("ddp",),
         options=("fit",),

@@ -47,6 +47,7 @@ def test_every_backend_of_keras_has_fit_in_one_process(engine: str, options: lis
         ("keras-torch", "single", [FIT, EXECUTIONS], "refuses more than 1 on torch"),
         ("keras-torch", "single", [FIT, "fused-optimizer"], "fit needs Keras' own"),
         ("keras-tensorflow", "multi-worker-mirrored", [FIT], "keras-team/keras#20585"),
+        ("keras-tensorflow", "mirrored", [FIT, EXECUTIONS], "it fails under MirroredStrategy"),
         ("keras-tensorflow", "single", [EXECUTIONS], "give the candidate the option fit too"),
     ],
 )
