@@ -7,10 +7,10 @@ one batch. Both run the same train function of Keras, so what parity and proof l
 import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from stepmark.engines import _keras_parts, _losses, _tensorflow_device
+from stepmark.engines import _fit_arguments, _keras_parts, _losses, _tensorflow_device
 from stepmark.engines._keras_weights import KerasWeights
 from stepmark.engines._protocol import PartName
 from stepmark.engines._support import Refusal
@@ -95,7 +95,7 @@ class KerasFit(KerasWeights):
             self._wait(logs)
             ended()
 
-        callbacks = _told()(begun, keep, add_history=True, model=self._model, verbose=0, epochs=1, steps=steps)
+        callbacks = _fit_arguments.told_callbacks(self._model, steps, begun, keep)
         self._model.fit(self._data(first, steps), epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
 
     def step(self, index: int) -> None:
@@ -188,7 +188,7 @@ class _FitOverPyDataset(KerasFit):
         return self._context.feed_each_step
 
     def _data(self, first: int, steps: int) -> Any:
-        return _in_turn()(self._fitted, first, steps)
+        return _fit_arguments.batches_in_turn(self._fitted, first, steps)
 
     def flags(self) -> dict[str, str]:
         kept = "arrays of the host" if self._from_host() else "resident"
@@ -267,47 +267,3 @@ class JaxFit(_FitOverPyDataset):
 
 def _nothing() -> None:
     return None
-
-
-@cache
-def _told() -> type[Any]:
-    """Return a list of callbacks that is what `fit` makes itself, and also tells when steps begin and end.
-
-    A callback of one's own would change how `fit` runs on JAX and torch: it would no longer hand the logs to a thread.
-    """
-    import keras
-
-    class Told(keras.callbacks.CallbackList):  # type: ignore[misc]
-        def __init__(self, begun: Callable[[], None], ended: Callable[[dict[str, Any]], None], **known: Any) -> None:
-            super().__init__(None, **known)
-            self._begun, self._ended = begun, ended
-
-        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            if batch == 0:
-                self._begun()
-            super().on_train_batch_begin(batch, logs)
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            super().on_train_batch_end(batch, logs)
-            self._ended(logs)
-
-    return Told
-
-
-@cache
-def _in_turn() -> type[Any]:
-    """Return the class of a data set that has batches in turn, from one of them on."""
-    import keras
-
-    class InTurn(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self, batches: list[Any], first: int, steps: int) -> None:
-            super().__init__()
-            self._batches, self._first, self._steps = batches, first, steps
-
-        def __len__(self) -> int:
-            return self._steps
-
-        def __getitem__(self, index: int) -> Any:
-            return self._batches[(self._first + index) % len(self._batches)]
-
-    return InTurn

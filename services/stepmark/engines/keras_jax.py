@@ -52,11 +52,7 @@ SUPPORT = Support(
     refusals=(*NVIDIA_MODES, *_jax_collectives.REFUSALS, *_keras_fit.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
-    environment={
-        "KERAS_BACKEND": "jax",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "GRPC_VERBOSITY": "ERROR",
-    },
+    environment={"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
     device_environment={"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}},
     no_gpu=None,
 )

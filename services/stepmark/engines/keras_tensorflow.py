@@ -1,9 +1,9 @@
 """Train Keras 3 on TensorFlow, `single`, `mirrored` or `multi-worker-mirrored`, with a custom training loop.
 
-`model.fit` does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), so the loop is written out. The
-variant `explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange
-data. The variant `ring` does the same on GPUs without NCCL. The variant `canonical`, and `mirrored` (all replicas in
-one process), follow TensorFlow's guides: variables are made in `strategy.scope()` (`_tensorflow_steps.py`).
+`model.fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and is an option elsewhere. The variant
+`explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange data. The
+variant `ring` does the same on GPUs without NCCL. The variant `canonical`, and `mirrored` (all replicas in one
+process), follow TensorFlow's guides: variables are made in `strategy.scope()` (`_tensorflow_steps.py`).
 """
 
 import os

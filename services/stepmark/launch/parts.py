@@ -19,12 +19,17 @@ SHARE_OF_WINDOW = 0.25  # Beyond SAMPLES_LEAST, samples may take this share of t
 Call = Callable[[int], None]
 
 
-def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int, matmul_flops: int) -> Parts:
+def time_parts(
+    engine: Engine, group: Group, window_seconds: float, first_step: int, matmul_flops: int, with_step: bool = True
+) -> Parts:
     """Return samples of every part that the engine can run alone. All ranks take the same number of samples.
 
-    `matmul_flops` is what one call of the part `matmul` computes.
+    `matmul_flops` is what one call of the part `matmul` computes. `with_step` is false where a single step is a call of
+    the framework's own loop, which would be timed with it.
     """
     calls, missing = _calls(engine, first_step)
+    if not with_step:
+        del calls["step"]
     if engine.asynchronous and "matmul" in calls:
         calls["matmul"], matmul_flops = _repeated(calls["matmul"]), PRODUCTS * matmul_flops
     for call in calls.values():  # Anything that must be traced or compiled is so before the first sample.
@@ -45,14 +50,11 @@ def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: 
 
 
 def _calls(engine: Engine, first_step: int) -> tuple[dict[PartName, Call], str]:
-    """Return the parts by name, and the reason why the step without its exchange is missing (empty where it is not).
-
-    The whole step is timed to be compared with that step, so it is missing with it.
-    """
-    calls: dict[PartName, Call] = {}
+    """Return the parts by name, and the reason why the step without its exchange is missing (empty where it is not)."""
+    calls: dict[PartName, Call] = {"step": engine.step}
     try:
         engine.step_without_reduce(first_step)
-        calls |= {"step": engine.step, "step_without_reduce": engine.step_without_reduce}
+        calls["step_without_reduce"] = engine.step_without_reduce
         missing = ""
     except NotImplementedError as error:
         missing = str(error)

@@ -136,8 +136,9 @@ def add_parts(
     the rank that failed has written the reason if it could.
     """
     flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
+    seconds, with_step = recorder.total("measured")[1], "fit" not in spec.cell.options
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
+        parts = time_parts(engine, group, seconds, recorder.steps_done, flops, with_step)
     except ConnectionError:
         return False
     except Exception as error:
