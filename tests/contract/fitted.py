@@ -29,7 +29,8 @@ class OwnLoss(KerasModel):
     def build(self, params: Any) -> Any:
         import keras
 
-        return keras.Sequential([keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(4)])
+        layers = [keras.layers.Dense(8, activation="tanh", name="first"), keras.layers.Dense(4, name="last")]
+        return keras.Sequential(layers, name="own")
 
     def keras_loss(self, outputs: Any, labels: Any) -> Any:
         from keras import ops
@@ -59,10 +60,8 @@ MODELS: dict[str, tuple[Workload, dict[str, Any]]] = {
     "bits": (Bits(), {}),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "adamw": {"optimizer": "adamw"},
-    "clipped": {"clip_global_norm": 0.01},
-    "float16": {"precision": "float16"},
-    "host": {"feed_each_step": True},
+    "adamw-clipped": {"optimizer": "adamw", "clip_global_norm": 0.01},
+    "float16-from-host": {"precision": "float16", "feed_each_step": True},
 }
 NAMES = (*MODELS, *SETTINGS)
 

@@ -42,8 +42,8 @@ def problem_of(folder: Path, engine: str, own: str, fit: str) -> tuple[Any, str]
     facts(folder, engine)
     reference = Trace.load(folder / f"{engine}.{own}.own.npz")
     found = compare(reference, Trace.load(folder / f"{engine}.{fit}.fit.npz"), slice(None))
-    limits = MIXED["float16"].model_copy(update={"forward_least": None, "gradient_least": None})
-    limits = limits if own == "float16" else FLOAT32
+    float16 = MIXED["float16"].model_copy(update={"forward_least": 0.0, "gradient_least": 0.0})
+    limits = float16 if own.startswith("float16") else FLOAT32
     return found, problem(found, limits, tuple(reference.end), distributed=False)
 
 
