@@ -17,6 +17,8 @@ Option = Literal[
     "dataloader",
     "tf-data",
     "py-dataset",
+    "fit",
+    "steps-per-execution",
 ]
 OptimizerName = Literal["sgd", "adamw"]
 Compared = Literal["candidates", "executions", "precisions", "options"]

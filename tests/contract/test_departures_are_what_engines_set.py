@@ -168,6 +168,7 @@ def test_every_departure_names_cells_of_its_engine_and_a_reason(engine: str) -> 
         assert {*one.executions} <= {*support.executions, support.default_execution}
         assert {*one.precisions} <= {*support.precisions}
         assert {*one.optimizers} <= {*support.optimizers}
+        assert {*one.options, *one.without_options} <= {*support.options}
         assert all(0 < len(text) <= 400 for text in (one.knob, one.ours, one.usual, one.why))
 
 
@@ -178,7 +179,8 @@ def test_the_documentation_lists_every_departure() -> None:
         for one in catalog.load_engine(engine).SUPPORT.departures:
             cells.setdefault(one, []).append(f"`{engine}`")
     for one, engines in cells.items():
-        kinds = (*one.forms, *one.executions, *one.precisions, *one.devices, *one.optimizers)
-        where = " ".join([", ".join(engines), *(f"`{kind}`" for kind in kinds)])
+        kinds = (*one.forms, *one.executions, *one.precisions, *one.devices, *one.optimizers, *one.options)
+        without = [f"without `{option}`" for option in one.without_options]
+        where = " ".join([", ".join(engines), *(f"`{kind}`" for kind in kinds), *without])
         row = f"| {one.knob} | {where} | {one.ours} | {one.usual} | {one.why} |"
         assert row in page, f"docs/measuring.md lacks this row, or has another one:\n{row}"

@@ -41,7 +41,8 @@ class CellResult(SummaryModel):
     share of the windows in which their power limit kept them from their clocks. `sm_clock_hz` and `power_watts` are
     means over launches, of one worker's GPUs, and `device_memory_bytes` is the most that a worker used of theirs.
     `message_bytes` and `bandwidth` are those of a collective, and None where a model is trained. `lengths` is None
-    where all samples have one length, and `feeding` where samples stay on the device.
+    where all samples have one length, and `feeding` where samples stay on the device. `rest_of_call_seconds` is what a
+    call of the framework's own loop took beside its steps, a median over launches; None without such a loop.
     """
 
     key: str
@@ -85,6 +86,7 @@ class CellResult(SummaryModel):
     bandwidth: Bandwidth | None = None
     lengths: LengthFigures | None = None
     feeding: Feeding | None = None
+    rest_of_call_seconds: float | None = None
 
     @property
     def state(self) -> str:
@@ -168,6 +170,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
     step = step_seconds_of(good, facts.level)
     rate = rate_of(cell, good, facts.level)
     peaks = [launch.peak_memory_bytes for launch in good if launch.peak_memory_bytes is not None]
+    calls = [launch.rest_of_call_seconds for launch in launches if launch.rest_of_call_seconds is not None]
     split, missing = time_split(parts, facts.level)
     used = utilization(cell, facts.flops_per_sample, rate.median, uses, facts.price_per_worker_hour)
     return {
@@ -179,6 +182,7 @@ def _figures(cell: Cell, launches: list[Launch], good: list[LaunchSummary], fact
         "utilization": used,
         "peak_memory_bytes": max(peaks, default=None),
         "startup_seconds": _startup(launches),
+        "rest_of_call_seconds": float(np.median(calls)) if calls else None,
         **device_figures(launches),
         "lengths": length_figures([one.lengths for one in launches if one.lengths is not None], rate),
         "feeding": feeding([one.feeding for one in launches if one.feeding is not None], rate.median, facts.level),

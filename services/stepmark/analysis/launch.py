@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stepmark.analysis.calls import rest_of_call_seconds
 from stepmark.analysis.device_checks import device_notes, invalid_device, power_capped_ratio, sm_clock_hz
 from stepmark.analysis.device_use import device_memory_bytes, power_watts
 from stepmark.analysis.feeding import LaunchFeeding, launch_feeding
@@ -65,8 +66,8 @@ class Launch:
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
     mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
-    `lengths` is what it says of samples of different lengths, and `feeding` how its steps were fed from the host; both
-    may be None.
+    `lengths` is what it says of samples of different lengths, `feeding` how its steps were fed from the host, and
+    `rest_of_call_seconds` what a call of the framework's own loop took beside its steps; each may be None.
     """
 
     cell: str
@@ -89,6 +90,7 @@ class Launch:
     power_watts: float | None = None
     device_memory_bytes: int | None = None
     feeding: LaunchFeeding | None = None
+    rest_of_call_seconds: float | None = None
     started_at: str = ""
     lengths: LaunchLengths | None = None
 
@@ -135,6 +137,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         device_memory_bytes=device_memory_bytes(header),
         lengths=launch_lengths(record),
         feeding=launch_feeding(header),
+        rest_of_call_seconds=rest_of_call_seconds(header),
     )
 
 

@@ -35,6 +35,7 @@ COMMON_REFUSALS = (
     refused("the strategy single has no group to exchange with", forms=("single",)),
     refused(_NOTHING_TRAINED, accumulation=True),
     refused(_NOTHING_TRAINED, clipping=True),
+    refused("nothing is trained, so there is nothing for fit", options=("fit",)),
 )
 """These refusals hold for every framework."""
 

@@ -3,6 +3,8 @@
 A test compares these rows with what an engine really sets, where that can be read back.
 """
 
+from dataclasses import replace
+
 from stepmark.engines._optimizers import ADAMW
 from stepmark.engines._protocol import LOSS_SCALE
 from stepmark.engines._support import Departure
@@ -11,21 +13,26 @@ _EXACT = "float32 holds it exactly, as Keras keeps it in float32; 0.9 would caus
 _DECAY = "the same in every framework, and large enough for parity's five steps to show whether it is decoupled"
 
 
-def _of_adamw(argument: str, ours: str, usual: str, why: str) -> Departure:
-    return Departure(knob=f"AdamW's {argument}", ours=ours, usual=usual, why=why, optimizers=("adamw",))
+_FIT = ("fit",)
 
 
-# Both engines on torch have these.
+def _of_adamw(argument: str, ours: str, usual: str, why: str, without_options: tuple[str, ...] = ()) -> Departure:
+    knob = f"AdamW's {argument}"
+    return Departure(knob, ours, usual, why, optimizers=("adamw",), without_options=without_options)
+
+
+# Both engines on torch have these. With fit, the optimiser and the loss scale are Keras'.
 TORCH = (
-    _of_adamw("betas", f"({ADAMW.beta1}, {ADAMW.beta2})", "(0.9, 0.999)", _EXACT),
+    _of_adamw("betas", f"({ADAMW.beta1}, {ADAMW.beta2})", "(0.9, 0.999)", _EXACT, _FIT),
     _of_adamw(
         "eps",
         f"{ADAMW.epsilon:g} / sqrt(1 - beta2^t) in step t",
         "1e-08",
         "torch adds it after the bias correction and Keras before; set so before each step, which takes about a "
         "microsecond, both make the same update",
+        _FIT,
     ),
-    _of_adamw("weight_decay", f"{ADAMW.weight_decay}", "0.01", _DECAY),
+    _of_adamw("weight_decay", f"{ADAMW.weight_decay}", "0.01", _DECAY, _FIT),
     Departure(
         knob="DDP's forward_sync_buffers",
         ours="False",
@@ -48,6 +55,7 @@ TORCH = (
         usual="65536",
         why="Keras' default, so that both frameworks start with the same scale",
         precisions=("float16",),
+        without_options=_FIT,
     ),
     Departure(
         knob="processes that compile (TORCHINDUCTOR_COMPILE_THREADS)",
@@ -92,7 +100,16 @@ KERAS = (
         knob="training loop",
         ours="a custom loop of single steps, as in Keras' guides to custom training loops",
         usual="model.fit, with its callbacks, metrics and data adapter",
-        why="model.fit fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and does more than the step",
+        why="model.fit fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and does more than the step; "
+        "the option fit has it",
+        without_options=_FIT,
+    ),
+    Departure(
+        knob="what model.fit is asked for",
+        ours="one epoch a window, of batches that are already made; no metrics, no progress bar",
+        usual="epochs of a whole data set; a progress bar, and often metrics such as the accuracy",
+        why="the steps are then those of the written-out loop; docs/measuring.md says what a call of fit adds to them",
+        options=_FIT,
     ),
 )
 
@@ -120,12 +137,14 @@ KERAS_ADAMW = (
 )
 
 KERAS_TORCH = (
+    *(replace(one, options=_FIT) for one in KERAS_ADAMW),
     Departure(
         knob="optimiser",
         ours="torch's own (torch.optim) and torch's cross entropy",
         usual="Keras' own with model.fit; torch's with DDP, as in Keras' guide",
         why="the same code runs for `single` and `ddp`, so that their step times can be compared",
         forms=("single",),
+        without_options=_FIT,
     ),
 )
 
@@ -184,7 +203,7 @@ KERAS_TENSORFLOW = (
         knob="XLA at the level `default`",
         ours="off: the step is a tf.function without jit_compile",
         usual='off in a custom training loop; on in model.fit (jit_compile="auto") where the model supports it',
-        why="the training loop is custom; choose the level `compiled` to use XLA",
+        why="the training loop is custom, and with the option fit a level means the same; `compiled` has XLA",
         executions=("graph",),
     ),
 )
@@ -203,6 +222,7 @@ JAX = (
         usual="JAX runs ahead of the device",
         why="a queue without bound would hold the memory of its batches, and hide a slow step until much later",
         devices=("gpu",),
+        without_options=_FIT,
     ),
     Departure(
         knob="jax_default_matmul_precision",

@@ -65,3 +65,23 @@ def keras_labels(spec: InputSpec, batches: Sequence[Batch], ranks: int, parts: i
         return parts * keras.ops.sum(keras.ops.cast(real, keras.config.floatx()))
 
     return counted
+
+
+def keras_mean(workload: Workload, spec: InputSpec, replicas: int) -> Any:
+    """Return what `model.compile` gets as its loss, which is a mean over samples, tokens or values.
+
+    Keras divides a loss of its own by the number of replicas under tf.distribute, and leaves a number alone that a
+    function returns.
+    """
+    import keras
+    from keras import ops
+
+    own: Callable[[Any, Any], Any] | None = getattr(workload, "keras_loss", None)
+    if own is not None:  # Keras has made all labels floats.
+        dtype = "int32" if spec.labels == "classes" else keras.config.floatx()
+        return lambda labels, logits: own(logits, ops.cast(labels, dtype)) / replicas
+    if spec.labels == "values":
+        return keras.losses.MeanSquaredError()
+    if spec.labels == "bits":
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -206,7 +206,8 @@ class EngineModule(Protocol):
     """Describe the module of an engine, as `catalog.load_engine` returns it.
 
     A module may have other classes than `Engine`, with the same methods: `Workload.engine_class` names the one that a
-    workload runs on.
+    workload runs on. A module whose engine has the option `fit` has a class `Fit`, which trains with the framework's
+    own loop and is a `launch.fit_window.FitLoop` too.
     """
 
     SUPPORT: Support

@@ -36,6 +36,8 @@ class Refusal:
     """The refusal holds for candidates that have one of these."""
     all_options: tuple[str, ...] = ()
     """The refusal holds for candidates that have all of these."""
+    without_options: tuple[str, ...] = ()
+    """The refusal holds for candidates that have none of these."""
     accumulation: bool = False
     """The refusal holds only where gradients are accumulated over micro-batches."""
     clipping: bool = False
@@ -74,6 +76,7 @@ class Refusal:
             not self.precisions or precision in self.precisions,
             not self.options or not set(self.options).isdisjoint(options),
             set(self.all_options) <= set(options),
+            set(self.without_options).isdisjoint(options),
         )
         return all(met)
 
@@ -97,6 +100,10 @@ class Departure:
     precisions: tuple[str, ...] = ()
     devices: tuple[DeviceKind, ...] = ()
     optimizers: tuple[OptimizerName, ...] = ()
+    options: tuple[str, ...] = ()
+    """The departure holds for candidates that have one of these."""
+    without_options: tuple[str, ...] = ()
+    """The departure holds for candidates that have none of these."""
 
     def holds(
         self,
@@ -106,6 +113,7 @@ class Departure:
         precision: str,
         device: DeviceKind,
         optimizer: OptimizerName,
+        options: Iterable[str],
     ) -> bool:
         """Return whether a cell of this kind departs."""
         return (
@@ -114,6 +122,8 @@ class Departure:
             and (not self.precisions or precision in self.precisions)
             and (not self.devices or device in self.devices)
             and (not self.optimizers or optimizer in self.optimizers)
+            and (not self.options or not set(self.options).isdisjoint(options))
+            and set(self.without_options).isdisjoint(options)
         )
 
 
@@ -210,7 +220,8 @@ class Support:
         precision: str,
         device: DeviceKind = "cpu",
         optimizer: OptimizerName = "sgd",
+        options: tuple[str, ...] = (),
     ) -> tuple[Departure, ...]:
         """Return the departures of one kind of cell."""
-        kind = (strategy, variant, execution, precision, device, optimizer)
+        kind = (strategy, variant, execution, precision, device, optimizer, options)
         return tuple(one for one in self.departures if one.holds(*kind))

@@ -1,10 +1,8 @@
 """Declare as data what both engines on torch have in common: options, what does not go together, and environment."""
 
-from collections.abc import Mapping
-
 from stepmark.engines._support import FEEDING, LENGTHS, NVIDIA_MODES, Refusal
 
-OPTIONS: Mapping[str, str | None] = {
+OPTIONS: dict[str, str | None] = {
     "channels-last": None,
     "fused-optimizer": None,
     "foreach-optimizer": None,

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _jax_collectives, _jax_device, _keras_input, _keras_parts, _losses
+from stepmark.engines import (
+    _departures,
+    _jax_collectives,
+    _jax_device,
+    _keras_fit,
+    _keras_input,
+    _keras_parts,
+    _losses,
+)
 from stepmark.engines._device import STEPS_AHEAD, Memory
 from stepmark.engines._feed import Feed, Source
 from stepmark.engines._jax_inspection import JaxInspection
@@ -52,16 +60,13 @@ SUPPORT = Support(
         "dataloader": "torch.utils.data.DataLoader is PyTorch's, which this engine does not load; use py-dataset",
         "tf-data": "tf.data is TensorFlow's, which this engine does not load; use py-dataset",
         "py-dataset": None,
+        **_keras_fit.OPTIONS,
     },
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
-    refusals=(*NVIDIA_MODES, *FEEDING, *_jax_collectives.REFUSALS),
+    refusals=(*NVIDIA_MODES, *FEEDING, *_jax_collectives.REFUSALS, *_keras_fit.REFUSALS),
     requires=("jax", "keras"),
     extra="jax",
-    environment={
-        "KERAS_BACKEND": "jax",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "GRPC_VERBOSITY": "ERROR",
-    },
+    environment={"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
     device_environment={"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}},
     no_gpu=None,
 )
@@ -127,12 +132,15 @@ class Engine(JaxInspection, KerasWeights):
         self._product: jax.Array | None = None
 
     def _read_state(self) -> None:
-        """Copy Keras' variables to arrays on all devices. They are copies because each step donates its state."""
+        self._state: State = self._copied_state()
+
+    def _copied_state(self) -> State:
+        """Return Keras' variables as arrays on all devices. They are copies because each step donates its state."""
         import jax
 
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
         values = [[np.array(variable.value) for variable in group] for group in groups]
-        self._state: State = jax.device_put(tuple(values), self._whole)
+        return jax.device_put(tuple(values), self._whole)  # type: ignore[return-value]
 
     def _write_state(self) -> None:
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
@@ -295,6 +303,10 @@ class Engine(JaxInspection, KerasWeights):
 
         if self._context.distributed:
             jax.distributed.shutdown()
+
+
+class Fit(_keras_fit.JaxFit, Engine):  # type: ignore[misc]
+    """Train with Keras' own loop."""
 
 
 class Collectives(_jax_collectives.JaxCollectives, Engine):

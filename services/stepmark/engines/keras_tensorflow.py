@@ -1,9 +1,9 @@
 """Train Keras 3 on TensorFlow, `single`, `mirrored` or `multi-worker-mirrored`, with a custom training loop.
 
-`model.fit` does not work under MultiWorkerMirroredStrategy (keras-team/keras#20585), so the loop is written out. The
-variant `explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange
-data. The variant `ring` does the same on GPUs without NCCL. The variant `canonical`, and `mirrored` (all replicas in
-one process), follow TensorFlow's guides: variables are made in `strategy.scope()` (`_tensorflow_steps.py`).
+`model.fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585) and is an option elsewhere. The variant
+`explicit` (default) of multi-worker-mirrored has plain local variables and uses the strategy only to exchange data. The
+variant `ring` does the same on GPUs without NCCL. The variant `canonical`, and `mirrored` (all replicas in one
+process), follow TensorFlow's guides: variables are made in `strategy.scope()` (`_tensorflow_steps.py`).
 """
 
 import os
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stepmark.engines import (
     _departures,
+    _keras_fit,
     _keras_layers,
     _keras_parts,
     _losses,
@@ -48,9 +49,9 @@ SUPPORT = Support(
     default_execution="graph",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
     optimizers=OPTIMIZERS,
-    options=_tensorflow_support.OPTIONS,
+    options={**_tensorflow_support.OPTIONS, **_keras_fit.OPTIONS},
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.KERAS_TENSORFLOW),
-    refusals=_tensorflow_support.REFUSALS,
+    refusals=(*_tensorflow_support.REFUSALS, *_keras_fit.REFUSALS),
     requires=("tensorflow", "keras"),
     extra="keras",
     environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},
@@ -257,6 +258,10 @@ class Engine(TensorFlowSteps, KerasWeights):
 
     def close(self) -> None:
         return None
+
+
+class Fit(_keras_fit.TensorFlowFit, Engine):  # type: ignore[misc]
+    """Train with Keras' own loop."""
 
 
 class Collectives(_tensorflow_collectives.TensorFlowCollectives, Engine):

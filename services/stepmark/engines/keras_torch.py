@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stepmark.engines import _departures, _keras_input, _keras_layers, _keras_parts, _torch_collectives, _torch_support
+from stepmark.engines import (
+    _departures,
+    _keras_fit,
+    _keras_input,
+    _keras_layers,
+    _keras_parts,
+    _torch_collectives,
+    _torch_support,
+)
 from stepmark.engines._feed import Feed, Source
 from stepmark.engines._protocol import Weights
 from stepmark.engines._support import OPTIMIZERS, Refusal, Strategy, Support
@@ -35,12 +43,18 @@ SUPPORT = Support(
         "float64": "Keras' torch backend multiplies float64 in float32 (its result_type of two float64 is float32)",
     },
     optimizers=OPTIMIZERS,
-    options={**_torch_support.OPTIONS, "py-dataset": None},  # The option channels-last is Keras' own layout.
+    options={
+        **_torch_support.OPTIONS,  # The option channels-last is Keras' own layout.
+        "py-dataset": None,
+        "fit": None,
+        "steps-per-execution": "Keras 3.15 refuses more than 1 on torch (keras-team/keras#23234)",
+    },
     departures=(*_departures.TORCH, *_departures.KERAS, *_departures.KERAS_TORCH),
     refusals=(
         *_torch_support.REFUSALS,
         *_torch_collectives.REFUSALS,
         Refusal("only the strategy ddp exchanges gradients in buckets", ("single",), options=("bucket-view",)),
+        *_keras_fit.REFUSALS,
     ),
     execution_needs={"compiled": ("c++",)},
     requires=("torch", "keras"),
@@ -107,6 +121,10 @@ class Engine(TorchTraining):
 
     def flags(self) -> dict[str, str]:
         return super().flags() | _keras_parts.flags(self._context)
+
+
+class Fit(_keras_fit.TorchFit, Engine):  # type: ignore[misc]
+    """Train with Keras' own loop."""
 
 
 class Collectives(_torch_collectives.TorchCollectives):

@@ -16,6 +16,7 @@ from stepmark.workloads._protocol import Workload
 if TYPE_CHECKING:
     import torch
 
+_NO_FIT = "PyTorch has no training loop of its own: its users write the one that is timed"
 SUPPORT = Support(
     framework="torch",
     strategies={"single": Strategy(max_workers=1), "ddp": Strategy(), "fsdp": Strategy()},
@@ -27,7 +28,7 @@ SUPPORT = Support(
     default_execution="eager",
     precisions={"float32": None, "tf32": None, "bfloat16": None, "float16": None, "float64": None},
     optimizers=OPTIMIZERS,
-    options=_torch_support.OPTIONS,
+    options=_torch_support.OPTIONS | dict.fromkeys(("fit", "steps-per-execution"), _NO_FIT),
     departures=(*_departures.TORCH, *_departures.FSDP),
     refusals=(
         *_torch_support.REFUSALS,

@@ -9,7 +9,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, cast
 
 from stepmark import catalog
 from stepmark.devices.visible import device_variables
@@ -17,6 +17,7 @@ from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import Engine, EngineModule
 from stepmark.launch import IMPORTED_AT_NS, loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.fit_window import FitLoop, FitRecorder
 from stepmark.launch.foreign import workload_of
 from stepmark.launch.group import PEER_GONE, ControlGroup
 from stepmark.launch.interference import Meter
@@ -39,7 +40,7 @@ from stepmark.results.learning import LearningReport
 from stepmark.results.record import StartupSeconds
 from stepmark.results.starts import StartReport
 from stepmark.workloads import _weights
-from stepmark.workloads._protocol import Workload
+from stepmark.workloads._protocol import InputSpec, Workload
 
 _never_freed: list[Engine] = []
 
@@ -145,9 +146,7 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
         own_model.check_outputs(engine, inputs)
     built = watch.lap()
 
-    queued = engine if engine.asynchronous else None
-    round_steps = steps_of_a_round(spec, inputs)
-    recorder = loop.Recorder(engine.step, engine.synchronize, group, buffer, queued, round_steps)
+    recorder = _recorder(spec, engine, group, buffer, inputs)
     recorder.window("warmup", 1)
     first_loss = engine.synchronize()
     startup = StartupSeconds(
@@ -158,6 +157,17 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
         first_step=watch.lap(),
     )
     return _Begun(engine, group, workload, params, buffer, recorder, first_loss, startup)
+
+
+def _recorder(
+    spec: LaunchSpec, engine: Engine, group: ControlGroup, buffer: StampBuffer, inputs: InputSpec
+) -> loop.Recorder:
+    """Return what runs the windows: stepmark's own loop, or the framework's where the candidate asks for it."""
+    queued = engine if engine.asynchronous else None
+    if "fit" in spec.cell.options:
+        return FitRecorder(cast(FitLoop, engine), group, buffer, queued)
+    round_steps = steps_of_a_round(spec, inputs)
+    return loop.Recorder(engine.step, engine.synchronize, group, buffer, queued, round_steps)
 
 
 def _is_looked_at(spec: LaunchSpec, workload: Workload) -> bool:
@@ -228,15 +238,17 @@ def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[
     )
     buffer.phase = Phase.JOINED
     group.watch(lambda: _end_because_of_peer(spec, buffer))
-    engine: Engine = getattr(module, _engine_class(spec.workload.model))(spec.rank_context())
+    engine: Engine = getattr(module, _engine_class(spec))(spec.rank_context())
     _never_freed.append(engine)
     engine.join_group()
     return engine, group
 
 
-def _engine_class(model: str) -> str:
-    """Return the name of the class that runs this workload. Foreign code, which is loaded later, can only train."""
-    return "Engine" if catalog.is_foreign(model) else catalog.load_workload(model).engine_class
+def _engine_class(spec: LaunchSpec) -> str:
+    """Return the name of the class that runs this cell. Foreign code, which is loaded later, can only train."""
+    model = spec.workload.model
+    name = "Engine" if catalog.is_foreign(model) else catalog.load_workload(model).engine_class
+    return "Fit" if name == "Engine" and "fit" in spec.cell.options else name
 
 
 def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:

@@ -4,8 +4,8 @@ A window is a number of steps that all ranks have agreed on: a loop that ended o
 the last collective. Before a window the ranks meet in a barrier, outside the clock. Inside it there is only the step
 and one clock reading (a stamp) stored into a preallocated array. The window ends when the last loss has reached the
 host, so that a framework that runs ahead of the device cannot end early. Where a device runs ahead of the host, it is
-drained before each stamp, and a stamp of a measured window ends a stretch of several steps. Source of the protocol:
-Hoefler and Belli, SC'15; docs/measuring.md.
+drained before each stamp, and a stamp of a measured window ends a stretch of several steps. Windows that a framework's
+own loop runs are in `fit_window`. Source of the protocol: Hoefler and Belli, SC'15; docs/measuring.md.
 """
 
 import gc
@@ -107,9 +107,12 @@ class Recorder:
     """Run windows one after another, and keep their list, which is needed to read the buffer.
 
     `device` is given where steps return before they are done. `stamp_steps` is the number of steps from stamp to stamp
-    in measured windows. After `round_steps` steps the shapes of batches come again, and windows have whole rounds; it
-    is 1 where all batches have one shape.
+    in measured windows, and `execution_steps` the number of those that can only be stamped together. After
+    `round_steps` steps the shapes of batches come again, and windows have whole rounds; it is 1 where all batches have
+    one shape, and where steps are stamped together.
     """
+
+    execution_steps = 1
 
     def __init__(
         self,
@@ -131,17 +134,22 @@ class Recorder:
     def window(self, kind: Literal["warmup", "measured"], steps: int) -> None:
         """Run one window of the largest number of steps that any rank asks for."""
         steps = int(self.group.agree_max(steps))
-        stamp_steps = self.stamp_steps if kind == "measured" else 1
+        stamp_steps = self._stamp_steps_of(kind)
         if self.device is None:
             nanoseconds = timed_window(
                 self.step, self.synchronize, self.buffer.words, self._next_word, self._next_step, steps
             )
         else:
             nanoseconds = self._drained(self.device, kind, steps, stamp_steps)
-        made = Window(kind=kind, steps=steps, host_nanoseconds=nanoseconds, stamp_steps=stamp_steps)
+        self._keep(Window(kind=kind, steps=steps, host_nanoseconds=nanoseconds, stamp_steps=stamp_steps))
+
+    def _stamp_steps_of(self, kind: Literal["warmup", "measured"]) -> int:
+        return self.stamp_steps if kind == "measured" else self.execution_steps
+
+    def _keep(self, made: Window) -> None:
         self.windows.append(made)
         self._next_word += made.stamps + 1
-        self._next_step += steps
+        self._next_step += made.steps
 
     def _drained(self, device: RunsAhead, kind: Literal["warmup", "measured"], steps: int, stamp_steps: int) -> int:
         """Run a window whose stamps are taken after drains, and keep its device's times if it is measured."""
@@ -176,8 +184,19 @@ class Recorder:
         chosen = [window for window in self.windows if window.kind == kind]
         return sum(w.steps for w in chosen), sum(w.host_nanoseconds for w in chosen) / _NS
 
+    def mean_step_nanoseconds(self) -> list[float]:
+        """Return the mean nanoseconds of the steps from stamp to stamp, in the order of `step_nanoseconds`."""
+        steps: list[int] = []
+        for window in self.windows:
+            whole = window.stamps - 1
+            steps += [window.stamp_steps] * whole + [window.steps - whole * window.stamp_steps]
+        return [nanoseconds / count for nanoseconds, count in zip(self.step_nanoseconds(), steps, strict=True)]
+
     def step_nanoseconds(self) -> list[int]:
-        """Return the nanoseconds from stamp to stamp in order, the warm-up first. In the warm-up each is one step."""
+        """Return the nanoseconds from stamp to stamp in order, the warm-up first.
+
+        A stamp of the warm-up ends `execution_steps` steps, or fewer where it is a window's last.
+        """
         durations, word = [], 1
         for window in self.windows:
             begin, *ends = self.buffer.words[word : word + window.stamps + 1].tolist()
@@ -188,7 +207,7 @@ class Recorder:
 
     def levelled_nanoseconds(self) -> list[float]:
         """Return the nanoseconds of the steps of the warm-up after the first, as if all batches took as long."""
-        times = np.array(self.step_nanoseconds()[1:], np.float64)
+        times = np.array(self.mean_step_nanoseconds()[1:])
         return levelled(times, self.round_steps, first_step=1).tolist()
 
     def device_step_nanoseconds(self) -> list[int] | None:
@@ -221,7 +240,8 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
             and steps < min(LENGTHENED_MOST * floor_steps, WARMUP_STEPS_MOST)
         )
     ):
-        recorder.window("warmup", min(-(-steps // 2), WARMUP_STEPS_MOST - steps))
+        more = _rounded_up(-(-steps // 2), recorder.execution_steps)
+        recorder.window("warmup", min(more, WARMUP_STEPS_MOST - steps))
         steps, seconds = recorder.total("warmup")
 
 
@@ -263,15 +283,10 @@ def measure(recorder: Recorder, limits: Measurement) -> None:
 def agree_on_stretch(recorder: Recorder, max_steps: int) -> None:
     """Have the ranks agree on the steps of a stretch, by the median step of the warm-up, where a device runs ahead."""
     if recorder.device is not None:
-        step = statistics.median(recorder.step_nanoseconds()[1:] or recorder.step_nanoseconds()) / _NS
-        stretch = steps_of_a_stretch(step, max_steps)
-        stretch = stretch if stretch == 1 else _whole(stretch, recorder.round_steps)
-        recorder.stamp_steps = int(recorder.group.agree_max(stretch))
-
-
-def _whole(steps: int, unit: int) -> int:
-    """Return the number of steps, rounded up to whole units."""
-    return -(-steps // unit) * unit
+        means = recorder.mean_step_nanoseconds()
+        stretch = steps_of_a_stretch(statistics.median(means[1:] or means) / _NS, max_steps)
+        unit = recorder.execution_steps if stretch == 1 else max(recorder.execution_steps, recorder.round_steps)
+        recorder.stamp_steps = int(recorder.group.agree_max(_rounded_up(stretch, unit)))
 
 
 def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:
@@ -282,16 +297,20 @@ def steps_of_a_stretch(step_seconds: float, max_steps: int) -> int:
 def _fill(recorder: Recorder, kind: Literal["warmup", "measured"], least: int, most: int, seconds: float) -> None:
     """Run windows of one kind until at least `least` steps and `seconds` are done, or until `most` steps are done.
 
-    Measured windows have whole stretches and rounds, except where whole stretches would be more than `most` steps.
+    Windows have whole stretches and rounds, except where whole stretches would be more than `most` steps.
     """
-    unit = max(recorder.stamp_steps, recorder.round_steps) if kind == "measured" else 1
+    unit = max(recorder.stamp_steps, recorder.round_steps) if kind == "measured" else recorder.execution_steps
     while True:
         steps, elapsed = recorder.total(kind)
         wanted = 0 if steps >= most else max(least - steps, _steps_for(recorder, seconds - elapsed))
-        wanted = int(recorder.group.agree_max(min(_whole(wanted, unit), most - steps)))
+        wanted = int(recorder.group.agree_max(min(_rounded_up(wanted, unit), most - steps)))
         if wanted <= 0:
             return
         recorder.window(kind, wanted)
+
+
+def _rounded_up(steps: int, unit: int) -> int:
+    return -(-steps // unit) * unit
 
 
 def _steps_for(recorder: Recorder, seconds: float) -> int:

@@ -24,12 +24,17 @@ BATCHES_LEAST, BATCHES_MOST = 10, 1000  # So many batches are taken from a feed 
 Call = Callable[[int], None]
 
 
-def time_parts(engine: Engine, group: Group, window_seconds: float, first_step: int, matmul_flops: int) -> Parts:
+def time_parts(
+    engine: Engine, group: Group, window_seconds: float, first_step: int, matmul_flops: int, with_step: bool = True
+) -> Parts:
     """Return samples of every part that the engine can run alone. All ranks take the same number of samples.
 
-    `matmul_flops` is what one call of the part `matmul` computes.
+    `matmul_flops` is what one call of the part `matmul` computes. `with_step` is false where a single step is a call of
+    the framework's own loop, which would be timed with it.
     """
     calls, missing = _calls(engine, first_step)
+    if not with_step:
+        del calls["step"]
     feed, take = engine.feed, calls.get("input")
     if feed is not None and feed.ahead:
         del calls["input"]  # Taken by itself, a batch has been prepared during the other calls.

@@ -133,7 +133,8 @@ def _device_memory(memory: Memory | None) -> DeviceMemory | None:
 def _departures(spec: LaunchSpec) -> tuple[Departure, ...]:
     cell, optimizer = spec.cell, spec.training.optimizer
     support = catalog.load_engine(cell.engine).SUPPORT
-    found = support.departures_of(cell.strategy, cell.variant, cell.execution, cell.precision, cell.device, optimizer)
+    kind = (cell.strategy, cell.variant, cell.execution, cell.precision, cell.device, optimizer, cell.options)
+    found = support.departures_of(*kind)
     return tuple(Departure(knob=one.knob, ours=one.ours, usual=one.usual, why=one.why) for one in found)
 
 
@@ -181,8 +182,9 @@ def add_parts(
         write(spec, {"report": report.model_copy(update={"parts": parts}).model_dump(mode="json")})
         return True
     flops = matmul_flops(spec.placement.device.kind, spec.cell.precision)
+    seconds, with_step = recorder.total("measured")[1], "fit" not in spec.cell.options
     try:
-        parts = time_parts(engine, group, recorder.total("measured")[1], recorder.steps_done, flops)
+        parts = time_parts(engine, group, seconds, recorder.steps_done, flops, with_step)
     except ConnectionError:
         return False
     except Exception as error:

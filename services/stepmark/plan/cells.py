@@ -190,6 +190,8 @@ def _reasons_of_lengths(cell: Cell, spec: Spec) -> Iterator[str]:
         yield f"{asked[0]}: the samples have one length; give spec.data.lengths"
     if len(asked) > 1:
         yield f"a batch is padded in one way, and the candidate asks for {' and '.join(asked)}"
+    if spec.data.lengths is not None and "fit" in cell.options:
+        yield "fit: its windows have batches of one shape; leave out spec.data.lengths"
 
 
 def _reasons_of_gpu(support: "Support", spec: Spec) -> Iterator[str]:

@@ -29,6 +29,7 @@ def notes(summary: Summary) -> list[str]:
         *_unsteady(summary.cells),
         *_devices(summary.cells),
         *_transports(summary),
+        *_calls(summary.cells),
         *_ranking(summary),
         *(f"{line}." for line in lengths.lines(summary)),
         f"{machine.sentence(summary)}",
@@ -118,6 +119,14 @@ def _transports(summary: Summary) -> Iterator[str]:
     ways = Counter(one.flags[TRANSPORT] for one in summary.certificates if TRANSPORT in one.flags)
     for way, count in ways.items():
         yield f"NCCL connected the ranks of {'1 cell' if count == 1 else f'{count} cells'} by {way}."
+
+
+def _calls(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Yield what calls of the frameworks' own loops took beside their steps."""
+    found = [(cell.key, cell.rest_of_call_seconds) for cell in cells if cell.rest_of_call_seconds is not None]
+    if found:
+        each = ", ".join(f"{key} {seconds * 1e3:.3g} ms" for key, seconds in found)
+        yield f"Each call of fit took time beside its steps, which no figure contains: {each}."
 
 
 def _ranking(summary: Summary) -> Iterator[str]:

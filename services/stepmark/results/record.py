@@ -8,7 +8,7 @@ Schema history
     5  the device: what it is, its use and memory; stamps that cover several steps; steps by the device's clock
     6  a cell's message size, where it measures a collective
     7  tokens of batches that differ in length; what was compiled again; how steps are fed from the host, and batches
-       taken from the feed without training
+       taken from the feed without training; the rest of a call of the framework's own loop
 """
 
 import io
@@ -51,13 +51,15 @@ class Window(RecordModel):
     """A number of steps between two barriers. `host_nanoseconds` ends after the last loss has reached the host.
 
     `stamp_steps` is the number of steps between two stamps, of which the last stamp may cover fewer. It is 1 where the
-    host sees the end of every step, and in every warm-up.
+    host sees the end of every step. `call_nanoseconds` is what one call of the framework's own loop, such as Keras'
+    `fit`, took beside the window: before its first step and after its last. It is None where stepmark makes the steps.
     """
 
     kind: Literal["warmup", "measured"]
     steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     host_nanoseconds: Nanoseconds
     stamp_steps: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    call_nanoseconds: Nanoseconds | None = None
 
     @property
     def stamps(self) -> int:
