@@ -28,14 +28,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "gpt": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8},
 }
 SAMPLES: list[tuple[str, Transform, int]] = [
-    ("mlp", "none", 1),
     ("mlp", "spectrogram", 1),
+    ("mlp", "none", 1),
     ("mlp", "spectrogram", 2),
-    ("resnet", "none", 1),
     ("resnet", "affine", 1),
     ("gpt", "none", 1),
 ]
-"""A model, the transform of its samples, and the number of micro-batches of a step."""
+"""A model, the transform of its samples, and the number of micro-batches of a step. A step is made with the first."""
 
 
 def ways(support: Support) -> list[str]:
@@ -102,9 +101,11 @@ def main(name: str) -> None:
             for index in range(ROUNDS * BATCHES)
             for parts in engine._parts(index)
         ]
-        engine.step(1)  # It is not the next one, so batches are passed over.
-        found = {"job": [way, model, transform, accumulate], "digest": digest(taken), "loss": engine.synchronize()}
-        print(json.dumps(found | {"flags": engine.flags(), "waited": engine.feed.waited_nanoseconds}), flush=True)
+        found = {"job": [way, model, transform, accumulate], "digest": digest(taken)}
+        if (model, transform, accumulate) == SAMPLES[0]:
+            engine.step(1)  # It is not the next one, so batches are passed over.
+            found |= {"loss": engine.synchronize(), "flags": engine.flags()}
+        print(json.dumps(found), flush=True)
     for way in ways(module.SUPPORT):
         print(json.dumps({"job": [way, "fault"], "said": said_of_an_error(module, way)}))
     sys.stdout.flush()
