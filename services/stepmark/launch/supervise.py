@@ -149,9 +149,22 @@ def _outcome(spec: LaunchSpec, exit_code: int, killed_because: str | None, steps
         steps = (spec.placement.directory / reporting.STEPS).read_bytes()
         _check_steps(report, steps)
     except (OSError, ValueError, ValidationError, KeyError, TypeError, RecursionError) as error:
-        detail = " ".join(str(error).split())[:200]
-        return _failed(spec, f"exit code {exit_code} without a valid report ({detail})", steps_done)
+        return _failed(spec, _without_report(spec, exit_code, error), steps_done)
     return RankOutcome(rank=spec.group.rank, report=report, steps_npz=steps, steps_done=steps_done)
+
+
+_NO_ROOM_FOR_A_THREAD = "libgomp: Thread creation failed"
+
+
+def _without_report(spec: LaunchSpec, exit_code: int, error: Exception) -> str:
+    """Return the cause where a process has left no valid report.
+
+    Under a limit of its address space, OpenMP's library ends a process that has no room for a thread's stack.
+    """
+    told = last_lines(spec.placement.directory / reporting.STDERR)[-1:]
+    if spec.measurement.memory_limit_bytes is not None and told and told[0].startswith(_NO_ROOM_FOR_A_THREAD):
+        return f"{reporting.OUT_OF_MEMORY} ({told[0]})"
+    return f"exit code {exit_code} without a valid report ({' '.join(str(error).split())[:200]})"
 
 
 def _with_stops(outcome: RankOutcome, stopped_seconds: float) -> RankOutcome:
