@@ -21,7 +21,8 @@ from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, 
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
 from stepmark.results.record import unpack_steps
-from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
+from stepmark.scenario.data import Data
+from stepmark.scenario.model import Measurement, Training, WorkloadChoice
 from stepmark.terms import ExecutionLevel
 from stepmark.workloads import _batches
 

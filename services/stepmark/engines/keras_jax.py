@@ -15,6 +15,7 @@ from stepmark.engines import (
     _departures,
     _jax_collectives,
     _jax_device,
+    _jax_support,
     _keras_fit,
     _keras_input,
     _keras_parts,
@@ -25,7 +26,7 @@ from stepmark.engines._feed import Feed, Source
 from stepmark.engines._jax_inspection import JaxInspection
 from stepmark.engines._keras_weights import KerasWeights
 from stepmark.engines._protocol import PartName, RankContext, interleaved
-from stepmark.engines._support import FEEDING, LENGTHS, NVIDIA_MODES, OPTIMIZERS, Strategy, Support
+from stepmark.engines._support import OPTIMIZERS, Strategy, Support
 from stepmark.workloads._batches import Batch, micro_batches
 from stepmark.workloads._protocol import Workload
 
@@ -41,29 +42,11 @@ SUPPORT = Support(
         "compiled": None,
     },
     default_execution="compiled",
-    precisions={
-        "float32": None,
-        "tf32": None,
-        "bfloat16": None,
-        "float16": None,
-        "float64": "Keras computes several float64 operations in float32 on JAX (errors of 1e-7)",
-    },
+    precisions=_jax_support.PRECISIONS,
     optimizers=OPTIMIZERS,
-    options={
-        "channels-last": None,  # Keras' own layout
-        "fused-optimizer": "JAX has no fused optimizer; XLA fuses the update at the level compiled",
-        "foreach-optimizer": "this is an implementation of torch's optimisers",
-        "cudnn-autotune": None,  # XLA always does.
-        "cuda-graphs": "JAX has no switch for them; XLA decides by itself what it records as a graph",
-        **LENGTHS,
-        "dynamic-compile": "XLA compiles each shape anew; JAX has no programs for several shapes",
-        "dataloader": "torch.utils.data.DataLoader is PyTorch's, which this engine does not load; use py-dataset",
-        "tf-data": "tf.data is TensorFlow's, which this engine does not load; use py-dataset",
-        "py-dataset": None,
-        **_keras_fit.OPTIONS,
-    },
+    options=_jax_support.OPTIONS,
     departures=(*_departures.KERAS, *_departures.KERAS_ADAMW, *_departures.JAX),
-    refusals=(*NVIDIA_MODES, *FEEDING, *_jax_collectives.REFUSALS, *_keras_fit.REFUSALS),
+    refusals=_jax_support.REFUSALS,
     requires=("jax", "keras"),
     extra="jax",
     environment={"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"},

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 _NO_FIT = "stepmark calls fit of Keras 3 only; take the engine keras-tensorflow"
 SUPPORT = replace(
     keras_tensorflow.SUPPORT,
-    options={**keras_tensorflow.SUPPORT.options, "fit": _NO_FIT, "steps-per-execution": _NO_FIT},
+    options={
+        **keras_tensorflow.SUPPORT.options,
+        "py-dataset": "keras.utils.PyDataset is Keras 3's, which this engine does not load; use tf-data",
+        "fit": _NO_FIT,
+        "steps-per-execution": _NO_FIT,
+    },
     departures=(*_departures.KERAS_2, *_departures.KERAS_ADAMW, *_departures.TENSORFLOW),
     # Keras 2 clips gradients after their sum over the replicas, and Keras 3 before.
     refusals=tuple(one for one in keras_tensorflow.SUPPORT.refusals if not one.clipping),

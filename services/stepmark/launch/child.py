@@ -14,35 +14,27 @@ from typing import Any, cast
 from stepmark import catalog
 from stepmark.devices.visible import device_variables
 from stepmark.engines._optimizers import RATES
-from stepmark.engines._protocol import Engine, EngineModule
+from stepmark.engines._protocol import Engine
 from stepmark.launch import IMPORTED_AT_NS, loop, own_model, process, reporting
 from stepmark.launch.buffer import Phase, StampBuffer
+from stepmark.launch.check import check
 from stepmark.launch.fit_window import FitLoop, FitRecorder
 from stepmark.launch.foreign import workload_of
-from stepmark.launch.group import PEER_GONE, ControlGroup
+from stepmark.launch.group import ControlGroup
 from stepmark.launch.interference import Meter
+from stepmark.launch.joining import join
 from stepmark.launch.learning import learn
-from stepmark.launch.nccl_log import log_variables, transport_flags
 from stepmark.launch.samples import (
-    all_samples,
     batch_tokens,
-    first_length,
     own_samples,
     shaped,
     steps_of_a_round,
 )
 from stepmark.launch.spec import LaunchSpec
-from stepmark.parity.figures import compare
-from stepmark.parity.probe import Trace, batches_digest, trace
-from stepmark.plan.blocks import Probe
-from stepmark.results.certificate import ProbeReport
 from stepmark.results.learning import LearningReport
 from stepmark.results.record import StartupSeconds
 from stepmark.results.starts import StartReport
-from stepmark.workloads import _weights
 from stepmark.workloads._protocol import InputSpec, Workload
-
-_never_freed: list[Engine] = []
 
 
 @dataclass
@@ -80,7 +72,7 @@ def run(spec: LaunchSpec) -> None:
         _redirect_output(spec)
         os.sched_setaffinity(0, spec.placement.cpus)
         if spec.launch.probe is not None:
-            reporting.write(spec, {"probe": _check(spec, spec.launch.probe).model_dump(mode="json")})
+            reporting.write(spec, {"probe": check(spec, spec.launch.probe).model_dump(mode="json")})
         elif spec.launch.start is not None:
             reporting.write(spec, {"start": _start(spec, watch).model_dump(mode="json")})
         elif spec.launch.target is not None:
@@ -95,13 +87,6 @@ def run(spec: LaunchSpec) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _end_because_of_peer(spec: LaunchSpec, buffer: StampBuffer) -> None:
-    if buffer.phase == Phase.MEASURED:
-        os._exit(0)  # The report is written.
-    reporting.write(spec, {"cause": PEER_GONE})
-    os._exit(1)
 
 
 def _redirect_output(spec: LaunchSpec) -> None:
@@ -134,7 +119,7 @@ def _begin(spec: LaunchSpec, watch: Stopwatch) -> _Begun:
     if spec.measurement.memory_limit_bytes is not None:
         process.limit_address_space(spec.measurement.memory_limit_bytes)
     buffer = StampBuffer(spec.placement.directory / reporting.STAMPS)
-    engine, group = _join(module, spec, buffer)
+    engine, group = join(module, spec, buffer)
     grouped = watch.lap()
     workload = shaped(spec, workload_of(spec))
     params = workload.parse(spec.workload.params)
@@ -229,66 +214,6 @@ def _measure(spec: LaunchSpec, watch: Stopwatch) -> None:
     if intact and reporting.add_parts(spec, report, engine, group, recorder):
         with suppress(OSError):  # Another rank may have failed while it timed its parts.
             group.finish()
-
-
-def _join(module: EngineModule, spec: LaunchSpec, buffer: StampBuffer) -> tuple[Engine, ControlGroup]:
-    its = spec.group
-    group = ControlGroup.join(
-        its.control_address, its.control_token, its.rank, its.world_size, spec.measurement.launch_timeout_seconds
-    )
-    buffer.phase = Phase.JOINED
-    group.watch(lambda: _end_because_of_peer(spec, buffer))
-    engine: Engine = getattr(module, _engine_class(spec))(spec.rank_context())
-    _never_freed.append(engine)
-    engine.join_group()
-    return engine, group
-
-
-def _engine_class(spec: LaunchSpec) -> str:
-    """Return the name of the class that runs this cell. Foreign code, which is loaded later, can only train."""
-    model = spec.workload.model
-    name = "Engine" if catalog.is_foreign(model) else catalog.load_workload(model).engine_class
-    return "Fit" if name == "Engine" and "fit" in spec.cell.options else name
-
-
-def _check(spec: LaunchSpec, probe: Probe) -> ProbeReport:
-    """Run this rank's part of a parity check. Rank 0 writes the reference, or compares with it."""
-    if spec.placement.gpus:
-        os.environ.update(log_variables(spec.placement.directory))  # NCCL reads them when it starts.
-    module = catalog.load_engine(spec.cell.engine)
-    module.import_framework()
-    engine, group = _join(module, spec, StampBuffer(spec.placement.directory / reporting.STAMPS))
-    workload = shaped(spec, workload_of(spec))
-    params = workload.parse(spec.workload.params)
-    inputs = workload.input(params)
-    engine.build(workload, params, own_samples(spec, inputs), RATES[spec.training.optimizer])
-    if own_model.is_looked_at(spec.workload.model, workload):
-        own_model.check_outputs(engine, inputs)
-    found = trace(
-        engine,
-        starting_weights=lambda shapes: workload.starting_weights(shapes, spec.measurement.seed),
-        mean_over_ranks=group.agree_mean,
-        with_logits=probe.logits,
-        with_layers=probe.layers,
-        length=first_length(spec, inputs),
-    )
-    figures = None
-    assert spec.reference is not None
-    if spec.group.rank == 0 and probe.writes:
-        found.save(spec.reference)
-    elif spec.group.rank == 0:
-        figures = compare(Trace.load(spec.reference), found, slice(0, None, spec.group.world_size))
-    flags = engine.flags() | transport_flags(spec.placement.directory)
-    group.finish()
-    return ProbeReport(
-        rank=spec.group.rank,
-        start_digest=found.start_digest,
-        batches_digest=batches_digest(all_samples(spec, inputs)),
-        end_digest=_weights.digest(found.end),
-        tensors=tuple(sorted(found.end)),
-        figures=figures,
-        flags=flags,
-    )
 
 
 def _run_windows(

@@ -12,13 +12,14 @@ import gc
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Literal, Protocol
 
 import numpy as np
 
 from stepmark.launch.buffer import StampBuffer
+from stepmark.launch.settling import still_settling
 from stepmark.results.record import WARMUP_STEPS_MOST, Window, pack_steps
 from stepmark.results.rounds import levelled
 from stepmark.scenario.model import Measurement
@@ -26,8 +27,6 @@ from stepmark.scenario.model import Measurement
 LENGTHENED_MOST = 5
 STRETCH_SECONDS = 0.2  # A drain costs a fraction of a millisecond, so about 0.1 % of a stretch of this length.
 STRETCHES_LEAST = 20  # With fewer stamps, nothing can be said of a steady state (`analysis/steady.py`).
-_SETTLING_LEAST = 0.005
-_SETTLING_STEPS_LEAST = 4
 _NS = 1_000_000_000
 
 
@@ -231,8 +230,7 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
     """
     least = limits.warmup_steps if recorder.round_steps == 1 else max(limits.warmup_steps, 2 * recorder.round_steps)
     _fill(recorder, "warmup", least, WARMUP_STEPS_MOST, limits.warmup_seconds)
-    floor_steps, floor_seconds = recorder.total("warmup")
-    steps, seconds = floor_steps, floor_seconds
+    steps, seconds = floor_steps, floor_seconds = recorder.total("warmup")
     while recorder.group.agree_max(
         float(
             still_settling(recorder.levelled_nanoseconds())
@@ -243,23 +241,6 @@ def warm_up(recorder: Recorder, limits: Measurement) -> None:
         more = _rounded_up(-(-steps // 2), recorder.execution_steps)
         recorder.window("warmup", min(more, WARMUP_STEPS_MOST - steps))
         steps, seconds = recorder.total("warmup")
-
-
-def still_settling(nanoseconds: Sequence[float]) -> bool:
-    """Return whether the steps still became faster in the last two thirds of a warm-up.
-
-    They did if the median of the second half is below that of the first by more than 0.5 % and by more than two
-    standard errors of a difference of medians. The spread is estimated from the differences of neighbouring steps,
-    which a trend does not change.
-    """
-    logs = [math.log(max(step, 1)) for step in nanoseconds[len(nanoseconds) // 3 :]]
-    half = len(logs) // 2
-    if half < _SETTLING_STEPS_LEAST:
-        return False
-    fall = statistics.median(logs[:half]) - statistics.median(logs[-half:])
-    neighbours = statistics.median(abs(after - before) for before, after in itertools.pairwise(logs))
-    spread = neighbours / (0.6745 * math.sqrt(2))
-    return fall > max(_SETTLING_LEAST, 2 * 1.2533 * spread * math.sqrt(2 / half))
 
 
 def measure(recorder: Recorder, limits: Measurement) -> None:

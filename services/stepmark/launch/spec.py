@@ -14,7 +14,8 @@ from stepmark.results.certificate import ProbeReport
 from stepmark.results.learning import LearningReport
 from stepmark.results.record import Failure, RankReport
 from stepmark.results.starts import StartReport
-from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
+from stepmark.scenario.data import Data
+from stepmark.scenario.model import Measurement, Training, WorkloadChoice
 
 
 class _Part(BaseModel):

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from stepmark import catalog
-from stepmark.scenario.model import Data, WorkloadChoice
+from stepmark.scenario.data import Data
+from stepmark.scenario.model import WorkloadChoice
 
 _Short = Annotated[str, Field(max_length=200)]
 

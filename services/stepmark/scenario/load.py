@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from stepmark import catalog
 from stepmark.errors import CannotRun, ScenarioError, ScenarioErrors
+from stepmark.scenario.data import Data
 from stepmark.scenario.explain import explain
 from stepmark.scenario.metadata import without_server_fields
-from stepmark.scenario.model import Candidate, Data, Scenario
+from stepmark.scenario.model import Candidate, Scenario
 
 if TYPE_CHECKING:
     from stepmark.workloads._protocol import InputSpec, Workload

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from stepmark import catalog
-from stepmark.scenario.lengths import Lengths
+from stepmark.scenario.data import Data
 from stepmark.scenario.metadata import Metadata
 from stepmark.scenario.scale import Scale
 from stepmark.scenario.sweep import Sweep
 from stepmark.scenario.target import Target
 from stepmark.strict import EACH_ONCE, EachOnce, Name, Scalar, StrictModel, in_cel
-from stepmark.terms import REAL_SOURCES, Compared, DataSource, DeviceChoice, OptimizerName, Option, Transform
+from stepmark.terms import REAL_SOURCES, Compared, DeviceChoice, OptimizerName, Option
 
 # This is not Kubernetes' list type `map`, for which CEL ignores the order: the first candidate is the reference.
 _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each candidate under a name of its own"))
@@ -24,9 +24,6 @@ _NAMES_ONCE = in_cel(("self.all(a, self.exists_one(b, a.name == b.name))", "each
 _NOT_MEASURED = ("runPolicy", "cancel", "suspend")
 # These keys of `measurement` are newer than stored results. With their defaults they leave the digest unchanged.
 _YOUNGER = ("max_taken_share", "max_made_again")
-
-
-_TRANSFORM_IS_FED = "source: host where there is a transform, which is made in each step"
 
 
 def _one_of(names: tuple[str, ...], what: str) -> type[str]:
@@ -80,38 +77,6 @@ class Training(StrictModel):
     """Micro-batches per step: each worker's batch is cut into this many equal parts, whose gradients are summed."""
     clip_global_norm: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Gradients whose norm over all tensors and workers exceeds this are scaled down to it; absent: no clipping."""
-
-
-class Data(StrictModel):
-    """Where the samples come from, how long they are, and what is done with each before a step."""
-
-    model_config = ConfigDict(
-        json_schema_extra=in_cel(
-            ("!has(self.lengths) || self.source == 'synthetic'", "the source synthetic where lengths are given"),
-            ("self.transform == 'none' || self.source == 'host'", _TRANSFORM_IS_FED),
-        )
-    )
-
-    source: DataSource = "synthetic"
-    """synthetic: random, resident on the device; host: the same, fed at each step; digits: real images, resident;
-    python-docs: the text of Python's help topics, whose characters are predicted, resident."""
-    lengths: Lengths | None = None
-    """Lengths of the samples of a token model; absent: all have the model's own length."""
-    transform: Transform = "none"
-    """A transform of each sample by SciPy in each step. affine: images are turned by 15 degrees and scaled by 0.9;
-    spectrogram: vectors become the spectrogram of 16 values at a time; none: samples are as they were drawn."""
-
-    @model_validator(mode="after")
-    def _lengths_are_drawn(self) -> Self:
-        if self.lengths is not None and self.source != "synthetic":
-            raise ValueError("the source synthetic, since lengths are drawn for synthetic samples only")
-        return self
-
-    @model_validator(mode="after")
-    def _transform_is_fed(self) -> Self:
-        if self.transform != "none" and self.source != "host":
-            raise ValueError(_TRANSFORM_IS_FED)
-        return self
 
 
 class Measurement(StrictModel):

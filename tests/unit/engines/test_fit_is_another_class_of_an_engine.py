@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from stepmark import catalog
-from stepmark.launch import child
-from stepmark.plan.cells import Cell
+from stepmark.launch.joining import engine_class
 
 WITH_FIT = [
     name for name in catalog.engine_names() if catalog.load_engine(name).SUPPORT.options.get("fit", "none") is None
@@ -15,8 +14,7 @@ WITH_FIT = [
 
 
 def spec(model: str, *options: str) -> Any:
-    cell = Cell.model_construct(options=options)  # type: ignore[call-arg]
-    return SimpleNamespace(workload=SimpleNamespace(model=model), cell=cell)
+    return SimpleNamespace(workload=SimpleNamespace(model=model), cell=SimpleNamespace(options=options))
 
 
 @pytest.mark.parametrize("engine", WITH_FIT)
@@ -27,15 +25,15 @@ def test_an_engine_with_fit_has_a_loop_that_makes_a_window_in_one_call(engine: s
 
 
 def test_a_launch_takes_it_where_the_candidate_asks_for_fit() -> None:
-    assert child._engine_class(spec("mlp", "fit")) == "Fit"
-    assert child._engine_class(spec("mlp", "channels-last")) == "Engine"
-    assert child._engine_class(spec("collective", "fit")) == "Collectives"
-    assert child._engine_class(spec("other/model", "fit")) == "Fit"
+    assert engine_class(spec("mlp", "fit")) == "Fit"
+    assert engine_class(spec("mlp", "channels-last")) == "Engine"
+    assert engine_class(spec("collective", "fit")) == "Collectives"
+    assert engine_class(spec("other/model", "fit")) == "Fit"
 
 
 def test_with_fit_keras_on_torch_trains_with_keras_own_optimiser() -> None:
     departures = catalog.load_engine("keras-torch").SUPPORT.departures_of
-    kind = ("single", None, "eager", "float32", "cpu", "adamw")
+    kind: Any = ("single", None, "eager", "float32", "cpu", "adamw")
     plain, fitted = ({one.knob for one in departures(*kind, options)} for options in ((), ("fit",)))
     assert {"optimiser", "training loop", "AdamW's betas"} <= plain - fitted
     assert {"what model.fit is asked for", "AdamW's beta_1"} <= fitted - plain

@@ -17,7 +17,8 @@ from stepmark.launch.supervise import _outcome
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
 from stepmark.results.record import RankReport, StartupSeconds, Window, pack_steps
-from stepmark.scenario.model import Data, Measurement, Training, WorkloadChoice
+from stepmark.scenario.data import Data
+from stepmark.scenario.model import Measurement, Training, WorkloadChoice
 
 
 def spec(folder: Path) -> LaunchSpec:

@@ -11,7 +11,8 @@ from stepmark.errors import CannotRun
 from stepmark.launch import samples
 from stepmark.launch.spec import LaunchSpec
 from stepmark.parity.probe import batches_digest
-from stepmark.scenario.model import Data, WorkloadChoice
+from stepmark.scenario.data import Data
+from stepmark.scenario.model import WorkloadChoice
 from unit.launch.test_files_of_a_child_are_not_trusted import spec
 
 GPT = catalog.load_workload("gpt")

@@ -10,6 +10,7 @@ import pytest
 from stepmark.launch import loop
 from stepmark.launch.buffer import Phase, StampBuffer
 from stepmark.launch.group import ControlGroup
+from stepmark.launch.settling import still_settling
 from stepmark.orchestrate.folders import leased_ports
 from stepmark.scenario.model import Measurement
 
@@ -197,8 +198,8 @@ def test_a_warm_up_that_never_settles_ends(clock: Clock, buffer: StampBuffer) ->
 def test_noise_does_not_lengthen_a_warm_up() -> None:
     rng = random.Random(1)
     noisy = [[int(1e7 * math.exp(rng.gauss(0, 0.03))) for _ in range(30)] for _ in range(1000)]
-    assert sum(map(loop.still_settling, noisy)) <= 40
-    assert not loop.still_settling([10 * MS] * 30)
+    assert sum(map(still_settling, noisy)) <= 40
+    assert not still_settling([10 * MS] * 30)
 
 
 def test_windows_have_whole_rounds_of_batches_that_differ_in_shape(clock: Clock, buffer: StampBuffer) -> None:

@@ -15,6 +15,7 @@ HAS = {
     "keras-torch": ["dataloader", "py-dataset"],
     "keras-tensorflow": ["tf-data", "py-dataset"],
     "keras-jax": ["py-dataset"],
+    "tf-keras": ["tf-data"],
 }
 
 
