@@ -1,10 +1,11 @@
 """Transform samples one by one with SciPy, as an input pipeline does in each step.
 
 A transform always computes the same samples, whatever the engine, the layout and the number of processes. It keeps a
-sample's shape and type, computes in float32, and leaves labels alone. SciPy's modules are imported when a transform is
-first used, since they take a launch a part of a second.
+sample's shape and type, computes in float32, and leaves labels alone. SciPy's modules are imported where a transform is
+asked for, since they take a launch a part of a second.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ def transform_of(transform: Transform, channels_last: bool = False) -> Callable[
     """
     if transform == "none":
         return None
+    importlib.import_module("scipy.ndimage" if transform == "affine" else "scipy.signal")  # before workers are forked
     return partial(_affine, channels_last=channels_last) if transform == "affine" else _spectrogram
 
 
