@@ -34,10 +34,10 @@ def test_each_epoch_has_every_sample_at_most_once_in_an_order_of_its_own() -> No
     train = np.arange(100, 110)
     order = training_order(train, seed=3, batch_size=4, steps=5)
     assert order.shape == (5, 4)
-    epochs = [order[:2].ravel(), order[2:4].ravel()]
-    assert [len(set(epoch)) for epoch in epochs] == [8, 8]
+    first, second = order[:2].ravel(), order[2:4].ravel()
+    assert (len(set(first)), len(set(second))) == (8, 8)
     assert set(order.ravel()) <= set(train)
-    assert not np.array_equal(*epochs)
+    assert not np.array_equal(first, second)
     assert np.array_equal(order, training_order(train, 3, 4, 5))
     assert not np.array_equal(order, training_order(train, 4, 4, 5))
 
