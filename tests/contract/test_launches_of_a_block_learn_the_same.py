@@ -34,7 +34,7 @@ def scenario(folder: Path, *engines: str, **changes: Any) -> Path:
 def learned(file: Path, folder: Path, backend: str, *more: str) -> LearningRecords:
     """Train in one process the cells of the engines that Keras' backend can share a process with."""
     folder.mkdir()
-    command = [sys.executable, *map(str, (LEARNED, file, folder)), *GROUPS[backend], *more]
+    command = [sys.executable, str(LEARNED), str(file), str(folder), *GROUPS[backend], *more]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | {"KERAS_BACKEND": backend})
     found = LearningRecords.load(folder)
     assert found is not None
