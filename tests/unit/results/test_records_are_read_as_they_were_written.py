@@ -57,7 +57,7 @@ def test_random_bytes_are_refused_and_do_not_crash_the_reader(blob: bytes) -> No
     ("old", "new"),
     [
         ('"wall_seconds": 1.5', '"wall_seconds": -1'),
-        ('"schema_version": 1', '"schema_version": 7'),
+        ('"schema_version": 1', '"schema_version": 8'),
         ('"block": 0', '"x": 0'),
     ],
 )
