@@ -49,12 +49,29 @@ class Bits(OwnLoss):
     keras_loss = None  # type: ignore[assignment]
 
 
-RESNET = {"depth": 8, "imageSize": 8, "channels": 1, "classes": 10}
-GPT = {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8}
+class Normed(KerasModel):
+    sample = InputSpec("image", (1, 8, 8), 4)
+
+    def build(self, params: Any) -> Any:
+        from keras import Sequential, layers
+
+        body = [layers.Conv2D(4, 3, name="conv"), layers.BatchNormalization(name="norm"), layers.ReLU()]
+        return Sequential([*body, layers.Flatten(), layers.Dense(4, name="last")], name="normed")
+
+
+class Tokens(KerasModel):
+    sample = InputSpec("tokens", (6,), 20, vocabulary=20, next_token=True)
+
+    def build(self, params: Any) -> Any:
+        from keras import Sequential, layers
+
+        return Sequential([layers.Embedding(20, 8, name="first"), layers.Dense(20, name="last")], name="tokens")
+
+
 MODELS: dict[str, tuple[Workload, dict[str, Any]]] = {
     "mlp": (catalog.load_workload("mlp"), {"hidden": 16}),
-    "resnet": (catalog.load_workload("resnet"), RESNET),
-    "gpt": (catalog.load_workload("gpt"), GPT),
+    "normed": (Normed(), {}),
+    "tokens": (Tokens(), {}),
     "own-loss": (OwnLoss(), {}),
     "values": (Values(), {}),
     "bits": (Bits(), {}),

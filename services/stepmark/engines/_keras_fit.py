@@ -245,7 +245,7 @@ class JaxFit(_FitOverPyDataset):
         import jax
 
         if self._context.distributed:
-            return super()._place(batch)  # type: ignore[misc, no-any-return]
+            return super()._place(batch)  # type: ignore[misc]
         inputs, labels = (jax.device_put(part.copy()) for part in batch)
         return inputs, labels
 

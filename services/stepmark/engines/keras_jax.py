@@ -123,7 +123,7 @@ class Engine(JaxInspection, KerasWeights):
 
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
         values = [[np.array(variable.value) for variable in group] for group in groups]
-        return jax.device_put(tuple(values), self._whole)  # type: ignore[return-value]
+        return jax.device_put(tuple(values), self._whole)
 
     def _write_state(self) -> None:
         groups = (self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables)
@@ -288,7 +288,7 @@ class Engine(JaxInspection, KerasWeights):
             jax.distributed.shutdown()
 
 
-class Fit(_keras_fit.JaxFit, Engine):  # type: ignore[misc]
+class Fit(_keras_fit.JaxFit, Engine):  # type: ignore[override]
     """Train with Keras' own loop."""
 
 

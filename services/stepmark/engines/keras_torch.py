@@ -123,7 +123,7 @@ class Engine(TorchTraining):
         return super().flags() | _keras_parts.flags(self._context)
 
 
-class Fit(_keras_fit.TorchFit, Engine):  # type: ignore[misc]
+class Fit(_keras_fit.TorchFit, Engine):
     """Train with Keras' own loop."""
 
 
