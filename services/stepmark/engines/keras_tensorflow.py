@@ -260,7 +260,7 @@ class Engine(TensorFlowSteps, KerasWeights):
         return None
 
 
-class Fit(_keras_fit.TensorFlowFit, Engine):  # type: ignore[misc]
+class Fit(_keras_fit.TensorFlowFit, Engine):
     """Train with Keras' own loop."""
 
 

@@ -33,7 +33,9 @@ def test_a_launch_takes_it_where_the_candidate_asks_for_fit() -> None:
 
 def test_with_fit_keras_on_torch_trains_with_keras_own_optimiser() -> None:
     departures = catalog.load_engine("keras-torch").SUPPORT.departures_of
-    kind: Any = ("single", None, "eager", "float32", "cpu", "adamw")
-    plain, fitted = ({one.knob for one in departures(*kind, options)} for options in ((), ("fit",)))
+    plain, fitted = (
+        {one.knob for one in departures("single", None, "eager", "float32", "cpu", "adamw", options)}
+        for options in ((), ("fit",))
+    )
     assert {"optimiser", "training loop", "AdamW's betas"} <= plain - fitted
     assert {"what model.fit is asked for", "AdamW's beta_1"} <= fitted - plain
