@@ -246,9 +246,13 @@ def test_adamw_trains_and_starts_again_as_it_began(engine: str) -> None:
     assert found["flags"]["optimizer"].startswith("AdamW")
 
 
-# These run in one process: only DDP has `bucket-view`, which test_departures_are_what_engines_set.py looks at.
-# Ways to feed are in test_every_way_to_feed_gives_the_same_samples.py.
-OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o not in ("bucket-view", *WAYS_TO_FEED)]
+ELSEWHERE = (
+    "bucket-view",  # Only DDP has it: test_departures_are_what_engines_set.py.
+    *WAYS_TO_FEED,  # test_every_way_to_feed_gives_the_same_samples.py
+    *("bucketed", "dynamic-length", "dynamic-compile"),  # test_shapes_change_compilations_and_no_result.py
+    *("fit", "steps-per-execution"),  # test_fit_makes_the_same_updates.py
+)
+OPTIONS = [(e, o) for e in REAL for o in on_cpu(e, "options") if o not in ELSEWHERE]
 
 
 @pytest.mark.parametrize(("engine", "option"), OPTIONS)
