@@ -1,0 +1,98 @@
+"""Layers that a model calls more than once are compared call by call, and recurrent ones are no random ones."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from conftest import needs
+from stepmark.parity.figures import compare
+from stepmark.parity.judge import FLOAT32, problem
+from stepmark.parity.probe import Trace
+from stepmark.results.certificate import Figures
+
+KERAS = ("keras-tensorflow", "keras-torch", "keras-jax")
+
+
+@pytest.fixture(autouse=True)
+def frameworks() -> None:
+    needs("torch", "tensorflow", "keras", "jax")
+
+
+@cache
+def found() -> tuple[dict[str, Trace], dict[str, Any]]:
+    """Return the traces, by engine and model, and why engines refuse models."""
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        said = dict(zip(("torch", *KERAS), pool.map(lambda one: ran(folder, one), ("torch", *KERAS)), strict=True))
+        return {file.stem: Trace.load(file) for file in Path(folder).iterdir()}, said
+
+
+def ran(folder: str, engine: str) -> Any:
+    command = [sys.executable, str(Path(__file__).with_name("repeated.py")), folder, engine]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def compared(engine: str, model: str, reference: str = "torch") -> Figures:
+    traces, _ = found()
+    return compare(traces[f"{reference}-{model}"], traces[f"{engine}-{model}"], slice(None))
+
+
+@pytest.mark.parametrize("engine", KERAS)
+@pytest.mark.parametrize(
+    ("model", "calls"), [("gpt", ["tokens", "tokens#2"]), ("shared", ["0", "0#2"]), ("lstm", ["lstm"])]
+)
+def test_each_call_of_a_layer_is_compared_with_the_same_call_in_torch(
+    engine: str, model: str, calls: list[str]
+) -> None:
+    errors = {one.layer: one for one in compared(engine, model).layers}
+    assert all(errors[call].input is not None and errors[call].input < 1e-5 for call in calls)
+    assert all(errors[call].output is None or errors[call].output < 1e-5 for call in calls)
+    assert (model == "lstm") == (errors[calls[-1]].output is None)
+
+
+@pytest.mark.parametrize("engine", ["keras-tensorflow", "keras-jax"])
+def test_an_own_model_of_recurrent_layers_is_certified(engine: str) -> None:
+    figures = compared(engine, "recurrent", reference="keras-torch")
+    assert problem(figures, FLOAT32, (), False) == ""
+    assert [one.layer for one in figures.layers] == ["lstm/lstm_cell", "simple_rnn/simple_rnn_cell", "dense"]
+
+
+@pytest.mark.parametrize(
+    ("model", "layer"),
+    [
+        ("lstm", "memory/lstm_cell"),
+        ("gru", "gru/gru_cell"),
+        ("bidirectional", "bidirectional/forward_simple_rnn/simple_rnn_cell, "),
+        ("noise", "gaussian_noise"),
+        ("spatial", "spatial_dropout1d"),
+        ("multi-head", "multi_head_attention/dropout"),
+        ("attention", "attention"),
+        ("own", "stochastic_depth"),
+        ("flip", "random_flip"),
+    ],
+)
+def test_a_keras_layer_with_a_rate_is_refused_by_its_name(model: str, layer: str) -> None:
+    assert (
+        f"random in training, so no two engines would compute the same. Build it with a rate of 0 in: {layer}"
+        in (found()[1]["keras-torch"]["random"][model])
+    )
+
+
+def test_layers_whose_rates_are_0_are_accepted() -> None:
+    assert set(found()[1]["keras-torch"]["still"].values()) == {""}
+
+
+def test_torchs_lstm_is_refused_for_its_dropout_only() -> None:
+    said = found()[1]["torch"]
+    assert (said["random"]["torch"][-8:], said["still"]["torch"]) == ("in: LSTM", "")
