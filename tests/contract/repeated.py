@@ -1,7 +1,8 @@
-"""Trace models whose layers are called again and again. Run as a script, once for each engine.
+"""Trace models whose layers are called again and again. Run as a script, once for each framework below Keras.
 
-python repeated.py FOLDER ENGINE writes FOLDER/ENGINE-MODEL.npz for each of MODELS that the engine trains, and
-prints, as JSON, why it refuses each of RANDOM and of STILL, which differ only in their rates; empty where it does not.
+python repeated.py FOLDER ENGINE MODEL... writes FOLDER/ENGINE-MODEL.npz for each of these MODELS, with keras-torch also
+for the engine torch. It prints, as JSON, why each of RANDOM and STILL is refused, which differ only in their rates, and
+an empty text where one is not. TensorFlow's process looks at the Keras models, and torch's at the torch models.
 """
 
 import json
@@ -64,8 +65,7 @@ class Layer(KerasModel):
         import keras
         from keras import layers
 
-        shape = (8, 8, 3) if self.sample is IMAGE else self.sample.shape
-        inputs = keras.Input(shape)
+        inputs = keras.Input((8, 8, 3) if self.sample is IMAGE else SERIES.shape)
         return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(self.make(layers)(inputs))))
 
 
@@ -159,21 +159,23 @@ def refused(workload: Workload, framework: str) -> str:
     return ""
 
 
-def main(folder: Path, engine: str) -> None:
+def main(folder: Path, engine: str, *models: str) -> None:
     module = catalog.load_engine(engine)
     os.environ.update(module.SUPPORT.environment)
     module.import_framework()
-    framework = module.SUPPORT.framework
-    for name, (workload, values) in MODELS.items():
-        if framework in workload.frameworks():
-            traced(module, workload, values, folder / f"{engine}-{name}.npz")
-    checked = {"random": RANDOM, "still": STILL} if engine in ("torch", "keras-torch") else {}
+    for one in (engine, "torch") if engine == "keras-torch" else (engine,):
+        known = catalog.load_engine(one)
+        for name in models:
+            if known.SUPPORT.framework in MODELS[name][0].frameworks():
+                traced(known, *MODELS[name], folder / f"{one}-{name}.npz")
+    framework = {"keras-tensorflow": "keras", "keras-torch": "torch"}.get(engine)
     found = {
-        which: {name: refused(one, framework) for name, one in models.items() if framework in one.frameworks()}
-        for which, models in checked.items()
+        which: {name: refused(one, framework) for name, one in rates.items() if framework in one.frameworks()}
+        for which, rates in {"random": RANDOM, "still": STILL}.items()
+        if framework is not None
     }
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])
