@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,14 +26,13 @@ MODELS = {  # Outside a compiled step, JAX compiles each operation by itself, wh
 CALLS = {"gpt": ["tokens", "tokens#2"], "shared": ["0", "0#2"], "lstm": ["lstm"]}
 
 
-@pytest.fixture(autouse=True)
-def frameworks() -> None:
-    needs("torch", "tensorflow", "keras", "jax")
+Found = tuple[dict[str, Trace], dict[str, Any]]
 
 
-@cache
-def found() -> tuple[dict[str, Trace], dict[str, Any]]:
+@pytest.fixture(scope="module")
+def found() -> Found:
     """Return the traces, by engine and model, and why engines refuse models."""
+    needs("torch", "tensorflow", "keras", "jax")
     with TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         said = dict(zip(MODELS, pool.map(lambda engine: ran(folder, engine), MODELS), strict=True))
         return {file.stem: Trace.load(file) for file in Path(folder).iterdir()}, said
@@ -47,16 +45,16 @@ def ran(folder: str, engine: str) -> Any:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def compared(engine: str, model: str, reference: str = "torch") -> Figures:
-    traces, _ = found()
+def compared(found: Found, engine: str, model: str, reference: str = "torch") -> Figures:
+    traces, _ = found
     return compare(traces[f"{reference}-{model}"], traces[f"{engine}-{model}"], slice(None))
 
 
 @pytest.mark.parametrize(
     ("engine", "model"), [("keras-torch", model) for model in CALLS] + [("keras-tensorflow", "gpt")]
 )
-def test_each_call_of_a_layer_is_compared_with_the_same_call_in_torch(engine: str, model: str) -> None:
-    errors = {one.layer: one for one in compared(engine, model).layers}
+def test_each_call_of_a_layer_is_compared_with_the_same_call_in_torch(found: Found, engine: str, model: str) -> None:
+    errors = {one.layer: one for one in compared(found, engine, model).layers}
     sides = [error for call in CALLS[model] for error in (errors[call].input, errors[call].output)]
     if model == "lstm":
         assert sides.pop() is None  # Torch's layer returns more than one tensor.
@@ -64,8 +62,8 @@ def test_each_call_of_a_layer_is_compared_with_the_same_call_in_torch(engine: st
 
 
 @pytest.mark.parametrize("engine", ["keras-tensorflow", "keras-jax"])
-def test_an_own_model_of_recurrent_layers_is_certified(engine: str) -> None:
-    figures = compared(engine, "recurrent", reference="keras-torch")
+def test_an_own_model_of_recurrent_layers_is_certified(found: Found, engine: str) -> None:
+    figures = compared(found, engine, "recurrent", reference="keras-torch")
     assert problem(figures, FLOAT32, (), False) == ""
     layers = [one.layer for one in figures.layers if not one.layer.startswith("time_distributed")]
     assert layers == ["lstm/lstm_cell", "simple_rnn/simple_rnn_cell", "dense_1"]
@@ -86,17 +84,17 @@ def test_an_own_model_of_recurrent_layers_is_certified(engine: str) -> None:
         ("flip", "random_flip"),
     ],
 )
-def test_a_keras_layer_with_a_rate_is_refused_by_its_name(model: str, layer: str) -> None:
+def test_a_keras_layer_with_a_rate_is_refused_by_its_name(found: Found, model: str, layer: str) -> None:
     assert (
         f"random in training, so no two engines would compute the same. Build it with a rate of 0 in: {layer}"
-        in (found()[1]["keras-tensorflow"]["random"][model])
+        in (found[1]["keras-tensorflow"]["random"][model])
     )
 
 
-def test_layers_whose_rates_are_0_are_accepted() -> None:
-    assert set(found()[1]["keras-tensorflow"]["still"].values()) == {""}
+def test_layers_whose_rates_are_0_are_accepted(found: Found) -> None:
+    assert set(found[1]["keras-tensorflow"]["still"].values()) == {""}
 
 
-def test_torchs_lstm_is_refused_for_its_dropout_only() -> None:
-    said = found()[1]["keras-torch"]
+def test_torchs_lstm_is_refused_for_its_dropout_only(found: Found) -> None:
+    said = found[1]["keras-torch"]
     assert (said["random"]["torch"][-8:], said["still"]["torch"]) == ("in: LSTM", "")
