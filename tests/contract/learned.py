@@ -10,7 +10,6 @@ from typing import Any
 from unittest import mock
 
 from stepmark import catalog
-from stepmark.cli.verbs.time_to_accuracy import _empty
 from stepmark.engines._device import CPU
 from stepmark.engines._optimizers import RATES
 from stepmark.launch import loop
@@ -27,7 +26,7 @@ from stepmark.plan.blocks import Launch, Plan, make_plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.learning import learning_blocks
 from stepmark.results.certificate import Certificate, ProbeReport
-from stepmark.results.learning import LearningRecord
+from stepmark.results.learning import LearningRecord, LearningRecords
 from stepmark.runs.machine import machine_for
 from stepmark.scenario.load import scenario_from_file
 from stepmark.workloads import _weights
@@ -123,7 +122,8 @@ def main() -> None:
     certificates = tuple(
         certified(first[0].cell, launch.cell, known, *traced(plan, launch, folder)) for launch in first
     )
-    _empty(plan, "bare").model_copy(update={"launches": records, "certificates": certificates}).save(folder)
+    empty = LearningRecords.empty(plan, "bare")
+    empty.model_copy(update={"launches": records, "certificates": certificates}).save(folder)
 
 
 if __name__ == "__main__":

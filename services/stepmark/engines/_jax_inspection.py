@@ -1,6 +1,7 @@
 """Look into a Keras model on JAX: its layers' outputs, its operations, and its compilations."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,9 +28,8 @@ class JaxInspection:
 
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         state, parts = self._own_state(), self._own(self._parts(index))
-        return _keras_layers.recorded(
-            self._model, self._workload, lambda: [self._logits_of(state, inputs) for inputs, _ in parts]
-        )
+        forwards = [partial(self._logits_of, state, inputs) for inputs, _ in parts]
+        return _keras_layers.recorded(self._model, self._workload, forwards)
 
     def operations(self) -> Operations | None:
         state, parts = self._own_state(), self._own(self._parts(0))[:1]

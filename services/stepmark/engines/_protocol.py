@@ -133,8 +133,8 @@ class Engine(Protocol):
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         """Return what goes into each layer with weights, and what comes out, for this rank's samples of a batch.
 
-        The names end in '/input' and '/output', and are in the order of calls. The list is empty where the layers of
-        the model cannot be seen.
+        The names end in '/input' and '/output', and are in the order of calls; those of a layer's second call begin
+        with 'LAYER#2' (`_calls.Calls`). The list is empty where the layers of the model cannot be seen.
         """
 
     def operations(self) -> Operations | None:

@@ -1,11 +1,13 @@
 """Look into a torch model: its layers' outputs, its operations, and the weights that it shares."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from stepmark.engines._calls import Calls
 from stepmark.engines._protocol import Operations, RankContext, interleaved
 from stepmark.engines._torch_strategies import Single
 from stepmark.errors import ModelRefused
@@ -33,21 +35,19 @@ class TorchInspection:
     _autocast: Callable[[], AbstractContextManager[Any]]
 
     def forward(self, index: int) -> NDArray[Any]:
-        return interleaved(self._outputs(self._model, index))
+        return interleaved([self._logits(self._model, inputs) for inputs, _ in self._parts(index)])
 
-    def _outputs(self, model: "torch.nn.Module", index: int) -> list[NDArray[Any]]:
-        """Return the logits of each micro-batch of a batch."""
+    def _logits(self, model: "torch.nn.Module", inputs: Any) -> NDArray[Any]:
+        """Return the logits of one micro-batch."""
         import torch
 
-        parts = []
-        for inputs, _ in self._parts(index):
-            with torch.no_grad(), self._autocast():
-                outputs = one_tensor(self._call(model, inputs))
-            parts.append(outputs.to(torch.float64).cpu().numpy())
-        return parts
+        with torch.no_grad(), self._autocast():
+            outputs = one_tensor(self._call(model, inputs))
+        logits: NDArray[Any] = outputs.to(torch.float64).cpu().numpy()
+        return logits
 
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
-        return recorded(self._plain, lambda: self._outputs(self._plain, index))
+        return recorded(self._plain, [partial(self._logits, self._plain, inputs) for inputs, _ in self._parts(index)])
 
     def operations(self) -> Operations | None:
         if not self._strategy.has_whole_weights:
@@ -73,34 +73,37 @@ def one_tensor(outputs: Any) -> "torch.Tensor":
     )
 
 
-def recorded(model: "torch.nn.Module", run: Callable[[], Any]) -> list[tuple[str, NDArray[Any]]]:
-    """Return inputs and outputs of each module that has weights, in the order of calls, while `run` is called.
+def recorded(model: "torch.nn.Module", forwards: Iterable[Callable[[], Any]]) -> list[tuple[str, NDArray[Any]]]:
+    """Return inputs and outputs of each module that has weights, in the order of calls.
 
-    A module that is called more than once is in the list with its samples of all calls.
+    `forwards` has one function for each micro-batch, which calls the model once. Modules have the name of their first
+    weight, less its last part; a weight that is used twice has the name of the module that had it first.
     """
-    import torch
-
-    calls: dict[str, list[NDArray[Any]]] = {}
-
-    def keep(name: str, value: Any) -> None:
-        if isinstance(value, torch.Tensor):
-            calls.setdefault(name, []).append(value.detach().to(torch.float32).cpu().numpy().copy())
+    calls = Calls()
 
     def hook(name: str) -> Callable[..., None]:
-        def called(_: Any, inputs: Any, output: Any) -> None:
-            keep(f"{name}/input", inputs[0] if inputs else None)
-            keep(f"{name}/output", output)
+        return lambda _, inputs, output: calls.add(name, _array(inputs[0] if inputs else None), _array(output))
 
-        return called
-
-    modules = [(name, one) for name, one in model.named_modules() if any(True for _ in one.parameters(recurse=False))]
-    handles = [one.register_forward_hook(hook(name)) for name, one in modules]
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    handles = [
+        module.register_forward_hook(hook(names[id(first)].rpartition(".")[0]))
+        for module in model.modules()
+        if (first := next(module.parameters(recurse=False), None)) is not None
+    ]
     try:
-        run()
+        for forward in forwards:
+            calls.begin_part()
+            forward()
     finally:
         for handle in handles:
             handle.remove()
-    return [(name, interleaved(parts)) for name, parts in calls.items()]
+    return list(calls)
+
+
+def _array(value: Any) -> NDArray[Any] | None:
+    import torch
+
+    return value.detach().to(torch.float32).cpu().numpy().copy() if isinstance(value, torch.Tensor) else None
 
 
 def counted(

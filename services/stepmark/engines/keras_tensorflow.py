@@ -9,6 +9,7 @@ process), follow TensorFlow's guides: variables are made in `strategy.scope()` (
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -203,10 +204,8 @@ class Engine(TensorFlowSteps, KerasWeights):
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
         if self._replicated:
             return []
-        parts = self._parts(index)
-        return _keras_layers.recorded(
-            self._model, self._workload, lambda: [self._logits_of(inputs) for inputs, _ in parts]
-        )
+        forwards = [partial(self._logits_of, inputs) for inputs, _ in self._parts(index)]
+        return _keras_layers.recorded(self._model, self._workload, forwards)
 
     def operations(self) -> Operations | None:
         return None  # TensorFlow gives its users no count of XLA's.

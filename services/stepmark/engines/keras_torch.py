@@ -3,6 +3,7 @@
 The optimiser and the loss are torch's, DDP wraps the model, and Keras' policy sets the precision.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -104,7 +105,8 @@ class Engine(TorchTraining):
         return False  # This is torch's memory format, which is independent of Keras' layout.
 
     def layer_outputs(self, index: int) -> list[tuple[str, NDArray[Any]]]:
-        return _keras_layers.recorded(self._keras, self._workload, lambda: self._outputs(self._keras, index))
+        forwards = [partial(self._logits, self._keras, inputs) for inputs, _ in self._parts(index)]
+        return _keras_layers.recorded(self._keras, self._workload, forwards)
 
     def weights(self) -> Weights:
         return _keras_parts.weights(self._workload, self._keras.trainable_variables)

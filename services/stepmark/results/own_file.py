@@ -5,10 +5,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from stepmark import __version__
 from stepmark.errors import CannotRun
+from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import Cell, Machine
 from stepmark.results.base import RecordModel, Text
-from stepmark.results.environment import Environment
+from stepmark.results.environment import Environment, describe
 from stepmark.terms import Launcher
 
 
@@ -29,6 +31,20 @@ class OwnFile(RecordModel):
     launcher: Launcher
     environment: Environment
     cells: tuple[Cell, ...]
+
+    @classmethod
+    def empty(cls, plan: Plan, launcher: Launcher, **own: Any) -> Self:
+        """Return a file of this plan without records. `own` holds the subclass's own fields."""
+        return cls(
+            stepmark_version=__version__,
+            scenario=plan.scenario.model_dump(mode="json", by_alias=True),
+            scenario_digest=plan.scenario.digest(),
+            machine=plan.machine,
+            launcher=launcher,
+            environment=describe(),
+            cells=plan.cells,
+            **own,
+        )
 
     def save(self, folder: Path) -> None:
         """Write the file under a draft name and rename it, so that it appears whole or not at all.

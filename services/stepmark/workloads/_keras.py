@@ -9,6 +9,10 @@ from stepmark.workloads._protocol import InputSpec
 if TYPE_CHECKING:
     import keras
 
+# Attributes that hold the rate of Keras' Dropout layers and DropPath, its recurrent cells, its attention, its
+# GaussianNoise, and StochasticDepth as people write it.
+_RATES = ("rate", "dropout", "recurrent_dropout", "stddev", "dropout_rate", "drop_rate", "drop_prob", "drop_path_rate")
+
 
 def named(torch_name: str) -> str:
     """Return a layer's name, made from the name of the torch module that it mirrors (see _weights.py)."""
@@ -55,7 +59,7 @@ def own_model(model: Any, spec: InputSpec) -> "keras.Model":
     shape = (*spec.shape[1:], spec.shape[0]) if spec.kind == "image" else spec.shape
     inputs = keras.Input(shape, dtype=None if spec.vocabulary is None else "int32")
     outputs = model(inputs)
-    refuse_random([layer.name for layer in model._flatten_layers() if _is_random(layer)])
+    refuse_random(_random_layers(model))
     if getattr(outputs, "shape", (None,))[1:] != spec.output:
         found = getattr(outputs, "shape", type(outputs).__name__)
         raise ModelRefused(
@@ -64,9 +68,24 @@ def own_model(model: Any, spec: InputSpec) -> "keras.Model":
     return keras.Model(inputs, logits(outputs))
 
 
+def _random_layers(model: Any) -> list[str]:
+    """Return the names of the layers that are random in training; inside another layer, as 'OUTER/INNER'."""
+    names = [model.name] if _is_random(model) else []
+    for outer in model._flatten_layers(recursive=False, include_self=False):
+        random = [inner for inner in outer._flatten_layers() if _is_random(inner)]
+        names += [inner.name if inner is outer else f"{outer.name}/{inner.name}" for inner in random]
+    return list(dict.fromkeys(names))
+
+
 def _is_random(layer: Any) -> bool:
-    """Return whether the layer draws random numbers in training. A dropout whose rate is set to 0 draws none."""
-    return bool(getattr(layer, "_seed_generators", None)) and getattr(layer, "rate", None) != 0
+    """Return whether the layer draws random numbers in training: it has a generator, and no rates that are all 0.
+
+    Recurrent cells always have a generator. A layer with a generator and no rate, as RandomFlip, always draws.
+    """
+    if not getattr(layer, "_seed_generators", None):
+        return False
+    rates = [rate for name in _RATES if (rate := getattr(layer, name, None)) is not None]
+    return not rates or any(rate != 0 for rate in rates)
 
 
 def _joined(shape: tuple[int, ...]) -> str:

@@ -35,7 +35,7 @@ def records(missing: int = 0) -> LearningRecords:
         for cell in plan.cells
     ]
     certificates = tuple(certificate(cell.key) for cell in plan.cells)
-    return learning_verb._empty(plan, "bare").model_copy(
+    return LearningRecords.empty(plan, "bare").model_copy(
         update={"launches": tuple(launches), "certificates": certificates}
     )
 

@@ -11,7 +11,7 @@ import typer
 from pydantic import JsonValue
 from rich.console import Console
 
-from stepmark import __version__, catalog
+from stepmark import catalog
 from stepmark.analysis.starts import start_summary
 from stepmark.analysis.written import PARTS, Written, written
 from stepmark.errors import CannotRun, Interrupted, printable
@@ -22,7 +22,6 @@ from stepmark.plan.starts import Edit, start_blocks, unrecorded_starts, usual_ed
 from stepmark.report.rich_tables import print_whole
 from stepmark.report.starts import sentences, start_tables, written_table
 from stepmark.report.terminal import say
-from stepmark.results.environment import describe
 from stepmark.results.starts import FILE, StartRecord, Starts
 from stepmark.runs.machine import check_installed, check_names, machine_for
 from stepmark.runs.measuring import folder_of, sole_user
@@ -61,7 +60,8 @@ def first_step(file: Path, wanted: Wanted, as_json: bool) -> None:
     check_installed(plan)
     folder = folder_of(scenario, wanted.out)
     with sole_user(folder):
-        starts = _empty(plan, edit, wanted.launcher).begun_in(folder, wanted.resume)
+        empty = Starts.empty(plan, wanted.launcher, edit=None if edit is None else dict(edit))
+        starts = empty.begun_in(folder, wanted.resume)
         if any(blocks[starts.blocks :]):
             starts = _measured(plan, blocks, starts, folder)
     _show(plan, starts, folder, as_json)
@@ -84,19 +84,6 @@ def _check_trains(plan: Plan) -> None:
     model = plan.scenario.spec.workload.model
     if not catalog.is_foreign(model) and catalog.load_workload(model).engine_class != "Engine":
         raise CannotRun(f"spec.workload.model: expected a model that is trained, found {model}. Choose another.")
-
-
-def _empty(plan: Plan, edit: Edit | None, launcher: Launcher) -> Starts:
-    return Starts(
-        stepmark_version=__version__,
-        scenario=plan.scenario.model_dump(mode="json", by_alias=True),
-        scenario_digest=plan.scenario.digest(),
-        machine=plan.machine,
-        launcher=launcher,
-        environment=describe(),
-        edit=None if edit is None else dict(edit),
-        cells=plan.cells,
-    )
 
 
 def _measured(plan: Plan, blocks: tuple[tuple[Launch, ...], ...], starts: Starts, folder: Path) -> Starts:

@@ -6,7 +6,6 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from stepmark import __version__
 from stepmark.analysis.learning import LearningSummary, learning_summary
 from stepmark.errors import CannotRun, Interrupted, printable
 from stepmark.orchestrate.describe import facts_of
@@ -19,7 +18,6 @@ from stepmark.report.learning import learning_table, sentences
 from stepmark.report.rich_tables import print_whole
 from stepmark.report.terminal import say
 from stepmark.results.certificate import Certificate
-from stepmark.results.environment import describe
 from stepmark.results.learning import FILE, LearningRecord, LearningRecords
 from stepmark.runs.machine import check_installed, check_names, machine_for
 from stepmark.runs.measuring import folder_of, sole_user
@@ -51,24 +49,12 @@ def time_to_accuracy(file: Path, wanted: Wanted, as_json: bool) -> None:
     check_installed(plan)
     folder = folder_of(scenario, wanted.out)
     with sole_user(folder):
-        records = _empty(plan, wanted.launcher).begun_in(folder, wanted.resume)
+        records = LearningRecords.empty(plan, wanted.launcher).begun_in(folder, wanted.resume)
         if any(blocks[records.blocks :]):
             records = _measured(plan, blocks, records, folder)
     _show(learning_summary(scenario, records), folder, as_json)
     if any(launch.failure is not None for launch in records.launches):
         raise typer.Exit(1)
-
-
-def _empty(plan: Plan, launcher: Launcher) -> LearningRecords:
-    return LearningRecords(
-        stepmark_version=__version__,
-        scenario=plan.scenario.model_dump(mode="json", by_alias=True),
-        scenario_digest=plan.scenario.digest(),
-        machine=plan.machine,
-        launcher=launcher,
-        environment=describe(),
-        cells=plan.cells,
-    )
 
 
 def _measured(
