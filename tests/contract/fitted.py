@@ -78,7 +78,7 @@ MODELS: dict[str, tuple[Workload, dict[str, Any]]] = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "adamw-clipped": {"optimizer": "adamw", "clip_global_norm": 0.01},
-    "float16-from-host": {"precision": "float16", "feed_each_step": True},
+    "float16": {"precision": "float16"},
 }
 NAMES = (*MODELS, *SETTINGS)
 
