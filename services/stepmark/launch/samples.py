@@ -1,7 +1,7 @@
 """Make the samples of a launch. They are the same for every engine and every division among ranks."""
 
 from stepmark.errors import CannotRun
-from stepmark.launch.learning import Lesson
+from stepmark.launch.lesson import Lesson
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.shapes import BatchTokens
 from stepmark.workloads import _batches, _lengths

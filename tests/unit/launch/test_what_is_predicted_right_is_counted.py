@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from conftest import needs, scenario_document
 from stepmark.engines._device import CPU
 from stepmark.errors import CannotRun, ModelRefused
-from stepmark.launch.learning import Exam, Lesson
+from stepmark.launch.learning import Exam
+from stepmark.launch.lesson import Lesson
 from stepmark.launch.spec import LaunchSpec, Placement, RankGroup
 from stepmark.plan.blocks import make_plan
 from stepmark.plan.cells import Machine
