@@ -24,6 +24,7 @@ from stepmark.parity.judge import FLOAT32, problem
 from stepmark.parity.probe import Trace, trace
 from stepmark.plan.blocks import Launch
 from stepmark.plan.cells import Cell
+from stepmark.scenario.data import Data
 from stepmark.scenario.model import Measurement, Training
 from stepmark.terms import OptimizerName
 from stepmark.workloads import _batches
@@ -134,6 +135,7 @@ def run(folder: Path, name: str, engine: Any, group: ControlGroup, rank: int) ->
     engine._context = replace(engine._context, optimizer=optimizer)  # It is read when the model is built.
     spec = LaunchSpec.model_construct(  # type: ignore[call-arg]
         launch=Launch(CELL, block=0, position=0, seed=7),
+        data=Data(),
         training=Training(optimizer=optimizer),
         measurement=Measurement(seed=7),
         group=RankGroup.model_construct(rank=rank),  # type: ignore[call-arg]

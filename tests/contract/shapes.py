@@ -32,6 +32,7 @@ COUNTED: dict[str, tuple[tuple[str, ...], ...]] = {
     "keras-torch": (),  # torch.compile is the same, and takes longest for Keras' layers.
     "keras-tensorflow": ((), ("dynamic-length",), ANY_SHAPE),
     "keras-jax": ((), ("dynamic-length",)),
+    "tf-keras": (),  # The step is that of keras-tensorflow.
 }
 
 

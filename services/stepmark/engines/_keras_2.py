@@ -99,6 +99,8 @@ def _ops() -> ModuleType:
         "keras.ops",
         convert_to_numpy=convert_to_numpy,
         cast=tf.cast,
+        shape=tf.shape,
+        not_equal=tf.not_equal,
         matmul=tf.matmul,
         conv=conv,
         sum=tf.reduce_sum,
