@@ -51,6 +51,8 @@ CELLS = cells(SCENARIO, Machine(places=1, programs=()))
 class Simulated:
     """A recorder with as much as a warm-up needs: the steps of one launch, drawn as they are made."""
 
+    round_steps = execution_steps = 1
+
     def __init__(self, rng: np.random.Generator, amplitude: float, tau: float, jitter: float) -> None:
         self._rng, self._amplitude, self._tau, self._jitter = rng, amplitude, tau, jitter
         self.group, self.windows, self.steps = self, list[Window](), np.zeros(0)
@@ -70,8 +72,8 @@ class Simulated:
     def total(self, kind: str) -> tuple[int, float]:
         return len(self.steps), float(self.steps.sum())
 
-    def step_nanoseconds(self) -> list[int]:
-        return (self.steps * 1e9).astype(int).tolist()
+    def levelled_nanoseconds(self) -> list[float]:
+        return (self.steps[1:] * 1e9).tolist()
 
 
 def launches(

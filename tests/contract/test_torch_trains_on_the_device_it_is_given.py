@@ -145,7 +145,7 @@ def test_the_probe_sees_tf32_whatever_the_settings_say() -> None:
 
 
 def test_cuda_graphs_are_a_mode_of_the_compiler_which_has_the_ranks_cores() -> None:
-    assert asked()["compiled"] == [{"mode": None}, {"mode": "reduce-overhead"}]
+    assert asked()["compiled"] == [{"mode": None, "dynamic": None}, {"mode": "reduce-overhead", "dynamic": None}]
     assert asked()["compile threads"] == 3
 
 
