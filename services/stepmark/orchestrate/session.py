@@ -94,7 +94,7 @@ def root_cause(outcomes: list[RankOutcome]) -> Failure | None:
     first = failed[0].failure
     assert first is not None
     limit = max(outcome.stalled_seconds or 0 for outcome in failed)
-    if limit and order(failed[0])[0]:
+    if limit and order(failed[0])[0] and failed[0].stalled_seconds is None:
         first = first.model_copy(update={"cause": no_step(limit, failed[0].steps_done)})
     ambiguous = len(failed) > 1 and order(failed[0]) == order(failed[1])
     return first.model_copy(update={"rank": None}) if ambiguous else first

@@ -9,7 +9,7 @@ from stepmark.analysis.learning import LearningComparison, LearningResult, Learn
 from stepmark.report.rich_tables import common_ending, shown, titled
 from stepmark.report.words import UNKNOWN, ratio
 
-HEADINGS = ("cell", "reached", "steps [95 %]", "seconds [95 %]", "joules", "final accuracy [95 %]")
+HEADINGS = ("cell", "reached", "steps [95 %]", "seconds [95 %]", "joules", "accuracy [95 %]")
 
 
 def learning_table(summary: LearningSummary) -> Table:
