@@ -24,12 +24,7 @@ from stepmark.launch.group import ControlGroup
 from stepmark.launch.interference import Meter
 from stepmark.launch.joining import join
 from stepmark.launch.learning import learn
-from stepmark.launch.samples import (
-    batch_tokens,
-    own_samples,
-    shaped,
-    steps_of_a_round,
-)
+from stepmark.launch.samples import batch_tokens, own_samples, shaped, steps_of_a_round
 from stepmark.launch.spec import LaunchSpec
 from stepmark.results.learning import LearningReport
 from stepmark.results.record import StartupSeconds
