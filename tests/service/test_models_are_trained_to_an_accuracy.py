@@ -6,6 +6,16 @@ from pathlib import Path
 from conftest import CommandLine, needs
 from stepmark.results.learning import LearningRecords
 
+OWN_MODEL = """
+from torch import nn
+from stepmark.workloads import InputSpec, TorchModel
+
+class Net(TorchModel):
+    sample = InputSpec("vector", (64,), 10)
+
+    def build(self, params):
+        return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+"""
 TARGET = {"accuracy": 0.6, "evaluateEverySteps": 10, "maxSteps": 40}
 
 
@@ -71,3 +81,19 @@ def test_two_ranks_share_the_samples_and_count_what_both_predict(stepmark: Comma
     assert set(ends) == {("single", 1), ("ddp", 1), ("ddp", 2)}
     assert ends["ddp", 2] == ends["single", 1] == ends["ddp", 1]
     assert all(len({rank.began_from for rank in launch.ranks}) == 1 for launch in records.launches)
+
+
+def test_a_model_in_ones_own_file_is_trained_and_resumed_only_as_it_was(stepmark: CommandLine) -> None:
+    needs("torch", "sklearn")
+    own = stepmark.folder / "my_model.py"
+    own.write_text(OWN_MODEL)
+    model, candidates = {"model": "local/net"}, [{"name": "torch", "engine": "torch"}]
+    file = scenario(stepmark, workload=model, candidates=candidates, parity="skipped")
+    command = ("time-to-accuracy", file, "--out", "out", "--workload", f"{own}:Net")
+    done = stepmark(*command)
+    assert done.returncode == 0, done.stderr
+    own.write_text(OWN_MODEL + "# changed\n")
+    refused = stepmark(*command, "--resume")
+    assert (refused.returncode, "expected workload_origin as in the first part" in refused.stderr) == (3, True)
+    started = stepmark("first-step", file, "--out", "starts", "--blocks", 1, "--workload", f"{own}:Net")
+    assert (started.returncode, "[3/3]" in started.stderr) == (0, True), started.stderr

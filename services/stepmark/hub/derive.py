@@ -9,13 +9,22 @@ from stepmark.analysis.cells import CellResult
 from stepmark.analysis.compare import Comparison
 from stepmark.analysis.summary import Summary, summarize_run
 from stepmark.errors import printable
-from stepmark.hub.cell_devices import device_row
+from stepmark.hub.cell_extras import device_row, input_row
 from stepmark.hub.database import Database
 from stepmark.hub.exchanges import exchange_row
 from stepmark.hub.latest import ENDED, make_current, make_others_current
 from stepmark.hub.rows import Damaged, checked, insert, is_whole, update
 from stepmark.hub.stored import certificates_of, rows_of
-from stepmark.hub.tables import cell_devices, cells, collectives, comparisons, executions, runs, summaries
+from stepmark.hub.tables import (
+    cell_devices,
+    cell_inputs,
+    cells,
+    collectives,
+    comparisons,
+    executions,
+    runs,
+    summaries,
+)
 from stepmark.results.store import Run
 from stepmark.terms import size_text
 
@@ -96,7 +105,7 @@ def _words(error: Exception) -> str:
 
 
 def _clear(connection: sa.Connection, execution_id: str) -> None:
-    for table in (summaries, cells, cell_devices, collectives, comparisons):
+    for table in (summaries, cells, cell_devices, cell_inputs, collectives, comparisons):
         connection.execute(table.delete().where(table.c.execution_id == execution_id))
 
 
@@ -115,7 +124,8 @@ def _store(connection: sa.Connection, execution: sa.Row[Any], summary: Summary |
         shared = own | {"namespace": namespace or "", "scenario": summary.scenario, "ended_at": ended_at}
         badges = {certificate.cell: certificate.badge for certificate in summary.certificates}
         insert(connection, cells, [shared | _cell_row(c, badges.get(c.key, "not checked")) for c in summary.cells])
-        insert(connection, cell_devices, [own | row for row in map(device_row, summary.cells) if row is not None])
+        for table, extra in ((cell_devices, device_row), (cell_inputs, input_row)):
+            insert(connection, table, [own | row for row in map(extra, summary.cells) if row is not None])
         exchanged = [row for row in map(exchange_row, summary.cells) if row is not None]
         insert(connection, collectives, [shared | row for row in exchanged])
         insert(connection, comparisons, [shared | _comparison_row(c) for c in summary.comparisons])

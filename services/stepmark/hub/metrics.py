@@ -18,7 +18,7 @@ from starlette.routing import Route
 from stepmark import __version__
 from stepmark.errors import printable
 from stepmark.hub import health
-from stepmark.hub.cell_devices import devices_of
+from stepmark.hub.cell_extras import devices_of, inputs_of
 from stepmark.hub.database import Database
 from stepmark.hub.refusals import database_words, log
 from stepmark.hub.rows import is_whole
@@ -147,8 +147,10 @@ def _newest(connection: sa.Connection, what: str, table: sa.Table) -> tuple[_Row
 
 
 def _cells(connection: sa.Connection, rows: _Rows) -> tuple[CellFigures, ...]:
-    devices = devices_of(connection, [row["execution_id"] for row in rows])
-    found = [row | {"devices": devices.get((row["execution_id"], row["key"]))} for row in rows]
+    ids = [row["execution_id"] for row in rows]
+    devices, inputs = devices_of(connection, ids), inputs_of(connection, ids)
+    named = [((row["execution_id"], row["key"]), row) for row in rows]
+    found = [row | {"devices": devices.get(name), "inputs": inputs.get(name)} for name, row in named]
     return _figures(found, CellFigures)
 
 

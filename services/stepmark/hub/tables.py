@@ -1,7 +1,7 @@
 """The tables of the database: what was received, and what was derived from it. Times are Unix seconds, UTC.
 
 Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
-`cell_devices`, `comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a
+`cell_devices`, `cell_inputs`, `comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a
 `row_sha256` and are written and read through `rows`. A change needs a migration in `migrations/versions`.
 """
 
@@ -188,6 +188,20 @@ cell_devices = sa.Table(
     sa.Column("power_watts", sa.Double),
     sa.Column("power_capped_ratio", sa.Double),  # of the time
     sa.Column("memory_bytes", sa.BigInteger),
+    _seal(),
+)
+
+cell_inputs = sa.Table(
+    "cell_inputs",
+    metadata,
+    sa.Column("execution_id", _ID, sa.ForeignKey("executions.execution_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", _TEXT, primary_key=True),
+    sa.Column("wait_ratio", sa.Double),  # of the measured windows
+    sa.Column("ceiling_samples_per_second", sa.Double),  # of the feed without training
+    sa.Column("tokens_per_second", sa.Double),  # without padding
+    sa.Column("padding_ratio", sa.Double),  # of all tokens
+    sa.Column("recompiles", sa.Double),  # a median over launches
+    sa.Column("compile_seconds", sa.Double),
     _seal(),
 )
 

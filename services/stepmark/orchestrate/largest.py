@@ -1,6 +1,5 @@
 """Find each cell's largest batch that trains, by launches in fresh processes that are not recorded."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,13 +7,12 @@ from pydantic import BaseModel, ConfigDict
 
 from stepmark.launch.reporting import OUT_OF_MEMORY
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.driver import SESSIONS, launch_ends
-from stepmark.orchestrate.folders import run_folders
-from stepmark.orchestrate.guard import guarded
-from stepmark.orchestrate.rank import Settings
+from stepmark.orchestrate.driver import launch_ends
+from stepmark.orchestrate.own_session import own_session
 from stepmark.orchestrate.session import Session, root_cause
 from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.cells import Cell
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.plan.largest import Search
 from stepmark.plan.warm import WARM_BLOCK
 from stepmark.results.record import Failure, RankReport
@@ -54,7 +52,9 @@ Told = Callable[[str, int, bool], None]
 """Is called after each launch with the cell's key, the batch, and whether it trained."""
 
 
-def largest_batches(plan: Plan, launcher: str, limit: int, told: Told) -> tuple[LargestBatch, ...]:
+def largest_batches(
+    plan: Plan, launcher: str, limit: int, told: Told, workload_file: WorkloadFile | None = None
+) -> tuple[LargestBatch, ...]:
     """Return the largest batch of every cell, up to `limit` samples per worker.
 
     Raises:
@@ -68,13 +68,9 @@ def largest_batches(plan: Plan, launcher: str, limit: int, told: Told) -> tuple[
         if cell.unsupported is not None
     )
     if found:
-        settings = Settings(secrets.token_hex(8), plan.scenario, fresh_process=True, device=plan.machine.device)
-        with (
-            guarded(run_folders(settings.run_id), "The search was cut off. Nothing of it is kept."),
-            SESSIONS[launcher](plan.workers, settings) as session,
-        ):
+        last_words = "The search was cut off. Nothing of it is kept."
+        with own_session(plan, launcher, last_words, True, workload_file) as session:
             _serve(found, session, told)
-            session.finish()
     return (*(one.result() for one in found), *refused)
 
 

@@ -1,18 +1,15 @@
 """Make the launches of `time-to-accuracy`, after the parity checks of their cells, and have each block kept."""
 
-import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Protocol
 
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.checks import certify
-from stepmark.orchestrate.driver import SESSIONS, launch_ends
-from stepmark.orchestrate.folders import run_folders
-from stepmark.orchestrate.guard import guarded
-from stepmark.orchestrate.rank import Settings
-from stepmark.orchestrate.session import Session, root_cause
+from stepmark.orchestrate.driver import launch_ends
+from stepmark.orchestrate.own_session import of_launch, own_session
+from stepmark.orchestrate.session import Session
 from stepmark.plan.blocks import Launch, Plan
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.plan.probes import Check
 from stepmark.plan.warm import warm_launches
 from stepmark.results.certificate import Certificate
@@ -39,6 +36,7 @@ def train(
     launcher: str,
     keeper: Keeper,
     last_words: str,
+    workload_file: WorkloadFile | None = None,
 ) -> None:
     """Make these checks, then these blocks. `last_words` is printed where this process is ended from outside.
 
@@ -46,11 +44,7 @@ def train(
         Interrupted: the session broke.
         CannotRun: the session could not be started.
     """
-    settings = Settings(secrets.token_hex(8), plan.scenario, fresh_process=False, device=plan.machine.device)
-    with (
-        guarded(run_folders(settings.run_id), last_words),
-        SESSIONS[launcher](plan.workers, settings) as session,
-    ):
+    with own_session(plan, launcher, last_words, False, workload_file) as session:
 
         def run(block: tuple[Launch, ...]) -> Iterator[tuple[Launch, list[RankOutcome]]]:
             return launch_ends(block, session, None)
@@ -62,7 +56,6 @@ def train(
             keeper.certified(certificate)
         for block in blocks:
             keeper.block_ended(tuple(_made(block, session, keeper)))
-        session.finish()
 
 
 def _made(block: tuple[Launch, ...], session: Session, keeper: Keeper) -> Iterator[LearningRecord]:
@@ -73,14 +66,6 @@ def _made(block: tuple[Launch, ...], session: Session, keeper: Keeper) -> Iterat
 
 
 def _record(launch: Launch, outcomes: list[RankOutcome]) -> LearningRecord:
-    outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
-    failure = root_cause(outcomes)
-    return LearningRecord(
-        cell=launch.cell.key,
-        block=launch.block,
-        position=launch.position,
-        started_at=datetime.fromtimestamp(outcomes[0].started_at, UTC).isoformat(timespec="milliseconds"),
-        wall_seconds=max(outcome.wall_seconds for outcome in outcomes),
-        ranks=tuple(o.learning for o in outcomes if o.learning is not None) if failure is None else (),
-        failure=failure,
-    )
+    known = of_launch(launch, outcomes)
+    reports = (outcome.learning for outcome in sorted(outcomes, key=lambda outcome: outcome.rank))
+    return LearningRecord(**known, ranks=() if known["failure"] else tuple(one for one in reports if one is not None))

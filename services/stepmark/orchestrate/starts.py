@@ -1,16 +1,13 @@
 """Make the starts of `first-step`, each in processes of its own, and yield what they took block by block."""
 
-import secrets
 from collections.abc import Callable, Generator
-from datetime import UTC, datetime
 
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate.driver import SESSIONS, launch_ends
-from stepmark.orchestrate.folders import run_folders
-from stepmark.orchestrate.guard import guarded
-from stepmark.orchestrate.rank import Settings
-from stepmark.orchestrate.session import Session, root_cause
+from stepmark.orchestrate.driver import launch_ends
+from stepmark.orchestrate.own_session import of_launch, own_session
+from stepmark.orchestrate.session import Session
 from stepmark.plan.blocks import Launch, Plan
+from stepmark.plan.foreign import WorkloadFile
 from stepmark.results.starts import StartRecord
 
 Told = Callable[[Launch, StartRecord], None]
@@ -24,6 +21,7 @@ def made_starts(
     launcher: str,
     told: Told,
     last_words: str,
+    workload_file: WorkloadFile | None = None,
 ) -> Generator[tuple[StartRecord, ...]]:
     """Make the unrecorded starts, then yield the records of each block when all of it has ended.
 
@@ -33,15 +31,10 @@ def made_starts(
         Interrupted: the session broke.
         CannotRun: the session could not be started.
     """
-    settings = Settings(secrets.token_hex(8), plan.scenario, fresh_process=True, device=plan.machine.device)
-    with (
-        guarded(run_folders(settings.run_id), last_words),
-        SESSIONS[launcher](plan.workers, settings) as session,
-    ):
+    with own_session(plan, launcher, last_words, True, workload_file) as session:
         _made(unrecorded, session, told)
         for block in blocks:
             yield _made(block, session, told)
-        session.finish()
 
 
 def _made(block: tuple[Launch, ...], session: Session, told: Told) -> tuple[StartRecord, ...]:
@@ -55,15 +48,7 @@ def _made(block: tuple[Launch, ...], session: Session, told: Told) -> tuple[Star
 
 def _record(launch: Launch, outcomes: list[RankOutcome]) -> StartRecord:
     assert launch.start is not None
-    outcomes = sorted(outcomes, key=lambda outcome: outcome.rank)
-    failure = root_cause(outcomes)
-    return StartRecord(
-        cell=launch.cell.key,
-        kind=launch.start.kind,
-        block=max(launch.block, 0),
-        position=launch.position,
-        started_at=datetime.fromtimestamp(outcomes[0].started_at, UTC).isoformat(timespec="milliseconds"),
-        wall_seconds=max(outcome.wall_seconds for outcome in outcomes),
-        ranks=tuple(o.start for o in outcomes if o.start is not None) if failure is None else (),
-        failure=failure,
-    )
+    known = of_launch(launch, outcomes)
+    reports = (outcome.start for outcome in sorted(outcomes, key=lambda outcome: outcome.rank))
+    ranks = () if known["failure"] else tuple(report for report in reports if report is not None)
+    return StartRecord(**known, kind=launch.start.kind, ranks=ranks)

@@ -4,10 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from stepmark.results.base import Clean, Count, Finite, Long, RecordModel, Seconds, Text
+from stepmark.results.base import Count, Finite, Long, RecordModel, Text
 from stepmark.results.certificate import Certificate, Digest
-from stepmark.results.own_file import OwnFile
-from stepmark.results.record import Failure
+from stepmark.results.own_file import OwnFile, OwnLaunch
 
 FILE = "time-to-accuracy.json"
 
@@ -55,16 +54,10 @@ class LearningReport(RecordModel):
         return self.weights_digest, self.order_digest, self.data_digest
 
 
-class LearningRecord(RecordModel):
+class LearningRecord(OwnLaunch):
     """One launch of one cell: the reports of all ranks, or why it failed."""
 
-    cell: Text
-    block: Count
-    position: Count
-    started_at: Annotated[str, Field(max_length=40), Clean]
-    wall_seconds: Seconds
     ranks: tuple[LearningReport, ...] = ()
-    failure: Failure | None = None
 
 
 class LearningRecords(OwnFile):

@@ -9,18 +9,36 @@ from stepmark import __version__
 from stepmark.errors import CannotRun
 from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import Cell, Machine
-from stepmark.results.base import RecordModel, Text
+from stepmark.plan.foreign import Origin, WorkloadFile, origin_of
+from stepmark.results.base import Clean, Count, RecordModel, Seconds, Text
 from stepmark.results.environment import Environment, describe
+from stepmark.results.record import Failure
 from stepmark.terms import Launcher
 
 
+class OwnLaunch(RecordModel):
+    """One launch of one cell: when it was made, how long it took, and why it failed. A subclass adds what it says."""
+
+    cell: Text
+    block: Count
+    position: Count
+    started_at: Annotated[str, Field(max_length=40), Clean]
+    wall_seconds: Seconds
+    failure: Failure | None = None
+
+
 class OwnFile(RecordModel):
-    """The scenario, machine and versions of a file's records. A subclass names the file, its verb and its records."""
+    """The scenario, machine and versions of a file's records. A subclass names the file, its verb and its records.
+
+    `workload_origin` says where the model's code is from; None for stepmark's own.
+    """
 
     FILE: ClassVar[str]
     HOLDS: ClassVar[str]
     """What the file holds, in words: the starts of `stepmark first-step`."""
-    KEPT: ClassVar[tuple[str, ...]] = ("scenario_digest", "machine", "launcher", "stepmark_version")
+    KEPT: ClassVar[tuple[str, ...]] = (
+        "scenario_digest", "workload_origin", "machine", "launcher", "stepmark_version",
+    )  # fmt: skip
     """The fields that must not change between the first part of the records and the next."""
 
     schema_version: Literal[1] = 1
@@ -31,9 +49,10 @@ class OwnFile(RecordModel):
     launcher: Launcher
     environment: Environment
     cells: tuple[Cell, ...]
+    workload_origin: Origin | None = None
 
     @classmethod
-    def empty(cls, plan: Plan, launcher: Launcher, **own: Any) -> Self:
+    def empty(cls, plan: Plan, launcher: Launcher, workload_file: WorkloadFile | None = None, **own: Any) -> Self:
         """Return a file of this plan without records. `own` holds the subclass's own fields."""
         return cls(
             stepmark_version=__version__,
@@ -43,6 +62,7 @@ class OwnFile(RecordModel):
             launcher=launcher,
             environment=describe(),
             cells=plan.cells,
+            workload_origin=origin_of(plan.scenario.spec.workload.model, workload_file),
             **own,
         )
 

@@ -4,9 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue
 
-from stepmark.results.base import Clean, Count, RecordModel, Seconds, Text
-from stepmark.results.own_file import OwnFile
-from stepmark.results.record import Failure
+from stepmark.results.base import Count, RecordModel, Seconds, Text
+from stepmark.results.own_file import OwnFile, OwnLaunch
 from stepmark.terms import StartKind
 
 FILE = "first-step.json"
@@ -36,17 +35,11 @@ class StartReport(RecordModel):
         return self.interpreter + self.imports + self.build + self.first_step
 
 
-class StartRecord(RecordModel):
+class StartRecord(OwnLaunch):
     """One start of one cell: the reports of all ranks, or why it failed."""
 
-    cell: Text
     kind: StartKind
-    block: Count
-    position: Count
-    started_at: Annotated[str, Field(max_length=40), Clean]
-    wall_seconds: Seconds
     ranks: tuple[StartReport, ...] = ()
-    failure: Failure | None = None
 
     @property
     def slowest(self) -> StartReport | None:

@@ -17,6 +17,7 @@ from stepmark.telemetry.figures import (
     CellFigures,
     CollectiveFigures,
     DeviceFigures,
+    InputFigures,
     PairFigures,
     RunState,
     Service,
@@ -205,6 +206,7 @@ def _cell(cell: CellFigures) -> _Configuration:
             (names.MEMORY, (), cell.peak_memory_bytes),
             (names.ENERGY, (), cell.joules_per_sample),
             *_devices(cell.devices),
+            *_inputs(cell.inputs),
             (names.LAST_RUN, (), cell.ended_at),
             (names.PARITY, (word(cell.parity),), 1),
             (names.VERDICT, (word(cell.verdict),), 1),
@@ -221,6 +223,17 @@ def _devices(devices: DeviceFigures | None) -> Iterator[tuple[Metric, Labels, fl
     yield names.DEVICE_CLOCK, (), devices.sm_clock_hz
     yield names.DEVICE_POWER, (), devices.power_watts
     yield names.DEVICE_CAPPED, (), devices.power_capped_ratio
+
+
+def _inputs(inputs: InputFigures | None) -> Iterator[tuple[Metric, Labels, float | None]]:
+    if inputs is None:
+        return
+    yield names.INPUT_WAIT, (), inputs.wait_ratio
+    yield names.INPUT_CEILING, (), inputs.ceiling_samples_per_second
+    yield names.TOKENS, (), inputs.tokens_per_second
+    yield names.PADDING, (), inputs.padding_ratio
+    yield names.RECOMPILES, (), inputs.recompiles
+    yield names.COMPILE_SECONDS, (), inputs.compile_seconds
 
 
 def _service(service: Service) -> Iterator[Series]:

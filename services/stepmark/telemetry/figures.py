@@ -19,10 +19,25 @@ class DeviceFigures(FiguresModel):
     memory_bytes: int | None
 
 
+class InputFigures(FiguresModel):
+    """What the steps of a cell are fed: waits and the feed's own pace, and what different lengths cost.
+
+    `tokens_per_second` counts tokens without padding, of all workers. None is unknown.
+    """
+
+    wait_ratio: float | None
+    ceiling_samples_per_second: float | None
+    tokens_per_second: float | None
+    padding_ratio: float | None
+    recompiles: float | None
+    compile_seconds: float | None
+
+
 class CellFigures(FiguresModel):
     """The newest result of one cell's configuration.
 
-    `parity` and `verdict` are words of the analysis. None is unknown; `devices` is None on CPU cores.
+    `parity` and `verdict` are words of the analysis. None is unknown; `devices` is None on CPU cores,
+    and `inputs` where samples of one length stay on the device.
     """
 
     scenario: str
@@ -51,6 +66,7 @@ class CellFigures(FiguresModel):
     peak_memory_bytes: int | None
     joules_per_sample: float | None
     devices: DeviceFigures | None = None
+    inputs: InputFigures | None = None
 
 
 class PairFigures(FiguresModel):

@@ -98,6 +98,14 @@ DEVICE_POWER = _cell("device_power_watts", "watts", "Mean power of a worker's GP
 DEVICE_CAPPED = _cell(
     "device_power_capped_ratio", "ratio of the time", "Share of the time in which the power limit lowered the clocks."
 )
+INPUT_WAIT = _cell("input_wait_ratio", "ratio of the time", "Share of the measured time in which ranks waited for input.")
+INPUT_CEILING = _cell(
+    "input_ceiling_samples_per_second", "samples per second", "What the feed gives to all workers without training."
+)
+TOKENS = _cell("tokens_per_second", "tokens per second", "Tokens without padding, of the whole job.")
+PADDING = _cell("padding_ratio", "ratio of the tokens", "Share of padding in all tokens that the model is given.")
+RECOMPILES = _cell("recompiles", "times", "How often a launch compiled or traced the step again for a new shape.")
+COMPILE_SECONDS = _cell("compile_seconds", "seconds", "What all compilations of a launch took.")
 PARITY = _cell(
     "parity_state",
     "always 1",

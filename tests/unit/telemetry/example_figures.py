@@ -6,6 +6,7 @@ from stepmark.telemetry.figures import (
     CellFigures,
     CollectiveFigures,
     DeviceFigures,
+    InputFigures,
     PairFigures,
     RunCount,
     RunState,
@@ -26,6 +27,10 @@ def cell(**changes: Any) -> CellFigures:
         "devices": DeviceFigures(
             device="nvidia-h100-80gb-hbm3", sm_clock_hz=1.7e9, power_watts=650.0, power_capped_ratio=0.1,
             memory_bytes=5 << 30,
+        ),
+        "inputs": InputFigures(
+            wait_ratio=0.4, ceiling_samples_per_second=2500.0, tokens_per_second=9000.0, padding_ratio=0.3,
+            recompiles=2.0, compile_seconds=6.5,
         ),
     }  # fmt: skip
     return CellFigures(**known | changes)

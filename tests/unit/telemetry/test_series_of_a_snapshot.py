@@ -54,6 +54,8 @@ def left_out(found: dict[str, Any], what: str) -> dict[str, float]:
         (names.MFU, {}, 0.31), (names.MEMORY, {}, float(3 << 30)), (names.ENERGY, {}, 0.2),
         (names.DEVICE, {"device": "nvidia-h100-80gb-hbm3"}, 1.0), (names.DEVICE_CLOCK, {}, 1.7e9),
         (names.DEVICE_POWER, {}, 650.0), (names.DEVICE_CAPPED, {}, 0.1), (names.DEVICE_MEMORY, {}, float(5 << 30)),
+        (names.INPUT_WAIT, {}, 0.4), (names.INPUT_CEILING, {}, 2500.0), (names.TOKENS, {}, 9000.0),
+        (names.PADDING, {}, 0.3), (names.RECOMPILES, {}, 2.0), (names.COMPILE_SECONDS, {}, 6.5),
         (names.LAST_RUN, {}, 1.7e9), (names.PARITY, {"state": "within-limits"}, 1.0),
         (names.VERDICT, {"state": "no-steady-state"}, 1.0),
     ],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload
 
 
 def first_step(
@@ -25,6 +25,7 @@ def first_step(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue what --out holds: complete blocks are kept.")] = False,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    workload: OwnWorkload = None,
     code: Annotated[
         bool, typer.Option("--code", help="Measure nothing: count lines, names and tokens of the models' source.")
     ] = False,
@@ -42,4 +43,4 @@ def first_step(
     elif file is None:
         raise typer.BadParameter("expected a scenario file, found none. Name one, or add --code.")
     else:
-        verb.first_step(file, verb.Wanted(blocks, edit, out, resume, launcher.value), as_json)
+        verb.first_step(file, verb.Wanted(blocks, edit, out, resume, launcher.value, workload), as_json)

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher, ScenarioFile
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload, ScenarioFile
 
 
 def largest_batch(
     file: ScenarioFile,
     up_to: Annotated[int, typer.Option(min=1, max=65536, help="No batch above this is tried.")] = 65536,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    workload: OwnWorkload = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the largest batch per worker that trains, for each cell; time nothing.
@@ -20,4 +21,4 @@ def largest_batch(
     """
     from stepmark.cli.verbs import largest_batch as verb
 
-    verb.largest_batch(file, up_to, launcher.value, as_json)
+    verb.largest_batch(file, up_to, launcher.value, workload, as_json)

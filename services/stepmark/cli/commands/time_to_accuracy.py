@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stepmark.cli.options import AsJson, Launcher
+from stepmark.cli.options import AsJson, Launcher, OwnWorkload
 
 
 def time_to_accuracy(
@@ -16,6 +16,7 @@ def time_to_accuracy(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue what --out holds: complete blocks are kept.")] = False,
     launcher: Annotated[Launcher, typer.Option(help="As of `run`.")] = Launcher.bare,
+    workload: OwnWorkload = None,
     as_json: AsJson = False,
 ) -> None:
     """Train each cell on real samples to an accuracy, and compare the steps, the seconds and the final accuracies.
@@ -25,4 +26,4 @@ def time_to_accuracy(
     """
     from stepmark.cli.verbs import time_to_accuracy as verb
 
-    verb.time_to_accuracy(file, verb.Wanted(out, resume, launcher.value), as_json)
+    verb.time_to_accuracy(file, verb.Wanted(out, resume, launcher.value, workload), as_json)

@@ -17,14 +17,15 @@ from stepmark.analysis.written import PARTS, Written, written
 from stepmark.errors import CannotRun, Interrupted, printable
 from stepmark.orchestrate.driver import check_launcher
 from stepmark.orchestrate.starts import made_starts
-from stepmark.plan.blocks import Launch, Plan, make_plan
+from stepmark.plan.blocks import Launch, Plan
 from stepmark.plan.starts import Edit, start_blocks, unrecorded_starts, usual_edit
 from stepmark.report.rich_tables import print_whole
 from stepmark.report.starts import sentences, start_tables, written_table
 from stepmark.report.terminal import say
 from stepmark.results.starts import FILE, StartRecord, Starts
-from stepmark.runs.machine import check_installed, check_names, machine_for
+from stepmark.runs.machine import check_installed
 from stepmark.runs.measuring import folder_of, sole_user
+from stepmark.runs.planning import Planned, planned
 from stepmark.scenario.load import scenario_from_file
 from stepmark.terms import Launcher
 
@@ -40,6 +41,7 @@ class Wanted:
     out: Path | None
     resume: bool
     launcher: Launcher
+    workload: str | None = None
 
 
 def first_step(file: Path, wanted: Wanted, as_json: bool) -> None:
@@ -52,18 +54,18 @@ def first_step(file: Path, wanted: Wanted, as_json: bool) -> None:
     """
     check_launcher(wanted.launcher)
     scenario = scenario_from_file(file)
-    check_names(scenario.spec, None)
-    plan = make_plan(scenario, machine_for(scenario.spec))
+    made = planned(scenario, wanted.workload)
+    plan = made.plan
     edit = _edit(wanted.edit) if wanted.edit is not None else usual_edit(scenario)
     blocks = start_blocks(plan, edit, wanted.blocks)
     _check_trains(plan)
     check_installed(plan)
     folder = folder_of(scenario, wanted.out)
     with sole_user(folder):
-        empty = Starts.empty(plan, wanted.launcher, edit=None if edit is None else dict(edit))
+        empty = Starts.empty(plan, wanted.launcher, made.workload_file, edit=None if edit is None else dict(edit))
         starts = empty.begun_in(folder, wanted.resume)
         if any(blocks[starts.blocks :]):
-            starts = _measured(plan, blocks, starts, folder)
+            starts = _measured(made, blocks, starts, folder)
     _show(plan, starts, folder, as_json)
     if any(start.failure is not None for start in starts.starts):
         raise typer.Exit(1)
@@ -86,15 +88,16 @@ def _check_trains(plan: Plan) -> None:
         raise CannotRun(f"spec.workload.model: expected a model that is trained, found {model}. Choose another.")
 
 
-def _measured(plan: Plan, blocks: tuple[tuple[Launch, ...], ...], starts: Starts, folder: Path) -> Starts:
+def _measured(made: Planned, blocks: tuple[tuple[Launch, ...], ...], starts: Starts, folder: Path) -> Starts:
     """Make the blocks that are left, and store the starts after each."""
-    left, unrecorded = blocks[starts.blocks :], unrecorded_starts(plan)
+    left, unrecorded = blocks[starts.blocks :], unrecorded_starts(made.plan)
     tell = _Teller(len(unrecorded) + sum(map(len, left)))
     where = f"Complete blocks are in {folder / FILE}, if there are any. --resume goes on from there."
-    made = made_starts(plan, unrecorded, left, starts.launcher, tell, f"The starts were cut off. {where}")
+    last_words = f"The starts were cut off. {where}"
+    following = made_starts(made.plan, unrecorded, left, starts.launcher, tell, last_words, made.workload_file)
     try:
-        with closing(made):
-            for block in made:
+        with closing(following):
+            for block in following:
                 starts = starts.with_block(block)
                 starts.save(folder)
     except Interrupted as error:

@@ -9,14 +9,15 @@ from rich.console import Console
 from stepmark.errors import CannotRun
 from stepmark.orchestrate.driver import check_launcher
 from stepmark.orchestrate.largest import LargestBatch, largest_batches
-from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.blocks import Plan
 from stepmark.report.rich_tables import print_whole, shown, titled
 from stepmark.report.words import UNKNOWN
-from stepmark.runs.machine import check_installed, machine_for
+from stepmark.runs.machine import check_installed
+from stepmark.runs.planning import planned
 from stepmark.scenario.load import scenario_from_file
 
 
-def largest_batch(file: Path, up_to: int, launcher: str, as_json: bool) -> None:
+def largest_batch(file: Path, up_to: int, launcher: str, workload: str | None, as_json: bool) -> None:
     """Print the largest batch of every cell, with its peak memory.
 
     Raises:
@@ -24,11 +25,10 @@ def largest_batch(file: Path, up_to: int, launcher: str, as_json: bool) -> None:
         typer.Exit: 1, if a launch failed for other reasons than memory.
     """
     check_launcher(launcher)
-    scenario = scenario_from_file(file)
-    plan = make_plan(scenario, machine_for(scenario.spec))
-    _check(file, plan)
-    check_installed(plan)
-    found = largest_batches(plan, launcher, up_to, _tell)
+    made = planned(scenario_from_file(file), workload)
+    _check(file, made.plan)
+    check_installed(made.plan)
+    found = largest_batches(made.plan, launcher, up_to, _tell, made.workload_file)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
     else:

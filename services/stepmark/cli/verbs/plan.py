@@ -8,23 +8,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stepmark.orchestrate.describe import facts_of
-from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.blocks import Plan
 from stepmark.plan.cells import Cell
 from stepmark.plan.estimate import estimate_seconds
 from stepmark.plan.probes import wanted_checks
 from stepmark.report.rich_tables import shown
-from stepmark.runs.machine import check_names, machine_for
-from stepmark.runs.own_file import workload_file
+from stepmark.runs.planning import planned
 from stepmark.scenario.load import scenario_from_file
 
 
 def plan(file: Path, launcher: str, workload: str | None, as_json: bool) -> None:
     """Print the cells, the blocks of launches and an estimate of the time."""
     scenario = scenario_from_file(file)
-    own_file = workload_file(workload, scenario.spec)
-    check_names(scenario.spec, own_file)
-    made = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, own_file))
+    made = planned(scenario, workload).plan
     seconds = estimate_seconds(made, made.scenario.spec.measurement.launches, launcher, fresh_process=False)
     if as_json:
         typer.echo(json.dumps(_document(made, seconds), indent=2))

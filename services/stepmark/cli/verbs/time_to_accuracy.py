@@ -8,10 +8,9 @@ from rich.console import Console
 
 from stepmark.analysis.learning import LearningSummary, learning_summary
 from stepmark.errors import CannotRun, Interrupted, printable
-from stepmark.orchestrate.describe import facts_of
 from stepmark.orchestrate.driver import check_launcher
 from stepmark.orchestrate.learning import train
-from stepmark.plan.blocks import Launch, Plan, make_plan
+from stepmark.plan.blocks import Launch
 from stepmark.plan.learning import learning_blocks
 from stepmark.plan.probes import wanted_checks
 from stepmark.report.learning import learning_table, sentences
@@ -19,8 +18,9 @@ from stepmark.report.rich_tables import print_whole
 from stepmark.report.terminal import say
 from stepmark.results.certificate import Certificate
 from stepmark.results.learning import FILE, LearningRecord, LearningRecords
-from stepmark.runs.machine import check_installed, check_names, machine_for
+from stepmark.runs.machine import check_installed
 from stepmark.runs.measuring import folder_of, sole_user
+from stepmark.runs.planning import Planned, planned
 from stepmark.scenario.load import scenario_from_file, scenario_from_object
 from stepmark.terms import Launcher
 
@@ -32,6 +32,7 @@ class Wanted:
     out: Path | None
     resume: bool
     launcher: Launcher
+    workload: str | None = None
 
 
 def time_to_accuracy(file: Path, wanted: Wanted, as_json: bool) -> None:
@@ -43,31 +44,32 @@ def time_to_accuracy(file: Path, wanted: Wanted, as_json: bool) -> None:
     """
     check_launcher(wanted.launcher)
     scenario = scenario_from_file(file)
-    check_names(scenario.spec, None)
-    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, None))
-    blocks = learning_blocks(plan)
-    check_installed(plan)
+    made = planned(scenario, wanted.workload)
+    blocks = learning_blocks(made.plan)
+    check_installed(made.plan)
     folder = folder_of(scenario, wanted.out)
     with sole_user(folder):
-        records = LearningRecords.empty(plan, wanted.launcher).begun_in(folder, wanted.resume)
+        records = LearningRecords.empty(made.plan, wanted.launcher, made.workload_file)
+        records = records.begun_in(folder, wanted.resume)
         if any(blocks[records.blocks :]):
-            records = _measured(plan, blocks, records, folder)
+            records = _measured(made, blocks, records, folder)
     _show(learning_summary(scenario, records), folder, as_json)
     if any(launch.failure is not None for launch in records.launches):
         raise typer.Exit(1)
 
 
 def _measured(
-    plan: Plan, blocks: tuple[tuple[Launch, ...], ...], records: LearningRecords, folder: Path
+    made: Planned, blocks: tuple[tuple[Launch, ...], ...], records: LearningRecords, folder: Path
 ) -> LearningRecords:
     """Make the checks and blocks that are left, and store the records after each."""
     certified = {certificate.cell for certificate in records.certificates}
-    checks = tuple(check for check in wanted_checks(plan) if check.cell.key not in certified)
+    checks = tuple(check for check in wanted_checks(made.plan) if check.cell.key not in certified)
     left = blocks[records.blocks :]
     keeper = _Keeper(records, folder, len(checks), sum(map(len, left)))
     where = f"Complete blocks are in {folder / FILE}, if there are any. --resume goes on from there."
     try:
-        train(plan, checks, left, records.launcher, keeper, f"The launches were cut off. {where}")
+        last_words = f"The launches were cut off. {where}"
+        train(made.plan, checks, left, records.launcher, keeper, last_words, made.workload_file)
     except Interrupted as error:
         raise Interrupted(f"The launches ended early: {error}\n{where}") from None
     return keeper.records

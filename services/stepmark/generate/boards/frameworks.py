@@ -24,7 +24,7 @@ _WHICH = ("candidate", "execution", "precision", "workers", "batch")
 def board() -> Dashboard:
     """Return the dashboard `Framework comparison`."""
     variables = of_scenario(names.VERDICT, choices, ("execution", "precision", "workers"))
-    return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _cost(), _devices(), _over_time()])
+    return built(_PAGE, variables, [_verdict(), _speed(), _steps(), _input(), _cost(), _devices(), _over_time()])
 
 
 def _bars(title: str, about: str, unit: str, metric: Metric) -> Panel:
@@ -95,6 +95,34 @@ def _steps() -> Row:
 
 def _of_steps(stat: str) -> str:
     return f'{_CELLS}, stat="{stat}"'
+
+
+def _input() -> Row:
+    """Return what feeding and lengths cost; of samples of one length that stay on the device it shows nothing."""
+    rate = by(_WHICH, names.THROUGHPUT, _CELLS)
+    fed = panels.rows(
+        "Input",
+        "How long steps wait for their batches, and how fast the feed is without training: a feed that is hardly faster"
+        " than the training limits it.",
+        _WHICH,
+        [
+            _column("waits", names.INPUT_WAIT, unit="percentunit", decimals=1),
+            _column("feed alone", names.INPUT_CEILING),
+            Column("over training", f"{by(_WHICH, names.INPUT_CEILING, _CELLS)} / {rate}", "none"),
+        ],
+    )
+    lengths = panels.rows(
+        "Batches of different lengths",
+        "Tokens a second count no padding. Compilations are those for new shapes, in one launch.",
+        _WHICH,
+        [
+            _column("tokens/s", names.TOKENS, unit="none", decimals=0),
+            _column("padding", names.PADDING, unit="percentunit", decimals=1),
+            _column("compiled again", names.RECOMPILES, unit="none", decimals=0),
+            _column("compiling took", names.COMPILE_SECONDS, unit="s", decimals=1),
+        ],
+    )
+    return Row("Input", 9, ((12, fed), (12, lengths)))
 
 
 def _cost() -> Row:
