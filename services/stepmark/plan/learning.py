@@ -15,14 +15,13 @@ from stepmark.plan.estimate import (
     COMPILED_FIRST_STEP_SECONDS,
     LAUNCH_SECONDS,
     RAY_START_SECONDS,
-    STEP_SECONDS,
     ZYGOTE_SECONDS,
 )
 from stepmark.plan.probes import launches, wanted_checks
 from stepmark.scenario.model import Scenario
 from stepmark.scenario.target import Target
 
-EVALUATION_SECONDS = 0.1
+LEARNING_STEP_SECONDS, EVALUATION_SECONDS = 0.003, 0.01  # Models that learn in some hundred steps are small.
 
 
 def target_of(scenario: Scenario) -> Target:
@@ -61,7 +60,7 @@ def estimate_learning_seconds(plan: Plan, launcher: str) -> float:
     blocks, target = learning_blocks(plan), target_of(plan.scenario)
     total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
     total += CHECK_SECONDS * len(launches(wanted_checks(plan)))
-    training = target.max_steps * STEP_SECONDS + target.max_steps / target.evaluate_every_steps * EVALUATION_SECONDS
+    training = target.max_steps * LEARNING_STEP_SECONDS + target.max_steps / target.evaluate_every_steps * EVALUATION_SECONDS
     for block in blocks:
         engines = {launch.cell.engine for launch in block}
         total += sum(ZYGOTE_SECONDS.get(engine, 1.0) for engine in engines)

@@ -76,6 +76,7 @@ def said(question: Question, summary: Answer) -> list[str]:
         "memory": _memory(summary),
         "break-even": paid,
         "lengths": _lengths(summary),
+        "parity": _alike(summary),
         "input": [_fed(cell, cell.feeding) for cell in summary.cells if cell.feeding is not None],
     }[question.answered_by]
     return list(dict.fromkeys([*asked, *verdicts, *paid]))
@@ -99,6 +100,25 @@ def _lengths(summary: Summary) -> list[str]:
     first = f"{words.cell_name(cell)} trains most real tokens per second, {most:,.0f}"
     others = [f"{words.cell_name(other)} {rate / most:.2f} times as many" for rate, other in fewer]
     return [f"{'; '.join([first, *others])}.", *(f"{line}." for line in lengths.lines(summary))]
+
+
+def _alike(summary: Summary) -> list[str]:
+    """Return how far each engine's training is from the reference's, by the parity checks of the cells as timed."""
+    named = {cell.key: words.cell_name(cell) for cell in summary.cells}
+    found = []
+    for certificate in summary.certificates:
+        stages = {stage.name: stage for stage in certificate.stages}
+        timed, exact = stages.get("as timed"), stages.get("float64")
+        if timed is None or timed.engine == timed.reference_engine:
+            continue
+        in_float64 = "" if exact is None else f", and by {exact.figures.worst:.1e} in float64"
+        found.append(
+            f"{named[certificate.cell]} learns what {timed.reference_engine} does from the same weights and samples: "
+            f"logits, losses, gradients and weights differ by {timed.figures.worst:.1e} at most{in_float64}."
+            if timed.passed
+            else f"{named[certificate.cell]} does not learn what {timed.reference_engine} does: {timed.problem}."
+        )
+    return found
 
 
 def _fed(cell: CellResult, fed: Feeding) -> str:

@@ -20,8 +20,8 @@ class Question(BaseModel):
     `name` is the file's name without its suffix, and begins with the number. `source` names the public threads in which
     the question is asked. `cost` says for about how long the scenario runs on two cores, and what it needs.
     `cannot_tell` says what its answer does not answer. `answered_by` is what an answer begins with: the verdicts on
-    step times, the memory of the cells, when a slower start has paid, what samples of different lengths cost, or how
-    long steps wait for their input. `measured_by` is the verb that measures it.
+    step times, the memory of the cells, when a slower start has paid, what samples of different lengths cost, how long
+    steps wait for their input, or how far the engines' training is from each other's. `measured_by` is the verb that measures it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,7 @@ class Question(BaseModel):
     source: Text
     cost: Text
     cannot_tell: Text
-    answered_by: Literal["verdicts", "memory", "break-even", "lengths", "input"] = "verdicts"
+    answered_by: Literal["verdicts", "memory", "break-even", "lengths", "input", "parity"] = "verdicts"
     measured_by: Literal["run", "time-to-accuracy"] = "run"
     scenario: Scenario
 

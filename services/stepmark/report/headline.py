@@ -16,7 +16,7 @@ _DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable differ
 def headlines(comparisons: Iterable[Comparison]) -> list[str]:
     """Return a sentence for each comparison, decided ones first.
 
-    Many comparisons give one sentence for each pair of candidates.
+    Many comparisons give one sentence for each pair of candidates, which counts where there are several of the pair.
     """
     found = sorted(comparisons, key=lambda one: one.verdict == "inconclusive")
     if not found:
@@ -26,7 +26,10 @@ def headlines(comparisons: Iterable[Comparison]) -> list[str]:
     pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
     for one in found:
         pairs[words.sides(one)].append(one)
-    return [_pair(ours, theirs, of_pair) for (ours, theirs), of_pair in pairs.items()]
+    return [
+        sentence(of_pair[0], found) if len(of_pair) == 1 else _pair(ours, theirs, of_pair)
+        for (ours, theirs), of_pair in pairs.items()
+    ]
 
 
 def of_run(summary: Summary) -> list[str]:

@@ -7,7 +7,8 @@ import pytest
 
 from conftest import scenario_document
 from stepmark.launch.spec import RankOutcome
-from stepmark.orchestrate import largest
+from stepmark.orchestrate import largest as largest_module
+from stepmark.orchestrate import own_session
 from stepmark.orchestrate.largest import LargestBatch, largest_batches
 from stepmark.orchestrate.switchboard import Arrival
 from stepmark.plan.blocks import Launch, Plan, make_plan
@@ -59,7 +60,7 @@ def plan(*names: str, engine: str = "sleeper", strategy: str = "parallel", **cha
 
 
 def found(monkeypatch: pytest.MonkeyPatch, made: Plan, limit: int = 1000) -> dict[str, LargestBatch]:
-    monkeypatch.setattr(largest, "SESSIONS", {"bare": FakeSession})
+    monkeypatch.setattr(own_session, "SESSIONS", {"bare": FakeSession})
     results = largest_batches(made, "bare", limit, lambda *_: None)
     return {one.cell.split(".")[0]: one for one in results}
 
@@ -86,7 +87,7 @@ def test_peak_memory_is_that_of_the_device(on_gpu: bool, memory: DeviceMemory | 
     known: dict[str, Any] = {"peak_memory_bytes": 7, "device_memory": memory}
     known["device"] = DeviceFacts.model_construct(**dict[str, Any]()) if on_gpu else None
     report = RankReport.model_construct(**known)
-    assert largest._peak_bytes(report) == expected
+    assert largest_module._peak_bytes(report) == expected
 
 
 def test_nothing_beyond_the_limit_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

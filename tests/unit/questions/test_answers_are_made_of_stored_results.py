@@ -53,6 +53,8 @@ def test_an_answer_begins_with_what_is_asked_for() -> None:
     assert f"needs least memory, {known[0] / 2**20:,.0f} MiB" in first
     assert f"{known[-1] / known[0]:.2f} times as much" in first
     assert rest == said(QUESTION, SUMMARY)
+    of_parity = next(one for one in questions() if one.answered_by == "parity")
+    assert "learns what torch does from the same weights and samples" in said(of_parity, SUMMARY)[0]
     of_compiling = next(one for one in questions() if one.answered_by == "break-even")
     of_one = SUMMARY.comparisons[0].model_copy(update={"reference": SUMMARY.comparisons[0].candidate})
     assert said(of_compiling, SUMMARY.model_copy(update={"comparisons": (of_one,)}))[0] == (

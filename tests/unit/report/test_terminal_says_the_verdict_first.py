@@ -62,6 +62,11 @@ def test_decided_comparisons_come_first_and_many_comparisons_are_counted() -> No
     assert line == "keras against torch: slower in 2, inconclusive in 3 of 5 comparisons."
 
 
+def test_a_pair_with_one_comparison_is_told_with_its_ratio_however_many_pairs_there_are() -> None:
+    several = [comparison("slower", 2.0).model_copy(update={"candidate": f"c{number}"}) for number in range(5)]
+    assert all("needs 2.00 times as long a step" in line for line in headline.headlines(several))
+
+
 def test_a_busy_machine_is_mentioned_with_the_verdict() -> None:
     summary = example()
     cells = [

@@ -22,6 +22,7 @@ COUNTS = {
     "stepmark_hub_configurations",
     "stepmark_hub_configurations_left_out", "stepmark_live_launches_done", "stepmark_live_launches_planned",
     "stepmark_controller_scenarios", "stepmark_controller_namespace_listed", "stepmark_controller_active",
+    "stepmark_recompiles",
 }  # fmt: skip
 
 
