@@ -1,8 +1,8 @@
 """The tables of the database: what was received, and what was derived from it. Times are Unix seconds, UTC.
 
 Received rows are written once and never changed, except an execution's state. Derived rows (`summaries`, `cells`,
-`cell_devices`, `cell_inputs`, `comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a figure have a
-`row_sha256` and are written and read through `rows`. A change needs a migration in `migrations/versions`.
+`cell_devices`, `cell_inputs`, `comparisons`, `latest`) may be dropped and derived again. Rows whose values reach a
+figure have a `row_sha256` and are written and read through `rows`. A change needs a migration in `migrations/versions`.
 """
 
 import sqlalchemy as sa

@@ -43,7 +43,9 @@ def of_launch(launch: Launch, outcomes: list[RankOutcome]) -> dict[str, Any]:
         "cell": launch.cell.key,
         "block": max(launch.block, 0),
         "position": launch.position,
-        "started_at": datetime.fromtimestamp(min(o.started_at for o in outcomes), UTC).isoformat(timespec="milliseconds"),
+        "started_at": datetime.fromtimestamp(min(o.started_at for o in outcomes), UTC).isoformat(
+            timespec="milliseconds"
+        ),
         "wall_seconds": max(outcome.wall_seconds for outcome in outcomes),
         "failure": root_cause(outcomes),
     }

@@ -60,7 +60,9 @@ def estimate_learning_seconds(plan: Plan, launcher: str) -> float:
     blocks, target = learning_blocks(plan), target_of(plan.scenario)
     total = RAY_START_SECONDS if launcher == "ray" else BARE_START_SECONDS
     total += CHECK_SECONDS * len(launches(wanted_checks(plan)))
-    training = target.max_steps * LEARNING_STEP_SECONDS + target.max_steps / target.evaluate_every_steps * EVALUATION_SECONDS
+    training = (
+        target.max_steps * LEARNING_STEP_SECONDS + target.max_steps / target.evaluate_every_steps * EVALUATION_SECONDS
+    )
     for block in blocks:
         engines = {launch.cell.engine for launch in block}
         total += sum(ZYGOTE_SECONDS.get(engine, 1.0) for engine in engines)

@@ -21,7 +21,8 @@ class Question(BaseModel):
     the question is asked. `cost` says for about how long the scenario runs on two cores, and what it needs.
     `cannot_tell` says what its answer does not answer. `answered_by` is what an answer begins with: the verdicts on
     step times, the memory of the cells, when a slower start has paid, what samples of different lengths cost, how long
-    steps wait for their input, or how far the engines' training is from each other's. `measured_by` is the verb that measures it.
+    steps wait for their input, or how far the engines' training is from each other's. `measured_by` is the verb that
+    measures it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -98,7 +98,9 @@ DEVICE_POWER = _cell("device_power_watts", "watts", "Mean power of a worker's GP
 DEVICE_CAPPED = _cell(
     "device_power_capped_ratio", "ratio of the time", "Share of the time in which the power limit lowered the clocks."
 )
-INPUT_WAIT = _cell("input_wait_ratio", "ratio of the time", "Share of the measured time in which ranks waited for input.")
+INPUT_WAIT = _cell(
+    "input_wait_ratio", "ratio of the time", "Share of the measured time in which ranks waited for input."
+)
 INPUT_CEILING = _cell(
     "input_ceiling_samples_per_second", "samples per second", "What the feed gives to all workers without training."
 )
