@@ -3,26 +3,23 @@
 Cells are compared within blocks, in which all have the same initial weights and the same samples in the same order.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from stepmark.analysis.compare import Verdict, parity_of
 from stepmark.analysis.intervals import Estimate, arithmetic_mean, typical
+from stepmark.analysis.learning_launches import FIGURES, Figure, Launches, Trained, figure_of, trained_launches
 from stepmark.analysis.pairs import pairs
 from stepmark.analysis.step_times import SummaryModel
 from stepmark.analysis.within_blocks import Sides, judged
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.results.environment import Environment
-from stepmark.results.learning import LearningRecord, LearningRecords, LearningReport
+from stepmark.results.learning import LearningRecord, LearningRecords
 from stepmark.scenario.model import Scenario
-
-Figure = Literal["steps", "seconds", "joules", "accuracy"]
-FIGURES: tuple[Figure, ...] = get_args(Figure)
 
 State = Literal["reached", "not reached", "failed", "unsupported"]
 LearningVerdict = Literal[
@@ -42,7 +39,9 @@ class LearningResult(SummaryModel):
     `steps`, `seconds` and `joules` are those until the first evaluation at which the target was reached, and are None
     unless every launch reached it; joules are None on CPU cores too. `accuracy` is that after the last step. `launches`
     counts the launches that did not fail, and `reached` those of them that reached the target. `state` is `reached`
-    only if all did. `problem` says why the cell is unsupported, or is the cause of the first launch that failed.
+    only if all did. `disturbed` counts the launches from which others took more of the cores than the scenario allows:
+    their seconds and joules count nowhere. `problem` says why the cell is unsupported, or is the cause of the first
+    launch that failed.
     """
 
     cell: str
@@ -53,6 +52,7 @@ class LearningResult(SummaryModel):
     accuracy: Estimate | None = None
     launches: int = 0
     reached: int = 0
+    disturbed: int = 0
     problem: str = ""
 
 
@@ -98,24 +98,11 @@ class LearningSummary(SummaryModel):
     environment: Environment
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """Store one launch: what it began from, its final accuracy, and the figures at the target, None if not reached."""
-
-    began_from: tuple[str, str, str]
-    accuracy: float
-    at_target: Mapping[Figure, float] | None
-
-
-_Launches = Mapping[str, Mapping[int, _Trained]]
-"""The launches that did not fail, by cell and block."""
-
-
 def learning_summary(scenario: Scenario, records: LearningRecords) -> LearningSummary:
     """Return what the launches of this scenario, which has a target, say."""
     target = scenario.spec.target
     assert target.accuracy is not None
-    trained = _trained(records.launches, target.accuracy)
+    trained = trained_launches(records.launches, target.accuracy)
     first = next((rank for launch in records.launches for rank in launch.ranks), None)
     return LearningSummary(
         scenario=scenario.name,
@@ -136,31 +123,7 @@ def learning_summary(scenario: Scenario, records: LearningRecords) -> LearningSu
     )
 
 
-def _trained(records: Iterable[LearningRecord], accuracy: float) -> _Launches:
-    found: dict[str, dict[int, _Trained]] = defaultdict(dict)
-    for record in records:
-        if record.ranks:
-            found[record.cell][record.block] = _launch(record.ranks, accuracy)
-    return found
-
-
-def _launch(ranks: Sequence[LearningReport], accuracy: float) -> _Trained:
-    """Join the ranks of a launch. A window lasts as long as on its slowest rank, and takes the energy of all ranks."""
-    labels = ranks[0].test_labels
-    seconds = np.max([[one.nanoseconds for one in rank.evaluations] for rank in ranks], axis=0).cumsum() / 1e9
-    known = all(one.joules is not None for rank in ranks for one in rank.evaluations)
-    joules = np.sum([[one.joules or 0.0 for one in rank.evaluations] for rank in ranks], axis=0).cumsum()
-    correct = [one.correct for one in ranks[0].evaluations]
-    reached = next((index for index, count in enumerate(correct) if count >= accuracy * labels), None)
-    at_target: dict[Figure, float] | None = None
-    if reached is not None:
-        at_target = {"steps": float(ranks[0].evaluations[reached].steps), "seconds": float(seconds[reached])}
-        at_target |= {"joules": float(joules[reached])} if known and joules[reached] > 0 else {}
-    # A launch that predicts nothing right is counted as if it did half a label, since its logarithm is taken.
-    return _Trained(ranks[0].began_from, max(correct[-1], 0.5) / labels, at_target)
-
-
-def _result(cell: Cell, records: Sequence[LearningRecord], launches: Mapping[int, _Trained]) -> LearningResult:
+def _result(cell: Cell, records: Sequence[LearningRecord], launches: Mapping[int, Trained]) -> LearningResult:
     if cell.unsupported is not None:
         return LearningResult(cell=cell.key, state="unsupported", problem=cell.unsupported)
     own = [record for record in records if record.cell == cell.key]
@@ -168,15 +131,20 @@ def _result(cell: Cell, records: Sequence[LearningRecord], launches: Mapping[int
     if not launches:
         return LearningResult(cell=cell.key, state="failed", problem=problem)
     reached = sum(one.at_target is not None for one in launches.values())
+    disturbed = sum(one.disturbed for one in launches.values())
     whole = reached == len(launches)
-    at_target = {figure: _figure(launches, figure) for figure in ("steps", "seconds", "joules")} if whole else {}
+    at_target = {figure: figure_of(launches, figure) for figure in ("steps", "seconds", "joules")} if whole else {}
     return LearningResult(
         cell=cell.key,
         state="failed" if problem else ("reached" if whole else "not reached"),
-        **{figure: _typical(values, len(launches)) for figure, values in at_target.items()},
+        **{
+            figure: _typical(values, len(launches) - (0 if figure == "steps" else disturbed))
+            for figure, values in at_target.items()
+        },
         accuracy=_mean_share([one.accuracy for one in launches.values()]),
         launches=len(launches),
         reached=reached,
+        disturbed=disturbed,
         problem=problem,
     )
 
@@ -190,18 +158,7 @@ def _mean_share(values: Sequence[float]) -> Estimate:
 
 
 def _typical(values: Mapping[int, float], launches: int) -> Estimate | None:
-    return typical(np.array(list(values.values()))) if len(values) == launches else None
-
-
-def _figure(launches: Mapping[int, _Trained], figure: Figure) -> dict[int, float]:
-    """Return a figure by block, of the launches that have it."""
-    if figure == "accuracy":
-        return {block: one.accuracy for block, one in launches.items()}
-    return {
-        block: one.at_target[figure]
-        for block, one in launches.items()
-        if one.at_target is not None and figure in one.at_target
-    }
+    return typical(np.array(list(values.values()))) if 0 < len(values) == launches else None
 
 
 @dataclass(frozen=True)
@@ -220,18 +177,18 @@ class _Case:
     withheld: str
 
 
-def _comparisons(scenario: Scenario, records: LearningRecords, trained: _Launches) -> Iterator[LearningComparison]:
+def _comparisons(scenario: Scenario, records: LearningRecords, trained: Launches) -> Iterator[LearningComparison]:
     for figure in FIGURES:
         cases = list(_cases(scenario, records, trained, figure))
         yield from _judged(figure, cases, scenario)
 
 
-def _cases(scenario: Scenario, records: LearningRecords, trained: _Launches, figure: Figure) -> Iterator[_Case]:
+def _cases(scenario: Scenario, records: LearningRecords, trained: Launches, figure: Figure) -> Iterator[_Case]:
     certificates = {certificate.cell: certificate for certificate in records.certificates}
     compared = {(pair.cell.key, pair.base.key): pair for pair in pairs(scenario, records.cells)}
     for (cell, base), pair in compared.items():
         ours, theirs = trained.get(cell, {}), trained.get(base, {})
-        figures = _figure(ours, figure), _figure(theirs, figure)
+        figures = figure_of(ours, figure), figure_of(theirs, figure)
         if not ours or not theirs or (figure == "joules" and not (figures[0] and figures[1])):
             continue
         parity, comparable = parity_of(pair.cell, pair.base, certificates)
@@ -243,13 +200,13 @@ def _cases(scenario: Scenario, records: LearningRecords, trained: _Launches, fig
         yield _Case(cell, base, *figures, parity, _largest_error(certificates, cell, base), withheld)
 
 
-def _other_beginnings(ours: Mapping[int, _Trained], theirs: Mapping[int, _Trained]) -> str:
+def _other_beginnings(ours: Mapping[int, Trained], theirs: Mapping[int, Trained]) -> str:
     """Return that two cells of a block were not given the same work; empty if they were."""
     other = [block for block in ours.keys() & theirs.keys() if ours[block].began_from != theirs[block].began_from]
     return f"in {len(other)} blocks the two began from other weights, samples or orders" if other else ""
 
 
-def _not_reached(cell: str, base: str, trained: _Launches) -> str:
+def _not_reached(cell: str, base: str, trained: Launches) -> str:
     """Return how often the target was reached where it was not always; empty if it was."""
     counts = {key: [one.at_target is not None for one in trained[key].values()] for key in (cell, base)}
     if all(map(all, counts.values())):

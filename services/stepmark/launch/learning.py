@@ -17,6 +17,7 @@ from stepmark.engines._protocol import Engine, Weights
 from stepmark.errors import ModelRefused
 from stepmark.launch import loop, reporting
 from stepmark.launch.group import ControlGroup
+from stepmark.launch.interference import Meter
 from stepmark.launch.lesson import Lesson
 from stepmark.launch.own_model import SAME
 from stepmark.launch.spec import LaunchSpec
@@ -51,9 +52,11 @@ def learn(
     loop.agree_on_stretch(recorder, target.max_steps)
     recorder.begin_anew()
     evaluations = []
-    for done in range(0, target.max_steps, target.evaluate_every_steps):
-        steps = min(target.evaluate_every_steps, target.max_steps - done)
-        evaluations.append(_evaluated(spec, recorder, exam, done + steps, steps))
+    meter = Meter(spec.placement.cpus, spec.measurement.max_taken_share)
+    with meter.measuring():
+        for done in range(0, target.max_steps, target.evaluate_every_steps):
+            steps = min(target.evaluate_every_steps, target.max_steps - done)
+            evaluations.append(_evaluated(spec, recorder, exam, done + steps, steps))
     return LearningReport(
         rank=its.rank,
         seed=spec.launch.seed,
@@ -66,6 +69,9 @@ def learn(
         learning_rate=rate,
         evaluations=tuple(evaluations),
         flags=engine.flags(),
+        host=spec.placement.node,
+        cpus=spec.placement.cpus,
+        interference=meter.found,
     )
 
 

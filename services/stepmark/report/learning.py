@@ -67,6 +67,12 @@ def sentences(summary: LearningSummary) -> Iterator[str]:
     """Yield the headlines, then what may be claimed of each comparison, and how it was measured."""
     yield from headlines(summary)
     yield from map(_sentence, summary.comparisons)
+    disturbed = sum(one.disturbed for one in summary.results)
+    if disturbed:
+        yield (
+            f"{disturbed} of {sum(one.launches for one in summary.results)} launches were disturbed by others on the "
+            "machine; their seconds and joules are left out. Measure on a machine with nothing else on it."
+        )
     yield how(summary)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from stepmark.results.base import Count, Finite, Long, RecordModel, Text
 from stepmark.results.certificate import Certificate, Digest
 from stepmark.results.own_file import OwnFile, OwnLaunch
+from stepmark.results.record import Interference
 
 FILE = "time-to-accuracy.json"
 
@@ -33,7 +34,8 @@ class LearningReport(RecordModel):
     `seed` decided on the initial weights and on the order of the samples, whose digests are `weights_digest` (in
     float32, as the engine holds them) and `order_digest` (the numbers of the training samples, of all steps).
     `data_digest` is that of the samples' source. `train_samples` and `test_samples` count the samples of both parts,
-    and `test_labels` the labels that are predicted in an evaluation.
+    and `test_labels` the labels that are predicted in an evaluation. `interference` says what others took of the cores
+    `cpus` of `host` from the first step of the training to the last evaluation; None is unknown.
     """
 
     rank: Count
@@ -47,6 +49,9 @@ class LearningReport(RecordModel):
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     evaluations: Annotated[tuple[Evaluation, ...], Field(min_length=1, max_length=5000)]
     flags: Annotated[dict[Text, Text], Field(max_length=64)]
+    host: Text = ""
+    cpus: Annotated[tuple[Count, ...], Field(max_length=4096)] = ()
+    interference: Interference | None = None
 
     @property
     def began_from(self) -> tuple[str, str, str]:

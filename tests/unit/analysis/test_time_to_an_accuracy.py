@@ -12,7 +12,7 @@ from stepmark.plan.cells import Machine
 from stepmark.report.learning import sentences
 from stepmark.results.certificate import Certificate
 from stepmark.results.learning import Evaluation, LearningRecord, LearningRecords, LearningReport
-from stepmark.results.record import Failure
+from stepmark.results.record import Failure, Interference
 from stepmark.scenario.load import scenario_from_object
 from unit.report.example_summary import example
 
@@ -106,6 +106,20 @@ def test_a_launch_that_never_reaches_the_target_leaves_the_cell_without_a_time_a
     assert compared(found, "steps").verdict == compared(found, "seconds").verdict == "inconclusive"
     assert f"{OTHER.key} reached the target in 6 of 7 launches" in compared(found, "steps").reason
     assert any("is not reached in 1 of 7 launches" in line for line in sentences(found))
+
+
+def test_seconds_of_a_disturbed_launch_count_nowhere_and_its_steps_do() -> None:
+    taken = Interference(
+        seconds=1.0, cores=1, limit_share=0.2, busy_cpu_seconds=1.0, own_cpu_seconds=0.4, run_delay_seconds=0.6
+    )
+    slow = report(CURVE, milliseconds=80.0).model_copy(update={"cpus": (0,), "interference": taken})
+    found = summary(*blocks(CURVE)[:-1], record(OTHER.key, 6, slow))
+    other = found.results[1]
+    assert (other.launches, other.disturbed, compared(found, "steps").blocks) == (7, 1, 7)
+    assert other.seconds is not None
+    assert other.seconds.value == pytest.approx(0.03)
+    assert compared(found, "seconds").blocks == 6
+    assert any(line.startswith("1 of 14 launches were disturbed") for line in sentences(found))
 
 
 def test_a_cell_that_takes_twice_the_seconds_in_equally_many_steps_is_slower_and_needs_no_more_steps() -> None:

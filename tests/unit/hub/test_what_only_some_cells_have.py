@@ -56,7 +56,8 @@ def test_waits_of_a_cell_are_kept_and_what_was_not_timed_is_unknown() -> None:
 
 def test_real_tokens_and_recompiles_of_a_cell_are_kept() -> None:
     lengths = LengthFigures(
-        shapes=3, padding_ratio=0.25, tokens_per_second=Rate.model_construct(median=9000.0), recompiles=2.0,
+        shapes=3, padding_ratio=0.25, recompiles=2.0,
+        tokens_per_second=Rate.model_construct(median=9000.0, low=None, high=None),
         graph_breaks=None, compile_seconds=6.5, first_visit_seconds=None,
     )  # fmt: skip
     row = input_row(cell(lengths=lengths))
