@@ -14,19 +14,14 @@ from typing import Any
 
 os.environ["KERAS_TORCH_DEVICE"] = "meta"
 
+from small_models import SMALL
+
 from stepmark import catalog
 from stepmark.engines import _torch_device
 from stepmark.engines._device import GPU
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
 
-SMALL: dict[str, dict[str, Any]] = {
-    "mlp": {"hidden": 16},
-    "resnet": {"depth": 8, "imageSize": 8, "channels": 1, "classes": 10},
-    "lstm": {"vocabulary": 20, "length": 6, "embedding": 8, "hidden": 8},
-    "transformer": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8, "classes": 10},
-    "gpt": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8},
-}
 CHANGES: dict[str, dict[str, Any]] = {
     "float32": {},
     "bfloat16": {"precision": "bfloat16"},

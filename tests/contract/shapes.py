@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import small_models
 
 from stepmark import catalog
 from stepmark.engines._optimizers import RATES
@@ -21,9 +22,9 @@ LENGTHS, LONGEST = (3, 6, 5), 8
 SEQUENCE = (5, 5, 3, 3, 5, 7, 3)
 """The lengths of the steps of which compilations are counted: three distinct ones, and repeats of each."""
 SMALL: dict[str, dict[str, Any]] = {
-    "lstm": {"vocabulary": 20, "length": LONGEST, "embedding": 8, "hidden": 8},
-    "transformer": {"vocabulary": 20, "length": LONGEST, "layers": 1, "heads": 2, "width": 8, "classes": 10},
-    "gpt": {"vocabulary": 20, "length": LONGEST, "layers": 1, "heads": 2, "width": 8},
+    model: params | {"length": LONGEST}
+    for model, params in small_models.SMALL.items()
+    if catalog.load_workload(model).with_lengths(padded=True) is not None
 }
 WAYS = ((), ("bucketed",), ("dynamic-length",))
 ANY_SHAPE = ("dynamic-length", "dynamic-compile")

@@ -16,17 +16,11 @@ from typing import Any
 import pytest
 
 from conftest import COMPILE_QUICKLY, needs, trained_models
+from contract.small_models import SMALL
 from stepmark import catalog
 from stepmark.engines._support import WAYS_TO_FEED
 
-SMALL = {
-    "mlp": {"hidden": 16},
-    "resnet": {"depth": 8, "imageSize": 8, "channels": 1, "classes": 10},
-    "lstm": {"vocabulary": 20, "length": 6, "embedding": 8, "hidden": 8},
-    "transformer": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8, "classes": 10},
-    "gpt": {"vocabulary": 20, "length": 6, "layers": 1, "heads": 2, "width": 8},
-    "scripted": {"stepSeconds": 0.001},
-}
+PARAMS = SMALL | {"scripted": {"stepSeconds": 0.001}}
 REAL = [name for name in catalog.engine_names() if name != "sleeper"]
 
 
@@ -152,7 +146,7 @@ def processes() -> "dict[str, Future[subprocess.CompletedProcess[str]]]":
 
 
 def process(engine: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", CODE, engine, json.dumps(jobs(engine)), json.dumps(SMALL)]
+    command = [sys.executable, "-c", CODE, engine, json.dumps(jobs(engine)), json.dumps(PARAMS)]
     return subprocess.run(command, env=os.environ | COMPILE_QUICKLY, capture_output=True, text=True, check=False)
 
 
@@ -170,6 +164,10 @@ def everything(engine: str) -> dict[str, dict[str, Any]]:
 def seen(engine: str, **job: Any) -> dict[str, Any]:
     job.setdefault("execution", support(engine).default_execution)
     return everything(engine)[json.dumps({key: job[key] for key in ("model", "execution", *job)})]
+
+
+def test_every_model_has_a_small_size_for_tests() -> None:
+    assert set(SMALL) == set(trained_models())
 
 
 PAIRS = [(e, m, x) for e in catalog.engine_names() for m in models(e) for x in levels(support(e).executions)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from conftest import needs
+from conftest import needs, trained_models
 from stepmark import catalog
 from stepmark.workloads._protocol import InputSpec
 
@@ -12,22 +12,18 @@ GPT2 = {"layers": 12, "heads": 12, "width": 768, "length": 1024, "vocabulary": 5
 LONG = {"layers": 1, "heads": 2, "width": 64, "length": 2048}  # Five of six FLOPs are attention's.
 SHORT = {"layers": 3, "heads": 1, "width": 8, "length": 3, "vocabulary": 5}
 
-CASES = [
-    ("mlp", {}),
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((model, {}) for model in trained_models()),
     ("mlp", {"layers": 1, "hidden": 3}),
     ("resnet", {"depth": 8, "imageSize": 32, "classes": 10}),
     ("resnet", {"depth": 18, "imageSize": 32, "classes": 10}),
-    ("resnet", {"depth": 18, "imageSize": 224}),
     ("resnet", {"depth": 34, "imageSize": 225}),
     ("resnet", {"depth": 50}),
-    ("lstm", {}),
     ("lstm", {"length": 32, "embedding": 48, "hidden": 96}),
     ("lstm", {"length": 80, "embedding": 128, "hidden": 16}),
-    ("transformer", {}),
     ("transformer", GPT2),
     ("transformer", LONG),
     ("transformer", SHORT),
-    ("gpt", {}),
     ("gpt", GPT2),
     ("gpt", LONG),
     ("gpt", SHORT),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import needs
+from conftest import needs, trained_models
 from stepmark import catalog
 from stepmark.terms import DeviceKind
 
@@ -49,7 +49,7 @@ def asked() -> dict[str, Any]:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_workload_trains_with_every_tensor_on_the_device(engine: str) -> None:
     found = problems(engine)
-    assert len(found) == 5 * 6
+    assert len(found) == len(trained_models()) * 6
     assert set(found.values()) == {""}, found
 
 
@@ -57,7 +57,7 @@ def test_every_workload_trains_with_every_tensor_on_the_device(engine: str) -> N
 @pytest.mark.parametrize("mistake", ["model-not-moved", "batches-not-moved"])
 def test_a_tensor_that_is_left_on_the_cpu_is_noticed(engine: str, mistake: str) -> None:
     found = problems(engine, mistake)
-    assert len(found) == 5 * 2
+    assert len(found) == len(trained_models()) * 2
     assert all(found.values()), found
 
 

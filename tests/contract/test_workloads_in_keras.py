@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from conftest import needs
+from contract.small_models import SMALL
 from stepmark import catalog
 
 CASES = [
+    *SMALL.items(),
     ("mlp", {"layers": 3, "hidden": 5}),
     ("resnet", {"depth": 8, "imageSize": 16, "classes": 3}),
     ("resnet", {"depth": 50, "imageSize": 64, "stem": "standard"}),

@@ -13,7 +13,8 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from on_meta import CONTEXT, SMALL, engine_on_meta
+from on_meta import CONTEXT, engine_on_meta
+from small_models import SMALL
 
 from stepmark import catalog
 from stepmark.engines import _torch_device

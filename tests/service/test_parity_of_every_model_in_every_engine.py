@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from conftest import COMPILE_QUICKLY, CommandLine, needs, trained_models
+from contract.small_models import SMALL
+from stepmark import catalog
 from stepmark.cli.main import app
 from stepmark.launch import spawn
 from stepmark.orchestrate import rank
@@ -25,13 +27,7 @@ CANDIDATES = [
     {"name": "keras-jax", "engine": "keras-jax", "strategy": "data-parallel"},
     {"name": "tf-keras", "engine": "tf-keras", "strategy": "mirrored"},
 ]
-SMALL = {
-    "mlp": {"hidden": 64},
-    "resnet": {"depth": 8, "imageSize": 16, "channels": 1, "classes": 10},
-    "lstm": {"length": 8, "embedding": 32, "hidden": 32},
-    "transformer": {"length": 8, "layers": 1, "width": 32, "heads": 2},
-    "gpt": {"length": 8, "layers": 1, "width": 32, "heads": 2},
-}
+MLP = {"model": "mlp", "params": {"hidden": 64}}
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +106,7 @@ def parity(stepmark: CommandLine, **changes: object) -> tuple[int, dict[str, dic
 def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: str) -> None:
     code, found = parity(stepmark, workload={"model": model, "params": SMALL[model]}, candidates=CANDIDATES)
     assert len(found) == 2 * len(CANDIDATES)
-    apart = {"keras-jax.compiled.float32.w2"} if model == "resnet" else set()
+    apart = {"keras-jax.compiled.float32.w2"} if catalog.load_workload(model).uses_batch_statistics else set()
     assert {cell for cell, c in found.items() if c["badge"] == "not comparable"} == apart
     assert code == (1 if apart else 0)
     for cell in apart:  # JAX sees the global batch in BatchNorm, which makes another model.
@@ -123,7 +119,7 @@ def test_every_engine_is_proven_or_gives_a_reason(stepmark: CommandLine, model: 
 def test_accumulation_clipping_precision_and_compilers_are_proven(stepmark: CommandLine) -> None:
     code, found = parity(
         stepmark,
-        workload={"model": "mlp", "params": SMALL["mlp"]},
+        workload=MLP,
         candidates=[c for c in CANDIDATES if c["name"] in ("ddp", "fsdp", "explicit", "keras-jax", "tf-keras")],
         training={"gradientAccumulation": 2, "clipGlobalNorm": 0.5},
         sweep={"execution": ["default", "compiled"], "precision": ["float32", "bfloat16", "float16"]},
@@ -163,7 +159,7 @@ def test_one_keras_file_is_the_same_model_in_every_keras_before_and_after_it_is_
 
 def test_a_failed_parity_check_is_a_result_that_resume_keeps(stepmark: CommandLine) -> None:
     changes = {
-        "workload": {"model": "mlp", "params": SMALL["mlp"]},
+        "workload": MLP,
         "candidates": CANDIDATES[:1],
         "parity": "required",
         "measurement": {"launches": 2, "launchTimeoutSeconds": 1, "minSteps": 1, "minSeconds": 0},
@@ -183,7 +179,7 @@ def test_the_launches_of_a_resumed_run_are_proven(stepmark: CommandLine) -> None
     """The run has its certificates already, and makes the reference that its launches are compared with again."""
     measurement = {"launches": 2, "minSteps": 10, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
     file = stepmark.scenario(
-        workload={"model": "mlp", "params": SMALL["mlp"]},
+        workload=MLP,
         candidates=CANDIDATES[:2],
         parity="required",
         measurement=measurement,
