@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from stepmark.analysis.families import FAMILY_ERROR, TESTED_AT, Family, MedianShift, Paired, family
 from stepmark.analysis.intervals import Estimate, paired_ratio, ratios_within_blocks
 from stepmark.analysis.pairs import NOTHING, Measured, Pair, pairs
-from stepmark.analysis.settling import established_slope, log_change_ahead
+from stepmark.analysis.settling import WINDOWS_AHEAD, established_slope, log_change_ahead
 from stepmark.plan.cells import Cell
 from stepmark.results.certificate import Certificate
 from stepmark.scenario.model import Scenario
@@ -203,7 +203,8 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
     sides = zip((case.pair.cell.key, case.pair.base.key), slopes, strict=True)
     words = " and ".join(f"{key} by {np.expm1(slope):+.1%}" for key, slope in sides if slope)
     return (
-        f"steps were still changing over the window ({words}), which could explain the difference: raise warmupSeconds"
+        f"steps were still changing over the window ({words}); going on for {WINDOWS_AHEAD} windows, that could "
+        "explain the difference: raise warmupSeconds"
     )
 
 

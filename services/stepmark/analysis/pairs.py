@@ -52,7 +52,10 @@ def pairs(scenario: Scenario, cells: tuple[Cell, ...]) -> Iterator[Pair]:
 
 
 def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
-    """Return the levels at which the cell is compared with this base; none if it is not."""
+    """Return the level at which the cell is compared with this base; none if it is not.
+
+    Where both cells stand for several levels, as JAX's do, they are one pair all the same.
+    """
     spec, shared = scenario.spec, tuple(level for level in cell.levels if level in base.levels)
     if _size(cell) != _size(base):
         return ()
@@ -64,7 +67,7 @@ def _levels(scenario: Scenario, cell: Cell, base: Cell) -> tuple[str, ...]:
         firsts = base.precision == spec.sweep.precision[0] != cell.precision
         return shared[:1] if firsts and cell.candidate == base.candidate else ()
     firsts = base.candidate == _reference_of(cell, scenario) != cell.candidate
-    return shared if firsts and cell.precision == base.precision else ()
+    return shared[:1] if firsts and cell.precision == base.precision else ()
 
 
 def _size(cell: Cell) -> tuple[int, int, int | None]:

@@ -12,6 +12,7 @@ from stepmark.plan.cells import Machine
 from stepmark.scenario.load import scenario_from_object
 
 MACHINE = Machine(places=2, programs=("c++",))
+JAX: tuple[tuple[str, list[str]], ...] = (("padded", []), ("dynamic", ["dynamic-length"]))
 
 
 def plan(compare: str, **sweep: list[str]) -> Plan:
@@ -20,6 +21,15 @@ def plan(compare: str, **sweep: list[str]) -> Plan:
         workload={"model": "mlp", "params": {}}, candidates=candidates, sweep=sweep, compare=compare
     )
     return make_plan(scenario_from_object(document), MACHINE)
+
+
+def test_two_cells_that_stand_for_all_levels_are_compared_once() -> None:
+    candidates = [{"name": name, "engine": "keras-jax", "options": options} for name, options in JAX]
+    document = scenario_document(
+        workload={"model": "gpt", "params": {}}, candidates=candidates, compare="options",
+        sweep={"execution": ["default", "compiled"]}, data={"lengths": {"least": 16, "most": 32, "batches": 2}},
+    )  # fmt: skip
+    assert len(list(compared(make_plan(scenario_from_object(document), MACHINE)))) == 1
 
 
 def compared(made: Plan) -> Iterator[tuple[str, str]]:
