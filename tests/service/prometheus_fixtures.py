@@ -23,7 +23,9 @@ from stepmark.generate.rules import FILE
 from stepmark.plan.cells import Cell, cells
 from stepmark.results.certificate import Certificate
 from stepmark.results.device import DeviceFacts, DeviceMemory, DeviceUse
-from stepmark.results.record import LaunchHeader
+from stepmark.results.feeding import Feeding
+from stepmark.results.record import LaunchHeader, Parts
+from stepmark.results.shapes import BatchTokens, Recompilations
 from stepmark.scenario.load import scenario_from_object
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus") or "", shutil.which("promtool") or ""
@@ -162,7 +164,10 @@ USE = DeviceUse(
 
 
 def results_of_gpus(measured: Results, name: str) -> Results:
-    """Return a campaign of two frameworks on one and two H100, with certificates, energy and `measured` step times."""
+    """Return a campaign of two frameworks on one and two H100, with certificates, energy and `measured` step times.
+
+    Its steps wait for a DataLoader, and a quarter of the tokens that they are given is padding.
+    """
     document = scenario_document(
         workload={"model": "mlp", "params": {"features": 4096, "hidden": 8192}},
         candidates=[
@@ -195,7 +200,10 @@ def _launch(digest: str, cell: Cell, old: dict[str, Any]) -> tuple[str, dict[str
         rank.model_copy(update={
             "flags": {"device_name": H100}, "energy_joules": 31.0, "peak_memory_bytes": 5 << 30,
             "device": DeviceFacts(kind="gpu", name=H100, uuid_tail=f"{rank.rank}"), "device_use": USE,
-            "device_memory": DeviceMemory(used_peak_bytes=7 << 30),
+            "device_memory": DeviceMemory(used_peak_bytes=7 << 30), "parts": _with_pipeline(rank.parts),
+            "feeding": Feeding(way="DataLoader", batch_bytes=1 << 20, wait_nanoseconds=1_000_000),
+            "batch_tokens": BatchTokens(real=(30,), padded=(40,)),
+            "recompilations": Recompilations(recompiles=2, compile_seconds=6.5),
         })
         for rank in header.ranks
     )  # fmt: skip
@@ -203,6 +211,12 @@ def _launch(digest: str, cell: Cell, old: dict[str, Any]) -> tuple[str, dict[str
         update={"launch_id": launch_id, "scenario_digest": digest, "cell": cell, "ranks": ranks}
     )
     return launch_id, {"header": json.loads(changed.model_dump_json()), "steps_npz": old["steps_npz"]}
+
+
+def _with_pipeline(parts: Parts | None) -> Parts:
+    """Return the parts with batches that were taken without training, each in a millisecond."""
+    assert parts is not None
+    return parts.model_copy(update={"nanoseconds": {**parts.nanoseconds, "pipeline": (1_000_000,) * 10}})
 
 
 def _certificate(cell: Cell, reference: Cell) -> Certificate:

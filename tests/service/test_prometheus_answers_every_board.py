@@ -137,6 +137,19 @@ def test_the_board_shows_the_gpus_and_how_they_were_used(world: World) -> None:
     assert memory == dict.fromkeys(_of(world, ALL, "workers"), 7 << 30)
 
 
+def test_the_board_shows_waits_for_input_real_tokens_and_recompilations(world: World) -> None:
+    waits, alone, over_training = (world.ask("stepmark-frameworks", "Input", number) for number in range(3))
+    rates = _of(world, WHICH, "samples_per_second")
+    assert waits.keys() == rates.keys()
+    assert all(0 < wait < 1 for wait in waits.values())
+    assert over_training == pytest.approx({key: alone[key] / rate for key, rate in rates.items()}, rel=1e-9)
+    tokens, padding, again, seconds = (
+        world.ask("stepmark-frameworks", "Batches of different lengths", number) for number in range(4)
+    )
+    assert tokens.keys() == rates.keys()
+    assert [set(found.values()) for found in (padding, again, seconds)] == [{0.25}, {2.0}, {6.5}]
+
+
 def test_tables_show_the_verdicts_and_badges_of_the_database(world: World) -> None:
     pairs = [row for row in world.pairs if row["scenario"] == GPUS]
     expected = {
