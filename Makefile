@@ -2,7 +2,7 @@
 # machine.  make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
+# Tests that look at no figure: four files at a time, the longest first, since many of them wait for processes to start
 # and end. The others have the machine to themselves.
 # A worker that crashes is not replaced: pytest-xdist 3.8 then gives its files to nobody and waits for ever.
 SHARED := $(addprefix tests/service/test_,interrupted_runs_go_on.py \
@@ -10,10 +10,10 @@ SHARED := $(addprefix tests/service/test_,interrupted_runs_go_on.py \
   upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py \
   faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py \
   the_command_line_explains_itself.py a_model_of_ones_own_is_measured.py collectives_are_measured.py \
-  models_are_trained_to_an_accuracy.py a_pipeline_that_fails_fails_its_launch.py \
   prometheus_*.py) tests/unit tests/truth tests/chart tests/browser tests/service/hub
 # What every engine does with every model, option and precision, in the real frameworks.
-ENGINES := tests/service/test_parity_of_every_model_in_every_engine.py tests/service/test_gpu_check_is_rehearsed.py tests/contract
+ENGINES := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py gpu_check_is_rehearsed.py \
+  models_are_trained_to_an_accuracy.py a_pipeline_that_fails_fails_its_launch.py) tests/contract
 TOGETHER := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help demo hub-demo command test test-engines test-cuda-imports fuzz test-cluster kind-up kind-down lint requirements generate clean
@@ -31,7 +31,7 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 test: .venv/dev  ## Install what is needed, then run all tests but those of test-engines; each that cannot run here is listed, with what is missing
 	@.ci/system-packages tests
 	@! command -v go >/dev/null || k8s/kind/tools helm >/dev/null || echo "test: helm could not be built (above)" >&2
-	$(BIN)/python -m pytest -n 3 $(TOGETHER) $(SHARED)
+	$(BIN)/python -m pytest -n 4 $(TOGETHER) $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED) $(ENGINES)))
 
 test-engines: .venv/dev  ## That every engine trains every model as the others do, with every strategy, option and precision that it has
