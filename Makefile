@@ -10,7 +10,7 @@ SHARED := $(addprefix tests/service/test_,interrupted_runs_go_on.py \
   upload_to_a_hub_that_comes_and_goes.py upload_while_a_run_is_measured.py \
   faults_end_one_launch_and_nothing_else.py ranks_get_gpus_of_their_own.py \
   the_command_line_explains_itself.py a_model_of_ones_own_is_measured.py collectives_are_measured.py \
-  prometheus_*.py) tests/unit tests/truth tests/chart tests/browser tests/service/hub
+  prometheus_*.py) tests/service/hub tests/truth tests/browser tests/chart tests/unit
 # What every engine does with every model, option and precision, in the real frameworks.
 ENGINES := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py gpu_check_is_rehearsed.py \
   models_are_trained_to_an_accuracy.py a_pipeline_that_fails_fails_its_launch.py) tests/contract
