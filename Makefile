@@ -2,7 +2,7 @@
 # machine.  make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that look at no figure: four files at a time, the longest first, since many of them wait for processes to start
+# Tests that look at no figure: three files at a time, the longest first, since many of them wait for processes to start
 # and end. The others have the machine to themselves.
 # A worker that crashes is not replaced: pytest-xdist 3.8 then gives its files to nobody and waits for ever.
 SHARED := $(addprefix tests/service/test_,interrupted_runs_go_on.py \
@@ -31,7 +31,7 @@ hub-demo: .venv/run  ## Start a hub and a Prometheus here, run the quickstart in
 test: .venv/dev  ## Install what is needed, then run all tests but those of test-engines; each that cannot run here is listed, with what is missing
 	@.ci/system-packages tests
 	@! command -v go >/dev/null || k8s/kind/tools helm >/dev/null || echo "test: helm could not be built (above)" >&2
-	$(BIN)/python -m pytest -n 4 $(TOGETHER) $(SHARED)
+	$(BIN)/python -m pytest -n 3 $(TOGETHER) $(SHARED)
 	$(BIN)/python -m pytest tests/service $(addprefix --ignore-glob=,$(filter tests/service/%,$(SHARED) $(ENGINES)))
 
 test-engines: .venv/dev  ## That every engine trains every model as the others do, with every strategy, option and precision that it has
