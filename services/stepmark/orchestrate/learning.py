@@ -66,6 +66,4 @@ def _made(block: tuple[Launch, ...], session: Session, keeper: Keeper) -> Iterat
 
 
 def _record(launch: Launch, outcomes: list[RankOutcome]) -> LearningRecord:
-    known = of_launch(launch, outcomes)
-    reports = (outcome.learning for outcome in sorted(outcomes, key=lambda outcome: outcome.rank))
-    return LearningRecord(**known, ranks=() if known["failure"] else tuple(one for one in reports if one is not None))
+    return LearningRecord(**of_launch(launch, outcomes, lambda outcome: outcome.learning))

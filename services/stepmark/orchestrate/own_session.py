@@ -1,7 +1,7 @@
 """Open a session for a verb that keeps records of its own, and say what all such records say of a launch."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -37,8 +37,13 @@ def own_session(
         session.finish()
 
 
-def of_launch(launch: Launch, outcomes: list[RankOutcome]) -> dict[str, Any]:
-    """Return the fields of `OwnLaunch` for a launch whose ranks have ended like this."""
+def of_launch(launch: Launch, outcomes: list[RankOutcome], report_of: Callable[[RankOutcome], Any]) -> dict[str, Any]:
+    """Return the fields of `OwnLaunch` for a launch whose ranks have ended like this, and `ranks`, their reports.
+
+    A launch that failed has no reports.
+    """
+    failure = root_cause(outcomes)
+    reports = [report_of(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.rank)]
     return {
         "cell": launch.cell.key,
         "block": max(launch.block, 0),
@@ -47,5 +52,6 @@ def of_launch(launch: Launch, outcomes: list[RankOutcome]) -> dict[str, Any]:
             timespec="milliseconds"
         ),
         "wall_seconds": max(outcome.wall_seconds for outcome in outcomes),
-        "failure": root_cause(outcomes),
+        "failure": failure,
+        "ranks": () if failure else tuple(report for report in reports if report is not None),
     }

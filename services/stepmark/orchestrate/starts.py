@@ -48,7 +48,5 @@ def _made(block: tuple[Launch, ...], session: Session, told: Told) -> tuple[Star
 
 def _record(launch: Launch, outcomes: list[RankOutcome]) -> StartRecord:
     assert launch.start is not None
-    known = of_launch(launch, outcomes)
-    reports = (outcome.start for outcome in sorted(outcomes, key=lambda outcome: outcome.rank))
-    ranks = () if known["failure"] else tuple(report for report in reports if report is not None)
-    return StartRecord(**known, kind=launch.start.kind, ranks=ranks)
+    fields = of_launch(launch, outcomes, lambda outcome: outcome.start)
+    return StartRecord(**fields, kind=launch.start.kind)

@@ -11,16 +11,15 @@ from stepmark import __version__
 from stepmark.analysis.interference import disturbed_because
 from stepmark.analysis.summary import precise_enough
 from stepmark.errors import CannotRun, Interrupted, Stopped
-from stepmark.orchestrate.describe import facts_of
 from stepmark.orchestrate.driver import Options, Rules, Watcher, check_launcher, measure
 from stepmark.orchestrate.folders import locked
-from stepmark.plan.blocks import Plan, make_plan
+from stepmark.plan.blocks import Plan
 from stepmark.plan.foreign import WorkloadFile, origin_of
 from stepmark.report.rich_tables import shown
 from stepmark.results.environment import describe
 from stepmark.results.store import FILE, Run, SqliteStore
-from stepmark.runs.machine import check_installed, check_names, machine_for
-from stepmark.runs.own_file import workload_file
+from stepmark.runs.machine import check_installed
+from stepmark.runs.planning import Planned, planned
 from stepmark.runs.progress import progress
 from stepmark.scenario.model import Scenario
 from stepmark.terms import DEFAULT_LAUNCHER, Launcher
@@ -62,15 +61,12 @@ def folder_of(scenario: Scenario, out: Path | None) -> Path:
 def open_run(scenario: Scenario, folder: Path, choices: Choices) -> Iterator[OpenRun]:
     """Create or resume this scenario's run in this folder, and hold its lock meanwhile."""
     check_launcher(choices.launcher)
-    file = workload_file(choices.workload, scenario.spec)
-    alone = not choices.checked_later  # Otherwise the hub is told of what cannot be loaded.
-    if alone:
-        check_names(scenario.spec, file)
-    plan = make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file, refuse=alone))
+    # Where all is checked later, the hub is told of what cannot be loaded.
+    made = planned(scenario, choices.workload, refuse=not choices.checked_later)
     with sole_user(folder):
-        store = _open_store(folder, plan, choices, file)
+        store = _open_store(folder, made, choices)
         try:
-            yield OpenRun(store, plan, file)
+            yield OpenRun(store, made.plan, made.workload_file)
         finally:
             store.close()
 
@@ -97,10 +93,10 @@ def sole_user(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _open_store(folder: Path, plan: Plan, choices: Choices, file: WorkloadFile | None) -> SqliteStore:
-    run = _run(plan, choices, file)
+def _open_store(folder: Path, made: Planned, choices: Choices) -> SqliteStore:
+    run = _run(made.plan, choices, made.workload_file)
     if not choices.checked_later:
-        check_installed(plan)
+        check_installed(made.plan)
     if not (folder / FILE).exists():
         return SqliteStore.create(folder, run)
     if not choices.resume:

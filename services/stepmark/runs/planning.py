@@ -18,13 +18,16 @@ class Planned:
     workload_file: WorkloadFile | None
 
 
-def planned(scenario: Scenario, workload: str | None) -> Planned:
+def planned(scenario: Scenario, workload: str | None, refuse: bool = True) -> Planned:
     """Return the plan of a scenario. `workload` is FILE:NAME as a person gave it, or None.
+
+    Without `refuse`, what is not installed makes its cells unsupported, with the reasons, instead of an error.
 
     Raises:
         CannotRun: the model or an engine is not installed, or the file cannot be used.
         ScenarioErrors: the workload refuses its params, or the data.
     """
     file = workload_file(workload, scenario.spec)
-    check_names(scenario.spec, file)
-    return Planned(make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file)), file)
+    if refuse:
+        check_names(scenario.spec, file)
+    return Planned(make_plan(scenario, machine_for(scenario.spec), facts_of(scenario, file, refuse)), file)
