@@ -48,6 +48,7 @@ def test_what_is_not_installed_is_refused_with_what_is_and_the_package_to_instal
     with on_path(write_package(tmp_path, "other", {"workloads:vit": "other:WORKLOAD"})), pytest.raises(CannotRun) as e:
         check_names(scenario.spec, None)
     assert ", ".join([*catalog.workload_names(), "other/vit"]) in str(e.value)
+    assert "mlp, resnet, scripted, transformer" in str(e.value)
     assert "Install the package acme" in str(e.value)
 
 

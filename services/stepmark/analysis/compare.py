@@ -203,7 +203,7 @@ def _still_changing(case: _Case, effect: float, minimum_effect: float) -> str:
     sides = zip((case.pair.cell.key, case.pair.base.key), slopes, strict=True)
     words = " and ".join(f"{key} by {np.expm1(slope):+.1%}" for key, slope in sides if slope)
     return (
-        f"steps were still changing over the window ({words}); going on for {WINDOWS_AHEAD} windows, that could "
+        f"steps were still changing over the window ({words}); if that went on for {WINDOWS_AHEAD} windows, it could "
         "explain the difference: raise warmupSeconds"
     )
 

@@ -16,7 +16,8 @@ _DECIDED_FIRST: tuple[Verdict, ...] = ("faster", "slower", "no measurable differ
 def headlines(comparisons: Iterable[Comparison]) -> list[str]:
     """Return a sentence for each comparison, decided ones first.
 
-    Many comparisons give one sentence for each pair of candidates, which counts where there are several of the pair.
+    Many comparisons give one sentence for each pair of candidates: the number of each verdict where the pair has
+    several comparisons, and the comparison itself where it has one.
     """
     found = sorted(comparisons, key=lambda one: one.verdict == "inconclusive")
     if not found:
