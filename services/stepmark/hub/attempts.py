@@ -123,12 +123,23 @@ def _newest(connection: sa.Connection, run_id: str) -> int:
 
 
 def _end_executions(connection: sa.Connection, run_id: str, number: int, now: float, told: Mapping[str, str]) -> bool:
-    """End the executions that have not reported an end of their own. Return whether the attempt has any execution."""
+    """End the attempt's executions that yield to its registrar's word. Return whether the attempt has any execution."""
     ids = sa.select(executions.c.execution_id).where(executions.c.run_id == run_id, executions.c.attempt == number)
     found = list(connection.execute(ids).scalars())
     for execution_id in found:
         row = locked(connection, executions, executions.c.execution_id == execution_id)
-        if row is not None and row.outcome in _MAY_STILL_SPEAK:
+        if row is not None and _yields(row, told["outcome"]):
             ended_at = now if row.ended_at is None else row.ended_at
             update(connection, executions, row, ended_at=ended_at, revision=row.revision + 1, **told)
     return bool(found)
+
+
+def _yields(execution: sa.Row[Any], outcome: str) -> bool:
+    """Return whether the registrar's word counts more than what the execution's driver has reported.
+
+    A driver that is stopped knows the signal and not the reason; who ended the attempt knows the reason. A cancelled
+    attempt's pods go one after another, so that its driver may also report the loss of a worker.
+    """
+    if execution.outcome in _MAY_STILL_SPEAK:
+        return True
+    return execution.outcome == "interrupted" and (execution.reason == "stopped" or outcome == "cancelled")

@@ -108,7 +108,8 @@ EndReason = Literal[
 class AttemptEnd(RecordModel):
     """The end of an attempt whose driver has not reported it, and will not.
 
-    The first reported end stands. An execution that has reported an end of its own keeps it.
+    The first reported end stands. An execution whose driver has reported an end keeps that, unless the driver was
+    only stopped: why it was stopped is for the registrar to say, and what a cancelled attempt lost too.
     """
 
     outcome: Literal["failed", "interrupted", "cancelled"]

@@ -59,6 +59,26 @@ def test_an_end_by_the_registrar_closes_a_running_execution_to_its_driver(hub: H
     assert line(done) == ("complete", ""), "the end that the driver reported stands"
 
 
+@pytest.mark.parametrize(
+    ("by_driver", "by_registrar", "expected"),
+    [
+        (("interrupted", "stopped"), ("cancelled", "stopped"), ("cancelled", "stopped")),
+        (("interrupted", "session-broke"), ("cancelled", "stopped"), ("cancelled", "stopped")),
+        (("interrupted", "stopped"), ("failed", "deadline"), ("failed", "deadline")),
+        (("interrupted", "session-broke"), ("failed", "worker-replaced"), ("interrupted", "session-broke")),
+        (("failed", "launch-failed"), ("cancelled", "stopped"), ("failed", "launch-failed")),
+    ],
+)
+def test_why_a_driver_was_stopped_is_for_the_registrar_to_say(
+    hub: Hub, results: Results, by_driver: tuple[str, str], by_registrar: tuple[str, str], expected: tuple[str, str]
+) -> None:
+    runner = hub.runner(results)
+    runner.claim()
+    assert runner.state(5, by_driver[0], reason=by_driver[1]).status_code == 201
+    assert end(runner, outcome=by_registrar[0], reason=by_registrar[1]) == 201
+    assert line(runner) == expected
+
+
 @pytest.mark.parametrize(("change", "expected"), [({"reason": "x"}, 422), ({"outcome": "complete"}, 422)])
 def test_an_end_with_an_unknown_reason_or_a_complete_outcome_is_refused(
     hub: Hub, results: Results, change: dict[str, Any], expected: int
