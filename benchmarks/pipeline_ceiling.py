@@ -3,7 +3,8 @@
 python benchmarks/pipeline_ceiling.py [torch|keras-torch|keras-tensorflow|keras-jax ...]
 
 Each engine feeds in a process of its own, in each way that it has. The loop of the product (`parts.time_pipeline`) and
-the plain loop take turns on one pipeline, and go first in turn; the ratio is of batches per second.
+the plain loop take turns on one pipeline, and go first in turn; the ratio is of batches per second. The turns are short
+and many, so that a slow second falls on both sides of a pair or spoils one of many.
 """
 
 import itertools
@@ -25,7 +26,7 @@ from stepmark.launch.parts import time_pipeline
 from stepmark.workloads import _batches
 
 ENGINES = ("torch", "keras-torch", "keras-tensorflow", "keras-jax")
-ROUNDS, SECONDS, BATCH = 10, 1.0, 32
+ROUNDS, SECONDS, BATCH = 40, 0.25, 32
 PARAMS = {"depth": 8, "imageSize": 32, "classes": 10}
 ALONE = cast(Any, SimpleNamespace(agree_max=lambda value: value))
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def _anchored(
     relative = seconds / seconds[-1]
     penalty = np.column_stack([np.zeros(len(priors)), np.diag(ridge / priors)])
     matrix = np.vstack([columns(workers) / relative[:, None], penalty])
-    found, _ = nnls(matrix, np.concatenate([np.ones(len(workers)), np.full(len(priors), ridge)]))
+    found, _ = scipy.optimize.nnls(matrix, np.concatenate([np.ones(len(workers)), np.full(len(priors), ridge)]))
     return np.log(seconds[-1] * (columns(targets) @ found) / (columns(workers[-1:]) @ found))
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from stepmark.analysis.intervals import CONFIDENCE, Estimate
 from stepmark.analysis.levels import Levels, median_interval, sign_p_value, two_levels
@@ -106,13 +106,13 @@ def _common_variance(variances: Array, degrees: Array) -> tuple[float, float]:
     most = min(_LENT_MOST, (len(variances) - 1) / 2)
     if most <= 0:
         return 0.0, 0.0
-    shifted = np.log(variances) - special.digamma(degrees / 2) + np.log(degrees / 2)
-    excess = float(shifted.var(ddof=1) - special.polygamma(1, degrees / 2).mean())
+    shifted = np.log(variances) - scipy.special.digamma(degrees / 2) + np.log(degrees / 2)
+    excess = float(shifted.var(ddof=1) - scipy.special.polygamma(1, degrees / 2).mean())
     centre = float(shifted.mean())
     if excess <= 0:
         return float(np.exp(centre)), most
     prior = 2 * _inverse_trigamma(excess)
-    return float(np.exp(centre + special.digamma(prior / 2) - np.log(prior / 2))), min(prior, most)
+    return float(np.exp(centre + scipy.special.digamma(prior / 2) - np.log(prior / 2))), min(prior, most)
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -122,8 +122,8 @@ def _inverse_trigamma(value: float) -> float:
     """
     y = 0.5 + 1 / value
     for _ in range(50):
-        trigamma = float(special.polygamma(1, y))
-        step = trigamma * (1 - trigamma / value) / float(special.polygamma(2, y))
+        trigamma = float(scipy.special.polygamma(1, y))
+        step = trigamma * (1 - trigamma / value) / float(scipy.special.polygamma(2, y))
         y += step
         if -step / y < 1e-8:
             break

@@ -6,9 +6,9 @@ They are t-intervals on logarithms, and intervals of ordered values where figure
 from collections.abc import Mapping
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy import special
 
 from stepmark.analysis.levels import median_interval, two_levels
 
@@ -80,7 +80,7 @@ def typical(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Esti
 
 def t_quantile(confidence: float, degrees: float) -> float:
     """Return the value of Student's t that this share of values stays below in absolute value."""
-    return float(special.stdtrit(degrees, 0.5 + confidence / 2))
+    return float(scipy.special.stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def paired_ratio(

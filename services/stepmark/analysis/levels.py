@@ -9,8 +9,8 @@ value (Hahn and Meeker, "Statistical Intervals", 1991, 5.2).
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 LEAST = 5  # with fewer values, nothing can be said about levels
 COVERED_LEAST = 0.93  # least coverage of an interval of ordered values; 5 values reach 93.75 %
@@ -56,7 +56,7 @@ def median_interval(values: NDArray[np.float64], confidence: float = COVERED_LEA
     count = len(values)
     if count < LEAST:
         return None
-    enough = [k for k in range(1, count // 2 + 1) if 1 - 2 * special.bdtr(k - 1, count, 0.5) >= confidence]
+    enough = [k for k in range(1, count // 2 + 1) if 1 - 2 * scipy.special.bdtr(k - 1, count, 0.5) >= confidence]
     ordered, k = np.sort(values), max(enough, default=1)
     return float(ordered[k - 1]), float(ordered[-k])
 
@@ -67,4 +67,4 @@ def sign_p_value(logs: NDArray[np.float64]) -> float:
     It is the probability of as few values on one side of 0.
     """
     fewer = int(min((logs > 0).sum(), (logs < 0).sum()))
-    return min(1.0, 2 * float(special.bdtr(fewer, len(logs), 0.5)))
+    return min(1.0, 2 * float(scipy.special.bdtr(fewer, len(logs), 0.5)))

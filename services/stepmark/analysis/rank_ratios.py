@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def expected_spread(launches: Sequence[Array]) -> float:
     """
     ranks = len(launches[0])
     typical = float(np.median(jitter(np.concatenate([centred(one) for one in launches], axis=1))))
-    return float(np.expm1(typical * special.ndtri((ranks - 0.375) / (ranks + 0.25))))
+    return float(np.expm1(typical * scipy.special.ndtri((ranks - 0.375) / (ranks + 0.25))))
 
 
 def memory(ratios: Array) -> float:
@@ -108,13 +108,13 @@ def errors_needed(degrees: int, level: float, power: float) -> float:
     error with `degrees` is known, so the power is averaged over what the true error may be (chi squared). Otherwise few
     launches with little noise by luck would promise too much.
     """
-    critical = float(special.stdtrit(degrees, 1 - level))
-    estimated = np.sqrt(special.chdtri(degrees, 1 - (np.arange(200) + 0.5) / 200) / degrees)  # over the true error
+    critical = float(scipy.special.stdtrit(degrees, 1 - level))
+    over_true_error = np.sqrt(scipy.special.chdtri(degrees, 1 - (np.arange(200) + 0.5) / 200) / degrees)
 
     def lacks(needed: float) -> float:
-        return float(np.mean(special.nctdtr(degrees, needed * estimated, critical))) - (1 - power)
+        return float(np.mean(scipy.special.nctdtr(degrees, needed * over_true_error, critical))) - (1 - power)
 
     high = 4 * critical + 4
     while lacks(high) > 0 and high < 1e4:
         high *= 2
-    return float(optimize.brentq(lacks, 0.0, high)) if lacks(high) <= 0 else float("inf")
+    return float(scipy.optimize.brentq(lacks, 0.0, high)) if lacks(high) <= 0 else float("inf")

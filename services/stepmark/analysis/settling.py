@@ -9,7 +9,7 @@ A claim must hold before and after that change (`compare`).
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+import scipy
 
 WINDOWS_AHEAD = 25  # covers tails of the form exp(-step / tau) with tau up to ten windows; docs/measuring.md
 _CONFIDENCE = 0.7  # two-sided: a slope in the direction that explains a claim counts at an error of 15 %
@@ -25,7 +25,7 @@ def established_slope(slopes: Sequence[float]) -> float:
     if len(found) < 2:
         return 0.0
     mean, error = float(found.mean()), float(found.std(ddof=1)) / np.sqrt(len(found))
-    return mean if abs(mean) > special.stdtrit(len(found) - 1, 0.5 + _CONFIDENCE / 2) * error else 0.0
+    return mean if abs(mean) > scipy.special.stdtrit(len(found) - 1, 0.5 + _CONFIDENCE / 2) * error else 0.0
 
 
 def log_change_ahead(slope: float) -> float:

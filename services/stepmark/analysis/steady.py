@@ -8,11 +8,12 @@ are too short and too noisy to tell. A launch is not called steady only because 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage, special
 
 from stepmark.analysis.change_points import Array, Fit, best_fit
 
@@ -27,7 +28,7 @@ _STABLE_STEPS_LEAST = 10
 _BLOCKS_MOST = 100  # partitioning is quadratic: longer series are reduced to means of equal blocks
 _SAME_LEVEL = 0.01  # neighbouring segments nearer than this are one level
 _DRIFT = 0.005  # a smaller change over the steady part is not reported, even if it is established
-_SURE = float(special.ndtri(0.98))
+_SURE = NormalDist().inv_cdf(0.98)
 _CUT_AFTER_WARMUP, _CUT = 2.0, 3.0  # standard errors by which a beginning must be slower to be left out
 
 
@@ -94,7 +95,7 @@ def pooled_change_below(states: Sequence[SteadyState]) -> float | None:
     if n < 2:
         return None
     error = float(changes.std(ddof=1)) / np.sqrt(n)
-    return float(np.expm1(abs(float(changes.mean())) + special.stdtrit(n - 1, 0.98) * error))
+    return float(np.expm1(abs(float(changes.mean())) + scipy.special.stdtrit(n - 1, 0.98) * error))
 
 
 def _undecided(steps: int, below: float) -> str:
@@ -114,7 +115,7 @@ def _clipped(values: Array) -> Array:
 
     The standard deviation is that of first differences, which a change of level does not affect.
     """
-    local = ndimage.median_filter(values, size=9, mode="nearest")
+    local = scipy.ndimage.median_filter(values, size=9, mode="nearest")
     limit = 3 * _spread(np.diff(values)) / np.sqrt(2)
     return local + np.clip(values - local, -limit, limit)
 

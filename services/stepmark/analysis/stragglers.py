@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy import special
 
 from stepmark.analysis import rank_ratios
 from stepmark.analysis.rank_ratios import Array
@@ -234,21 +234,21 @@ def _standing_out(medians: Array, uneven: Array, minimum_effect: float) -> _Pass
     count = degrees if copies == 2 else len(medians) * (medians.shape[1] - 1)
     rest = (variance * count - deviation**2 / shrink) / (count - 1)
     error = np.sqrt(np.maximum(rest, 1e-24) * shrink) * uneven[:, None]
-    p_values = np.minimum(special.stdtr(degrees - 1, -deviation / error) * medians.size, 1.0)
+    p_values = np.minimum(scipy.special.stdtr(degrees - 1, -deviation / error) * medians.size, 1.0)
     rank, launch = np.unravel_index(np.argmin(p_values), p_values.shape)
     effect = float(deviation[rank, launch] / shrink)  # against the mean of the others
     p_value = float(p_values[rank, launch])
     if p_value > _FAMILY_WISE_PASSING or effect < np.log1p(minimum_effect):
         return None
-    half = float(special.stdtrit(degrees - 1, 0.5 + _CONFIDENCE / 2) * error[rank, launch] / shrink)
+    half = float(scipy.special.stdtrit(degrees - 1, 0.5 + _CONFIDENCE / 2) * error[rank, launch] / shrink)
     return _Passing(int(rank), int(launch), effect, half, p_value)
 
 
 def _alarms(test: _Test, minimum_effect: float, last: Array, hosts: Sequence[str] | None) -> list[Straggler]:
     """Return the ranks that are slow in all launches, worst first."""
-    p_values = special.stdtr(test.degrees, -test.effect / test.error)
+    p_values = scipy.special.stdtr(test.degrees, -test.effect / test.error)
     adjusted = np.array(holm(p_values, test.family_wise)[0])
-    half = special.stdtrit(test.degrees, 0.5 + _CONFIDENCE / 2) * test.error
+    half = scipy.special.stdtrit(test.degrees, 0.5 + _CONFIDENCE / 2) * test.error
     found = np.flatnonzero((adjusted <= test.family_wise) & (test.effect >= np.log1p(minimum_effect)))
     return [
         Straggler(
@@ -287,7 +287,7 @@ def _needed(test: _Test, minimum_effect: float) -> float:
     error = float(np.median(test.error))
     return max(
         rank_ratios.errors_needed(test.degrees, test.family_wise / len(test.effect), DETECTION_POWER) * error,
-        float(np.log1p(minimum_effect) + special.ndtri(DETECTION_POWER) * error),
+        float(np.log1p(minimum_effect) + scipy.special.ndtri(DETECTION_POWER) * error),
     )
 
 

@@ -12,8 +12,8 @@ Bulletin 2, 1946.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from stepmark.analysis.intervals import Estimate, around_log, t_quantile
 
@@ -31,7 +31,7 @@ class LogRatio:
     @property
     def p_value(self) -> float:
         """Return the two-sided p-value of no difference."""
-        return float(2 * special.stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error))
+        return float(2 * scipy.special.stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error))
 
     def ratio(self, confidence: float) -> Estimate:
         """Return the ratio, with its interval at this level."""

@@ -15,7 +15,7 @@ from stepmark.engines._protocol import Engine
 from stepmark.launch.loop import Group
 from stepmark.results.record import PartName, Parts
 
-SAMPLES_LEAST, SAMPLES_MOST = 10, 25
+SAMPLES_LEAST, SAMPLES_MOST = 5, 25
 PRODUCTS = 10  # A device that runs ahead makes so many in a sample. One would take hardly longer than waiting for it.
 SHARE_OF_WINDOW = 0.25  # Beyond SAMPLES_LEAST, samples may take this share of the measured windows' seconds.
 
@@ -42,10 +42,10 @@ def time_parts(
         calls["matmul"], matmul_flops = _repeated(calls["matmul"]), PRODUCTS * matmul_flops
     turns = _Turns(engine, group, calls, first_step)
     turns.round()  # Anything that must be traced or compiled is so before the first sample.
-    round_seconds = sum(turns.round().values()) / 1e9
+    rounds = [turns.round()]
+    round_seconds = sum(rounds[0].values()) / 1e9
     samples = min(max(int(SHARE_OF_WINDOW * window_seconds / round_seconds), SAMPLES_LEAST), SAMPLES_MOST)
-    samples = int(group.agree_max(samples))
-    rounds = [turns.round() for _ in range(samples)]
+    rounds += [turns.round() for _ in range(int(group.agree_max(samples)) - 1)]
     found: dict[PartName, Sequence[int]] = {name: [one[name] for one in rounds] for name in rounds[0]}
     if feed is not None and take is not None:
         found["pipeline"] = time_pipeline(take, feed, engine, group, SHARE_OF_WINDOW * window_seconds, turns.step)
