@@ -4,7 +4,7 @@ python benchmarks/pipeline_ceiling.py [torch|keras-torch|keras-tensorflow|keras-
 
 Each engine feeds in a process of its own, in each way that it has. The loop of the product (`parts.time_pipeline`) and
 the plain loop take turns on one pipeline, and go first in turn; the ratio is of batches per second. The turns are short
-and many, so that a slow second falls on both sides of a pair or spoils one of many.
+and many, and the median of the pairs counts: a second in which others slow the machine down spoils one of many pairs.
 """
 
 import itertools
@@ -16,9 +16,12 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-from _parts import ratio, shown
+import numpy as np
+from _parts import shown
 
 from stepmark import catalog
+from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.levels import median_interval
 from stepmark.engines._feed import Feed
 from stepmark.engines._protocol import RankContext
 from stepmark.engines._support import WAYS_TO_FEED
@@ -78,9 +81,11 @@ def compare(name: str) -> None:
             first = of_a_plain_loop(engine, count) if turn % 2 else None
             own = of_the_product(engine)
             pairs.append((own, first or of_a_plain_loop(engine, count)))
-        own_rates, plain_rates = (list(rates) for rates in zip(*pairs, strict=True))
-        pace = f"{statistics.median(own_rates) * BATCH:,.0f} samples/s"
-        print(f"{name} {way or 'default'}: {shown(ratio(own_rates, plain_rates))}, {pace}", flush=True)
+        ratios = np.array([own / plain for own, plain in pairs])
+        low, high = median_interval(ratios) or (None, None)
+        found = shown(Estimate(value=float(np.median(ratios)), low=low, high=high))
+        pace = f"{statistics.median(own for own, _ in pairs) * BATCH:,.0f} samples/s"
+        print(f"{name} {way or 'default'}: {found}, {pace}", flush=True)
     os._exit(0)  # Workers may still prepare what nobody takes.
 
 
