@@ -18,7 +18,6 @@ from stepmark.results.certificate import Certificate
 from stepmark.results.record import LaunchRecord
 
 _WARM = "not recorded: the driver compiles kernels for these GPUs"
-_DISTURBED = "are made again, since others on the machine disturbed them"
 
 
 class Counter:
@@ -87,7 +86,7 @@ class Lines:
     def added(self, launches: int) -> None:
         """Report that this many launches are made again."""
         self._counter.total += launches
-        self._say(f"{launches} launches {_DISTURBED}")
+        self._say(_made_again(launches))
 
     def finished(self, record: LaunchRecord) -> None:
         """Report that a timed launch has ended, in whatever way."""
@@ -128,7 +127,7 @@ class Bar:
         self._begin("first zygotes", launches)
 
     def added(self, launches: int) -> None:
-        self._bar.update(self._task, total=self._total + launches, description=f"{launches} launches {_DISTURBED}")
+        self._bar.update(self._task, total=self._total + launches, description=_made_again(launches))
 
     def finished(self, record: LaunchRecord) -> None:
         done = int(self._bar.tasks[self._task].completed) + 1
@@ -144,6 +143,12 @@ class Bar:
 
 
 _STARTING = {"ray": "Ray and its workers", "bare": "supervisors"}
+
+
+def _made_again(launches: int) -> str:
+    """Say how many launches of a block are made again: the disturbed ones, and those that they are compared with."""
+    which = "1 launch is" if launches == 1 else f"{launches} launches are"
+    return f"{which} made again, since others on the machine disturbed the block"
 
 
 def _state(record: LaunchRecord) -> str:

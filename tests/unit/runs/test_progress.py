@@ -40,3 +40,11 @@ def test_progress_is_silent_where_nobody_wants_it(capsys: pytest.CaptureFixture[
         with progress.progress(silent) as told:
             told.starting("bare")
         assert bool(capsys.readouterr().err) != silent
+
+
+def test_one_launch_is_made_again_and_several_are() -> None:
+    said: list[str] = []
+    lines = progress.Lines(said.append)
+    lines.added(1)
+    lines.added(2)
+    assert [line.partition(" made again")[0] for line in said] == ["1 launch is", "2 launches are"]
