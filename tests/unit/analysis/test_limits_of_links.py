@@ -31,7 +31,7 @@ def rank(number: int, ways: list[str], host: str, facts: dict[str, Any] | None) 
 def launch(
     ways: list[list[str]], hosts: str = "nnnn", facts: list[dict[str, Any] | None] | None = None, workers: int = 0
 ) -> LaunchHeader:
-    """A launch whose rank r is connected with each other rank as row r of `ways` says; more rows may be in a session."""
+    """A launch whose rank r is connected with the GPUs of its session as row r of `ways` says."""
     count = len(ways)
     cell = Cell(
         candidate="a", engine="torch", strategy="ddp", variant=None, execution="eager", levels=("default",),
