@@ -71,11 +71,11 @@ def header(block: int, ranks: int, reports: tuple[RankReport, ...], failure: Fai
 
 def test_the_all_reduce_of_a_host_is_set_beside_what_its_links_carry() -> None:
     rng = np.random.default_rng(0)
-    facts = {"kind": "gpu", "name": "g", "uuid_tail": "1", "nvlinks": 4, "nvlink_generation": 3}
-    device = DeviceFacts(**facts, nvlink_bytes_per_second=10**9, peers={"0": "NV4", "1": "NV4"})
+    facts = {"kind": "gpu", "name": "g", "nvlinks": 4, "nvlink_generation": 3, "nvlink_bytes_per_second": 10**9}
+    devices = [DeviceFacts(**facts, uuid_tail=str(rank), peers={str(1 - rank): "NV4"}) for rank in range(2)]
     records = [record(rng, block, 2, {}, None) for block in range(LAUNCHES)]
     for index, one in enumerate(records):
-        ranks = tuple(rank.model_copy(update={"device": device}) for rank in one.header.ranks)
+        ranks = tuple(rank.model_copy(update={"device": devices[rank.rank]}) for rank in one.header.ranks)
         header = one.header.model_copy(update={"ranks": ranks})
         records[index] = LaunchRecord(header, one.step_nanoseconds)
     [whole] = [rates for rates in cluster_check(records, "cluster-check").rates if rates.what.startswith("all-reduce")]
