@@ -240,8 +240,7 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
 
 
 def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpus) -> RankOutcome:
-    watch = gpus.watch()
-    spec = _spec(rank, launch, endpoints, gpus)
+    watch, spec = gpus.watch(), _spec(rank, launch, endpoints, gpus)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(
         spec,
