@@ -69,7 +69,9 @@ UNKNOWN: dict[str, LaunchHeader] = {
     "CPU cores": launch(TWO, facts=[None, None]),
     "CPU cores on one rank": launch(TWO, facts=[H100, None]),
     "unlike GPUs": launch(TWO, facts=[H100, H100 | {"nvlinks": 12, "nvlink_bytes_per_second": 300_000_000_000}]),
-    "NVLink to some": launch([["", "NV4", "SYS"], ["NV4", "", "NV4"], ["SYS", "NV4", ""]]),
+    "NVLink to some": launch(
+        [["", "NV4", "SYS", "NV4"], ["NV4", "", "NV4", "SYS"], ["SYS", "NV4", "", "NV4"], ["NV4", "SYS", "NV4", ""]]
+    ),
     "a way that is unknown": launch([["", "NV18", ""], ["NV18", "", "NV18"], ["", "NV18", ""]]),
     "rates that are unknown": launch(TWO, facts=[H100 | {"nvlink_bytes_per_second": None}] * 2),
     "PCIe that is unknown": launch([["", "SYS"], ["SYS", ""]], facts=[H100 | {"pcie_bytes_per_second": None}] * 2),
