@@ -72,7 +72,7 @@ UNKNOWN: dict[str, LaunchHeader] = {
     "NVLink to some": launch(
         [["", "NV4", "SYS", "NV4"], ["NV4", "", "NV4", "SYS"], ["SYS", "NV4", "", "NV4"], ["NV4", "SYS", "NV4", ""]]
     ),
-    "a way that is unknown": launch([["", "NV18", ""], ["NV18", "", "NV18"], ["", "NV18", ""]]),
+    "a way that is unknown": launch([["", "SYS", ""], ["SYS", "", "SYS"], ["", "SYS", ""]]),
     "rates that are unknown": launch(TWO, facts=[H100 | {"nvlink_bytes_per_second": None}] * 2),
     "PCIe that is unknown": launch([["", "SYS"], ["SYS", ""]], facts=[H100 | {"pcie_bytes_per_second": None}] * 2),
 }
