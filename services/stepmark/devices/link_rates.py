@@ -37,19 +37,20 @@ They are PCI-SIG's: Intel's guide 683111 for the generations 1 to 3; 16, 32 and 
 
 def nvlink_generation(compute_capability: str | None) -> int | None:
     """Return the generation of a GPU's NVLinks, or None where it is unknown or the GPU has none."""
-    return _NVLINKS[compute_capability][0] if compute_capability in _NVLINKS else None
+    found = _NVLINKS.get(compute_capability or "")
+    return None if found is None else found[0]
 
 
 def nvlink_bytes_per_second(compute_capability: str | None, links: int | None) -> int | None:
     """Return what so many NVLinks carry together in one direction; None where that is unknown or there is no link."""
-    if not links or compute_capability not in _NVLINKS:
-        return None
-    return round(links * _NVLINKS[compute_capability][1])
+    found = _NVLINKS.get(compute_capability or "")
+    return None if found is None or not links else round(links * found[1])
 
 
 def pcie_bytes_per_second(generation: int | None, width: int | None) -> int | None:
     """Return what PCIe carries in one direction over so many lanes, without what packets take; None if unknown."""
-    if generation not in _PCIE or not width:
+    found = _PCIE.get(generation or 0)
+    if found is None or not width:
         return None
-    bits, share = _PCIE[generation]
+    bits, share = found
     return round(bits * share / 8 * width)
