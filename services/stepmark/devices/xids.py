@@ -3,9 +3,8 @@
 A driver reports errors by numbers, of which many only say that a program was ended for its own fault: such a launch
 fails by itself, with more words. This table has the errors that NVIDIA's catalogue answers with a reset of the GPU, a
 restart of its machine, or a procedure for its memory or NVLink, and 94, a memory error that ends programs and leaves
-the GPU in use (docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html, as a copy of its table that is dated
-2026-09-09 has it, read 2026-12-01). NVLink errors 144 to 150 are not here: whether they are faults is only in
-the kernel's log.
+the GPU in use (docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html, as two copies of its table have it, read
+2026-12-01). NVLink errors 144 to 150 are not here: whether they are faults is only in the kernel's log.
 """
 
 from collections.abc import Mapping
