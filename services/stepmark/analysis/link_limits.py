@@ -56,7 +56,7 @@ def _limit_of(rank: RankReport, ranks: Sequence[RankReport]) -> LinkLimit | None
 
 def _over_nvlink(device: DeviceFacts, links: int) -> LinkLimit | None:
     """Return the limit of so many links. Those to a switch lead to every GPU, and are counted for each of them."""
-    if not device.nvlinks or device.nvlink_bytes_per_second is None:
+    if not (links and device.nvlinks and device.nvlink_generation and device.nvlink_bytes_per_second):
         return None
     links = min(links, device.nvlinks)
     each = device.nvlink_bytes_per_second / device.nvlinks
@@ -65,7 +65,7 @@ def _over_nvlink(device: DeviceFacts, links: int) -> LinkLimit | None:
 
 
 def _over_pcie(device: DeviceFacts) -> LinkLimit | None:
-    if device.pcie_bytes_per_second is None:
+    if not (device.pcie_generation and device.pcie_width and device.pcie_bytes_per_second):
         return None
     name = f"PCIe {device.pcie_generation}, {device.pcie_width} lanes"
     return LinkLimit(name=name, bytes_per_second=device.pcie_bytes_per_second)

@@ -74,6 +74,8 @@ UNKNOWN: dict[str, LaunchHeader] = {
     ),
     "a way that is unknown": launch([["", "SYS", ""], ["SYS", "", "SYS"], ["", "SYS", ""]]),
     "rates that are unknown": launch(TWO, facts=[H100 | {"nvlink_bytes_per_second": None}] * 2),
+    "a rate of nothing": launch([["", "SYS"], ["SYS", ""]], facts=[H100 | {"pcie_bytes_per_second": 0}] * 2),
+    "no link": launch([["", "NV0"], ["NV0", ""]]),
     "PCIe that is unknown": launch([["", "SYS"], ["SYS", ""]], facts=[H100 | {"pcie_bytes_per_second": None}] * 2),
 }
 
