@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from stepmark import catalog
+from stepmark.launch.reporting import STAMPS
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 240
@@ -160,6 +161,24 @@ def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil
                 continue
         time.sleep(0.05)
     pytest.fail(f"no process with {words}")
+
+
+def wait_for_ranks(zygote: psutil.Process, count: int, phase: int) -> list[psutil.Process]:
+    """Wait until a zygote has so many ranks and the last one is in this phase of its launch; return them.
+
+    The phase is read from the rank's stamps, and not mapped, since a mapping would be a second writer.
+    """
+    ranks: list[psutil.Process] = []
+    while len(ranks) < count or _phase(ranks[-1]) < phase:
+        ranks = zygote.children()
+    return ranks
+
+
+def _phase(rank: psutil.Process) -> int:
+    try:
+        return int.from_bytes((Path(rank.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
+    except (OSError, psutil.Error):
+        return 0
 
 
 def assert_all_gone(processes: list[psutil.Process]) -> None:

@@ -29,3 +29,4 @@ def check(size: Size, findings: Findings) -> None:
         facts = gpu_of(nvml.here(), uuid).facts.model_dump(mode="json")
         findings.figure(f"gpu{number}", facts)
         findings.figure(f"gpu{number}_unknown", sorted(name for name, value in facts.items() if value is None))
+        findings.figure(f"gpu{number}_reports_xids", nvml.here().xids(uuid) is not None)

@@ -35,6 +35,7 @@ class FakeGpu:
     links: int = 0
     capped_ms: int = 0
     ecc_errors: int = 0
+    xid: int = 0
     lost: int = 0
 
     def line(self) -> str:
@@ -52,6 +53,7 @@ class FakeNvml:
         self.them = gpus
         self.ends: dict[str, tuple[str, ...]] = {}
         """The far ends of a GPU's links, where they are not all at a switch."""
+        self._told: dict[str, int] = {}
 
     def _of(self, gpu: str, value: Callable[[FakeGpu], T]) -> T | None:
         return next((value(one) for one in self.them if one.uuid == gpu and not one.lost), None)
@@ -128,6 +130,18 @@ class FakeNvml:
     def nvlinks(self, gpu: str) -> tuple[str, ...] | None:
         return self._of(gpu, lambda one: self.ends.get(gpu, (SWITCH,) * one.links))
 
+    def xids(self, gpu: str) -> tuple[int, ...] | None:
+        """A GPU reports an error when its field changes; -1 says that it reports none to programs."""
+        if gpu not in self._told:
+            xid = self._of(gpu, lambda one: one.xid)
+            if xid is None or xid < 0:
+                return None
+            self._told[gpu] = xid
+        now = next(one.xid for one in self.them if one.uuid == gpu)  # What is lost has reported why.
+        found = (now,) if now not in (0, self._told[gpu]) else ()
+        self._told[gpu] = now or self._told[gpu]
+        return found
+
     def ancestor(self, gpu: str, other: str) -> str | None:
         return self._of(gpu, lambda _: "NODE")
 
@@ -157,4 +171,4 @@ class FakeDriver:
         draft.rename(self.folder / "gpus")
 
 
-assert len(astuple(FakeGpu(""))) == 12  # as many as libnvidia_ml.c reads
+assert len(astuple(FakeGpu(""))) == 13  # as many as libnvidia_ml.c reads

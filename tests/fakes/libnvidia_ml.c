@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
-enum { GPUS = 16 };
+enum { OK = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, TIMEOUT = 10, GPU_IS_LOST = 15 };
+enum { GPUS = 16, XID_EVENT = 8 };
 typedef unsigned long long u64;
 typedef struct {
     char uuid[96], name[96];
     u64 memory_mib, used_mib, cores, millijoules;
     unsigned mig, processes, links, capped_ms, ecc_errors, lost;
+    int xid;
 } Gpu;
 typedef void *Device;
 
@@ -29,9 +30,9 @@ static unsigned read_gpus(Gpu *gpus) {
     if (!file) return 0;
     while (count < GPUS) {
         Gpu *g = gpus + count;
-        if (fscanf(file, " %95[^,],%95[^,],%llu,%llu,%llx,%llu,%u,%u,%u,%u,%u,%u", g->uuid, g->name, &g->memory_mib,
+        if (fscanf(file, " %95[^,],%95[^,],%llu,%llu,%llx,%llu,%u,%u,%u,%u,%u,%d,%u", g->uuid, g->name, &g->memory_mib,
                    &g->used_mib, &g->cores, &g->millijoules, &g->mig, &g->processes, &g->links, &g->capped_ms,
-                   &g->ecc_errors, &g->lost) != 12)
+                   &g->ecc_errors, &g->xid, &g->lost) != 13)
             break;
         if (!visible || strstr(visible, g->uuid)) count++;
     }
@@ -118,7 +119,7 @@ int nvmlDeviceGetTemperature(Device device, int sensor, unsigned *out) { (void)s
 int nvmlDeviceGetPersistenceMode(Device device, unsigned *out) { return constant(device, out, 1); }
 int nvmlDeviceGetComputeMode(Device device, unsigned *out) { return constant(device, out, 0); }
 int nvmlDeviceGetMaxPcieLinkGeneration(Device device, unsigned *out) { return constant(device, out, 5); }
-int nvmlDeviceGetCurrPcieLinkWidth(Device device, unsigned *out) { return constant(device, out, 16); }
+int nvmlDeviceGetMaxPcieLinkWidth(Device device, unsigned *out) { return constant(device, out, 16); }
 typedef struct { unsigned gpu, memory; } Rates;
 ANSWER(nvmlDeviceGetUtilizationRates, Rates, ((Rates){98, 40}))
 ANSWER(nvmlDeviceGetTotalEnergyConsumption, u64, gpu.millijoules)
@@ -182,4 +183,27 @@ int nvmlDeviceGetTopologyCommonAncestor(Device device, Device other, unsigned *o
 int nvmlDeviceGetP2PStatus(Device device, Device other, int index, unsigned *out) {
     (void)other;
     return index == 0 ? constant(device, out, 0) : INVALID_ARGUMENT;
+}
+/* A GPU reports an Xid error when its column changes to that number. One whose column is -1 reports none to programs. */
+typedef struct { Device device; int told; } Events;
+typedef struct { Device device; u64 type, data; unsigned gpu_instance, compute_instance; } Event;
+int nvmlEventSetCreate(Events **out) { *out = calloc(1, sizeof **out); return OK; }
+int nvmlEventSetFree(Events *events) { free(events); return OK; }
+int nvmlDeviceRegisterEvents(Device device, u64 types, Events *events) {
+    Gpu gpu;
+    int error = find(device, &gpu);
+    if (error) return error;
+    if (gpu.xid < 0 || types != XID_EVENT) return NOT_SUPPORTED;
+    *events = (Events){device, gpu.xid};
+    return OK;
+}
+int nvmlEventSetWait_v2(Events *events, Event *out, unsigned milliseconds) {
+    Gpu gpu;
+    int error = find(events->device, &gpu);
+    (void)milliseconds;
+    if (error && error != GPU_IS_LOST) return error;
+    if (gpu.xid <= 0 || gpu.xid == events->told) return TIMEOUT;
+    events->told = gpu.xid;
+    *out = (Event){events->device, XID_EVENT, (u64)gpu.xid, ~0u, ~0u};
+    return OK;
 }

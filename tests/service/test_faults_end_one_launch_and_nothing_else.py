@@ -1,16 +1,21 @@
 """A rank dies, hangs, raises, exhausts memory or reports nonsense: its launch fails with a reason, the others run."""
 
 import signal
-import sys
-from pathlib import Path
 
 import psutil
 import pytest
 
-from conftest import PATIENCE_SECONDS, CommandLine, assert_all_gone, descendants, needs, wait_for_descendant
+from conftest import (
+    PATIENCE_SECONDS,
+    CommandLine,
+    assert_all_gone,
+    descendants,
+    needs,
+    wait_for_descendant,
+    wait_for_ranks,
+)
 from stepmark import catalog
 from stepmark.launch.buffer import Phase
-from stepmark.launch.reporting import STAMPS
 
 TWO = [
     {"name": "plain", "engine": "sleeper", "strategy": "parallel"},
@@ -111,9 +116,7 @@ def test_a_rank_killed_in_training_fails_only_its_launch(
     running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
     zygote = wait_for_descendant(running, "launch.zygote", engine)
     everybody = [*descendants(running), psutil.Process(running.pid)]
-    children: list[psutil.Process] = []
-    while len(children) < 2 or _phase(children[1]) < phase:
-        children = zygote.children()
+    children = wait_for_ranks(zygote, 2, phase)
     everybody += children
     children[1].send_signal(signal.SIGKILL)
     out, err = running.communicate(timeout=PATIENCE_SECONDS)
@@ -122,11 +125,3 @@ def test_a_rank_killed_in_training_fails_only_its_launch(
     assert (cell["launches"], cell["launches_failed"]) == (1, 1)
     assert "killed by signal 9" in cell["reason"]
     assert_all_gone(everybody)
-
-
-def _phase(child: psutil.Process) -> int:
-    """Return the phase of a rank. The file is read and not mapped, since a mapping would be a second writer."""
-    try:
-        return int.from_bytes((Path(child.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
-    except (OSError, psutil.Error):
-        return Phase.STARTING

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from conftest import PATIENCE_SECONDS, CommandLine, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, wait_for_descendant, wait_for_line, wait_for_ranks
 from fakes.gpus import FakeDriver, FakeGpu, some_gpus, uuid
+from stepmark.launch.buffer import Phase
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 
@@ -152,3 +153,20 @@ def test_a_gpu_that_vanishes_fails_its_launches_with_its_name(stepmark: CommandL
     assert failures[-1] is not None
     assert f"expected the GPU {uuid(1)} of the session's start" in failures[-1].cause
     assert failures[-1].rank == 1
+
+
+def test_a_gpu_that_reports_a_fault_ends_its_launch_at_once_with_the_cause(
+    stepmark: CommandLine, driver: FakeDriver
+) -> None:
+    params = {"stepSeconds": 0.004, "fault": "hang", "faultRank": 1, "faultBlock": 0}
+    file = scenario(stepmark, [2], workload={"model": "scripted", "params": params})
+    running = stepmark.start("run", file, "--out", "out", "--launcher", "bare")
+    wait_for_ranks(wait_for_descendant(running, "launch.zygote", "sleeper"), 2, Phase.STEPPING)
+    driver.write([FakeGpu(uuid(0)), FakeGpu(uuid(1), xid=48)])
+    running.communicate(timeout=PATIENCE_SECONDS)
+    [failure, none] = [header.failure for header in headers(stepmark.folder / "out")]
+    assert none is None
+    assert failure is not None
+    words = f"{uuid(1)} reported Xid 48 (double-bit memory error) during the windows. "
+    assert (failure.rank, failure.cause.startswith(words)) == (1, True)
+    assert "no step for" not in failure.cause

@@ -2,6 +2,7 @@
 
 from stepmark import catalog
 from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.link_limits import LinkLimit
 from stepmark.analysis.step_times import StepSeconds, SummaryModel
 from stepmark.plan.cells import Cell
 from stepmark.scenario.model import WorkloadChoice
@@ -14,7 +15,8 @@ class Bandwidth(SummaryModel):
     be cut among the ranks. `latency_seconds` is the mean time t of one collective until its last rank has ended it.
     `algorithm_bytes_per_second` is S / t. `bus_bytes_per_second` is that times 2 (n - 1) / n for an all-reduce, times
     (n - 1) / n for reduce-scatter and all-gather, and times 1 for a broadcast: what each link of n ranks carries, which
-    can be compared with the hardware (nccl-tests, doc/PERFORMANCE.md).
+    can be compared with the hardware (nccl-tests, doc/PERFORMANCE.md). `limit` is what the hardware allows, and None
+    where that is unknown.
     """
 
     collective: str
@@ -22,9 +24,17 @@ class Bandwidth(SummaryModel):
     latency_seconds: Estimate
     algorithm_bytes_per_second: Estimate
     bus_bytes_per_second: Estimate
+    limit: LinkLimit | None = None
+
+    @property
+    def limit_ratio(self) -> Estimate | None:
+        """Return the share of the limit that the bus bandwidth reaches, or None where the limit is unknown."""
+        return None if self.limit is None else _times(self.bus_bytes_per_second, 1 / self.limit.bytes_per_second)
 
 
-def bandwidth_of(choice: WorkloadChoice, cell: Cell, step: StepSeconds | None) -> Bandwidth | None:
+def bandwidth_of(
+    choice: WorkloadChoice, cell: Cell, step: StepSeconds | None, limit: LinkLimit | None = None
+) -> Bandwidth | None:
     """Return the bandwidths of a cell, or None where nothing was measured or a model is trained.
 
     Foreign code is not loaded to tell: only stepmark's own workloads exchange messages.
@@ -42,6 +52,7 @@ def bandwidth_of(choice: WorkloadChoice, cell: Cell, step: StepSeconds | None) -
         latency_seconds=step.mean,
         algorithm_bytes_per_second=algorithm,
         bus_bytes_per_second=_times(algorithm, message.bus_factor),
+        limit=limit,
     )
 
 

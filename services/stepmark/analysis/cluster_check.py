@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stepmark import catalog
 from stepmark.analysis.intervals import Estimate, geometric_mean
 from stepmark.analysis.launch import Launch, reduced
+from stepmark.analysis.link_limits import LinkLimit, common_limit, link_limit
 from stepmark.analysis.step_times import SummaryModel
 from stepmark.analysis.stragglers import StragglerReport, straggler_report
 from stepmark.results.record import LaunchHeader, LaunchRecord
@@ -45,13 +46,15 @@ class Rates(SummaryModel):
     """Store what all ranks or links have together: of each, its median rate with an interval over launches.
 
     Rates are in floating-point operations per second for products, in bytes per second for copies, and in bytes per
-    second of bus bandwidth for exchanges.
+    second of bus bandwidth for exchanges. `limit` is what the links carry at most, where all ranks exchange and it is
+    known.
     """
 
     what: str
     names: tuple[str, ...]
     rates: tuple[Estimate, ...]
     detectable: float | None
+    limit: LinkLimit | None = None
 
 
 class ClusterCheck(SummaryModel):
@@ -76,6 +79,7 @@ class _Search:
     launches: list[Times]
     blocks: list[int]
     amount: float
+    limit: LinkLimit | None = None
 
 
 def cluster_check(records: Iterable[LaunchRecord], model: str) -> ClusterCheck:
@@ -125,7 +129,8 @@ def _searches(records: Sequence[LaunchRecord], model: str) -> Iterator[_Search]:
         elif task.kind == "all-reduce":
             whole = [one.max(axis=0, keepdims=True) for one in own]
             share = (len(names) - 1) / len(names)
-            yield _Search("all-reduce of all ranks", ("all",), whole, blocks, 2 * share * task.amount)
+            limit = common_limit([link_limit(record.header) for record in records])
+            yield _Search("all-reduce of all ranks", ("all",), whole, blocks, 2 * share * task.amount, limit)
     links: dict[str, list[tuple[str, list[Times]]]] = defaultdict(list)
     for place, task in enumerate(tasks):
         for left, right in task.pairs:
@@ -172,7 +177,7 @@ def _slow(search: _Search, report: StragglerReport) -> Iterator[Slow]:
 def _rates(search: _Search, report: StragglerReport) -> Rates:
     medians = np.stack([np.median(one, axis=1) for one in search.launches], axis=1)
     rates = tuple(geometric_mean(search.amount / own) for own in medians)
-    return Rates(what=search.what, names=search.names, rates=rates, detectable=report.detectable)
+    return Rates(what=search.what, names=search.names, rates=rates, detectable=report.detectable, limit=search.limit)
 
 
 _REMEDIES: Mapping[str, str] = {

@@ -184,6 +184,15 @@ def _settings(_: LaunchHeader, rank: RankReport) -> str | None:
     return None
 
 
+def _xids(_: LaunchHeader, rank: RankReport) -> str | None:
+    """Name the errors of a launch that did not end it; those that are the GPU's own fault have ended theirs."""
+    numbers = rank.device_use.xids if rank.device_use is not None else None
+    if not numbers:
+        return None
+    named = ", ".join(map(str, sorted(set(numbers))))
+    return f"GPUs reported Xid {named} in launches that went on: look them up in NVIDIA's Xid catalogue"
+
+
 def _waits_for_host(_: LaunchHeader, rank: RankReport) -> str | None:
     used = rank.device_use.utilization_mean_ratio if rank.device_use is not None else None
     if used is None or used >= _IDLE_BELOW or _step_seconds(rank) >= _SHORT_STEP_SECONDS:
@@ -203,6 +212,7 @@ CHECKS = (
     Check("heat", "note", _warm),
     Check("power limit", "note", _power_limit),
     Check("settings", "note", _settings),
+    Check("errors", "note", _xids),
     Check("host-bound", "note", _waits_for_host),
 )
 

@@ -12,6 +12,7 @@ from stepmark.analysis.feeding import LaunchFeeding, launch_feeding
 from stepmark.analysis.interference import disturbed_because, taken_share
 from stepmark.analysis.job_times import JobTimes, device_step_seconds, job_times
 from stepmark.analysis.lengths import LaunchLengths, launch_lengths, round_steps, uneven
+from stepmark.analysis.link_limits import LinkLimit, link_limit
 from stepmark.analysis.long_steps import long_step
 from stepmark.analysis.peaks import peak_flops_per_second
 from stepmark.analysis.proofs import TimedProof, timed_proof
@@ -65,7 +66,8 @@ class Launch:
     slowest rank's seconds, part by part. `parts` are those of its step, where they were timed. `departures` are those
     from the framework's defaults. `device_notes` are sentences about its GPUs, and `sm_clock_hz` is their mean clock in
     the windows, of which `power_capped_ratio` is the share that their power limit slowed down. `power_watts` is the
-    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `started_at` is in UTC, as ISO 8601.
+    mean of one rank's GPUs, and `device_memory_bytes` the most that one rank used. `link_limit` is what the links
+    between its GPUs carry at most. `started_at` is in UTC, as ISO 8601.
     `lengths` is what it says of samples of different lengths, `feeding` how its steps were fed from the host, and
     `rest_of_call_seconds` what a call of the framework's own loop took beside its steps; each may be None.
     """
@@ -89,6 +91,7 @@ class Launch:
     model: ModelFacts | None = None
     power_watts: float | None = None
     device_memory_bytes: int | None = None
+    link_limit: LinkLimit | None = None
     feeding: LaunchFeeding | None = None
     rest_of_call_seconds: float | None = None
     started_at: str = ""
@@ -135,6 +138,7 @@ def reduced(record: LaunchRecord, flops_per_sample: int | None) -> Launch:
         model=model,
         power_watts=power_watts(header),
         device_memory_bytes=device_memory_bytes(header),
+        link_limit=link_limit(header),
         lengths=launch_lengths(record),
         feeding=launch_feeding(header),
         rest_of_call_seconds=rest_of_call_seconds(header),

@@ -11,6 +11,7 @@ from stepmark.analysis.disturbance import counting
 from stepmark.analysis.economics import BreakEven, break_even, startup_estimate
 from stepmark.analysis.intervals import Estimate
 from stepmark.analysis.launch import Launch, reduced
+from stepmark.analysis.link_limits import common_limit
 from stepmark.analysis.many import reduced_rows
 from stepmark.analysis.pairs import Measured, pairs
 from stepmark.analysis.proven import proven
@@ -89,7 +90,8 @@ def summarize_run(
         result = cell_result(cell, every[cell.key], certificates.get(cell.key), facts)
         baseline = scaling.baseline_of(cell, cells)
         result = with_scaling(result, cell, baseline, mode, throughput, facts.level)
-        moved = bandwidth_of(scenario.spec.workload, cell, result.step_seconds)
+        limit = common_limit([launch.link_limit for launch in by_cell[cell.key] if launch.figures is not None])
+        moved = bandwidth_of(scenario.spec.workload, cell, result.step_seconds, limit)
         results.append(result.model_copy(update={"bandwidth": moved}))
     measured = {key: Measured.of(figures) for key, figures in good.items()}
     comparisons, family = compare.comparisons(scenario, cells, measured, certificates)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from stepmark.devices import link_rates
 from stepmark.devices.nvml import Nvml
 from stepmark.errors import CannotRun
 from stepmark.results.device import DeviceFacts
@@ -35,24 +36,19 @@ def gpu_of(nvml: Nvml, uuid: str) -> Gpu:
 
 
 def _facts_of(nvml: Nvml, uuid: str) -> DeviceFacts:
-    name, memory, capability, pcie = (
-        nvml.name(uuid),
-        nvml.memory_bytes(uuid),
-        nvml.compute_capability(uuid),
-        nvml.pcie(uuid),
-    )
+    name, memory, capability = nvml.name(uuid), nvml.memory_bytes(uuid), _dotted(nvml.compute_capability(uuid))
     if name is None:
         raise CannotRun(
             f"GPU {uuid}: expected a GPU that the driver can describe, found none. `nvidia-smi -L` lists those that it "
             "has; one that fell off its bus (Xid 79 in the kernel's log) comes back with a reset of the node."
         )
-    links, cuda = nvml.nvlinks(uuid), nvml.cuda_driver()
+    cuda = nvml.cuda_driver()
     return DeviceFacts(
         kind="gpu",
         name=name,
         uuid_tail=uuid[-_UUID_TAIL:],
         pci_bus=nvml.pci_bus(uuid),
-        compute_capability=_dotted(capability),
+        compute_capability=capability,
         memory_bytes=None if memory is None else memory[0],
         driver=nvml.driver(),
         cuda_driver=_dotted(cuda),
@@ -66,12 +62,24 @@ def _facts_of(nvml: Nvml, uuid: str) -> DeviceFacts:
         mps=_has_mps(nvml, uuid),
         compute_mode=nvml.compute_mode(uuid),
         application_clocks=nvml.application_clocks(uuid),
-        pcie_generation=None if pcie is None else pcie[0],
-        pcie_width=None if pcie is None else pcie[1],
         numa_node=nvml.numa_node(uuid),
-        nvlinks=None if links is None else len(links),
         shared=os.environ.get(SHARED_VARIABLE) == "true",
+        **_links_of(nvml, uuid, capability),
     )
+
+
+def _links_of(nvml: Nvml, uuid: str, capability: str | None) -> dict[str, int | None]:
+    """Return the fields of `DeviceFacts` that are about the GPU's links."""
+    (generation, width), ends = nvml.pcie(uuid) or (None, None), nvml.nvlinks(uuid)
+    links = None if ends is None else len(ends)
+    return {
+        "pcie_generation": generation,
+        "pcie_width": width,
+        "pcie_bytes_per_second": link_rates.pcie_bytes_per_second(generation, width),
+        "nvlinks": links,
+        "nvlink_generation": link_rates.nvlink_generation(capability) if links else None,
+        "nvlink_bytes_per_second": link_rates.nvlink_bytes_per_second(capability, links),
+    }
 
 
 def _dotted(version: tuple[int, int] | None) -> str | None:

@@ -6,6 +6,7 @@ on a GPU that lacks the figure or that has fallen off its bus. Numbers in this f
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import takewhile
 from typing import Any, Literal, Protocol
 
 from stepmark.results.device import CapReason
@@ -29,6 +30,7 @@ _FIELD_TYPES = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
 _COMPUTE_MODES = {0: "default", 2: "prohibited", 3: "exclusive-process"}
 _ANCESTORS = {0: "INTERNAL", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 _LINKS, _LINK_TO_SWITCH = 36, 2
+_XID_EVENT, _EVENTS_MOST = 0x8, 64
 _AFFINITY_WORDS = 128  # of 64 cores each: as many as Linux can have
 
 
@@ -61,7 +63,10 @@ class Nvml(Protocol):
 
     def compute_mode(self, gpu: str) -> str | None: ...
     def pcie(self, gpu: str) -> tuple[int, int] | None:
-        """Return the newest PCIe generation that GPU and machine have in common, and the number of lanes."""
+        """Return the newest PCIe generation that GPU and machine have in common, and the most lanes.
+
+        What is in use now would depend on the GPU's power state.
+        """
 
     def numa_node(self, gpu: str) -> int | None: ...
     def cores(self, gpu: str) -> tuple[int, ...] | None:
@@ -83,6 +88,12 @@ class Nvml(Protocol):
     def nvlinks(self, gpu: str) -> tuple[str, ...] | None:
         """Return the far end of each active link: a PCI address, or `SWITCH`."""
 
+    def xids(self, gpu: str) -> tuple[int, ...] | None:
+        """Return the Xid errors that the GPU has reported since the last call. The first call begins to listen.
+
+        None says that this GPU or driver does not report them.
+        """
+
     def ancestor(self, gpu: str, other: str) -> str | None:
         """Return what connects two GPUs without NVLink, as `nvidia-smi topo -m` calls it."""
 
@@ -101,17 +112,22 @@ class _Library:
 
     def __init__(self) -> None:
         self._handles: dict[str, Any] = {}
+        self._events: dict[str, Any] = {}
         self._call("nvmlInit")
 
     def _call(self, function: str, *arguments: object) -> Any:
+        return self._answer(function, *arguments)[1]
+
+    def _answer(self, function: str, *arguments: object) -> tuple[bool, Any]:
+        """Return whether the call succeeded, and what it returned. Some calls return None where they succeed."""
         try:
             import pynvml
         except ImportError:
-            return None
+            return False, None
         try:
-            return getattr(pynvml, function)(*arguments)
+            return True, getattr(pynvml, function)(*arguments)
         except pynvml.NVMLError:  # A function that this driver lacks raises it too.
-            return None
+            return False, None
 
     def _of(self, function: str, gpu: str, *arguments: object) -> Any:
         if gpu not in self._handles:
@@ -190,7 +206,7 @@ class _Library:
 
     def pcie(self, gpu: str) -> tuple[int, int] | None:
         generation = self._of("nvmlDeviceGetMaxPcieLinkGeneration", gpu)
-        width = self._of("nvmlDeviceGetCurrPcieLinkWidth", gpu)
+        width = self._of("nvmlDeviceGetMaxPcieLinkWidth", gpu)
         return None if generation is None or width is None else (generation, width)
 
     def numa_node(self, gpu: str) -> int | None:
@@ -234,6 +250,23 @@ class _Library:
         kind = self._of("nvmlDeviceGetNvLinkRemoteDeviceType", gpu, link)
         bus = _bus(self._of("nvmlDeviceGetNvLinkRemotePciInfo", gpu, link))
         return SWITCH if kind == _LINK_TO_SWITCH or bus is None else bus
+
+    def xids(self, gpu: str) -> tuple[int, ...] | None:
+        if gpu not in self._events:
+            self._events[gpu] = self._listen(gpu)
+        if self._events[gpu] is None:
+            return None
+        waiting = (self._call("nvmlEventSetWait_v2", self._events[gpu], 0) for _ in range(_EVENTS_MOST))
+        events = takewhile(lambda event: event is not None, waiting)  # A call after the last event times out at once.
+        return tuple(event.eventData for event in events if event.eventType == _XID_EVENT)
+
+    def _listen(self, gpu: str) -> Any:
+        """Return a set of the GPU's Xid events, which the driver fills from now on, or None."""
+        events = None if self._of("nvmlDeviceGetUUID", gpu) is None else self._call("nvmlEventSetCreate")
+        if events is None or self._answer("nvmlDeviceRegisterEvents", self._handles[gpu], _XID_EVENT, events)[0]:
+            return events
+        self._call("nvmlEventSetFree", events)
+        return None
 
     def ancestor(self, gpu: str, other: str) -> str | None:
         return _ANCESTORS.get(self._of_both("nvmlDeviceGetTopologyCommonAncestor", gpu, other))

@@ -7,11 +7,14 @@ from statistics import fmean
 from typing import TypeVar
 
 from stepmark.devices.nvml import Nvml
+from stepmark.devices.xids import GPU_FAULTS
 from stepmark.results.device import CapReason, DeviceFacts, DeviceUse
 
 _IDLE_SECONDS, _POLL_SECONDS = 10.0, 0.1
 # The smallest context of CUDA takes more than twice this, and the driver's own share moves less.
 _NOISE_BYTES = 64 << 20
+
+_XIDS_MOST = 64
 
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)
@@ -67,18 +70,29 @@ class _Counters:
     ecc_errors: tuple[int, int] | None
 
 
+@dataclass(frozen=True)
+class _Xid:
+    """Hold an Xid error that a GPU reported while it was watched, and when that was, in words."""
+
+    gpu: str
+    number: int
+    when: str
+
+
 class GpuWatch:
     """Watch the GPUs of one process, from before it starts until it has ended.
 
     Processes and memory are compared with those of the moment at which this object is made. Clocks, power, temperature
     and utilisation are read at each look while the process makes its steps, warm-up among them, and counters at the
     first of these looks and at the one after the last. Of several GPUs, the samples are taken together, and errors and
-    memory are added. `facts` are those of the first.
+    memory are added. `facts` are those of the first. Xid errors count from the moment at which this object is made.
     """
 
     def __init__(self, nvml: Nvml, gpus: tuple[str, ...], facts: DeviceFacts) -> None:
         self._nvml, self._gpus, self.facts = nvml, gpus, facts
         self._before = [Occupancy.of(nvml, gpu) for gpu in gpus]
+        self._reports_xids = None not in [nvml.xids(gpu) for gpu in gpus]  # Those before this moment are dropped.
+        self._xids: list[_Xid] = []
         self._most: list[Occupancy] = []
         self._sums: list[int | None] = []
         self._clocks: list[int] = []
@@ -90,6 +104,7 @@ class GpuWatch:
 
     def look(self, stepping: bool) -> None:
         """Read the GPUs once. `stepping` says whether the process makes its steps."""
+        self._hear(stepping)
         now = [Occupancy.of(self._nvml, gpu) for gpu in self._gpus]
         self._most += now
         self._sums.append(_sum([one.memory_bytes for one in now]))
@@ -98,6 +113,24 @@ class GpuWatch:
             self._first = self._first or self._counters()
         elif self._first is not None and self._last is None:
             self._last = self._counters()
+
+    def _hear(self, stepping: bool) -> None:
+        """Keep the Xid errors since the last look."""
+        if stepping or (self._first is not None and self._last is None):
+            when = "during the windows"
+        else:
+            when = "before the windows" if self._first is None else "after the windows"
+        self._xids += [_Xid(gpu, number, when) for gpu in self._gpus for number in self._nvml.xids(gpu) or ()]
+
+    def fault(self) -> str | None:
+        """Return the first fault that a GPU has reported of itself, in words, or None."""
+        for one in self._xids:
+            if one.number in GPU_FAULTS:
+                return (
+                    f"{one.gpu} reported Xid {one.number} ({GPU_FAULTS[one.number]}) {one.when}. The kernel's log has "
+                    "more, and NVIDIA's Xid catalogue says what to do."
+                )
+        return None
 
     def _sample(self) -> None:
         nvml = self._nvml
@@ -134,6 +167,7 @@ class GpuWatch:
             processes_before=_most_processes(self._before),
             processes_most=_most_processes(self._most),
             memory_used_before_bytes=_sum([one.memory_bytes for one in self._before]),
+            xids=tuple(one.number for one in self._xids[:_XIDS_MOST]) if self._reports_xids else None,
         )
 
 

@@ -113,6 +113,8 @@ class _Watch:
         now, limits = time.monotonic(), self._spec.measurement
         if self._buffer.phase != Phase.STEPPING and self._spec.group.world_size > 1 and self._other_rank_failed():
             return PEER_GONE
+        if self._gpus is not None and (fault := self._gpus.fault()) is not None:
+            return fault
         if now > self._deadline:
             return f"the launch ran longer than launchTimeoutSeconds, {limits.launch_timeout_seconds} s"
         if now - self._moved_at > limits.step_timeout_seconds:

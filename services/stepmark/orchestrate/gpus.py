@@ -117,18 +117,21 @@ class LocalGpus:
         return GpuWatch(self.nvml, self.uuids, self.gpus[0].facts)
 
 
-def without_figures_if_lost(outcome: RankOutcome, gpus: LocalGpus) -> RankOutcome:
-    """Return the outcome of a launch; without figures, and with the cause, where a GPU of it was lost in the middle.
+def without_figures_if_faulty(outcome: RankOutcome, gpus: LocalGpus, watch: GpuWatch | None = None) -> RankOutcome:
+    """Return the outcome of a launch; without figures, and with the cause, where a GPU of it broke in the middle.
 
-    A framework that notices dies of an error that says less, which is kept behind the cause.
+    A GPU is broken that has reported a fault to `watch`, or that the driver has lost. A framework that notices dies of
+    an error that says less, which is kept behind the cause.
     """
-    lost = gpus.lost()
-    if lost is None:
+    why = watch.fault() if watch is not None else None
+    why = why or gpus.lost()
+    if why is None or (outcome.failure is not None and outcome.failure.cause == why):
         return outcome
     ended = f" Its process ended with: {outcome.failure.cause}" if outcome.failure is not None else ""
     tail = outcome.failure.stderr_tail if outcome.failure is not None else ()
-    failure = Failure(rank=outcome.rank, cause=f"{lost}{ended}"[:2000], stderr_tail=tail)
-    return outcome.model_copy(update={"report": None, "probe": None, "steps_npz": b"", "failure": failure})
+    failure = Failure(rank=outcome.rank, cause=f"{why}{ended}"[:2000], stderr_tail=tail)
+    nothing = {"report": None, "probe": None, "start": None, "learning": None, "steps_npz": b""}
+    return outcome.model_copy(update=nothing | {"failure": failure})
 
 
 def _with_peers(nvml: Nvml, gpu: Gpu, uuids: dict[int, str]) -> DeviceFacts:

@@ -23,7 +23,7 @@ from stepmark.launch.supervise import run_child
 from stepmark.orchestrate.cores import Seat, Share, share_of
 from stepmark.orchestrate.drivers import check_drivers
 from stepmark.orchestrate.folders import leased_ports, own_folders, run_folder, scratch_folder
-from stepmark.orchestrate.gpus import LocalGpus, check_gpus, without_figures_if_lost
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus, without_figures_if_faulty
 from stepmark.orchestrate.references import keep_cause, reference_file
 from stepmark.orchestrate.switchboard import Endpoint, T
 from stepmark.plan.blocks import Launch
@@ -215,7 +215,7 @@ def _run(rank: _Rank, launch: Launch, problems: dict[_ZygoteKey, str]) -> RankOu
         if problem is not None:
             outcome = RankOutcome(rank=place.rank, failure=Failure(rank=place.rank, cause=problem))
         else:
-            outcome = without_figures_if_lost(_run_child(rank, launch, endpoints, gpus), gpus)
+            outcome = _run_child(rank, launch, endpoints, gpus)
     return outcome.model_copy(
         update={
             "forked": _zygote_of(rank, launch) is not None,
@@ -240,8 +240,7 @@ def _why_no_room(place: Place, launch: Launch) -> str | None:
 
 
 def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: LocalGpus) -> RankOutcome:
-    watch = gpus.watch()
-    spec = _spec(rank, launch, endpoints, gpus)
+    watch, spec = gpus.watch(), _spec(rank, launch, endpoints, gpus)
     tell = _teller(rank, launch) if rank.place.rank == 0 else None
     outcome = run_child(
         spec,
@@ -251,6 +250,7 @@ def _run_child(rank: _Rank, launch: Launch, endpoints: list[Endpoint], gpus: Loc
         tell,
         watch,
     )
+    outcome = without_figures_if_faulty(outcome, gpus, watch)
     keep_cause(spec, outcome)
     shutil.rmtree(spec.placement.directory, ignore_errors=True)
     return outcome

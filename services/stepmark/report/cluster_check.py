@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from stepmark.analysis.cluster_check import ClusterCheck, Rates
 from stepmark.analysis.intervals import Estimate
+from stepmark.report.collectives import limit_text
 from stepmark.report.words import percent
 
 _UNITS = {"product": "GFLOP/s"}
@@ -25,6 +26,8 @@ def _rates(rates: Rates) -> Iterator[str]:
     (slowest, name), (fastest, other) = known[0], known[-1]
     if len(known) == 1:
         yield f"{rates.what}: {_rate(slowest)} {unit} ({name})"
+        if rates.limit is not None:
+            yield f"  {percent(slowest.value / rates.limit.bytes_per_second)} of {limit_text(rates.limit)}"
         return
     seen = (
         "no slowness up to 100 % would have been found"

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from stepmark.analysis.cells import CellResult
 from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.link_limits import LinkLimit
 from stepmark.analysis.summary import Summary
 from stepmark.report import words
 from stepmark.report.plots import bandwidth
@@ -17,6 +19,11 @@ EXPLAINED = (
     "(n - 1) / n for reduce-scatter and all-gather, and times 1 for a broadcast, as nccl-tests define it: it can be "
     "compared with what a link of the machine carries. Before it was timed, each launch exchanged known values, and "
     "every rank held the right result. Intervals are 95 %."
+)
+LIMITS = (
+    "What the bus bandwidth of the largest message reaches is shown beside what the links of one GPU carry in one "
+    "direction by their specification. No program reaches all of it, since packets have headers. Switches that add up "
+    "what passes through them (NVLS) can exceed it. The sources are in docs/measuring.md."
 )
 HEADINGS = ("cell", "collective", "workers", "message", "latency µs", "algorithm GB/s", "bus GB/s")
 
@@ -46,6 +53,35 @@ def rows(summary: Summary) -> list[list[str]]:
         for cell in summary.cells
         if (found := cell.bandwidth) is not None
     ]
+
+
+def limits(summary: Summary) -> list[str]:
+    """Return the share of the links' limit that the largest message of each curve reaches, where it is known."""
+    largest: dict[tuple[str, str, str, int], CellResult] = {}
+    for cell in sorted((cell for cell in summary.cells if cell.bandwidth is not None), key=_message_bytes):
+        largest[cell.candidate, cell.execution, cell.precision, cell.workers] = cell
+    return [
+        f"{words.cell_name(cell)}, {words.workers(cell.workers)}: {_share(ratio)} of {limit_text(found.limit)}"
+        for cell in largest.values()
+        if (found := cell.bandwidth) is not None
+        and found.limit is not None
+        and (ratio := found.limit_ratio) is not None
+    ]
+
+
+def limit_text(limit: LinkLimit) -> str:
+    """Return the name of the links with what they carry."""
+    return f"{limit.name}: {_significant(limit.bytes_per_second / 1e9)} GB/s"
+
+
+def _message_bytes(cell: CellResult) -> int:
+    return cell.message_bytes or 0
+
+
+def _share(ratio: Estimate) -> str:
+    if ratio.low is None or ratio.high is None:
+        return words.percent(ratio.value)
+    return f"{words.percent(ratio.value)} [{words.percent(ratio.low)}, {words.percent(ratio.high)}]"
 
 
 def _figure(estimate: Estimate, unit: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from stepmark.analysis.cells import CellResult
 from stepmark.analysis.summary import Summary
-from stepmark.report import lengths, machine, ranking, sentences, words
+from stepmark.report import collectives, lengths, machine, ranking, sentences, words
 from stepmark.results.certificate import TRANSPORT
 
 # Verdicts of cells that have figures, and what a reader can do about them.
@@ -32,6 +32,7 @@ def notes(summary: Summary) -> list[str]:
         *_calls(summary.cells),
         *_ranking(summary),
         *(f"{line}." for line in lengths.lines(summary)),
+        *(f"Bus bandwidth of {line}." for line in collectives.limits(summary)),
         f"{machine.sentence(summary)}",
         *_departures(summary),
         *([f"{family}."] if (family := words.family(summary.family)) else []),

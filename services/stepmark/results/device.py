@@ -18,8 +18,10 @@ class DeviceFacts(RecordModel):
     `uuid_tail` holds the last 8 characters of its UUID. `compute_capability` is written as 9.0, and `cuda_driver` is
     the newest CUDA version that the driver knows. `peers` maps the local ranks of this node to how their devices are
     connected with this one: NV18 is 18 links of NVLink, PIX, PXB, PHB, NODE and SYS are as in `nvidia-smi topo`, and
-    "p2p" follows where each can read the other's memory. `shared` says that the run's profile accepts devices that
-    others use too, and parts of a device.
+    "p2p" follows where each can read the other's memory. `pcie_generation` and `pcie_width` are the most that device
+    and machine allow. `pcie_bytes_per_second` and `nvlink_bytes_per_second` are what PCIe and all active NVLinks
+    together carry at most in one direction, by their specification; older records do not have them.
+    `shared` says that the run's profile accepts devices that others use too, and parts of a device.
     """
 
     kind: DeviceKind
@@ -42,8 +44,11 @@ class DeviceFacts(RecordModel):
     application_clocks: bool | None = None
     pcie_generation: Count | None = None
     pcie_width: Count | None = None
+    pcie_bytes_per_second: Long | None = None
     numa_node: Count | None = None
     nvlinks: Count | None = None
+    nvlink_generation: Count | None = None
+    nvlink_bytes_per_second: Long | None = None
     shared: bool = False
     peers: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)
 
@@ -56,7 +61,8 @@ class DeviceUse(RecordModel):
     `counted_seconds` between the first and the last reading. `processes_before` is the number of processes that used
     the device before the launch began, and `processes_most` the largest number while it ran, the launch's own among
     them. For a process with several devices, samples are taken together, memory and errors are added, and
-    `capped_seconds` are those of the device that lost the most.
+    `capped_seconds` are those of the device that lost the most. `xids` are the numbers of the errors that the driver
+    reported from the launch's start to its end, None where it reports none to programs.
     """
 
     sm_clock_mean_hz: _Float | None = None
@@ -72,6 +78,7 @@ class DeviceUse(RecordModel):
     processes_before: Count | None = None
     processes_most: Count | None = None
     memory_used_before_bytes: Long | None = None
+    xids: Annotated[tuple[Count, ...], Field(max_length=64)] | None = None
 
 
 class DeviceMemory(RecordModel):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from stepmark.analysis.cluster_check import ClusterCheck, cluster_check
+from stepmark.analysis.link_limits import LinkLimit
 from stepmark.plan.cells import Cell
 from stepmark.report.cluster_check import lines
+from stepmark.results.device import DeviceFacts
 from stepmark.results.record import NO_STEPS, Failure, LaunchHeader, LaunchRecord, RankReport, StartupSeconds, Window
 from stepmark.workloads._tasks import Task, rounds_of, tasks_of
 
@@ -65,6 +67,22 @@ def header(block: int, ranks: int, reports: tuple[RankReport, ...], failure: Fai
         launch_id=f"b{block:03d}.x", scenario_digest="0" * 64, cell=cell, block=block, position=0, launcher="bare",
         forked=True, started_at="", wall_seconds=1, ranks=reports, failure=failure,
     )  # fmt: skip
+
+
+def test_the_all_reduce_of_a_host_is_set_beside_what_its_links_carry() -> None:
+    rng = np.random.default_rng(0)
+    facts = {"kind": "gpu", "name": "g", "nvlinks": 4, "nvlink_generation": 3, "nvlink_bytes_per_second": 10**9}
+    devices = [DeviceFacts(**facts, uuid_tail=str(rank), peers={str(1 - rank): "NV4"}) for rank in range(2)]
+    records = [record(rng, block, 2, {}, None) for block in range(LAUNCHES)]
+    for index, one in enumerate(records):
+        ranks = tuple(rank.model_copy(update={"device": devices[rank.rank]}) for rank in one.header.ranks)
+        header = one.header.model_copy(update={"ranks": ranks})
+        records[index] = LaunchRecord(header, one.step_nanoseconds)
+    [whole] = [rates for rates in cluster_check(records, "cluster-check").rates if rates.what.startswith("all-reduce")]
+    assert whole.limit == LinkLimit(name="NVLink 3, 4 links", bytes_per_second=1e9)
+    share = whole.rates[0].value / 1e9
+    assert f"  {share:.1%} of NVLink 3, 4 links: 1 GB/s" in list(lines(cluster_check(records, "cluster-check")))
+    assert not [line for line in lines(check(0)) if "NVLink" in line or "PCIe" in line]
 
 
 def test_a_rank_that_is_5_percent_slower_is_named_in_20_of_20_checks() -> None:

@@ -5,11 +5,13 @@ import pytest
 
 from stepmark.analysis.bandwidth import bandwidth_of
 from stepmark.analysis.intervals import Estimate
+from stepmark.analysis.link_limits import LinkLimit
 from stepmark.analysis.step_times import StepSeconds
 from stepmark.plan.cells import Cell
 from stepmark.report import collectives, ranking
 from stepmark.report.html import render as html
 from stepmark.report.markdown import render as markdown
+from stepmark.report.notes import notes
 from stepmark.scenario.model import WorkloadChoice
 from unit.report.example_summary import example
 
@@ -61,6 +63,26 @@ def test_reports_have_a_row_and_a_point_of_the_curve_for_each_size() -> None:
     [curve] = panel.curves
     assert [point.message_bytes for point in curve.points] == [1 << 10, 1 << 20, 1 << 30]
     assert np.all([text in html(summary) for text in ("bus bandwidth, GB/s", "latency, µs", "1GiB")])
+
+
+def test_reports_say_what_share_of_the_links_the_largest_message_reaches() -> None:
+    summary, limit = example(), LinkLimit(name="NVLink 4, 18 links", bytes_per_second=450e9)
+    cells = []
+    for index, cell in enumerate(summary.cells[:2]):
+        size = (1 << 30) << index
+        found = bandwidth_of(choice("broadcast"), CELL.model_copy(update={"message_bytes": size}), STEP, limit)
+        update = {"bandwidth": found, "message_bytes": size, "workers": 2, "candidate": "torch", "execution": "eager"}
+        cells.append(cell.model_copy(update=update))
+    known = summary.model_copy(update={"cells": tuple(cells)})
+    [line] = collectives.limits(known)
+    assert line.startswith("torch eager")
+    assert line.endswith("2GiB, 2 workers: 119.3% [59.7%, 238.6%] of NVLink 4, 18 links: 450 GB/s")
+    assert all("NVLink 4, 18 links: 450 GB/s" in text for text in (markdown(known), html(known)))
+    assert f"Bus bandwidth of {line}." in notes(known)
+    plain = bandwidth_of(choice("broadcast"), CELL, STEP)
+    unknown = [cell.model_copy(update={"bandwidth": plain}) for cell in cells]
+    assert collectives.LIMITS in markdown(known)
+    assert collectives.LIMITS not in markdown(summary.model_copy(update={"cells": tuple(unknown)}))
 
 
 def test_a_report_of_models_says_nothing_of_collectives() -> None:

@@ -70,6 +70,12 @@ def test_a_rank_on_cpu_cores_is_not_checked() -> None:
     assert invalid_device(launch(device=None, device_use=None)) is None
 
 
+def test_errors_that_ended_no_launch_are_named() -> None:
+    [note] = device_notes(launch(use={"xids": (63, 13, 63)}))
+    assert note.startswith("GPUs reported Xid 13, 63 in launches that went on")
+    assert device_notes(launch(use={"xids": ()})) == ()
+
+
 INVALID: list[tuple[str, dict[str, Any]]] = [
     ("2 processes on it before the launch", {"use": {"processes_before": 2}}),
     ("found 3 while it was measured", {"use": {"processes_most": 3}}),

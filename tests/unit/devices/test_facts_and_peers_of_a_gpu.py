@@ -16,9 +16,15 @@ def test_a_gpu_is_described_by_its_driver() -> None:
         "kind": "gpu", "name": "NVIDIA H100 80GB HBM3", "uuid_tail": "00000000", "compute_capability": "9.0",
         "memory_bytes": 81_559 << 20, "cuda_driver": "13.0", "power_limit_watts": 600, "mig": False, "nvlinks": 18,
         "sm_clock_most_hz": 1_980_000_000, "pcie_generation": 5, "pcie_width": 16, "application_clocks": None,
-        "mps": None,
+        "mps": None, "pcie_bytes_per_second": 63_015_384_615, "nvlink_generation": 4,
+        "nvlink_bytes_per_second": 450_000_000_000,
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
+
+
+def test_a_gpu_without_nvlinks_has_neither_their_generation_nor_what_they_carry() -> None:
+    facts = gpu_of(FakeNvml(some_gpus(1)), A).facts
+    assert (facts.nvlinks, facts.nvlink_generation, facts.nvlink_bytes_per_second) == (0, None, None)
 
 
 def test_a_part_of_a_gpu_in_mig_mode_is_known_by_its_name() -> None:

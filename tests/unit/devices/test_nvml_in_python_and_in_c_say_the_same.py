@@ -27,7 +27,7 @@ QUESTIONS: list[tuple[str, ...]] = [
     *((name, gpu) for gpu in (A, B, LOST, "GPU-none") for name in (
         "name", "pci_bus", "compute_capability", "memory_bytes", "application_clocks", "temperature_celsius",
         "utilization_ratio", "compute_mode", "pcie", "numa_node", "cores", "energy_joules", "processes",
-        "mps_processes", "capped_seconds", "ecc_errors", "nvlinks",
+        "mps_processes", "capped_seconds", "ecc_errors", "nvlinks", "xids",
     )),
     *((name, A, clock) for name in ("clock_hz", "most_clock_hz") for clock in ("sm", "memory")),
     *(("power_watts", gpu, which) for gpu in (A, LOST) for which in ("now", "limit", "default")),
@@ -40,7 +40,7 @@ QUESTIONS: list[tuple[str, ...]] = [
 def gpus() -> list[FakeGpu]:
     first, second, lost = some_gpus(3, cores=0b1100)
     first.links, first.processes, first.capped_ms, first.ecc_errors = 18, 3, 250, 7
-    second.name, second.memory_mib, second.mig = "NVIDIA L4", 23_034, 1
+    second.name, second.memory_mib, second.mig, second.xid = "NVIDIA L4", 23_034, 1, -1
     lost.lost = 1
     return [first, second, lost]
 
@@ -70,3 +70,31 @@ def test_both_give_the_same_answer(gpus: list[FakeGpu], answers_in_c: list[Any],
 def test_without_a_driver_nothing_is_known(tmp_path: Path) -> None:
     answers = _answers(os.environ | {"LD_LIBRARY_PATH": str(tmp_path)})
     assert answers == [[] if name == "gpus" else None for name, *_ in QUESTIONS]
+
+
+ASK_FOR_XIDS = f"""
+import sys
+from stepmark.devices.nvml import here
+for _ in range(3):
+    print(here().xids("{A}"), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_an_xid_is_told_once_also_of_a_gpu_that_is_lost_by_it(tmp_path: Path) -> None:
+    driver = FakeDriver(tmp_path)
+    driver.write([FakeGpu(A, xid=13)])  # Nobody listened yet.
+    asked = subprocess.Popen(
+        [sys.executable, "-c", ASK_FOR_XIDS], env=os.environ | {"LD_LIBRARY_PATH": str(driver.folder)},
+        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with asked:
+        assert asked.stdin is not None
+        assert asked.stdout is not None
+        before = asked.stdout.readline()
+        driver.write([FakeGpu(A, xid=79, lost=1)])
+        asked.stdin.write("\n")
+        asked.stdin.flush()
+        then = asked.stdout.readline()
+        after, _ = asked.communicate("\n\n")
+    assert (before, then, after) == ("()\n", "(79,)\n", "()\n")

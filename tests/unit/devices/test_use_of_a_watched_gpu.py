@@ -57,7 +57,38 @@ def test_a_gpu_that_has_vanished_leaves_everything_unknown() -> None:
 def test_a_launch_that_never_stepped_has_only_its_processes_and_memory() -> None:
     watch = GpuWatch(FakeNvml(some_gpus(1)), (A,), FACTS)
     watch.look(stepping=False)
-    assert watch.use() == DeviceUse(processes_before=0, processes_most=0, memory_used_before_bytes=500 * MIB)
+    assert watch.use() == DeviceUse(processes_before=0, processes_most=0, memory_used_before_bytes=500 * MIB, xids=())
+
+
+def test_a_fault_of_the_gpu_is_told_and_one_of_its_program_is_only_recorded() -> None:
+    nvml = FakeNvml(some_gpus(1, xid=48))  # It was reported before the launch.
+    watch = GpuWatch(nvml, (A,), FACTS)
+    watch.look(stepping=True)
+    nvml.them[0].xid = 13
+    watch.look(stepping=True)
+    assert watch.fault() is None
+    nvml.them[0].xid = 79
+    nvml.them[0].lost = 1
+    watch.look(stepping=False)
+    assert (watch.fault() or "").startswith(f"{A} reported Xid 79 (fell off the bus) during the windows. ")
+    assert watch.use().xids == (13, 79)
+
+
+@pytest.mark.parametrize(("looks", "when"), [([], "before"), ([True], "during"), ([True, False], "after")])
+def test_a_fault_is_told_with_when_it_was(looks: list[bool], when: str) -> None:
+    nvml = FakeNvml(some_gpus(2))
+    watch = GpuWatch(nvml, (A, B), FACTS)
+    for stepping in looks:
+        watch.look(stepping)
+    nvml.them[1].xid = 48
+    watch.look(stepping=False)
+    assert f"{B} reported Xid 48 (double-bit memory error) {when} the windows" in (watch.fault() or "")
+
+
+def test_a_driver_that_reports_no_errors_to_programs_leaves_them_unknown() -> None:
+    watch = GpuWatch(FakeNvml(some_gpus(1, xid=-1)), (A,), FACTS)
+    watch.look(stepping=True)
+    assert (watch.fault(), watch.use().xids) == (None, None)
 
 
 def test_a_launch_starts_when_the_one_before_has_left_the_gpu() -> None:

@@ -7,7 +7,7 @@ from stepmark.devices.facts import SHARED_VARIABLE, gpu_of
 from stepmark.errors import CannotRun
 from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.cores import Seat
-from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu, without_figures_if_lost
+from stepmark.orchestrate.gpus import LocalGpus, check_gpus, nth_gpu, without_figures_if_faulty
 from stepmark.results.record import Failure
 
 
@@ -84,13 +84,30 @@ def test_a_gpu_that_is_lost_during_a_launch_leaves_no_figures_and_both_causes(fa
     nvml = FakeNvml(some_gpus(2))
     gpus = local(nvml)
     outcome = RankOutcome(rank=1, failure=failure, steps_npz=b"figures")
-    assert without_figures_if_lost(outcome, gpus) is outcome
+    assert without_figures_if_faulty(outcome, gpus) is outcome
     nvml.them[1].lost = 1
-    found = without_figures_if_lost(outcome, gpus)
+    found = without_figures_if_faulty(outcome, gpus)
     assert (found.report, found.steps_npz) == (None, b"")
     assert found.failure is not None
     assert uuid(1) in found.failure.cause
     assert (failure is None) == ("unspecified launch failure" not in found.failure.cause)
+
+
+@pytest.mark.parametrize(("xid", "fails"), [(48, True), (31, False)])
+def test_a_gpu_that_reports_its_own_fault_during_a_launch_leaves_no_figures(xid: int, fails: bool) -> None:
+    nvml = FakeNvml(some_gpus(2))
+    gpus = local(nvml)
+    watch = gpus.watch()
+    assert watch is not None
+    nvml.them[1].xid = xid
+    watch.look(stepping=True)
+    outcome = RankOutcome(rank=1, steps_npz=b"figures")
+    found = without_figures_if_faulty(outcome, gpus, watch)
+    assert (found is outcome) != fails
+    assert (found.steps_npz == b"") == fails
+    cause = found.failure.cause if found.failure is not None else ""
+    assert cause.startswith(f"{uuid(1)} reported Xid 48") == fails
+    assert without_figures_if_faulty(found, gpus, watch) == found  # The cause is not told twice.
 
 
 def test_a_launch_on_cpu_cores_watches_nothing() -> None:
