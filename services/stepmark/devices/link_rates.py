@@ -11,10 +11,7 @@ _NVLINKS: Mapping[str, tuple[int, float]] = {
     "6.0": (1, 20e9),  # P100: 4 links, 160 GB/s both ways (textbookofai.com); 20 GB/s (open-mpi/hwloc issue 574)
     "7.0": (2, 25e9),  # V100: 6 links, 300 GB/s both ways (open-mpi/hwloc issue 574)
     "8.0": (3, 25e9),  # A100: 12 links, 600 GB/s both ways (open-mpi/hwloc issue 574)
-    "8.6": (
-        3,
-        14.0625e9,
-    ),  # A40: 4 links of 14.0625 GB/s each way (NVIDIA's GA102 whitepaper, quoted by HF)
+    "8.6": (3, 14.0625e9),  # A40: 4 links of 14.0625 GB/s each way (NVIDIA's GA102 whitepaper, quoted by HF)
     "9.0": (4, 25e9),  # H100: 18 links, 900 GB/s both ways (open-mpi/hwloc issue 574)
     "10.0": (5, 50e9),  # B200: 18 links of 100 GB/s both ways (NVIDIA's NVLink page, as catalogone.com has it)
 }
