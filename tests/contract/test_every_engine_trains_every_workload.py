@@ -71,7 +71,7 @@ module = catalog.load_engine(sys.argv[1])
 os.environ.update(module.SUPPORT.environment)
 module.import_framework()
 if sys.argv[1] == "keras-torch":  # Each of Keras' many layers would be traced up to eight times, which takes seconds.
-    sys.modules["torch._dynamo"].config.recompile_limit = 3
+    sys.modules["torch._dynamo"].config.recompile_limit = 2
 _device.MATMUL_SIDE = 64  # Without the compiler's optimisations a large product in 16 bits takes seconds.
 small = json.loads(sys.argv[3])
 inductor = getattr(sys.modules.get("torch"), "compile", None)
