@@ -106,7 +106,7 @@ class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 
 def main(engine: str, number: str) -> None:
-    module = catalog.load_engine(engine)
+    module: Any = catalog.load_engine(engine)
     os.environ.update(module.SUPPORT.environment | module.SUPPORT.device_environment.get("cpu", {}))
     module.import_framework()
     gc.collect()
