@@ -356,7 +356,7 @@ def run(folder: Path, name: str, plant: str) -> None:
 def main(folder: Path, name: str, plants: list[str]) -> None:
     global ENGINE
     module = catalog.load_engine(name)
-    os.environ.update(module.SUPPORT.environment | {"OMP_NUM_THREADS": "1"})  # type: ignore[operator]
+    os.environ.update(module.SUPPORT.environment)
     resnet._STAGES[18] = (1, 1, 1)  # Its layers are those of the whole network; fewer of them are traced faster.
     module.import_framework()
     ENGINE = module.Engine

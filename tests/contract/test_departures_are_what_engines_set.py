@@ -1,12 +1,10 @@
 """Each setting of an engine, read back from its framework, is the default there or is in the table of departures."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from typing import Any
 
+import forked
 import pytest
 
 from conftest import ROOT, needs
@@ -117,13 +115,7 @@ def departures(engine: str) -> dict[str, Departure]:
 def read_back(engine: str, of_adamw: bool = False) -> dict[str, dict[str, tuple[Any, Any]]]:
     support = catalog.load_engine(engine).SUPPORT
     needs(*support.requires)
-    done = subprocess.run(
-        [sys.executable, "-c", HEAD + (ADAMW_CODES if of_adamw else CODES)[engine], engine],
-        env=os.environ | support.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run(engine, HEAD + (ADAMW_CODES if of_adamw else CODES)[engine], engine)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

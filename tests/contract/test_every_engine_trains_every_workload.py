@@ -5,17 +5,16 @@ engines start with the first test.
 """
 
 import json
-import os
 import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs, trained_models
+from conftest import needs, trained_models
 from contract.small_models import SMALL
 from stepmark import catalog
 from stepmark.engines._support import WAYS_TO_FEED
@@ -63,6 +62,7 @@ CODE = """
 import functools, json, os, sys
 import numpy as np
 from stepmark import catalog
+from stepmark.engines import _device
 from stepmark.engines._optimizers import RATES
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
@@ -71,7 +71,8 @@ module = catalog.load_engine(sys.argv[1])
 os.environ.update(module.SUPPORT.environment)
 module.import_framework()
 if sys.argv[1] == "keras-torch":  # Each of Keras' many layers would be traced up to eight times, which takes seconds.
-    sys.modules["torch._dynamo"].config.recompile_limit = 3
+    sys.modules["torch._dynamo"].config.recompile_limit = 2
+_device.MATMUL_SIDE = 64  # Without the compiler's optimisations a large product in 16 bits takes seconds.
 small = json.loads(sys.argv[3])
 inductor = getattr(sys.modules.get("torch"), "compile", None)
 for number, job in enumerate(json.loads(sys.argv[2])):
@@ -146,8 +147,7 @@ def processes() -> "dict[str, Future[subprocess.CompletedProcess[str]]]":
 
 
 def process(engine: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", CODE, engine, json.dumps(jobs(engine)), json.dumps(PARAMS)]
-    return subprocess.run(command, env=os.environ | COMPILE_QUICKLY, capture_output=True, text=True, check=False)
+    return forked.run(engine, CODE, engine, json.dumps(jobs(engine)), json.dumps(PARAMS))
 
 
 @cache

@@ -4,16 +4,15 @@ Each engine feeds in a process of its own (fed.py); the tests look at what it sa
 """
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import fed
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs
+from conftest import needs
 from stepmark import catalog
 from stepmark.terms import Transform
 from stepmark.workloads import _batches
@@ -27,8 +26,7 @@ WAYS = [(engine, way) for engine in ENGINES for way in fed.ways(catalog.load_eng
 def seen(engine: str) -> dict[str, dict[str, Any]]:
     """Return what the engine saw, by job."""
     needs(*catalog.load_engine(engine).SUPPORT.requires)
-    command, environment = [sys.executable, fed.__file__, engine], os.environ | COMPILE_QUICKLY
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = forked.run(engine, Path(fed.__file__), engine)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {json.dumps(line["job"]): line for line in lines}

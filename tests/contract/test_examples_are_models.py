@@ -1,9 +1,8 @@
 """Every example builds a model that can be measured, where the package that it is made from is installed."""
 
 import json
-import subprocess
-import sys
 
+import forked
 import pytest
 
 from conftest import ROOT, needs
@@ -23,6 +22,7 @@ from stepmark.engines._protocol import RankContext
 from stepmark.launch.own_model import check_outputs, facts
 from stepmark.workloads._batches import global_batches
 name, engine, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+sys.path.insert(0, sys.argv[4])
 module = catalog.load_engine(engine)
 os.environ.update(module.SUPPORT.environment | module.SUPPORT.device_environment.get("cpu", {}))
 module.import_framework()
@@ -52,8 +52,7 @@ def test_an_example_is_short(name: str) -> None:
 def test_an_example_can_be_measured(name: str) -> None:
     engine, package, params = EXAMPLES[name]
     needs(package)
-    command = [sys.executable, "-c", CODE, name, engine, json.dumps(params)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "examples")
+    ended = forked.run(engine, CODE, name, engine, json.dumps(params), str(ROOT / "examples"))
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["parameters"] > 1000

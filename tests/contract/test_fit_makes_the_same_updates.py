@@ -1,17 +1,15 @@
 """Keras' `fit` makes the updates of the written-out loop on every backend, and a planted mistake in it is caught."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import fitted
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs
+from conftest import needs
 from stepmark import catalog
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import FLOAT32, MIXED, problem
@@ -31,8 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def facts(folder: Path, engine: str) -> dict[str, dict[str, Any]]:
     """Train everything in one engine, and return what its process printed."""
     needs(*catalog.load_engine(engine).SUPPORT.requires)
-    command = [sys.executable, fitted.__file__, str(folder), engine]
-    done = subprocess.run(command, env=os.environ | COMPILE_QUICKLY, capture_output=True, text=True, check=False)
+    done = forked.run(engine, Path(fitted.__file__), str(folder), engine)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

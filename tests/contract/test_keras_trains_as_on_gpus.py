@@ -1,18 +1,16 @@
 """The engines' ways on GPUs, with logical CPU devices in place of GPUs: placing, feeding, running ahead, draining."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs
+from conftest import needs
 from stepmark import catalog
 from stepmark.orchestrate.folders import leased_ports
 
@@ -26,28 +24,18 @@ ENGINES = {"jax": "keras-jax", "keras-2-mirrored": "tf-keras"}
 @cache
 def run(which: str) -> list[dict[str, Any]]:
     """What each process of the script found: two ranks of multi-worker-mirrored, or one process."""
-    support = catalog.load_engine(ENGINES.get(which, "keras-tensorflow")).SUPPORT
-    needs(*support.requires)
+    engine = ENGINES.get(which, "keras-tensorflow")
+    needs(*catalog.load_engine(engine).SUPPORT.requires)
     ranks: list[list[str]] = [[]]
     with ExitStack() as stack:
         if which == "multi-worker-mirrored":
             addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(leased_ports(2))]
             ranks = [[str(rank), *addresses] for rank in range(2)]
-        started = [stack.enter_context(start(which, *rank, environment=support.environment)) for rank in ranks]
-        ends = [(process.communicate(), process.returncode) for process in started]
-    for (_, errors), code in ends:
-        assert code == 0, errors[-3000:]
-    return [json.loads(out.splitlines()[-1]) for (out, _), _ in ends]
-
-
-def start(*arguments: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
-        env={**os.environ, **COMPILE_QUICKLY, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+        pool = stack.enter_context(ThreadPoolExecutor(len(ranks)))
+        ends = list(pool.map(lambda rank: forked.run(engine, SCRIPT, which, *rank), ranks))
+    for end in ends:
+        assert end.returncode == 0, end.stderr[-3000:]
+    return [json.loads(end.stdout.splitlines()[-1]) for end in ends]
 
 
 def test_jax_trains_on_all_devices_of_its_mesh_and_runs_ahead_within_its_bound() -> None:

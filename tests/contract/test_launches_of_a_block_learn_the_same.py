@@ -1,11 +1,9 @@
 """Launches of one block begin with the same weights and order in every engine, and a planted mistake is found out."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
 
@@ -34,8 +32,8 @@ def scenario(folder: Path, *engines: str, **changes: Any) -> Path:
 def learned(file: Path, folder: Path, backend: str, *more: str) -> LearningRecords:
     """Train in one process the cells of the engines that Keras' backend can share a process with."""
     folder.mkdir()
-    command = [sys.executable, str(LEARNED), str(file), str(folder), *GROUPS[backend], *more]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"KERAS_BACKEND": backend})
+    ended = forked.run(GROUPS[backend][-1], LEARNED, str(file), str(folder), *GROUPS[backend], *more)
+    assert ended.returncode == 0, ended.stderr[-3000:]
     found = LearningRecords.load(folder)
     assert found is not None
     return found

@@ -1,17 +1,15 @@
 """Layers that a model calls more than once are compared call by call, and recurrent ones are no random ones."""
 
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs
+from conftest import needs
 from stepmark.parity.figures import compare
 from stepmark.parity.judge import FLOAT32, problem
 from stepmark.parity.layers import first_difference
@@ -39,8 +37,7 @@ def found() -> Found:
 
 
 def ran(folder: str, engine: str) -> Any:
-    command = [sys.executable, str(Path(__file__).with_name("repeated.py")), folder, engine, *MODELS[engine]]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | COMPILE_QUICKLY)
+    ended = forked.run(engine, Path(__file__).with_name("repeated.py"), folder, engine, *MODELS[engine])
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
 

@@ -1,19 +1,17 @@
 """Own models of torch, of Keras and of both are proven, counted and refused as stepmark's own are."""
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 
 @cache
 def found() -> Any:
-    command = [sys.executable, str(Path(__file__).with_name("own_models.py"))]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = forked.run("keras-torch", Path(__file__).with_name("own_models.py"))
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
 

@@ -3,10 +3,10 @@
 Two processes, one for each framework, train everything; the tests compare their traces.
 """
 
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import forked
 import planted
 import pytest
 
@@ -60,11 +60,10 @@ def train(folder: Path) -> None:
     plants["torch"] += [*planted.ON_GPUS, *planted.TF32]
     for engine, short in planted.SHORT.items():
         plants[engine] += short
-    commands = [[sys.executable, planted.__file__, str(folder), engine, *names] for engine, names in plants.items()]
-    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    for process in started:
-        _, said = process.communicate()
-        assert process.returncode == 0, said[-3000:]
+    with ThreadPoolExecutor(len(plants)) as pool:
+        script = Path(planted.__file__)
+        for ended in pool.map(lambda engine: forked.run(engine, script, str(folder), engine, *plants[engine]), plants):
+            assert ended.returncode == 0, ended.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")

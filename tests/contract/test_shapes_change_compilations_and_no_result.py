@@ -1,16 +1,14 @@
 """Batches of many lengths: no way to pad them changes a result, and each shape costs the compilations that it must."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
-from conftest import COMPILE_QUICKLY, needs
+from conftest import needs
 from contract.shapes import SEQUENCE, SMALL, WAYS
 from stepmark import catalog
 
@@ -23,8 +21,7 @@ LIMIT = 1e-5
 def seen(engine: str) -> dict[str, Any]:
     """Return what a process of this engine found."""
     needs(*catalog.load_engine(engine).SUPPORT.requires)
-    command = [sys.executable, str(Path(__file__).parent / "shapes.py"), engine]
-    done = subprocess.run(command, env=os.environ | COMPILE_QUICKLY, capture_output=True, text=True, check=False)
+    done = forked.run(engine, Path(__file__).with_name("shapes.py"), engine)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -1,8 +1,6 @@
 """TensorFlow drops results that nobody reads; the step without its update must still run its backward pass."""
 
-import os
-import subprocess
-import sys
+import forked
 
 from conftest import needs
 from stepmark import catalog
@@ -40,6 +38,5 @@ except tf.errors.InvalidArgumentError as error:
 def test_the_backward_pass_runs_in_the_step_without_update() -> None:
     support = catalog.load_engine("keras-tensorflow").SUPPORT
     needs(*support.requires)
-    environment = os.environ | support.environment
-    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=False)
+    done = forked.run("keras-tensorflow", CODE)
     assert done.stdout.splitlines()[-1:] == ["computed"], done.stderr[-3000:]

@@ -3,10 +3,10 @@
 Two processes train all of them on two ranks; the tests look at their proofs.
 """
 
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import forked
 import planted_timed
 import pytest
 
@@ -29,13 +29,11 @@ NAMED = {
 def train(folder: Path) -> None:
     """Train every plant on both ranks, one after another, and write the proofs into `folder`."""
     with leased_ports(2) as ports:
-        command = [sys.executable, planted_timed.__file__, str(folder)]
-        tail = list(map(str, ports))
-        ranks = range(planted_timed.RANKS)
-        started = [subprocess.Popen([*command, str(r), *tail], stderr=subprocess.PIPE, text=True) for r in ranks]
-        for process in started:
-            _, said = process.communicate()
-            assert process.returncode == 0, said[-3000:]
+        script, tail = Path(planted_timed.__file__), list(map(str, ports))
+        with ThreadPoolExecutor(planted_timed.RANKS) as pool:
+            ranks = range(planted_timed.RANKS)
+            for ended in pool.map(lambda rank: forked.run("torch", script, str(folder), str(rank), *tail), ranks):
+                assert ended.returncode == 0, ended.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")

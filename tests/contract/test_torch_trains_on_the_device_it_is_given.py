@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 from conftest import needs, trained_models
@@ -31,9 +32,16 @@ def output(engine: str, *command: str, **environment: str) -> str:
     return done.stdout
 
 
+def forked_output(engine: str, script: str) -> str:
+    needs(*catalog.load_engine(engine).SUPPORT.requires)
+    done = forked.run(engine, HERE / script, engine)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 @cache
 def trained(engine: str) -> list[dict[str, str]]:
-    lines = output(engine, str(HERE / "on_meta.py"), engine).splitlines()
+    lines = forked_output(engine, "on_meta.py").splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
@@ -43,7 +51,7 @@ def problems(engine: str, mistake: str = "none") -> dict[str, str]:
 
 @cache
 def asked() -> dict[str, Any]:
-    return json.loads(output("torch", str(HERE / "torch_on_gpu.py")).splitlines()[-1])
+    return json.loads(forked_output("torch", "torch_on_gpu.py").splitlines()[-1])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

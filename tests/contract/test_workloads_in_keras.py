@@ -4,12 +4,10 @@ One process, on one backend: that all backends have the same variables is tested
 """
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from typing import Any
 
+import forked
 import pytest
 
 from conftest import needs
@@ -51,9 +49,7 @@ for policy in ("float32", "mixed_bfloat16", "float64"):
 @cache
 def seen() -> list[dict[str, Any]]:
     needs("keras", "tensorflow")
-    own = os.environ | {"KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-c", CODE, json.dumps(CASES)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
+    done = forked.run("keras-tensorflow", CODE, json.dumps(CASES))
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 

@@ -70,7 +70,7 @@ class KeptZygote:
 def zygotes() -> Iterator[dict[str, spawn.Zygote]]:
     """Start one zygote of each engine for all models, since imports take longer than the checks.
 
-    Sessions with zygotes of their own are in the other tests below, which run the command in a process.
+    Sessions with zygotes of their own are in the test of a check that fails, and in all other files of tests.
     """
     with tempfile.TemporaryDirectory() as folder:  # The path of a socket has at most 107 characters.
         environments = {one["engine"]: spawn.child_environment(one["engine"], 1, Path(folder)) for one in CANDIDATES}
@@ -175,6 +175,7 @@ def test_a_failed_parity_check_is_a_result_that_resume_keeps(stepmark: CommandLi
     assert "parity ddp" not in again.stderr  # The check was not made again.
 
 
+@pytest.mark.usefixtures("kept_zygotes")
 def test_the_launches_of_a_resumed_run_are_proven(stepmark: CommandLine) -> None:
     """The run has its certificates already, and makes the reference that its launches are compared with again."""
     measurement = {"launches": 2, "minSteps": 10, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
@@ -186,10 +187,11 @@ def test_the_launches_of_a_resumed_run_are_proven(stepmark: CommandLine) -> None
         scale={"workers": [2], "batchPerWorker": 16},
         training={"gradientAccumulation": 2, "optimizer": "adamw"},
     )
-    assert stepmark("parity", file, "--out", "out").returncode == 0
-    done = stepmark("run", file, "--launcher", "bare", "--out", "out", "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "parity ddp" not in done.stderr
-    for certificate in stepmark.summary(stepmark.folder / "out")["certificates"]:
+    out = stepmark.folder / "out"
+    checked = CliRunner().invoke(app, ["parity", str(file), "--out", str(out)])
+    assert (checked.exit_code, "parity ddp" in checked.stderr) == (0, True), checked.output
+    done = CliRunner().invoke(app, ["run", str(file), "--launcher", "bare", "--out", str(out), "--resume"])
+    assert (done.exit_code, "parity ddp" in done.stderr) == (0, False), done.output
+    for certificate in stepmark.summary(out)["certificates"]:
         last = certificate["stages"][-1]
         assert (certificate["badge"], last["name"], last["ranks_agree"]) == ("certified", "timed run", True)
