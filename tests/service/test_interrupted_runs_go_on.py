@@ -28,7 +28,7 @@ PLAN, ALL = (
     {f"b{block:03d}.plain.eager.float32.w{workers}" for block in range(blocks) for workers in (1, 2)}
     for blocks in (3, BLOCKS)
 )
-# Processes of Ray that would import for seconds and do nothing here. monitor.py is the autoscaler and ends log_monitor.py.
+# Processes of Ray that would import for seconds, for nothing. monitor.py is the autoscaler and ends log_monitor.py.
 NEEDLESS = ("DatasetManager", "dashboard.py", "monitor.py")
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGKILL, -9), (signal.SIGINT, 130)]
 
