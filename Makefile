@@ -14,6 +14,8 @@ SHARED := $(addprefix tests/service/test_,interrupted_runs_go_on.py \
 # What every engine does with every model, option and precision, in the real frameworks.
 ENGINES := $(addprefix tests/service/test_,parity_of_every_model_in_every_engine.py gpu_check_is_rehearsed.py \
   models_are_trained_to_an_accuracy.py a_pipeline_that_fails_fails_its_launch.py) tests/contract
+# Hundreds of processes import stepmark and the tests; without bytecode in a file, each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 TOGETHER := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help demo hub-demo command test test-engines test-cuda-imports fuzz test-cluster kind-up kind-down lint requirements generate clean

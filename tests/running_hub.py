@@ -21,6 +21,7 @@ import yaml
 from typer.testing import CliRunner
 
 from conftest import PATIENCE_SECONDS, scenario_document
+from running_postgres import Postgres
 from stepmark.cli.commands.hub import app
 from stepmark.errors import StepmarkError
 from stepmark.hub import rights
@@ -213,17 +214,30 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results.of(folder / "out")
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Serve a hub for all tests that break nothing. Each of them uses runs of its own."""
+@pytest.fixture(scope="session")
+def sqlite_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
-    if request.param == "sqlite":
-        url = f"sqlite:///{folder / 'hub.db'}"
-    else:
-        url = request.getfixturevalue("postgres").new_database()
-    started = serve(folder, url)
+    yield from _lasting(folder, f"sqlite:///{folder / 'hub.db'}")
+
+
+@pytest.fixture(scope="session")
+def postgresql_hub(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Hub]:
+    yield from _lasting(tmp_path_factory.mktemp("hub"), postgres.new_database())
+
+
+def _lasting(folder: Path, database_url: str) -> Iterator[Hub]:
+    started = serve(folder, database_url)
     yield started
     assert started.end() == 0, started.log.read_text()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def hub(request: pytest.FixtureRequest) -> Hub:
+    """Return a hub for all tests that break nothing. Each of them uses runs of its own.
+
+    It serves until the session ends: a fixture with parameters of its own would be built anew for every file.
+    """
+    return request.getfixturevalue(f"{request.param}_hub")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -71,6 +71,12 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
+    """Yield a server that nobody stops."""
+    yield from running()
+
+
+def running() -> Iterator[Postgres]:
+    """Yield a server that has started, and end it afterwards; skip the test where there is no PostgreSQL."""
     found = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
     if found is None:
         pytest.skip("needs PostgreSQL's initdb and pg_ctl (Debian: postgresql)")

@@ -23,7 +23,12 @@ from stepmark.results.store import SqliteStore
 
 MEASUREMENT = {"launches": 3, "minSteps": 50, "minSeconds": 0, "warmupSteps": 1, "warmupSeconds": 0}
 SCALE = {"workers": [1, 2], "batchPerWorker": 8}
-PLAN = {f"b{block:03d}.plain.eager.float32.w{workers}" for block in range(3) for workers in (1, 2)}
+BLOCKS = 6
+PLAN, ALL = (
+    {f"b{block:03d}.plain.eager.float32.w{workers}" for block in range(blocks) for workers in (1, 2)}
+    for blocks in (3, BLOCKS)
+)
+SIGNALS = [(signal.SIGTERM, 143), (signal.SIGKILL, -9), (signal.SIGINT, 130)]
 
 
 def stored(out: Path) -> dict[str, str]:
@@ -42,16 +47,38 @@ def why_bad(out: Path) -> dict[str, str | None]:
     return {launch: why for launch, why in found.items() if why is not None}
 
 
-def assert_resumed(stepmark: CommandLine, file: Path, launcher: str) -> None:
-    out = stepmark.folder / "out"
-    before = stored(out)
-    assert before
-    assert before.keys() < PLAN
-    done = stepmark("run", file, "--launcher", launcher, "--out", "out", "--resume")
-    assert done.returncode == 0, done.stderr
-    after = stored(out)
-    assert after.keys() == PLAN
-    assert {launch: after[launch] for launch in before} == before
+class StoppedRun:
+    """One plan, whose run is begun or resumed again and again: each time, what was stored before is kept."""
+
+    def __init__(self, stepmark: CommandLine, launcher: str) -> None:
+        self._stepmark, self._out = stepmark, stepmark.folder / "out"
+        file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT | {"launches": BLOCKS})
+        self._begin = ("run", file, "--launcher", launcher, "--out", "out")
+        self._before: dict[str, str] = {}
+
+    @property
+    def _command(self) -> tuple[object, ...]:
+        return (*self._begin, "--resume") if self._before else self._begin
+
+    def go_on(self) -> "subprocess.Popen[str]":
+        """Begin or resume the run, and wait until it has measured at least one launch more."""
+        running = self._stepmark.start(*self._command)
+        wait_for_line(running, f"[1/{len(ALL) - len(self._before)}]")
+        return running
+
+    def assert_stopped(self) -> None:
+        """Assert that the run has stored launches since it was last stopped, lost none, and is not complete."""
+        after = stored(self._out)
+        assert self._before.items() < after.items()
+        assert after.keys() < ALL
+        self._before = after
+
+    def assert_completes(self) -> None:
+        done = self._stepmark(*self._command)
+        assert done.returncode == 0, done.stderr
+        after = stored(self._out)
+        assert after.keys() == ALL
+        assert self._before.items() < after.items()
 
 
 def everybody(running: "subprocess.Popen[str]") -> list[psutil.Process]:
@@ -66,57 +93,49 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_stopped_driver_leaves_no_process_and_its_run_is_resumed(
-    stepmark: CommandLine, number: int, code: int
+def test_a_driver_that_any_signal_stops_leaves_no_process_and_its_run_is_resumed(stepmark: CommandLine) -> None:
+    run = StoppedRun(stepmark, "bare")
+    for number, code in SIGNALS:
+        running = run.go_on()
+        processes = everybody(running)
+        running.send_signal(number)
+        _, err = running.communicate(timeout=PATIENCE_SECONDS)
+        assert running.returncode == code
+        assert "Traceback" not in err
+        assert err.count("--resume goes on from there") == 1
+        assert_all_gone(processes)
+        run.assert_stopped()
+    run.assert_completes()
+
+
+def test_a_ray_run_whose_worker_is_killed_or_driver_stopped_leaves_no_process_and_is_resumed(
+    stepmark: CommandLine,
 ) -> None:
-    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
-    running = stepmark.start("run", file, "--launcher", "bare", "--out", "out")
-    wait_for_line(running, "[2/6]")
-    processes = everybody(running)
-    running.send_signal(number)
-    _, err = running.communicate(timeout=PATIENCE_SECONDS)
-    assert running.returncode == code
-    assert "Traceback" not in err
-    assert err.count("--resume goes on from there") == 1
-    assert_all_gone(processes)
-    assert_resumed(stepmark, file, "bare")
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_stopped_driver_of_ray_leaves_no_process_and_its_run_is_resumed(
-    stepmark: CommandLine, number: int, code: int
-) -> None:
+    """The worker is killed first. All of it is one plan, since every Ray that is started costs as much as its plan."""
     needs("ray")
-    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
-    running = stepmark.start("run", file, "--out", "out")
-    wait_for_line(running, "[2/6]")
-    processes = everybody(running)
-    commands = [command_of(process) for process in processes]
-    assert any("raylet" in command for command in commands)
-    assert not any("DatasetManager" in command for command in commands)  # It would import for seconds and do nothing.
-    running.send_signal(number)
-    running.communicate(timeout=PATIENCE_SECONDS)
-    assert running.returncode == code
-    assert_all_gone(processes)
-    if number == signal.SIGINT:
-        assert_resumed(stepmark, file, "ray")
-
-
-def test_a_killed_ray_worker_ends_the_run_and_its_rank_is_named(stepmark: CommandLine) -> None:
-    needs("ray")
-    file = stepmark.scenario(scale=SCALE, measurement=MEASUREMENT)
-    running = stepmark.start("run", file, "--out", "out")
+    run = StoppedRun(stepmark, "ray")
+    running = run.go_on()
     worker = wait_for_descendant(running, "ray::RayTrainWorker")
-    wait_for_line(running, "[2/6]")
     processes = everybody(running)
     worker.kill()
     _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 1
     assert "The run ended early: Ray worker of rank" in err
-    assert "2 of 6 launches" in err or "3 of 6 launches" in err
     assert_all_gone(processes)
-    assert_resumed(stepmark, file, "ray")
+    run.assert_stopped()
+    assert f"{len(stored(stepmark.folder / 'out'))} of {len(ALL)} launches" in err
+    for number, code in SIGNALS:
+        running = run.go_on()
+        processes = everybody(running)
+        commands = [command_of(process) for process in processes]
+        assert any("raylet" in command for command in commands)
+        assert not any("DatasetManager" in command for command in commands)  # It would import for seconds for nothing.
+        running.send_signal(number)
+        running.communicate(timeout=PATIENCE_SECONDS)
+        assert running.returncode == code
+        assert_all_gone(processes)
+        run.assert_stopped()
+    run.assert_completes()
 
 
 @pytest.fixture

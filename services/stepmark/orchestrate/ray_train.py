@@ -6,9 +6,7 @@ launches.
 """
 
 import os
-import secrets
 import signal
-import sys
 import threading
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -24,6 +22,7 @@ from stepmark.launch.spec import RankOutcome
 from stepmark.orchestrate.folders import owned, ray_folder
 from stepmark.orchestrate.rank import Place, Settings, node_name, supervise
 from stepmark.orchestrate.ray_errors import first_cause, one_line
+from stepmark.orchestrate.ray_start import prepare_environment
 from stepmark.orchestrate.switchboard import Arrival, Switchboard, T, Telling
 from stepmark.plan.blocks import Launch
 
@@ -32,39 +31,6 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"
 _END_SECONDS = 15
-_ENVIRONMENT = {
-    "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # The end of a worker is noticed this late; the default is 2 s.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_niceness": "0",  # The default is 15, which our launches would inherit.
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-}
-
-
-def _prepare_environment() -> None:
-    """Set Ray's environment variables before Ray is imported, since it reads them then.
-
-    They stay set for as long as this process lives, because Ray keeps what it has read.
-
-    Raises:
-        CannotRun: this process uses Ray by itself.
-    """
-    ray = sys.modules.get("ray")
-    own = "RAY_ADDRESS" not in os.environ
-    if ray is not None and (ray.is_initialized() or (own and os.environ.get("RAY_AUTH_MODE") != "token")):
-        raise CannotRun(
-            "launcher ray: expected a process that does not use Ray by itself, found one that has imported it. "
-            "Measure in a new process or kernel, or choose the launcher bare."
-        )
-    os.environ.update(_ENVIRONMENT)
-    if own:
-        # The token is kept in memory. By default Ray would write one into the user's home.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 class _RayChannel:
@@ -152,7 +118,7 @@ class RaySession:
         self._thread = threading.Thread(target=self._fit, daemon=True)
 
     def __enter__(self) -> Self:
-        _prepare_environment()
+        prepare_environment()
         import ray
 
         try:

@@ -15,10 +15,16 @@ import httpx2
 import pytest
 
 from running_hub import Hub, Results, Runner, wait_for
-from running_postgres import Postgres
+from running_postgres import Postgres, running
 
 pytest_plugins = ["running_hub"]
 StartHub = Callable[..., Hub]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """Yield a server of this file alone, which its tests stop and freeze."""
+    yield from running()
 
 
 def ready(hub: Hub) -> bool:
