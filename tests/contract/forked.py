@@ -55,13 +55,14 @@ def run(engine: str, script: Path | str, *arguments: str, **environment: str) ->
         if isinstance(script, str):
             (folder / "script.py").write_text(script)
             script = folder / "script.py"
-        asked = {"command": [str(script), *arguments], "environment": environment, "folder": name}
+        command = [str(script), *arguments]
+        asked = {"command": command, "environment": environment, "folder": name}
         connection.connect(chosen)
         connection.sendall(json.dumps(asked).encode() + b"\n")
         answer = connection.makefile().readline()
         assert answer, f"the server of {engine} ended"
         out, err = ((folder / kind).read_text() for kind in ("out", "err"))
-    return subprocess.CompletedProcess(asked["command"], int(answer), out, err)
+    return subprocess.CompletedProcess(command, int(answer), out, err)
 
 
 class Handler(socketserver.StreamRequestHandler):

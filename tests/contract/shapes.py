@@ -87,13 +87,14 @@ def counts(name: str) -> dict[str, list[int]]:
     support = catalog.load_engine(name).SUPPORT
     execution = "compiled" if name == "torch" else support.default_execution
     found = {}
-    compiler = sys.modules["torch"].compile if name == "torch" else None
+    torch: Any = sys.modules.get("torch")
+    compiler = torch.compile if name == "torch" else None
     for options in COUNTED[name]:
         if compiler is not None:
             sys.modules["torch._dynamo"].reset()  # It counts for the whole process.
             # Dynamo counts graphs, from one of which, that for any shape, machine code is made too.
             graphs_alone = partial(compiler, backend="aot_eager")
-            sys.modules["torch"].compile = compiler if options == ANY_SHAPE else graphs_alone
+            torch.compile = compiler if options == ANY_SHAPE else graphs_alone
         engine, _ = engine_of(name, "gpt", execution, SEQUENCE, options=options)
         counted = []
         for index in range(len(SEQUENCE)):
