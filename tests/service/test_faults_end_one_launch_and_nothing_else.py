@@ -63,7 +63,7 @@ def test_a_fault_of_one_rank_fails_its_launch_with_rank_and_cause(
 
 @pytest.mark.parametrize(("fault", "missing"), [("raise", "timing the parts failed"), ("kill", "no launch timed")])
 def test_a_fault_after_the_windows_costs_only_the_time_split(stepmark: CommandLine, fault: str, missing: str) -> None:
-    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultStep": 30}
+    params = {"stepSeconds": 0.004, "fault": fault, "faultRank": 1, "faultStep": 25}
     file = stepmark.scenario(
         scale={"workers": [2], "batchPerWorker": 8}, workload={"model": "scripted", "params": params}
     )

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import resource
 import signal
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from stepmark.terms import LogFormat, LogLevel
 _START_SECONDS = 60.0
 _DATABASE_PATIENCE_SECONDS = 60.0
 _READY = ""
+_LOADED_ON_USE = ("scipy.ndimage", "scipy.optimize", "scipy.special")
+"""What the analysis loads when it first uses it. The child loads it before its memory is limited."""
 
 
 class Died(Exception):
@@ -109,6 +112,8 @@ def _serve(pipe: Connection, url: str, bytes_most: int, log: tuple[LogFormat, Lo
     from stepmark.hub.derive import derive
 
     configure(*log)
+    for part in _LOADED_ON_USE:
+        import_module(part)
     _limit_memory(bytes_most)
     database = Database(url, _DATABASE_PATIENCE_SECONDS)
     with contextlib.suppress(EOFError, BrokenPipeError):
