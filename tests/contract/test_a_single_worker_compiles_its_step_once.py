@@ -7,13 +7,16 @@ from conftest import needs
 from stepmark import catalog
 
 CODE = """
-import sys
+import socket, sys
 from stepmark import catalog
 from stepmark.engines._protocol import RankContext
 from stepmark.workloads import _batches
 module = catalog.load_engine(sys.argv[1])
 module.import_framework()
-engine = module.Engine(RankContext(0, 1, "single", None, sys.argv[2], "float32", (), 1, 7, 7, 0, 60))
+_, name, level, strategy, variant = sys.argv
+with socket.create_server(("127.0.0.1", 0)) as free:
+    addresses = (f"127.0.0.1:{free.getsockname()[1]}",)
+engine = module.Engine(RankContext(0, 1, strategy, variant or None, level, "float32", addresses, 1, 7, 7, 0, 60))
 engine.join_group()
 workload = catalog.load_workload("mlp")
 params = workload.parse({})
@@ -28,11 +31,20 @@ print(before, engine.compilations())
 
 
 @pytest.mark.parametrize(
-    ("name", "level"), [("keras-tensorflow", "graph"), ("tf-keras", "graph"), ("keras-jax", "compiled")]
+    ("name", "level", "strategy", "variant"),
+    [
+        ("keras-tensorflow", "graph", "single", ""),
+        ("keras-tensorflow", "graph", "multi-worker-mirrored", "explicit"),
+        ("tf-keras", "graph", "single", ""),
+        ("keras-jax", "compiled", "single", ""),
+        ("keras-jax", "compiled", "data-parallel", ""),
+    ],
 )
-def test_the_step_without_exchange_of_a_single_worker_compiles_nothing(name: str, level: str) -> None:
+def test_the_step_without_exchange_of_a_single_worker_compiles_nothing(
+    name: str, level: str, strategy: str, variant: str
+) -> None:
     needs(*catalog.load_engine(name).SUPPORT.requires)
-    done = forked.run(name, CODE, name, level)
+    done = forked.run(name, CODE, name, level, strategy, variant)
     assert done.returncode == 0, done.stderr[-3000:]
     before, after = done.stdout.split()[-2:]
     assert int(before) > 0

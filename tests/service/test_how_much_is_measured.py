@@ -64,7 +64,7 @@ def test_parity_required_gives_no_verdict_without_a_certificate(stepmark: Comman
     params = {"stepSeconds": 0.002, "slowerFactor": 20.0}
     verdicts = {}
     for parity in ("required", "skipped"):
-        measurement = {"launches": 7, "minSteps": 50, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
+        measurement = {"launches": 7, "minSteps": 20, "minSeconds": 0, "warmupSteps": 2, "warmupSeconds": 0}
         script = {"model": "scripted", "params": params}
         file = stepmark.scenario(candidates=two, parity=parity, workload=script, measurement=measurement)
         stepmark("run", file, "--launcher", "bare", "--out", parity)

@@ -192,8 +192,11 @@ class Engine(JaxInspection, KerasWeights):
         self._ahead.began(self._loss)
 
     def step_without_reduce(self, index: int) -> None:
-        """Make a step on this process's own device alone, with a copy of the weights."""
-        if not self._context.distributed:
+        """Make a step on this process's own device alone, with a copy of the weights.
+
+        A single worker exchanges nothing.
+        """
+        if self._context.world_size == 1:
             self.step(index)
         else:
             self._alone, self._loss = self._step(self._own_state(), self._own(self._parts(index)))

@@ -166,7 +166,7 @@ class Engine(TensorFlowSteps, KerasWeights):
                 "mirrored variables are updated on all replicas, so no step runs without exchange"
             )
         if self._step_alone is None:  # A single worker exchanges nothing.
-            self._step_alone = self._make_step(reduce=False) if self._context.distributed else self._step
+            self._step_alone = self._make_step(reduce=False) if self._context.world_size > 1 else self._step
         self._loss = self._step_alone(*self._parts(index))
 
     def parts(self) -> dict[PartName, Callable[[int], None]]:
