@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from stepmark import catalog
+from stepmark.launch.buffer import Phase
 from stepmark.launch.reporting import STAMPS
 
 ROOT = Path(__file__).parent.parent
@@ -164,21 +165,19 @@ def wait_for_descendant(process: "subprocess.Popen[str]", *words: str) -> psutil
 
 
 def wait_for_ranks(zygote: psutil.Process, count: int, phase: int) -> list[psutil.Process]:
-    """Wait until a zygote has so many ranks and the last one is in this phase of its launch; return them.
-
-    The phase is read from the rank's stamps, and not mapped, since a mapping would be a second writer.
-    """
+    """Wait until a zygote has so many ranks and the last one is in this phase of its launch; return them."""
     ranks: list[psutil.Process] = []
-    while len(ranks) < count or _phase(ranks[-1]) < phase:
+    while len(ranks) < count or phase_of(ranks[-1]) < phase:
         ranks = zygote.children()
     return ranks
 
 
-def _phase(rank: psutil.Process) -> int:
+def phase_of(rank: psutil.Process) -> int:
+    """Return the phase of a rank. The file is read and not mapped, since a mapping would be a second writer."""
     try:
         return int.from_bytes((Path(rank.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
     except (OSError, psutil.Error):
-        return 0
+        return Phase.STARTING
 
 
 def assert_all_gone(processes: list[psutil.Process]) -> None:

@@ -6,15 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 
-from conftest import PATIENCE_SECONDS, CommandLine, descendants, wait_for_line
+from conftest import PATIENCE_SECONDS, CommandLine, descendants, phase_of, wait_for_line
 from stepmark.analysis.interference import disturbed_because
 from stepmark.launch.buffer import Phase
-from stepmark.launch.reporting import STAMPS
 from stepmark.results.record import LaunchHeader
 from stepmark.results.store import SqliteStore
 
@@ -104,14 +102,6 @@ def _stepping(running: "subprocess.Popen[str]") -> psutil.Process:
     """Return the first rank that makes steps."""
     while running.poll() is None:
         for process in descendants(running):
-            if _phase(process) == Phase.STEPPING:
+            if phase_of(process) == Phase.STEPPING:
                 return process
     pytest.fail("the run ended before a rank made steps")
-
-
-def _phase(process: psutil.Process) -> int:
-    """Return the phase of a rank. The file is read and not mapped, since a mapping would be a second writer."""
-    try:
-        return int.from_bytes((Path(process.cwd()) / STAMPS).read_bytes()[:8], sys.byteorder)
-    except (OSError, psutil.Error):
-        return Phase.STARTING

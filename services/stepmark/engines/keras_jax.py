@@ -192,10 +192,7 @@ class Engine(JaxInspection, KerasWeights):
         self._ahead.began(self._loss)
 
     def step_without_reduce(self, index: int) -> None:
-        """Make a step on this process's own device alone, with a copy of the weights.
-
-        A single worker exchanges nothing.
-        """
+        """Make a step on this process's own device alone, with a copy of the weights; with one worker, the step."""
         if self._context.world_size == 1:
             self.step(index)
         else:
@@ -203,7 +200,7 @@ class Engine(JaxInspection, KerasWeights):
 
     def _own_state(self) -> State:
         """Return the state of the step without exchange."""
-        if not self._context.distributed:
+        if self._context.world_size == 1:
             return self._state
         if self._alone is None:
             self._alone = self._own(self._state, copied=True)
@@ -213,7 +210,7 @@ class Engine(JaxInspection, KerasWeights):
         """Return the part of global arrays that lies on this process's device."""
         import jax
 
-        if not self._context.distributed:
+        if self._context.world_size == 1:
             return arrays
         own = jax.tree.map(lambda array: array.addressable_data(0), arrays)
         return jax.tree.map(lambda array: array.copy(), own) if copied else own

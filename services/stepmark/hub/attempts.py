@@ -123,22 +123,22 @@ def _newest(connection: sa.Connection, run_id: str) -> int:
 
 
 def _end_executions(connection: sa.Connection, run_id: str, number: int, now: float, told: Mapping[str, str]) -> bool:
-    """End the attempt's executions that yield to its registrar's word. Return whether the attempt has any execution."""
+    """End the attempt's executions that have no end which stands. Return whether the attempt has any execution."""
     ids = sa.select(executions.c.execution_id).where(executions.c.run_id == run_id, executions.c.attempt == number)
     found = list(connection.execute(ids).scalars())
     for execution_id in found:
         row = locked(connection, executions, executions.c.execution_id == execution_id)
-        if row is not None and _yields(row, told["outcome"]):
+        if row is not None and _is_replaced(row, told["outcome"]):
             ended_at = now if row.ended_at is None else row.ended_at
             update(connection, executions, row, ended_at=ended_at, revision=row.revision + 1, **told)
     return bool(found)
 
 
-def _yields(execution: sa.Row[Any], outcome: str) -> bool:
-    """Return whether the registrar's word counts more than what the execution's driver has reported.
+def _is_replaced(execution: sa.Row[Any], outcome: str) -> bool:
+    """Return whether an end by the registrar, with this outcome, replaces what the execution's driver has reported.
 
-    A driver that is stopped knows the signal and not the reason; who ended the attempt knows the reason. A cancelled
-    attempt's pods go one after another, so that its driver may also report the loss of a worker.
+    A driver that is stopped knows the signal and not the reason, which the registrar knows. The pods of a cancelled
+    attempt are deleted one after another, so its driver may report the loss of a worker instead.
     """
     if execution.outcome in _MAY_STILL_SPEAK:
         return True

@@ -108,8 +108,8 @@ EndReason = Literal[
 class AttemptEnd(RecordModel):
     """The end of an attempt whose driver has not reported it, and will not.
 
-    The first reported end stands. An execution whose driver has reported an end keeps that, unless the driver was
-    only stopped: why it was stopped is for the registrar to say, and what a cancelled attempt lost too.
+    The first reported end stands. An execution keeps the end that its driver has reported, with two exceptions: where
+    the driver was stopped, and where it was interrupted and the attempt is cancelled, this end replaces it.
     """
 
     outcome: Literal["failed", "interrupted", "cancelled"]

@@ -69,7 +69,7 @@ def test_an_end_by_the_registrar_closes_a_running_execution_to_its_driver(hub: H
         (("failed", "launch-failed"), ("cancelled", "stopped"), ("failed", "launch-failed")),
     ],
 )
-def test_why_a_driver_was_stopped_is_for_the_registrar_to_say(
+def test_the_end_by_the_registrar_replaces_that_of_a_driver_that_was_stopped_or_cancelled(
     hub: Hub, results: Results, by_driver: tuple[str, str], by_registrar: tuple[str, str], expected: tuple[str, str]
 ) -> None:
     runner = hub.runner(results)
